@@ -1,0 +1,1 @@
+"""Trunkline: the telephone network as a part of Matrix."""

@@ -1,0 +1,25 @@
+"""What the Matrix side must be told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixSettings:
+    """The application service and its homeserver."""
+
+    homeserver_url: str
+    server_name: str
+    appservice_id: str = "trunkline"
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 29330
+    """0 takes a free one."""
+    appservice_url: str = ""
+    """Where the homeserver reaches us; empty is `http://listen_host:listen_port`."""
+    as_token: str
+    hs_token: str
+    bot_localpart: str = "_sip_bot"
+    ghost_prefix: str = "_sip_"
+    """A ghost is `@<prefix><number>:<server_name>`, `@_sip_+15550100:example.org`."""
+    default_region: str = "US"
+    """ISO 3166 region in which numbers without a country code are read."""
+    request_timeout_s: float = 15.0

@@ -1,0 +1,158 @@
+"""The port behind which media engines live.
+
+One session carries the audio of one call between a Matrix leg (WebRTC) and a SIP leg (RTP). Descriptions go in and come
+out as SDP text, so an engine may run in this process, in another one, or on another machine.
+
+The order of calls follows the side that speaks first (RFC 3264, RFC 8829):
+
+* Matrix calls a phone: `set_matrix_offer`, `create_sip_offer`, `set_sip_answer`, `create_matrix_answer`;
+* a phone calls Matrix: `set_sip_offer`, `create_matrix_offer`, `set_matrix_answer`, `create_sip_answer`;
+* a phone calls without an offer: `create_matrix_offer`, `set_matrix_answer`, `create_sip_offer`, `set_sip_answer`;
+* crossing calls: after `create_matrix_offer`, `reset_matrix_leg`, `set_matrix_offer`, `create_matrix_answer`;
+* a re-INVITE: `set_sip_offer`, `create_sip_answer` again, at any time of the call.
+"""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.core.errors import CallError
+from bridge.core.ids import CallId
+
+
+class MediaError(CallError):
+    """A description cannot be used or a resource is missing; the verdict says which."""
+
+
+class MediaFailure(enum.StrEnum):
+    """Why the audio of a call ended without anyone hanging up."""
+
+    ICE_FAILED = "ice_failed"
+    """No candidate pair worked, or DTLS did not come up, within the set-up limit."""
+    ICE_TIMEOUT = "ice_timeout"
+    """The WebRTC side went away after it had been connected (consent lost, RFC 7675)."""
+    RTP_TIMEOUT = "rtp_timeout"
+    """The phone sent nothing for the set time, and is not on hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceCandidate:
+    """One trickled candidate of the Matrix side, as its client sent it."""
+
+    candidate: str
+    """`candidate:…` line (RFC 8839 §5.1), with or without the `a=`; empty means the end of candidates."""
+    sdp_mid: str | None = None
+    sdp_m_line_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaConnected:
+    """ICE and DTLS are up on the Matrix side: audio can flow."""
+
+    call_id: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaEnded:
+    """The session lost its audio for good; sent at most once."""
+
+    call_id: CallId
+    failure: MediaFailure
+
+
+MediaEvent = MediaConnected | MediaEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStats:
+    """What one leg received and sent, counted in RTP packets."""
+
+    codec: str = ""
+    """Encoding name in upper case, `OPUS`, `PCMU` or `PCMA`; empty before negotiation."""
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    jitter_ms: float = 0.0
+    """Interarrival jitter (RFC 3550 §6.4.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaStats:
+    """The audio of a whole call as numbers; digits are counted, never named."""
+
+    matrix: LegStats = field(default_factory=LegStats)
+    sip: LegStats = field(default_factory=LegStats)
+    transcoded: bool = False
+    digits_forwarded: int = 0
+    concealed_frames: int = 0
+    off_path_dropped: int = 0
+    """Datagrams from addresses that ICE has not validated."""
+
+
+class MediaSession(Protocol):
+    """The audio of one call. Every method may raise :class:`MediaError`; after that only `close` is useful."""
+
+    async def set_matrix_offer(self, sdp: str) -> None:
+        """Take the WebRTC offer of the Matrix user and begin ICE."""
+        ...
+
+    async def create_matrix_answer(self) -> str:
+        """Answer the Matrix user's offer, all candidates inline; fixes the codec of the Matrix leg."""
+        ...
+
+    async def create_matrix_offer(self) -> str:
+        """Offer a call to the Matrix user, all candidates inline."""
+        ...
+
+    async def set_matrix_answer(self, sdp: str) -> None:
+        """Take the selected device's answer and begin ICE."""
+        ...
+
+    async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
+        """Add trickled candidates; useless ones (mDNS, TCP, unparsable, too many) are ignored and counted."""
+        ...
+
+    async def reset_matrix_leg(self) -> None:
+        """Drop our own offer and its ICE, keep the SIP leg: the user called us while we called them."""
+        ...
+
+    async def create_sip_offer(self) -> str:
+        """Describe our RTP side to the phone."""
+        ...
+
+    async def set_sip_answer(self, sdp: str) -> None:
+        """Take the phone's answer; may be repeated (early media, then the final answer)."""
+        ...
+
+    async def set_sip_offer(self, sdp: str) -> None:
+        """Take the phone's offer, of the INVITE or of a re-INVITE (new address, hold, resume)."""
+        ...
+
+    async def create_sip_answer(self) -> str:
+        """Answer the phone's offer."""
+        ...
+
+    def stats(self) -> MediaStats:
+        """The numbers so far; safe to call at any time, from any thread."""
+        ...
+
+    async def close(self) -> MediaStats:
+        """Free every port, socket and task of the session; may be called twice."""
+        ...
+
+
+class MediaEngine(Protocol):
+    """Makes sessions and reports what happens to them."""
+
+    async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
+        """Get ready; `on_event` is called on the event loop that called `start`."""
+        ...
+
+    async def open(self, call_id: CallId) -> MediaSession:
+        """A new session. Raises :class:`MediaError` when ports or capacity are exhausted."""
+        ...
+
+    async def stop(self) -> None:
+        """Close every session that is left and free all resources."""
+        ...

@@ -1,0 +1,23 @@
+"""What a media engine must be told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """Addresses, ports and time limits of the embedded engine."""
+
+    webrtc_hosts: tuple[str, ...] = ()
+    """Local addresses on which ICE candidates are gathered; empty takes every address of the machine but loopback."""
+    rtp_host: str = "127.0.0.1"
+    """Local address of the RTP sockets towards trunks."""
+    advertised_host: str = ""
+    """Address written into our SDP instead of the local ones (a one-to-one NAT); empty writes the local ones."""
+    port_min: int = 20000
+    port_max: int = 29999
+    """All UDP ports of audio, both sides, lie in this range, ends included."""
+    connect_timeout_s: float = 20.0
+    """ICE and DTLS must be up this long after the Matrix answer."""
+    rtp_timeout_s: float = 30.0
+    """Silence of the phone, not on hold, after which the call has lost its media; 0 never."""
+    ptime_ms: int = 20
