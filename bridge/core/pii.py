@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 _KEY = bytearray(secrets.token_bytes(16))
-"""Mutable only through :func:`use_redaction_key`: one key for each installation makes hashes comparable over restarts."""
+"""Changed only by :func:`use_redaction_key`: one key for each installation makes hashes comparable over restarts."""
 
 
 def use_redaction_key(key: bytes) -> None:

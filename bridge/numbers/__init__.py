@@ -1,0 +1,1 @@
+"""Telephone numbers in canonical form, and who may call which of them. Pure."""

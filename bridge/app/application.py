@@ -1,0 +1,184 @@
+"""A running bridge: starts its parts in the order of their needs, stops them in the reverse."""
+
+import asyncio
+import importlib.metadata
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from bridge.app.matrix_intake import MatrixIntake
+from bridge.app.memory import Memory
+from bridge.app.plan import call_times, number_plan
+from bridge.app.recovery import end_left_over_calls, remember_ended_calls
+from bridge.app.reporting import Reporting
+from bridge.app.sip_intake import SipIntake
+from bridge.app.switchboard import Switchboard
+from bridge.calls import events as ev
+from bridge.config import Config, matrix_settings, media_settings, sip_settings
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SystemEntropy
+from bridge.core.verdict import MatrixReason
+from bridge.matrix.service import MatrixService
+from bridge.media.embedded import EmbeddedEngine
+from bridge.media.engine import MediaConnected, MediaEvent, MediaFailure
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.records import CallRecords
+from bridge.ops.server import Heartbeat, OpsServer
+from bridge.sip.io.endpoint import SipEndpoint
+from bridge.store import Store
+
+VERSION = importlib.metadata.version("trunkline")
+
+log = structlog.get_logger(__name__)
+
+FAREWELL_LIMIT_S = 5.0
+"""Hanging up every call at the end may take this long."""
+PRUNE_INTERVAL_S = 3600.0
+
+_MEDIA_REASONS = {
+    MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
+    MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
+    MediaFailure.RTP_TIMEOUT: MatrixReason.ICE_TIMEOUT,
+}
+
+
+async def run(config: Config) -> None:
+    """Run the bridge until SIGINT or SIGTERM. Raises `TrunklineError` or `OSError` when it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Application(config).running():
+        log.info("bridge_started", version=VERSION)
+        await stop.wait()
+        log.info("bridge_stopping")
+    log.info("bridge_stopped")
+
+
+class Application:
+    """All parts of one bridge. Nothing is global: two of them can live in one process."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clock = SystemClock()
+        self._entropy = SystemEntropy()
+        self._telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
+        self._records = CallRecords(
+            config.ops.call_records, telemetry=self._telemetry, record_numbers=config.ops.record_numbers
+        )
+        self._engine = EmbeddedEngine(
+            media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self._telemetry
+        )
+        self._sip = SipEndpoint(
+            sip_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self._telemetry
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start everything, and stop everything at the end, also when something fails half way."""
+        async with AsyncExitStack() as stack:
+            store = await Store.open(self._config.store.path)
+            stack.push_async_callback(store.close)
+            await self._start_background(stack, store)
+            matrix = MatrixService(
+                matrix_settings(self._config),
+                store=store,
+                clock=self._clock,
+                entropy=self._entropy,
+                telemetry=self._telemetry,
+            )
+            switchboard = self._switchboard(store, matrix)
+            await remember_ended_calls(store, switchboard.directory, self._clock)
+            await self._start_parts(stack, store, matrix, switchboard)
+            await self._start_ops(stack, matrix)
+            yield
+
+    async def _start_background(self, stack: AsyncExitStack, store: Store) -> None:
+        """Call records and housekeeping: they outlive the calls."""
+        background = await stack.enter_async_context(asyncio.TaskGroup())
+        background.create_task(self._records.run())
+        stack.callback(self._records.stop)
+        pruning = background.create_task(self._prune(store))
+        stack.callback(pruning.cancel)
+
+    async def _prune(self, store: Store) -> None:
+        while True:
+            try:
+                await store.prune(now=self._clock.wall())
+            except Exception:
+                log.exception("store_not_pruned")
+                self._telemetry.count("internal_errors_total", component="store")
+            await asyncio.sleep(PRUNE_INTERVAL_S)
+
+    def _switchboard(self, store: Store, matrix: MatrixService) -> Switchboard:
+        reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)
+        return Switchboard(
+            engine=self._engine,
+            sip=self._sip,
+            matrix=matrix,
+            memory=Memory(store, self._clock, self._telemetry),
+            clock=self._clock,
+            telemetry=self._telemetry,
+            on_finished=reporting.finished,
+        )
+
+    async def _start_parts(
+        self, stack: AsyncExitStack, store: Store, matrix: MatrixService, switchboard: Switchboard
+    ) -> None:
+        """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
+        plan, times = number_plan(self._config), call_times(self._config)
+        sip_intake = SipIntake(
+            switchboard=switchboard,
+            sip=self._sip,
+            plan=plan,
+            times=times,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        matrix_intake = MatrixIntake(
+            switchboard=switchboard,
+            matrix=matrix,
+            sip=self._sip,
+            plan=plan,
+            times=times,
+            clock=self._clock,
+            entropy=self._entropy,
+            telemetry=self._telemetry,
+        )
+        stack.push_async_callback(self._engine.stop)
+        await self._engine.start(lambda event: _media_event(switchboard, event))
+        stack.push_async_callback(self._sip.stop)
+        await self._sip.start(sip_intake.handle)
+        stack.push_async_callback(matrix.stop)
+        await matrix.start(matrix_intake.handle)
+        stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
+        await end_left_over_calls(Memory(store, self._clock, self._telemetry), switchboard, self._clock)
+
+    async def _start_ops(self, stack: AsyncExitStack, matrix: MatrixService) -> None:
+        """The ops port comes last, so that a bridge that answers there is a bridge that works."""
+        heartbeat = Heartbeat(clock=self._clock, telemetry=self._telemetry)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        beating = group.create_task(heartbeat.run())
+        stack.callback(beating.cancel)
+        checks = {"homeserver": lambda: matrix.healthy, "trunks": self._any_trunk_up}
+        server = OpsServer(telemetry=self._telemetry, heartbeat=heartbeat, checks=checks)
+        stack.push_async_callback(server.stop)
+        listen = self._config.ops.listen
+        port = await server.start(listen.host, listen.port)
+        log.info("ops_port_opened", host=listen.host, port=port)
+
+    def _any_trunk_up(self) -> bool:
+        return any(self._sip.trunk_up(trunk) for trunk in self._config.trunks)
+
+
+def _media_event(switchboard: Switchboard, event: MediaEvent) -> None:
+    """The same fact in the language of calls."""
+    live = switchboard.directory.by_call_id(event.call_id)
+    if live is None:
+        return
+    if isinstance(event, MediaConnected):
+        switchboard.feed(live, ev.MediaConnected())
+    else:
+        switchboard.feed(live, ev.MediaLost(reason=_MEDIA_REASONS[event.failure]))

@@ -1,0 +1,123 @@
+"""Which call an event belongs to, and which calls have been."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TypeVar
+
+from bridge.app.live_call import LiveCall
+from bridge.calls.state import Direction
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, UserId
+
+MAX_TOMBSTONES = 10_000
+TOMBSTONE_S = 600.0
+"""How long an ended Matrix call is remembered, so that late or repeated events of it do not begin it again."""
+
+K = TypeVar("K")
+MatrixCallKey = tuple[RoomId, MatrixCallId]
+
+
+class Directory:
+    """All live calls by each of their names, and the names of Matrix calls that are over."""
+
+    def __init__(self) -> None:
+        self._calls: dict[CallId, LiveCall] = {}
+        self._by_dialog: dict[DialogKey, LiveCall] = {}
+        self._by_matrix_call: dict[MatrixCallKey, LiveCall] = {}
+        self._by_room: dict[RoomId, dict[CallId, LiveCall]] = {}
+        self._by_pair: dict[tuple[UserId, str], dict[CallId, LiveCall]] = {}
+        self._counts = dict.fromkeys(Direction, 0)
+        self._tombstones: OrderedDict[MatrixCallKey, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[LiveCall]:
+        return iter(list(self._calls.values()))
+
+    def add(self, live: LiveCall) -> None:
+        """Take up a new call under the names it has so far."""
+        call = live.call
+        self._calls[call.call_id] = live
+        self._by_pair.setdefault((call.matrix.user, call.number), {})[call.call_id] = live
+        if call.dialog is not None:
+            self.follow_dialog(live, call.dialog)
+        self.follow_room(live)
+        self._counts[call.direction] += 1
+        if call.matrix.room_id is not None:
+            self.follow_matrix_call(live, call.matrix.room_id, call.matrix.call_id)
+
+    def follow_dialog(self, live: LiveCall, dialog: DialogKey) -> None:
+        live.dialogs.add(dialog)
+        self._by_dialog[dialog] = live
+
+    def follow_matrix_call(self, live: LiveCall, room_id: RoomId, matrix_call_id: MatrixCallId) -> None:
+        live.matrix_calls.add((room_id, matrix_call_id))
+        self._by_matrix_call[room_id, matrix_call_id] = live
+
+    def follow_room(self, live: LiveCall) -> None:
+        """Note the room that the call has come to know."""
+        room_id = live.call.matrix.room_id
+        if room_id == live.room_id:
+            return
+        self._leave_room(live)
+        live.room_id = room_id
+        if room_id is not None:
+            self._by_room.setdefault(room_id, {})[live.call.call_id] = live
+
+    def _leave_room(self, live: LiveCall) -> None:
+        if live.room_id is not None:
+            _discard(self._by_room, live.room_id, live.call.call_id)
+            live.room_id = None
+
+    def remove(self, live: LiveCall, now: float) -> None:
+        """Forget a call that is over, and remember its Matrix calls as ended."""
+        call = live.call
+        if self._calls.pop(call.call_id, None) is None:
+            return
+        self._counts[call.direction] -= 1
+        _discard(self._by_pair, (call.matrix.user, call.number), call.call_id)
+        self._leave_room(live)
+        for dialog in live.dialogs:
+            self._by_dialog.pop(dialog, None)
+        for room_id, matrix_call_id in live.matrix_calls:
+            self._by_matrix_call.pop((room_id, matrix_call_id), None)
+            self.bury(room_id, matrix_call_id, now)
+
+    def bury(self, room_id: RoomId, matrix_call_id: MatrixCallId, now: float) -> None:
+        """Remember that a Matrix call is over, whether or not it was ever ours."""
+        self._tombstones[room_id, matrix_call_id] = now + TOMBSTONE_S
+        self._tombstones.move_to_end((room_id, matrix_call_id))
+        while len(self._tombstones) > MAX_TOMBSTONES or next(iter(self._tombstones.values())) <= now:
+            self._tombstones.popitem(last=False)
+
+    def knows(self, room_id: RoomId, matrix_call_id: MatrixCallId) -> bool:
+        """Whether a Matrix call is live or over: its invite is a repetition."""
+        key = (room_id, matrix_call_id)
+        return key in self._by_matrix_call or key in self._tombstones
+
+    def by_call_id(self, call_id: CallId) -> LiveCall | None:
+        return self._calls.get(call_id)
+
+    def by_dialog(self, dialog: DialogKey) -> LiveCall | None:
+        return self._by_dialog.get(dialog)
+
+    def by_matrix_call(self, room_id: RoomId, matrix_call_id: MatrixCallId) -> LiveCall | None:
+        return self._by_matrix_call.get((room_id, matrix_call_id))
+
+    def in_room(self, room_id: RoomId) -> list[LiveCall]:
+        return list(self._by_room.get(room_id, {}).values())
+
+    def between(self, user: UserId, number: str) -> list[LiveCall]:
+        """The live calls of a user with a number, in either direction."""
+        return list(self._by_pair.get((user, number), {}).values())
+
+    def count(self, direction: Direction) -> int:
+        return self._counts[direction]
+
+
+def _discard(index: dict[K, dict[CallId, LiveCall]], key: K, call_id: CallId) -> None:
+    calls = index.get(key)
+    if calls is not None:
+        calls.pop(call_id, None)
+        if not calls:
+            del index[key]

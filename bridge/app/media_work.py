@@ -1,0 +1,149 @@
+"""Carries out what a call wants of its media session, one thing after the other, and reports the results as events."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bridge.app.live_call import LiveCall
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.core.errors import CallError
+from bridge.core.telemetry import Telemetry
+from bridge.media.engine import IceCandidate, MediaEngine, MediaSession
+
+log = structlog.get_logger(__name__)
+
+Feed = Callable[[LiveCall, ev.Event], None]
+
+MediaCommand = (
+    cmd.WriteSipOffer
+    | cmd.WriteMatrixAnswer
+    | cmd.WriteMatrixOffer
+    | cmd.WriteSipAnswer
+    | cmd.WriteBothAnswers
+    | cmd.TakeSipAnswer
+    | cmd.AnswerReoffer
+    | cmd.AddCandidates
+    | cmd.CloseMedia
+)
+
+
+class MediaWork:
+    """Each command runs in the call's media lane; `feed` gets its result."""
+
+    def __init__(self, engine: MediaEngine, feed: Feed, telemetry: Telemetry) -> None:
+        self._engine = engine
+        self._feed = feed
+        self._telemetry = telemetry
+
+    def submit(self, live: LiveCall, command: MediaCommand) -> None:
+        """Queue a command. Raises `LaneFull`."""
+        live.media_lane.submit(lambda: self._run(live, command))
+
+    async def _run(self, live: LiveCall, command: MediaCommand) -> None:
+        """Never raises: whatever goes wrong becomes an event of the call."""
+        if live.call.ended and not isinstance(command, cmd.CloseMedia):
+            return
+        try:
+            await self._carry_out(live, command)
+        except CallError as error:
+            self._refused(live, command, error)
+        except Exception:
+            log.exception("media_command_failed", command=type(command).__name__)
+            self._telemetry.count("internal_errors_total", component="media")
+            self._feed(live, ev.Aborted(verdict=outcomes.INTERNAL_ERROR))
+
+    def _refused(self, live: LiveCall, command: MediaCommand, error: CallError) -> None:
+        log.info("media_refused", reason=error.verdict.reason, detail=error.detail)
+        if isinstance(command, cmd.AnswerReoffer):
+            self._feed(live, ev.ReofferRefused(verdict=error.verdict))
+        else:
+            self._feed(live, ev.MediaRefused(verdict=error.verdict))
+
+    async def _carry_out(self, live: LiveCall, command: MediaCommand) -> None:
+        match command:
+            case cmd.WriteSipOffer():
+                await self._write_sip_offer(live, command)
+            case cmd.WriteMatrixAnswer():
+                await self._write_matrix_answer(live, command)
+            case cmd.WriteMatrixOffer():
+                await self._write_matrix_offer(live, command)
+            case cmd.WriteSipAnswer():
+                await self._write_sip_answer(live, command)
+            case cmd.WriteBothAnswers():
+                await self._write_both_answers(live, command)
+            case cmd.TakeSipAnswer():
+                await (await self._session(live)).set_sip_answer(command.sip_sdp)
+            case cmd.AnswerReoffer():
+                await self._answer_reoffer(live, command)
+            case cmd.AddCandidates():
+                await self._add_candidates(live, command)
+            case cmd.CloseMedia():
+                await self._close(live)
+
+    async def _session(self, live: LiveCall) -> MediaSession:
+        if live.session is None:
+            live.session = await self._engine.open(live.call.call_id)
+        return live.session
+
+    async def _close(self, live: LiveCall) -> None:
+        if live.session is not None:
+            session, live.session = live.session, None
+            live.stats = await session.close()
+
+    async def _write_sip_offer(self, live: LiveCall, command: cmd.WriteSipOffer) -> None:
+        session = await self._session(live)
+        await session.set_matrix_offer(command.matrix_sdp)
+        self._feed(live, ev.SipOfferReady(sdp=await session.create_sip_offer()))
+
+    async def _write_matrix_answer(self, live: LiveCall, command: cmd.WriteMatrixAnswer) -> None:
+        session = await self._session(live)
+        await session.set_sip_answer(command.sip_sdp)
+        self._feed(live, ev.MatrixAnswerReady(sdp=await session.create_matrix_answer()))
+
+    async def _write_matrix_offer(self, live: LiveCall, command: cmd.WriteMatrixOffer) -> None:
+        session = await self._session(live)
+        if command.sip_sdp is not None:
+            await session.set_sip_offer(command.sip_sdp)
+        self._feed(live, ev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
+
+    async def _write_sip_answer(self, live: LiveCall, command: cmd.WriteSipAnswer) -> None:
+        session = await self._session(live)
+        await session.set_matrix_answer(command.matrix_sdp)
+        write = session.create_sip_offer if command.late_offer else session.create_sip_answer
+        self._feed(live, ev.SipAnswerReady(sdp=await write()))
+
+    async def _write_both_answers(self, live: LiveCall, command: cmd.WriteBothAnswers) -> None:
+        had_session = live.session is not None
+        if command.fresh:
+            await self._close(live)
+        session = await self._session(live)
+        if had_session and not command.fresh:
+            await session.reset_matrix_leg()
+        elif command.sip_sdp is not None:
+            await session.set_sip_offer(command.sip_sdp)
+        await session.set_matrix_offer(command.matrix_sdp)
+        matrix_sdp = await session.create_matrix_answer()
+        write: Callable[[], Awaitable[str]] = (
+            session.create_sip_offer if command.sip_sdp is None else session.create_sip_answer
+        )
+        self._feed(live, ev.BothAnswersReady(matrix_sdp=matrix_sdp, sip_sdp=await write()))
+
+    async def _answer_reoffer(self, live: LiveCall, command: cmd.AnswerReoffer) -> None:
+        session = await self._session(live)
+        if command.sip_sdp is None:
+            self._feed(live, ev.ReofferAnswered(sdp=await session.create_sip_offer()))
+            return
+        await session.set_sip_offer(command.sip_sdp)
+        self._feed(live, ev.ReofferAnswered(sdp=await session.create_sip_answer()))
+
+    async def _add_candidates(self, live: LiveCall, command: cmd.AddCandidates) -> None:
+        if live.session is None:
+            return
+        await live.session.add_matrix_candidates(
+            [
+                IceCandidate(candidate=c.candidate, sdp_mid=c.sdp_mid, sdp_m_line_index=c.sdp_m_line_index)
+                for c in command.candidates
+            ]
+        )

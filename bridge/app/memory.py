@@ -1,0 +1,65 @@
+"""What the next process must know of the calls of this one: which were going on, and which Matrix calls are over."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bridge.app.live_call import LiveCall
+from bridge.calls import snapshot
+from bridge.calls.call import Call
+from bridge.calls.snapshot import SnapshotError
+from bridge.core.clock import Clock
+from bridge.core.telemetry import Telemetry
+from bridge.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Memory:
+    """Writes in the call's Matrix lane: a call is forgotten only after its last event is safely stored for sending."""
+
+    def __init__(self, store: Store, clock: Clock, telemetry: Telemetry) -> None:
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def remember(self, live: LiveCall) -> None:
+        """Write the call down, so that the next process can end it if this one dies."""
+        if live.snapshot_due:
+            return
+        live.remembered = live.snapshot_due = True
+        live.matrix_lane.submit(lambda: self._guarded(lambda: self._put(live)))
+
+    def forget(self, live: LiveCall) -> None:
+        """The call is over and both sides have been told."""
+        live.matrix_lane.submit(lambda: self._guarded(lambda: self._delete(live)))
+
+    async def left_over(self) -> list[Call]:
+        """The calls that the last process had not ended; unreadable ones are dropped and counted."""
+        calls = []
+        for call_id, text in (await self._store.calls.all()).items():
+            try:
+                calls.append(snapshot.load(text))
+            except SnapshotError:
+                log.warning("call_snapshot_unreadable", call_id=call_id)
+                await self._store.calls.delete(call_id)
+        return calls
+
+    async def _put(self, live: LiveCall) -> None:
+        live.snapshot_due = False
+        if not live.call.ended:
+            await self._store.calls.put(live.call.call_id, snapshot.dump(live.call))
+
+    async def _delete(self, live: LiveCall) -> None:
+        for room_id, matrix_call_id in live.matrix_calls:
+            await self._store.ended_calls.put(room_id, matrix_call_id, now=self._clock.wall())
+        if live.remembered:
+            await self._store.calls.delete(live.call.call_id)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A store in trouble costs a call its safety net, never the call."""
+        try:
+            await work()
+        except Exception:
+            log.exception("call_memory_failed")
+            self._telemetry.count("internal_errors_total", component="store")

@@ -1,0 +1,28 @@
+"""The configuration as the values that calls and numbers understand."""
+
+from bridge.calls.call import CallTimes
+from bridge.config import Config
+from bridge.core.ids import E164, TrunkName, UserId
+from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
+
+
+def number_plan(config: Config) -> NumberPlan:
+    """Who may call what, which trunks there are, and whose number is whose."""
+    return NumberPlan(
+        default_region=config.numbers.default_region,
+        permissions=tuple(
+            Permission(who=entry.who, prefixes=entry.prefixes, trunk=TrunkName(entry.trunk) if entry.trunk else None)
+            for entry in config.permissions.outbound
+        ),
+        trunks=tuple(
+            TrunkChoice(name=name, caller_id=trunk.caller_id, emergency=trunk.emergency)
+            for name, trunk in config.trunks.items()
+        ),
+        inbound={E164(number): UserId(user) for number, user in config.numbers.inbound.items()},
+        emergency=frozenset(config.numbers.emergency),
+    )
+
+
+def call_times(config: Config) -> CallTimes:
+    """Time limits of a call."""
+    return CallTimes(ring_s=config.calls.ring_timeout_s, decline_status=config.calls.decline_status)

@@ -1,0 +1,101 @@
+"""What is left of a call: its record, its metrics and its last log line."""
+
+import importlib.metadata
+
+import structlog
+
+from bridge.app.live_call import LiveCall
+from bridge.calls.state import Direction
+from bridge.core.clock import Clock
+from bridge.core.pii import Pii
+from bridge.core.telemetry import Telemetry
+from bridge.core.verdict import Verdict
+from bridge.media.engine import LegStats
+from bridge.ops.metrics import NO_TRUNK
+from bridge.ops.records import CallRecord, CallRecords, LegRecord
+
+log = structlog.get_logger(__name__)
+
+
+class Reporting:
+    """Called once for every call, refused ones included, when its media session is closed."""
+
+    def __init__(self, *, records: CallRecords, clock: Clock, telemetry: Telemetry) -> None:
+        self._records = records
+        self._clock = clock
+        self._telemetry = telemetry
+        self._version = importlib.metadata.version("trunkline")
+
+    async def finished(self, live: LiveCall, verdict: Verdict) -> None:
+        """Count, log and record the end of a call."""
+        self._measure(live, verdict)
+        log.info(
+            "call_ended",
+            result=verdict.result,
+            reason=verdict.reason,
+            ended_by=live.call.ended_by,
+            sip_status=verdict.sip_status,
+            duration_s=round(_talk_s(live), 3),
+        )
+        self._records.add(self._record(live, verdict))
+
+    def _measure(self, live: LiveCall, verdict: Verdict) -> None:
+        call, at = live.call, live.call.at
+        trunk = call.trunk or NO_TRUNK
+        self._telemetry.count(
+            "calls_total", direction=call.direction, trunk=trunk, result=verdict.result, reason=verdict.reason
+        )
+        stages = {"ring": at.ringing, "answer": at.answered, "media": at.connected}
+        for stage, moment in stages.items():
+            if moment is not None:
+                seconds = moment - at.invited
+                self._telemetry.observe("call_setup_seconds", seconds, direction=call.direction, stage=stage)
+        if at.answered is not None:
+            self._telemetry.observe("call_duration_seconds", _talk_s(live), direction=call.direction)
+
+    def _record(self, live: LiveCall, verdict: Verdict) -> CallRecord:
+        call, at = live.call, live.call.at
+        outbound = call.direction is Direction.OUTBOUND
+        return CallRecord(
+            call_id=call.call_id,
+            direction=call.direction,
+            trunk=call.trunk or None,
+            caller=Pii(live.caller),
+            called=Pii(live.called),
+            user=Pii(call.matrix.user) if call.matrix.user else None,
+            room_id=call.matrix.room_id,
+            matrix_call_id=call.matrix.call_id if outbound or call.matrix.room_id else None,
+            sip_call_id=live.sip_call_id,
+            t_invite=live.started_wall,
+            t_ring=live.wall(at.ringing),
+            t_answer=live.wall(at.answered),
+            t_end=live.wall(at.ended) or self._clock.wall(),
+            duration_s=_talk_s(live),
+            result=verdict.result,
+            reason=verdict.reason,
+            sip_status=verdict.sip_status,
+            q850=verdict.q850,
+            matrix_reason=verdict.matrix_reason,
+            ended_by=call.ended_by or "",
+            matrix=_leg(live.stats.matrix),
+            sip=_leg(live.stats.sip),
+            transcoded=live.stats.transcoded,
+            digits=live.stats.digits_forwarded,
+            version=self._version,
+        )
+
+
+def _talk_s(live: LiveCall) -> float:
+    """From answer to end; 0 for a call that was never answered."""
+    at = live.call.at
+    return 0.0 if at.answered is None or at.ended is None else at.ended - at.answered
+
+
+def _leg(stats: LegStats) -> LegRecord:
+    return LegRecord(
+        codec=stats.codec,
+        packets_received=stats.packets_received,
+        packets_sent=stats.packets_sent,
+        packets_lost=stats.packets_lost,
+        jitter_ms=stats.jitter_ms,
+    )

@@ -1,0 +1,117 @@
+"""Events of the SIP user agent: to the call they belong to, or the beginning of a call from a phone."""
+
+import structlog
+
+from bridge.app.live_call import LiveCall
+from bridge.app.switchboard import Switchboard
+from bridge.calls import events as ev
+from bridge.calls import inbound, outcomes
+from bridge.calls.call import CallTimes
+from bridge.calls.ports import SipPort
+from bridge.calls.state import Direction, State
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.ids import CallId, MatrixCallId, PartyId, UserId
+from bridge.core.verdict import MatrixReason, Result, Verdict
+from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
+from bridge.sip import events as sip
+
+log = structlog.get_logger(__name__)
+
+ALREADY_TALKING = Verdict(
+    result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY
+)
+
+_CROSSING = frozenset({State.PREPARING, State.DIALLING})
+
+
+class SipIntake:
+    """Decides what an INVITE from a trunk is: a call for somebody, one half of crossing calls, or refused."""
+
+    def __init__(
+        self,
+        *,
+        switchboard: Switchboard,
+        sip: SipPort,
+        plan: NumberPlan,
+        times: CallTimes,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._switchboard = switchboard
+        self._sip = sip
+        self._plan = plan
+        self._times = times
+        self._clock = clock
+        self._entropy = entropy
+
+    def handle(self, event: sip.SipEvent) -> None:
+        """Take one event of the user agent."""
+        if isinstance(event, sip.IncomingCall):
+            self._incoming(event)
+            return
+        live = self._switchboard.directory.by_dialog(event.dialog)
+        if live is not None and live.call.dialog == event.dialog:
+            self._switchboard.feed(live, _translate(event))
+
+    def _incoming(self, event: sip.IncomingCall) -> None:
+        if not self._switchboard.accepting:
+            self._sip.reject(event.dialog, outcomes.SHUTTING_DOWN.sip_status)
+            return
+        user = self._plan.user_of(event.called)
+        number = self._plan.caller_number(event.caller)
+        if user is None:
+            self._begin(event, UserId(""), number, ev.CallRefused(verdict=UNKNOWN_NUMBER))
+            return
+        others = self._switchboard.directory.between(user, number) if number else []
+        if crossing := next((live for live in others if _crosses(live)), None):
+            self._switchboard.feed(crossing, ev.CrossingSipCall(dialog=event.dialog, sdp=event.sdp))
+        elif others:
+            self._begin(event, user, number, ev.CallRefused(verdict=ALREADY_TALKING))
+        else:
+            self._begin(event, user, number, ev.CallPermitted())
+
+    def _begin(self, event: sip.IncomingCall, user: UserId, number: str, first: ev.Event) -> None:
+        call = inbound.begin(
+            call_id=CallId(self._entropy.token(20)),
+            trunk=event.trunk,
+            number=number,
+            dialog=event.dialog,
+            sdp=event.sdp,
+            user=user,
+            # Ids that sort last lose every glare, so that giving way is always the rule.
+            matrix_call_id=MatrixCallId("z" + self._entropy.token(24)),
+            own_party=PartyId(self._entropy.token(12)),
+            times=self._times,
+            now=self._clock.monotonic(),
+        )
+        live = LiveCall.of(
+            call, clock=self._clock, caller=event.caller, called=event.called, caller_name=event.caller_name
+        )
+        live.sip_call_id = event.sip_call_id
+        self._switchboard.open(live, first)
+
+
+def _crosses(live: LiveCall) -> bool:
+    return live.call.direction is Direction.OUTBOUND and live.call.state in _CROSSING
+
+
+def _translate(event: sip.SipEvent) -> ev.Event:
+    """The same fact in the language of calls."""
+    match event:
+        case sip.CallProgress():
+            return ev.SipProgress(status=event.status, sdp=event.sdp)
+        case sip.CallAnswered():
+            return ev.SipAnswered(sdp=event.sdp)
+        case sip.CallFailed():
+            return ev.SipFailed(status=event.status, q850=event.q850, local=event.local)
+        case sip.CallCancelled():
+            return ev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
+        case sip.CallEnded():
+            return ev.SipEnded(q850=event.q850, by_peer=event.by_peer)
+        case sip.CallConfirmed():
+            return ev.SipConfirmed(sdp=event.sdp)
+        case sip.CallReoffered():
+            return ev.SipReoffered(sdp=event.sdp)
+        case sip.IncomingCall():
+            return ev.CrossingSipCall(dialog=event.dialog, sdp=event.sdp)

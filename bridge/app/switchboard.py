@@ -1,0 +1,189 @@
+"""Owns the live calls: gives each its events, carries out its commands, and lets go of it when it is over.
+
+Everything here runs on one event loop. A call's commands are all carried out, or queued in order, before it sees its
+next event; what takes time answers with an event of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bridge.app.directory import Directory
+from bridge.app.lane import LaneFull
+from bridge.app.live_call import LiveCall
+from bridge.app.matrix_work import MatrixCommand, MatrixWork
+from bridge.app.media_work import MediaCommand, MediaWork
+from bridge.app.memory import Memory
+from bridge.app.sip_work import SipCommand, SipWork
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import machine, outcomes
+from bridge.calls.ports import MatrixPort, SipPort
+from bridge.calls.state import State
+from bridge.core.clock import Clock
+from bridge.core.telemetry import Telemetry
+from bridge.core.verdict import Verdict
+from bridge.media.engine import MediaEngine
+from bridge.ops.declarations import NO_TRUNK
+from bridge.ops.logs import bind_call
+
+log = structlog.get_logger(__name__)
+
+OnFinished = Callable[[LiveCall, Verdict], Awaitable[None]]
+
+_MILESTONES = {
+    State.DIALLING: "call_dialled",
+    State.RINGING: "call_offered",
+    State.AWAITING_JOIN: "call_awaits_join",
+    State.ADOPTING: "calls_crossed",
+    State.CONNECTING: "call_answered",
+    State.CONNECTED: "call_connected",
+}
+
+
+class Switchboard:
+    """The place where the signalling sides, the audio and the calls meet."""
+
+    def __init__(
+        self,
+        *,
+        engine: MediaEngine,
+        sip: SipPort,
+        matrix: MatrixPort,
+        memory: Memory,
+        clock: Clock,
+        telemetry: Telemetry,
+        on_finished: OnFinished,
+    ) -> None:
+        self.directory = Directory()
+        self.accepting = True
+        self._clock = clock
+        self._telemetry = telemetry
+        self._on_finished = on_finished
+        self._memory = memory
+        self._media = MediaWork(engine, self.feed, telemetry)
+        self._sip = SipWork(sip, self.directory)
+        self._matrix = MatrixWork(matrix, self.feed, telemetry)
+        self._finishing: set[LiveCall] = set()
+
+    def open(self, live: LiveCall, first: ev.Event) -> None:
+        """Take up a new call and give it its first event."""
+        call = live.call
+        self.directory.add(live)
+        self._telemetry.count("call_attempts_total", direction=call.direction, trunk=call.trunk or NO_TRUNK)
+        self._telemetry.gauge("calls_active", self.directory.count(call.direction), direction=call.direction)
+        with bind_call(call.call_id):
+            log.info(
+                "call_started",
+                direction=call.direction,
+                trunk=call.trunk,
+                room_id=call.matrix.room_id,
+                sip_call_id=live.sip_call_id,
+                matrix_call_id=call.matrix.call_id,
+            )
+        if not isinstance(first, ev.CallRefused):
+            self._memory.remember(live)
+        self.feed(live, first)
+
+    def feed(self, live: LiveCall, event: ev.Event) -> None:
+        """Give a call an event and do what it wants. Never raises: a bug ends that call and no other."""
+        with bind_call(live.call.call_id):
+            try:
+                self._feed(live, event)
+            except LaneFull:
+                self._break_off(live, "lane_full")
+            except Exception:
+                log.exception("call_event_failed", event_type=type(event).__name__, state=live.call.state)
+                self._break_off(live, "exception")
+            self._rearm(live)
+
+    def _feed(self, live: LiveCall, event: ev.Event) -> None:
+        call, before, illegal = live.call, live.call.state, live.call.illegal_events
+        commands = machine.handle(call, event, self._clock.monotonic())
+        if call.illegal_events != illegal:
+            self._telemetry.count("call_illegal_events_total", state=before)
+            log.warning("call_event_illegal", event_type=type(event).__name__, state=before)
+        if call.state is not before and call.state in _MILESTONES:
+            log.info(_MILESTONES[call.state], state=call.state, sip_call_id=live.sip_call_id)
+            self._memory.remember(live)
+        self._carry_out_all(live, commands)
+
+    def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
+        self.directory.follow_room(live)
+        for command in commands:
+            self._carry_out(live, command)
+
+    def _carry_out(self, live: LiveCall, command: cmd.Command) -> None:
+        match command:
+            case cmd.FollowDialog():
+                self.directory.follow_dialog(live, command.dialog)
+            case cmd.FollowMatrixCall():
+                self.directory.follow_matrix_call(live, command.room_id, command.matrix_call_id)
+            case cmd.FinishCall():
+                self._finish(live, command.verdict)
+            case _ if isinstance(command, MediaCommand):
+                self._media.submit(live, command)
+            case _ if isinstance(command, SipCommand):
+                self._sip.carry_out(live, command)
+            case _ if isinstance(command, MatrixCommand):
+                self._matrix.submit(live, command)
+
+    def _break_off(self, live: LiveCall, cause: str) -> None:
+        """End a call that cannot be carried on, as far as that is still possible."""
+        self._telemetry.count("internal_errors_total", component="calls")
+        log.error("call_broken_off", cause=cause)
+        try:
+            now = self._clock.monotonic()
+            self._carry_out_all(live, machine.handle(live.call, ev.Aborted(verdict=outcomes.INTERNAL_ERROR), now))
+        except Exception:
+            log.exception("call_break_off_failed")
+            self.directory.remove(live, self._clock.monotonic())
+
+    def _rearm(self, live: LiveCall) -> None:
+        """Have the call woken at its next deadline."""
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+        deadline = live.call.next_deadline()
+        if deadline is not None:
+            delay = max(0.0, deadline - self._clock.monotonic())
+            live.timer = asyncio.get_running_loop().call_later(delay, self._expire, live)
+
+    def _expire(self, live: LiveCall) -> None:
+        for timer in live.call.due(self._clock.monotonic()):
+            self.feed(live, ev.TimerFired(timer=timer))
+        self._rearm(live)
+
+    def _finish(self, live: LiveCall, verdict: Verdict) -> None:
+        """The last command of every call. Its record is written when its media session has been closed."""
+        self.directory.remove(live, self._clock.monotonic())
+        direction = live.call.direction
+        self._telemetry.gauge("calls_active", self.directory.count(direction), direction=direction)
+        self._finishing.add(live)
+        live.media_lane.submit(lambda: self._report(live, verdict))
+        self._memory.forget(live)
+
+    async def _report(self, live: LiveCall, verdict: Verdict) -> None:
+        with bind_call(live.call.call_id):
+            try:
+                await self._on_finished(live, verdict)
+            except Exception:
+                log.exception("call_report_failed")
+                self._telemetry.count("internal_errors_total", component="ops")
+            finally:
+                self._finishing.discard(live)
+
+    async def shut_down(self, limit_s: float) -> None:
+        """Refuse new calls, end the live ones on both sides, and wait at most `limit_s` for that to be done."""
+        self.accepting = False
+        for live in self.directory:
+            self.feed(live, ev.Aborted(verdict=outcomes.SHUTTING_DOWN))
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._finishing:
+                    live = next(iter(self._finishing))
+                    await live.media_lane.drain()
+                    await live.matrix_lane.drain()
+        except TimeoutError:
+            log.warning("calls_not_finished", calls=len(self._finishing))

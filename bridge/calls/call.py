@@ -1,0 +1,215 @@
+"""One call as plain values, so that it can be written down at any moment.
+
+Its two legs have states of their own, from which `end` derives what each side must still be told; no handler has to
+think of the other side's farewell. How a call takes an event is in `machine`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
+from bridge.core.verdict import MatrixReason, Verdict
+
+MAX_BUFFERED_CANDIDATES = 100
+"""Of all parties together, before one of them is selected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimes:
+    """Limits of a call, from the configuration. Seconds."""
+
+    ring_s: float = 90.0
+    progress_s: float = 4.0
+    """180 at the latest; some trunks give up after 5 s without one."""
+    glare_s: float = 3.0
+    expiry_slack_s: float = 0.5
+    """A Matrix invite is given up this long before it runs out: our reject must meet a client that still listens."""
+    decline_status: int = 603
+
+
+@dataclass(slots=True, kw_only=True)
+class MatrixParty:
+    """The Matrix side of a call."""
+
+    call_id: MatrixCallId
+    room_id: RoomId | None = None
+    ghost: UserId | None = None
+    user: UserId
+    own_party: PartyId
+    peer_party: PartyId | None = None
+    """The device at the other end: the caller's, or the one whose answer was selected."""
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """The user's own call to us that waits until crossing calls are settled."""
+
+    call_id: MatrixCallId
+    room_id: RoomId
+    ghost: UserId
+    party: PartyId | None
+    version: int
+    sdp: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Milestones:
+    """When things happened, on the clock the events came with (seconds)."""
+
+    invited: float
+    ringing: float | None = None
+    answered: float | None = None
+    connected: float | None = None
+    ended: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A call between a Matrix user and a phone. Made by `outbound.begin` and `inbound.begin`."""
+
+    call_id: CallId
+    direction: Direction
+    trunk: TrunkName
+    number: str
+    """The phone's number, canonical; empty when the caller withheld it."""
+    matrix: MatrixParty
+    times: CallTimes
+    at: Milestones
+    state: State = State.NEW
+    matrix_leg: MatrixLeg = MatrixLeg.NONE
+    sip_leg: SipLeg = SipLeg.NONE
+    dialog: DialogKey | None = None
+    sip_sdp: str | None = None
+    """The phone's offer, or the answer that came before its 2xx."""
+    matrix_sdp: str | None = None
+    """The Matrix caller's offer."""
+    late_offer: bool = False
+    """The phone's INVITE had no offer and ours, in the 2xx, is not answered yet."""
+    rival: Rival | None = None
+    buffered: dict[str, list[ev.Candidate]] = field(default_factory=dict)
+    """Candidates by Matrix call and party, until the call is answered."""
+    deadlines: dict[Timer, float] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    ended_by: EndedBy | None = None
+    illegal_events: int = 0
+
+    def next_deadline(self) -> float | None:
+        """When the call must be given the next `TimerFired`, or `None`."""
+        return min(self.deadlines.values(), default=None)
+
+    def due(self, now: float) -> list[Timer]:
+        """The timers whose deadlines have passed, the earliest first."""
+        return [timer for at, timer in sorted((at, timer) for timer, at in self.deadlines.items()) if at <= now]
+
+    @property
+    def ended(self) -> bool:
+        return self.state is State.ENDED
+
+    def is_peer(self, user: UserId, party: PartyId | None) -> bool:
+        """Whether an event comes from the device that this call is with; version 0 knows no devices."""
+        if user != self.matrix.user:
+            return False
+        return self.matrix.version == 0 or party == self.matrix.peer_party
+
+    def end(self, verdict: Verdict, ended_by: EndedBy, now: float) -> list[cmd.Command]:
+        """End the call: tell each side that has not been told, exactly once, and let go of everything."""
+        if self.ended:
+            return []
+        commands = [*self._farewell_sip(verdict), *self._farewell_matrix(verdict)]
+        if verdict.user_text and self.matrix.room_id and self.matrix.ghost:
+            commands.append(cmd.SendNotice(text=verdict.user_text))
+        self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
+        self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
+        self.at.ended = now
+        self.deadlines.clear()
+        self.buffered.clear()
+        self.sip_sdp = self.matrix_sdp = None
+        return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
+
+    def _farewell_sip(self, verdict: Verdict) -> list[cmd.Command]:
+        match self.sip_leg:
+            case SipLeg.DIALLING:
+                return [cmd.CancelSip()]
+            case SipLeg.INCOMING:
+                return [cmd.RejectSip(status=verdict.sip_status, q850=verdict.q850)]
+            case SipLeg.ESTABLISHED:
+                return [cmd.ByeSip(q850=verdict.q850)]
+            case SipLeg.NONE | SipLeg.ENDED:
+                return []
+
+    def _farewell_matrix(self, verdict: Verdict) -> list[cmd.Command]:
+        rival = self.farewell_rival()
+        match self.matrix_leg:
+            case MatrixLeg.THEIRS:
+                return [*rival, cmd.SendReject(reason=verdict.matrix_reason)]
+            case MatrixLeg.OURS | MatrixLeg.ANSWERED:
+                return [*rival, cmd.SendHangup(reason=verdict.matrix_reason or MatrixReason.USER_HANGUP)]
+            case MatrixLeg.NONE | MatrixLeg.ENDED:
+                return rival
+
+    def buffer_candidates(self, event: ev.CandidatesReceived) -> None:
+        """Keep candidates of a party that may be selected later; the total is bounded."""
+        room_left = MAX_BUFFERED_CANDIDATES - sum(map(len, self.buffered.values()))
+        if room_left > 0:
+            key = _buffer_key(event.matrix_call_id, event.party)
+            self.buffered.setdefault(key, []).extend(event.candidates[:room_left])
+
+    def buffered_of(self, call_id: MatrixCallId | None, party: PartyId | None) -> list[cmd.Command]:
+        """Hand over what one party of one Matrix call has sent so far."""
+        candidates = self.buffered.get(_buffer_key(call_id, party))
+        return [cmd.AddCandidates(candidates=tuple(candidates))] if candidates else []
+
+    def farewell_rival(self) -> list[cmd.Command]:
+        """Turn down the user's own call, because ours was answered or is over."""
+        if self.rival is None:
+            return []
+        rival, self.rival = self.rival, None
+        self.deadlines.pop(Timer.GLARE, None)
+        return [cmd.SendReject(reason=MatrixReason.USER_BUSY, matrix_call_id=rival.call_id, version=rival.version)]
+
+
+def _buffer_key(call_id: MatrixCallId | None, party: PartyId | None) -> str:
+    return f"{call_id} {party or ''}"
+
+
+Handler = Callable[[Call, Any, float], list[cmd.Command]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an event does in a state: the handler, and every state that it may lead to (for the diagrams and a test)."""
+
+    act: Handler
+    to: tuple[State, ...]
+
+
+Table = Mapping[tuple[State, type[Any]], Row]
+
+
+def ignore(call: Call, event: object, now: float) -> list[cmd.Command]:
+    """The event is expected here and means nothing."""
+    return []
+
+
+def abort(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
+    return call.end(event.verdict, EndedBy.BRIDGE, now)
+
+
+def refuse(call: Call, event: ev.CallRefused | ev.MediaRefused, now: float) -> list[cmd.Command]:
+    """The call cannot be made or cannot go on."""
+    return call.end(event.verdict, EndedBy.BRIDGE, now)
+
+
+def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
+    """Leaving the room is hanging up (specification, VoIP, "behaviour on room leave")."""
+    if event.user not in (call.matrix.user, call.matrix.ghost):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    verdict = outcomes.COMPLETED if call.at.answered is not None else outcomes.ROOM_LEFT
+    return call.end(verdict, EndedBy.MATRIX, now)

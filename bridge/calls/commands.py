@@ -1,0 +1,219 @@
+"""What a call wants done. Carried out by the switchboard, in order, before the call sees its next event.
+
+Commands that take time (media, portal, delivery of an invite) answer with an event; the others are final.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.calls.events import Candidate
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId
+from bridge.core.verdict import MatrixReason, Verdict
+
+# --- media ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSipOffer:
+    """Take the Matrix offer and write ours for the phone → `SipOfferReady` or `MediaRefused`."""
+
+    matrix_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteMatrixAnswer:
+    """Take the phone's answer and write ours for Matrix → `MatrixAnswerReady` or `MediaRefused`."""
+
+    sip_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteMatrixOffer:
+    """Take the phone's offer, if it made one, and write ours for Matrix → `MatrixOfferReady` or `MediaRefused`."""
+
+    sip_sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSipAnswer:
+    """Take the selected device's answer and write ours for the phone → `SipAnswerReady` or `MediaRefused`."""
+
+    matrix_sdp: str
+    late_offer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBothAnswers:
+    """Calls crossed: take both offers, answer both → `BothAnswersReady` or `MediaRefused`.
+
+    `fresh` starts from a new session, because the offer to the phone that it held is void.
+    """
+
+    matrix_sdp: str
+    sip_sdp: str | None
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeSipAnswer:
+    """The ACK brought the answer to our late offer → `MediaRefused` when it cannot be used."""
+
+    sip_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReoffer:
+    """Answer a re-INVITE; without a description, offer anew → `ReofferAnswered` or `ReofferRefused`."""
+
+    sip_sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddCandidates:
+    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseMedia:
+    """Free the session; its final numbers belong in the call record."""
+
+
+# --- SIP ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceSipCall:
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingSip:
+    """180 Ringing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptSip:
+    """200 to the INVITE or to the pending re-INVITE."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectSip:
+    """A final failure to the INVITE or to the pending re-INVITE. `dialog` names one that is not the call's own."""
+
+    status: int
+    q850: int | None = None
+    dialog: DialogKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelSip:
+    dialog: DialogKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByeSip:
+    q850: int | None = None
+
+
+# --- Matrix ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPortal:
+    """Find or make the ghost and the room → `PortalReady` or `CallRefused`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendInvite:
+    """→ `InviteDelivered` or `CallRefused`."""
+
+    sdp: str
+    lifetime_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendAnswer:
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSelectAnswer:
+    selected_party: PartyId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendReject:
+    """`matrix_call_id` names a call that is not the call's own (the loser of a glare)."""
+
+    reason: MatrixReason | None
+    matrix_call_id: MatrixCallId | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendHangup:
+    reason: MatrixReason
+    matrix_call_id: MatrixCallId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendNotice:
+    """A sentence for the people in the room."""
+
+    text: str
+
+
+# --- the call itself ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowMatrixCall:
+    """From now on events of this Matrix call belong to this call."""
+
+    room_id: RoomId
+    matrix_call_id: MatrixCallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowDialog:
+    """From now on events of this SIP dialog belong to this call."""
+
+    dialog: DialogKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishCall:
+    """The call is over: write its record and forget it."""
+
+    verdict: Verdict
+
+
+Command = (
+    WriteSipOffer
+    | WriteMatrixAnswer
+    | WriteMatrixOffer
+    | WriteSipAnswer
+    | WriteBothAnswers
+    | TakeSipAnswer
+    | AnswerReoffer
+    | AddCandidates
+    | CloseMedia
+    | PlaceSipCall
+    | RingSip
+    | AcceptSip
+    | RejectSip
+    | CancelSip
+    | ByeSip
+    | OpenPortal
+    | SendInvite
+    | SendAnswer
+    | SendSelectAnswer
+    | SendReject
+    | SendHangup
+    | SendNotice
+    | FollowMatrixCall
+    | FollowDialog
+    | FinishCall
+)

@@ -1,0 +1,93 @@
+"""From the answer to the end, the same for both directions."""
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.call import Call, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.inbound import peer_candidates
+from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
+
+
+def media_connected(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
+    call.state = State.CONNECTED
+    call.at.connected = now
+    return []
+
+
+def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
+    return call.end(outcomes.of_media_loss(event.reason), EndedBy.BRIDGE, now)
+
+
+def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """Only the device that the call is with can end it; a missing reason is `user_hangup`."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    verdict = {"ice_failed": outcomes.ICE_FAILED, "ice_timeout": outcomes.ICE_TIMEOUT}.get(event.reason or "")
+    return call.end(verdict or outcomes.COMPLETED, EndedBy.MATRIX, now)
+
+
+def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:
+    """Another party's answer was taken: hang up the phone and say nothing (specification, VoIP, `select_answer`)."""
+    if event.user != call.matrix.user or event.selected_party in (None, call.matrix.own_party):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    return call.end(outcomes.ANOTHER_ANSWER_SELECTED, EndedBy.MATRIX, now)
+
+
+def sip_ended(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+    call.sip_leg = SipLeg.ENDED
+    return call.end(outcomes.COMPLETED if event.by_peer else outcomes.NEVER_ACKNOWLEDGED, EndedBy.SIP, now)
+
+
+def sip_confirmed(call: Call, event: ev.SipConfirmed, now: float) -> list[cmd.Command]:
+    """The ACK came; for a late offer it must bring the answer (RFC 3264 §5, RFC 6337 §2.2)."""
+    if not call.late_offer:
+        return []
+    call.late_offer = False
+    if event.sdp is None:
+        return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
+    return [cmd.TakeSipAnswer(sip_sdp=event.sdp)]
+
+
+def sip_reoffered(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+    """Hold, resume or a new address: taken up by the media session, the Matrix side hears the difference."""
+    call.late_offer = event.sdp is None
+    return [cmd.AnswerReoffer(sip_sdp=event.sdp)]
+
+
+def reoffer_answered(call: Call, event: ev.ReofferAnswered, now: float) -> list[cmd.Command]:
+    return [cmd.AcceptSip(sdp=event.sdp)]
+
+
+def reoffer_refused(call: Call, event: ev.ReofferRefused, now: float) -> list[cmd.Command]:
+    call.late_offer = False
+    return [cmd.RejectSip(status=event.verdict.sip_status)]
+
+
+_ESTABLISHED: dict[type[object], Row] = {
+    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    ev.HangupReceived: Row(hung_up, (State.ENDED,)),
+    ev.AnswerSelected: Row(answer_selected, (State.ENDED,)),
+    ev.CandidatesReceived: Row(peer_candidates, ()),
+    ev.SipEnded: Row(sip_ended, (State.ENDED,)),
+    ev.SipConfirmed: Row(sip_confirmed, (State.ENDED,)),
+    ev.SipReoffered: Row(sip_reoffered, ()),
+    ev.ReofferAnswered: Row(reoffer_answered, ()),
+    ev.ReofferRefused: Row(reoffer_refused, ()),
+    ev.MemberLeft: Row(member_left, (State.ENDED,)),
+    ev.Aborted: Row(abort, (State.ENDED,)),
+    # Expected and without meaning: another device answers or rejects too late, a slow homeserver reports our invite.
+    ev.AnswerReceived: Row(ignore, ()),
+    ev.RejectReceived: Row(ignore, ()),
+    ev.MemberJoined: Row(ignore, ()),
+    ev.InviteDelivered: Row(ignore, ()),
+    ev.CallRefused: Row(ignore, ()),
+}
+
+TABLE: Table = {
+    (State.CONNECTING, ev.MediaConnected): Row(media_connected, (State.CONNECTED,)),
+    (State.CONNECTED, ev.MediaConnected): Row(ignore, ()),
+    **{(state, event): row for state in (State.CONNECTING, State.CONNECTED) for event, row in _ESTABLISHED.items()},
+}

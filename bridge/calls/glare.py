@@ -1,0 +1,187 @@
+"""Crossing calls: the two ends call each other at the same moment, and exactly one call survives.
+
+Between Matrix and us the specification (VoIP, "Glare") compares the call ids: the lesser survives. Element Web,
+Android and iOS do not implement it, so both calls would ring for ever; we therefore always can give way, and our ids
+sort last so that giving way is also the rule. The user's own call is then connected to the phone that rings: they
+called, and the phone "picked up"; on the phone they called, and the user "picked up".
+
+Between SIP and us there is no rule: when the phone that we are dialling calls the same user, our INVITE is cancelled
+and the user's call is connected to the phone's call.
+"""
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import inbound, outcomes
+from bridge.calls.call import Call, Rival, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.core.ids import MatrixCallId
+from bridge.core.verdict import MatrixReason
+
+WAIT_FOR_REPLACEMENT_S = 5.0
+
+
+def survivor(ours: MatrixCallId, theirs: MatrixCallId) -> MatrixCallId:
+    """The call that lives on when both invites were sent: the lesser id, by code points."""
+    return min(ours, theirs)
+
+
+def crossing_before_invite(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
+    """Our invite has not been sent: it never will be, and theirs is answered."""
+    if event.user != call.matrix.user or event.matrix_call_id == call.matrix.call_id:
+        return []
+    return _adopt(call, _rival(event))
+
+
+def crossing_while_ringing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
+    """Both invites are out. If ours survives by the rule, their client gets a moment to answer it, as few do."""
+    if event.user != call.matrix.user or event.matrix_call_id == call.matrix.call_id:
+        return []
+    if call.rival is not None:
+        return [_busy(event)]
+    if survivor(call.matrix.call_id, event.matrix_call_id) == event.matrix_call_id:
+        return _give_way(call, _rival(event))
+    call.rival = _rival(event)
+    call.deadlines[Timer.GLARE] = now + call.times.glare_s
+    return [cmd.FollowMatrixCall(room_id=event.room_id, matrix_call_id=event.matrix_call_id)]
+
+
+def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    """Their client did not settle it (Element Web, Android, iOS): give way."""
+    if event.timer is Timer.GLARE:
+        rival, call.rival = call.rival, None
+        return _give_way(call, rival) if rival else []
+    return inbound.timer_fired(call, event, now)
+
+
+def our_invite_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """`replaced` means that their client chose the user's own call, which may not have arrived yet."""
+    if event.user != call.matrix.user or event.reason != MatrixReason.REPLACED:
+        return inbound.hung_up(call, event, now)
+    call.matrix_leg = MatrixLeg.ENDED
+    if call.rival is not None:
+        rival, call.rival = call.rival, None
+        return _adopt(call, rival)
+    call.state = State.REPLACED
+    call.deadlines[Timer.EXPIRY] = now + WAIT_FOR_REPLACEMENT_S
+    return []
+
+
+def of_another_call(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.Command]:
+    """An event of the other Matrix call of a glare: of the rival that waits, or of the one that was given up."""
+    rival = call.rival
+    if rival is None or event.matrix_call_id != rival.call_id or event.user != call.matrix.user:
+        return []
+    if isinstance(event, ev.HangupReceived):
+        call.rival = None
+        call.deadlines.pop(Timer.GLARE, None)
+    elif isinstance(event, ev.CandidatesReceived):
+        call.buffer_candidates(event)
+    return []
+
+
+def busy_in_call(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
+    """A second call while one is up, or while two have just been joined, is not glare."""
+    return [] if event.matrix_call_id == call.matrix.call_id else [_busy(event)]
+
+
+def _busy(event: ev.CrossingInvite) -> cmd.SendReject:
+    return cmd.SendReject(reason=MatrixReason.USER_BUSY, matrix_call_id=event.matrix_call_id, version=event.version)
+
+
+def _rival(event: ev.CrossingInvite) -> Rival:
+    return Rival(
+        call_id=event.matrix_call_id,
+        room_id=event.room_id,
+        ghost=event.ghost,
+        party=event.party,
+        version=event.version,
+        sdp=event.sdp,
+    )
+
+
+def _give_way(call: Call, rival: Rival) -> list[cmd.Command]:
+    """Abort our invite with the reason that js-sdk itself uses, then answer theirs."""
+    hangup = cmd.SendHangup(reason=MatrixReason.REPLACED, matrix_call_id=call.matrix.call_id)
+    return [hangup, *_adopt(call, rival)]
+
+
+def _adopt(call: Call, rival: Rival) -> list[cmd.Command]:
+    """Make the user's own call the Matrix side of this call."""
+    call.state, call.matrix_leg = State.ADOPTING, MatrixLeg.THEIRS
+    call.matrix.call_id, call.matrix.peer_party, call.matrix.version = rival.call_id, rival.party, rival.version
+    call.matrix.room_id, call.matrix.ghost = rival.room_id, rival.ghost
+    call.deadlines.clear()
+    return [
+        cmd.FollowMatrixCall(room_id=rival.room_id, matrix_call_id=rival.call_id),
+        cmd.WriteBothAnswers(matrix_sdp=rival.sdp, sip_sdp=call.sip_sdp, fresh=False),
+        *call.buffered_of(rival.call_id, rival.party),
+    ]
+
+
+def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[cmd.Command]:
+    """The phone that we dial calls the user who dials it: drop our INVITE, join the two."""
+    cancel = [cmd.CancelSip(dialog=call.dialog)] if call.sip_leg is SipLeg.DIALLING else []
+    matrix_sdp, call.dialog = call.matrix_sdp or "", event.dialog
+    call.state, call.sip_leg = State.ADOPTING, SipLeg.INCOMING
+    call.sip_sdp, call.late_offer = event.sdp, event.sdp is None
+    call.deadlines.clear()
+    return [
+        *cancel,
+        cmd.FollowDialog(dialog=event.dialog),
+        cmd.WriteBothAnswers(matrix_sdp=matrix_sdp, sip_sdp=event.sdp, fresh=True),
+        *call.buffered_of(call.matrix.call_id, call.matrix.peer_party),
+    ]
+
+
+def both_answers_ready(call: Call, event: ev.BothAnswersReady, now: float) -> list[cmd.Command]:
+    call.state = State.CONNECTING
+    call.matrix_leg, call.sip_leg = MatrixLeg.ANSWERED, SipLeg.ESTABLISHED
+    call.at.answered = now
+    return [cmd.SendAnswer(sdp=event.matrix_sdp), cmd.AcceptSip(sdp=event.sip_sdp)]
+
+
+def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    if not call.is_peer(event.user, event.party):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
+
+
+TABLE: Table = {
+    **{
+        (state, ev.CrossingInvite): Row(crossing_before_invite, (State.ADOPTING,))
+        for state in (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.REPLACED)
+    },
+    (State.RINGING, ev.CrossingInvite): Row(crossing_while_ringing, (State.ADOPTING,)),
+    (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED)),
+    (State.RINGING, ev.HangupReceived): Row(our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED)),
+    **{
+        (state, ev.CrossingInvite): Row(busy_in_call, ())
+        for state in (State.ACCEPTING, State.ADOPTING, State.CONNECTING, State.CONNECTED)
+    },
+    **{
+        (state, ev.CrossingSipCall): Row(sip_call_crossed, (State.ADOPTING,))
+        for state in (State.PREPARING, State.DIALLING)
+    },
+    (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED,)),
+    (State.REPLACED, ev.InviteDelivered): Row(inbound.invite_delivered, ()),
+    (State.REPLACED, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
+    (State.REPLACED, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.REPLACED, ev.MemberLeft): Row(member_left, (State.ENDED,)),
+    (State.REPLACED, ev.MemberJoined): Row(ignore, ()),
+    (State.REPLACED, ev.CallRefused): Row(ignore, ()),
+    (State.ADOPTING, ev.BothAnswersReady): Row(both_answers_ready, (State.CONNECTING,)),
+    (State.ADOPTING, ev.MediaRefused): Row(refuse, (State.ENDED,)),
+    (State.ADOPTING, ev.CallRefused): Row(ignore, ()),
+    (State.ADOPTING, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
+    (State.ADOPTING, ev.HangupReceived): Row(caller_hung_up, (State.ENDED,)),
+    (State.ADOPTING, ev.CandidatesReceived): Row(inbound.peer_candidates, ()),
+    (State.ADOPTING, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.ADOPTING, ev.MemberLeft): Row(member_left, (State.ENDED,)),
+    (State.ADOPTING, ev.MemberJoined): Row(ignore, ()),
+    # Results of what the adoption made void.
+    (State.ADOPTING, ev.PortalReady): Row(ignore, ()),
+    (State.ADOPTING, ev.InviteDelivered): Row(ignore, ()),
+    (State.ADOPTING, ev.MatrixOfferReady): Row(ignore, ()),
+    (State.ADOPTING, ev.SipOfferReady): Row(ignore, ()),
+}

@@ -1,0 +1,209 @@
+"""A phone calls a Matrix user: from INVITE to 200."""
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.call import Call, CallTimes, MatrixParty, Milestones, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
+from bridge.core.verdict import Verdict
+
+
+def begin(
+    *,
+    call_id: CallId,
+    trunk: TrunkName,
+    number: str,
+    dialog: DialogKey,
+    sdp: str | None,
+    user: UserId,
+    matrix_call_id: MatrixCallId,
+    own_party: PartyId,
+    times: CallTimes,
+    now: float,
+) -> Call:
+    """A call that a phone wants to make. Feed it `CallPermitted` or `CallRefused` next."""
+    call = Call(
+        call_id=call_id,
+        direction=Direction.INBOUND,
+        trunk=trunk,
+        number=number,
+        matrix=MatrixParty(call_id=matrix_call_id, user=user, own_party=own_party),
+        times=times,
+        at=Milestones(invited=now),
+        sip_leg=SipLeg.INCOMING,
+        dialog=dialog,
+        sip_sdp=sdp,
+        late_offer=sdp is None,
+    )
+    call.deadlines[Timer.EXPIRY] = now + times.ring_s
+    call.deadlines[Timer.PROGRESS] = now + times.progress_s
+    return call
+
+
+def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Command]:
+    call.state = State.LOCATING
+    return [cmd.OpenPortal()]
+
+
+def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Command]:
+    call.matrix.room_id, call.matrix.ghost = event.room_id, event.ghost
+    if not event.user_joined:
+        call.state = State.AWAITING_JOIN
+        return ring(call, now)
+    return offer(call)
+
+
+def offer(call: Call) -> list[cmd.Command]:
+    call.state = State.OFFERING
+    return [cmd.WriteMatrixOffer(sip_sdp=call.sip_sdp)]
+
+
+def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Command]:
+    """Ring on join: the user took the room's invite while the phone still rings."""
+    return offer(call) if event.user == call.matrix.user else []
+
+
+def matrix_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.Command]:
+    """Send the invite. Its lifetime is what is left of the ring time, so that devices fall silent with the phone."""
+    if (room_id := call.matrix.room_id) is None:
+        return call.end(outcomes.INTERNAL_ERROR, EndedBy.BRIDGE, now)
+    call.state, call.matrix_leg = State.RINGING, MatrixLeg.OURS
+    lifetime_s = max(10.0, call.deadlines.get(Timer.EXPIRY, now) - now)
+    call.deadlines[Timer.EXPIRY] = now + lifetime_s
+    invite = cmd.SendInvite(sdp=event.sdp, lifetime_ms=int(lifetime_s * 1000))
+    return [cmd.FollowMatrixCall(room_id=room_id, matrix_call_id=call.matrix.call_id), invite]
+
+
+def invite_delivered(call: Call, event: ev.InviteDelivered, now: float) -> list[cmd.Command]:
+    return ring(call, now)
+
+
+def ring(call: Call, now: float) -> list[cmd.Command]:
+    """Tell the phone that it rings: once the homeserver has the invite, or when the phone would lose patience."""
+    call.deadlines.pop(Timer.PROGRESS, None)
+    if call.at.ringing is not None or call.sip_leg is not SipLeg.INCOMING:
+        return []
+    call.at.ringing = now
+    return [cmd.RingSip()]
+
+
+def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    match event.timer:
+        case Timer.PROGRESS:
+            return ring(call, now)
+        case Timer.EXPIRY:
+            return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
+        case _:
+            return []
+
+
+def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Command]:
+    """The first valid answer wins. The others learn it from `select_answer` and stop ringing.
+
+    An answer without a party (version 0) is taken, and nobody is selected.
+    """
+    if event.user != call.matrix.user:
+        return []
+    call.state, call.matrix_leg = State.ACCEPTING, MatrixLeg.ANSWERED
+    call.matrix.peer_party, call.matrix.version = event.party, event.version
+    call.deadlines.clear()
+    call.at.answered = now
+    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
+    write = cmd.WriteSipAnswer(matrix_sdp=event.sdp, late_offer=call.late_offer)
+    candidates = call.buffered_of(call.matrix.call_id, event.party)
+    return [*select, *call.farewell_rival(), write, *candidates]
+
+
+def device_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+    """Devices may send candidates around their answer; only the selected party's are used, after its answer."""
+    if event.user == call.matrix.user:
+        call.buffer_candidates(event)
+    return []
+
+
+def rejected(call: Call, event: ev.RejectReceived, now: float) -> list[cmd.Command]:
+    """The user declined: on every device, so the reject is selected like an answer (specification, VoIP)."""
+    if event.user != call.matrix.user:
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
+    return [*select, *call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)]
+
+
+def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """A callee's hangup before an answer: a "no" from old clients, otherwise one device's trouble, which is ignored."""
+    if event.user != call.matrix.user or event.reason not in outcomes.PRE_ANSWER_REFUSALS:
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    return call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)
+
+
+def _refusal(call: Call, reason: str | None) -> Verdict:
+    verdict = outcomes.of_matrix_refusal(reason)
+    if verdict is not outcomes.DECLINED:
+        return verdict
+    return Verdict(
+        result=verdict.result, reason=verdict.reason, sip_status=call.times.decline_status, q850=verdict.q850
+    )
+
+
+def cancelled(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Command]:
+    call.sip_leg = SipLeg.ENDED
+    verdict = outcomes.CALLER_GAVE_UP_ELSEWHERE if event.answered_elsewhere else outcomes.CANCELLED
+    return call.end(verdict, EndedBy.SIP, now)
+
+
+def sip_answer_ready(call: Call, event: ev.SipAnswerReady, now: float) -> list[cmd.Command]:
+    call.state, call.sip_leg = State.CONNECTING, SipLeg.ESTABLISHED
+    return [cmd.AcceptSip(sdp=event.sdp)]
+
+
+def peer_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """The selected device hung up before the phone was told of the answer."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    return call.end(outcomes.DECLINED, EndedBy.MATRIX, now)
+
+
+def peer_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+    if not call.is_peer(event.user, event.party):
+        return []
+    return [cmd.AddCandidates(candidates=event.candidates)]
+
+
+_ANY_TIME: dict[type[object], Row] = {
+    ev.Aborted: Row(abort, (State.ENDED,)),
+    ev.MemberLeft: Row(member_left, (State.ENDED,)),
+    ev.SipCancelled: Row(cancelled, (State.ENDED,)),
+    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+}
+WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)
+
+TABLE: Table = {
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING,)),
+    (State.NEW, ev.CallRefused): Row(refuse, (State.ENDED,)),
+    (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.LOCATING, ev.PortalReady): Row(portal_ready, (State.OFFERING, State.AWAITING_JOIN)),
+    (State.AWAITING_JOIN, ev.MemberJoined): Row(member_joined, (State.OFFERING,)),
+    (State.OFFERING, ev.MatrixOfferReady): Row(matrix_offer_ready, (State.RINGING,)),
+    (State.OFFERING, ev.MemberJoined): Row(ignore, ()),
+    (State.RINGING, ev.MemberJoined): Row(ignore, ()),
+    (State.RINGING, ev.InviteDelivered): Row(invite_delivered, ()),
+    (State.RINGING, ev.AnswerReceived): Row(answered, (State.ACCEPTING,)),
+    (State.RINGING, ev.CandidatesReceived): Row(device_candidates, ()),
+    (State.RINGING, ev.RejectReceived): Row(rejected, (State.ENDED,)),
+    (State.RINGING, ev.HangupReceived): Row(hung_up, (State.ENDED,)),
+    (State.ACCEPTING, ev.CallRefused): Row(ignore, ()),
+    (State.ACCEPTING, ev.MemberJoined): Row(ignore, ()),
+    (State.ACCEPTING, ev.InviteDelivered): Row(invite_delivered, ()),
+    (State.ACCEPTING, ev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING,)),
+    (State.ACCEPTING, ev.CandidatesReceived): Row(peer_candidates, ()),
+    (State.ACCEPTING, ev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
+    (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
+    (State.ACCEPTING, ev.RejectReceived): Row(ignore, ()),
+    **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED,)) for state in WAITING},
+    **{(state, ev.CallRefused): Row(refuse, (State.ENDED,)) for state in WAITING},
+    **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},
+}

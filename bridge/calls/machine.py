@@ -1,0 +1,28 @@
+"""How a call takes an event: look it up in the table of its state, act, move on."""
+
+from bridge.calls import commands as cmd
+from bridge.calls import established, glare, inbound, outbound
+from bridge.calls import events as ev
+from bridge.calls.call import Call, Table
+from bridge.calls.state import Direction
+
+OUTBOUND: Table = {**outbound.TABLE, **established.TABLE, **glare.TABLE}
+INBOUND: Table = {**inbound.TABLE, **established.TABLE, **glare.TABLE}
+TABLES: dict[Direction, Table] = {Direction.OUTBOUND: OUTBOUND, Direction.INBOUND: INBOUND}
+"""Later tables win: glare refines some rows of the plain call."""
+
+
+def handle(call: Call, event: ev.Event, now: float) -> list[cmd.Command]:
+    """Take one event at time `now` (seconds); every returned command is carried out before the next event.
+
+    An event without a row for the current state is counted in `call.illegal_events` and changes nothing.
+    """
+    if isinstance(event, ev.TimerFired):
+        call.deadlines.pop(event.timer, None)
+    if isinstance(event, ev.OfMatrixCall) and event.matrix_call_id != call.matrix.call_id:
+        return glare.of_another_call(call, event, now)
+    row = TABLES[call.direction].get((call.state, type(event)))
+    if row is None:
+        call.illegal_events += not call.ended
+        return []
+    return row.act(call, event, now)

@@ -1,0 +1,157 @@
+"""A Matrix user calls a phone: from `m.call.invite` to `m.call.answer`."""
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.call import Call, CallTimes, MatrixParty, Milestones, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.core.ids import CallId, TrunkName
+
+
+def begin(
+    *,
+    call_id: CallId,
+    trunk: TrunkName,
+    number: str,
+    matrix: MatrixParty,
+    sdp: str,
+    remaining_s: float,
+    times: CallTimes,
+    now: float,
+) -> Call:
+    """A call that a Matrix user wants to make; `remaining_s` is what is left of the invite's lifetime.
+
+    Feed it `CallPermitted` or `CallRefused` next. The bridge enforces the lifetime itself, because Element iOS sends
+    nothing when its invite expires.
+    """
+    call = Call(
+        call_id=call_id,
+        direction=Direction.OUTBOUND,
+        trunk=trunk,
+        number=number,
+        matrix=matrix,
+        times=times,
+        at=Milestones(invited=now),
+        matrix_leg=MatrixLeg.THEIRS,
+        matrix_sdp=sdp,
+    )
+    call.deadlines[Timer.EXPIRY] = now + max(0.0, remaining_s - times.expiry_slack_s)
+    return call
+
+
+def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Command]:
+    if event.hold_s > 0:
+        call.state = State.HELD
+        call.deadlines[Timer.BACKLOG] = now + event.hold_s
+        return []
+    return _prepare(call)
+
+
+def _prepare(call: Call) -> list[cmd.Command]:
+    call.state = State.PREPARING
+    write = cmd.WriteSipOffer(matrix_sdp=call.matrix_sdp or "")
+    return [write, *call.buffered_of(call.matrix.call_id, call.matrix.peer_party)]
+
+
+def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    """The backlog is through: dial. The invite ran out: nobody answered (in whatever state that happens)."""
+    match event.timer:
+        case Timer.BACKLOG if call.state is State.HELD:
+            return _prepare(call)
+        case Timer.EXPIRY:
+            return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
+        case _:
+            return []
+
+
+def sip_offer_ready(call: Call, event: ev.SipOfferReady, now: float) -> list[cmd.Command]:
+    call.state, call.sip_leg = State.DIALLING, SipLeg.DIALLING
+    return [cmd.PlaceSipCall(sdp=event.sdp)]
+
+
+def sip_progress(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
+    """There is no "ringing" event in Matrix: clients play their own ringback. Early media is not carried."""
+    if event.status >= 180 and call.at.ringing is None:
+        call.at.ringing = now
+    if event.sdp:
+        call.sip_sdp = event.sdp
+    return []
+
+
+def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
+    """The phone answered. Its description may have come earlier, in a 183 (RFC 3261 §13.2.1)."""
+    call.sip_leg = SipLeg.ESTABLISHED
+    call.at.answered = now
+    call.deadlines.pop(Timer.EXPIRY, None)
+    sdp = event.sdp or call.sip_sdp
+    if sdp is None:
+        return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
+    call.state = State.ANSWERING
+    return [cmd.WriteMatrixAnswer(sip_sdp=sdp)]
+
+
+def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+    call.sip_leg = SipLeg.ENDED
+    return call.end(outcomes.of_sip_failure(event.status, local=event.local), EndedBy.SIP, now)
+
+
+def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
+    call.state, call.matrix_leg = State.CONNECTING, MatrixLeg.ANSWERED
+    return [cmd.SendAnswer(sdp=event.sdp)]
+
+
+def caller_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+    """They belong to the session from the moment it exists; they are kept in case it has to be made anew (glare)."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    call.buffer_candidates(event)
+    return [] if call.state is State.HELD else [cmd.AddCandidates(candidates=event.candidates)]
+
+
+def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """The caller gave up before the answer; the reason does not matter (clients leave it out here)."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    call.matrix_leg = MatrixLeg.ENDED
+    return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
+
+
+def reoffer_too_early(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+    """The first offer and answer are still being worked on (RFC 3261 §14.2)."""
+    return [cmd.RejectSip(status=491)]
+
+
+def sip_ended_while_answering(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+    call.sip_leg = SipLeg.ENDED
+    return call.end(outcomes.COMPLETED, EndedBy.SIP, now)
+
+
+_ANY_TIME: dict[type[object], Row] = {
+    ev.Aborted: Row(abort, (State.ENDED,)),
+    ev.MemberLeft: Row(member_left, (State.ENDED,)),
+    ev.MemberJoined: Row(ignore, ()),
+    ev.HangupReceived: Row(caller_hung_up, (State.ENDED,)),
+    ev.CandidatesReceived: Row(caller_candidates, ()),
+    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+}
+
+TABLE: Table = {
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.HELD, State.PREPARING)),
+    (State.NEW, ev.CallRefused): Row(refuse, (State.ENDED,)),
+    (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.HELD, ev.TimerFired): Row(timer_fired, (State.PREPARING, State.ENDED)),
+    (State.PREPARING, ev.SipOfferReady): Row(sip_offer_ready, (State.DIALLING,)),
+    (State.PREPARING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
+    (State.DIALLING, ev.SipProgress): Row(sip_progress, ()),
+    (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
+    (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
+    (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
+    (State.ANSWERING, ev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING,)),
+    (State.ANSWERING, ev.SipReoffered): Row(reoffer_too_early, ()),
+    (State.ANSWERING, ev.SipEnded): Row(sip_ended_while_answering, (State.ENDED,)),
+    **{
+        (state, event): row
+        for state in (State.HELD, State.PREPARING, State.DIALLING, State.ANSWERING)
+        for event, row in _ANY_TIME.items()
+    },
+}

@@ -1,0 +1,170 @@
+"""What each way of ending means: one verdict for each, for the metrics, the record, the phone and the Matrix user.
+
+Before an answer a Matrix caller is told with `m.call.reject`; the reasons below are those that clients turn into the
+right sound and words ("User busy", "Call declined", "No answer"). Q.850 values follow RFC 3398 §7.2.6.1 and §8.2.6.1.
+"""
+
+from bridge.core.verdict import MatrixReason, Result, Verdict
+
+UNREACHABLE = "The telephone network could not be reached. Please try again in a moment."
+FAILED = "The telephone network could not complete this call."
+
+COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
+CANCELLED = Verdict(result=Result.CLIENT, reason="cancelled", sip_status=487, matrix_reason=MatrixReason.USER_HANGUP)
+CALLER_GAVE_UP_ELSEWHERE = Verdict(
+    result=Result.CLIENT,
+    reason="answered_elsewhere",
+    sip_status=487,
+    q850=26,
+    matrix_reason=MatrixReason.ANSWERED_ELSEWHERE,
+)
+ANOTHER_ANSWER_SELECTED = Verdict(result=Result.CLIENT, reason="answered_elsewhere", sip_status=487, q850=26)
+BUSY = Verdict(result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY)
+DECLINED = Verdict(result=Result.CLIENT, reason="declined", sip_status=603, q850=21)
+NO_ANSWER = Verdict(
+    result=Result.CLIENT, reason="no_answer", sip_status=480, q850=19, matrix_reason=MatrixReason.INVITE_TIMEOUT
+)
+NOT_IN_SERVICE = Verdict(
+    result=Result.CLIENT,
+    reason="not_in_service",
+    sip_status=404,
+    q850=1,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="This number is not in service.",
+)
+FORBIDDEN_BY_TRUNK = Verdict(
+    result=Result.UPSTREAM,
+    reason="forbidden_by_trunk",
+    sip_status=403,
+    q850=21,
+    user_text="The telephone network refused this call.",
+)
+TRUNK_CREDENTIALS = Verdict(
+    result=Result.UPSTREAM,
+    reason="trunk_credentials",
+    sip_status=503,
+    q850=38,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The telephone network did not accept this service's credentials. Please tell your administrator.",
+)
+TRUNK_UNREACHABLE = Verdict(
+    result=Result.UPSTREAM,
+    reason="trunk_unreachable",
+    sip_status=503,
+    q850=38,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text=UNREACHABLE,
+    retryable=True,
+)
+NO_COMMON_CODEC = Verdict(
+    result=Result.UPSTREAM,
+    reason="no_common_codec",
+    sip_status=488,
+    q850=88,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text=FAILED,
+)
+NO_DESCRIPTION = Verdict(
+    result=Result.UPSTREAM,
+    reason="no_session_description",
+    sip_status=488,
+    q850=88,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text=FAILED,
+)
+NEVER_ACKNOWLEDGED = Verdict(
+    result=Result.UPSTREAM,
+    reason="ack_missing",
+    sip_status=408,
+    q850=102,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
+ICE_FAILED = Verdict(
+    result=Result.UPSTREAM, reason="ice_failed", sip_status=480, q850=41, matrix_reason=MatrixReason.ICE_FAILED
+)
+ICE_TIMEOUT = Verdict(
+    result=Result.UPSTREAM, reason="ice_timeout", sip_status=480, q850=41, matrix_reason=MatrixReason.ICE_TIMEOUT
+)
+ROOM_LEFT = Verdict(result=Result.CLIENT, reason="room_left", sip_status=480, matrix_reason=MatrixReason.USER_HANGUP)
+MATRIX_UNREACHABLE = Verdict(
+    result=Result.UPSTREAM,
+    reason="homeserver_unreachable",
+    sip_status=503,
+    q850=38,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
+SHUTTING_DOWN = Verdict(
+    result=Result.SERVER,
+    reason="shutting_down",
+    sip_status=503,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call was ended because the telephone bridge is being restarted. Please try again in a minute.",
+    retryable=True,
+)
+INTERNAL_ERROR = Verdict(
+    result=Result.SERVER,
+    reason="internal_error",
+    sip_status=500,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The telephone bridge failed to make this call. The failure has been logged.",
+)
+BRIDGE_RESTARTED = Verdict(
+    result=Result.SERVER,
+    reason="abnormal",
+    sip_status=500,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
+
+_FINAL_RESPONSES: dict[int, Verdict] = {
+    401: TRUNK_CREDENTIALS,
+    403: FORBIDDEN_BY_TRUNK,
+    404: NOT_IN_SERVICE,
+    407: TRUNK_CREDENTIALS,
+    408: NO_ANSWER,
+    410: NOT_IN_SERVICE,
+    480: NO_ANSWER,
+    484: NOT_IN_SERVICE,
+    486: BUSY,
+    487: NO_ANSWER,
+    488: NO_COMMON_CODEC,
+    600: BUSY,
+    603: DECLINED,
+    604: NOT_IN_SERVICE,
+    606: NO_COMMON_CODEC,
+    607: DECLINED,
+    608: DECLINED,
+}
+
+
+def of_sip_failure(status: int, *, local: bool) -> Verdict:
+    """The verdict for a final failure of our INVITE; `local` when no response came and the status was made up here."""
+    if local:
+        return TRUNK_UNREACHABLE
+    if status in _FINAL_RESPONSES:
+        return _FINAL_RESPONSES[status]
+    return Verdict(
+        result=Result.UPSTREAM,
+        reason="trunk_failure",
+        sip_status=status if 400 <= status <= 699 else 502,
+        q850=41,
+        matrix_reason=MatrixReason.UNKNOWN_ERROR,
+        user_text=FAILED,
+        retryable=500 <= status <= 599,
+    )
+
+
+def of_matrix_refusal(reason: str | None) -> Verdict:
+    """The verdict for a reject, or a hangup that counts as one, by the called Matrix user."""
+    return BUSY if reason == MatrixReason.USER_BUSY else DECLINED
+
+
+def of_media_loss(reason: MatrixReason) -> Verdict:
+    """The verdict for audio that never came up, or went away."""
+    return ICE_FAILED if reason is MatrixReason.ICE_FAILED else ICE_TIMEOUT
+
+
+PRE_ANSWER_REFUSALS = frozenset({None, MatrixReason.USER_HANGUP, MatrixReason.USER_BUSY})
+"""Reasons with which a callee's hangup before an answer means "no"; with others one device is in trouble, not all."""

@@ -1,0 +1,74 @@
+"""What a call needs of the outside to have its commands carried out.
+
+`MatrixPort` leads to the homeserver, `SipPort` to the telephone network; the third port, to the audio, is
+`bridge.media.engine.MediaEngine`. The application hands in the real ones, tests hand in their own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bridge.core.ids import E164, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
+from bridge.sip.events import OutgoingCall
+
+
+class Portal(Protocol):
+    """The room in which a user and the ghost of a number meet."""
+
+    @property
+    def room_id(self) -> RoomId: ...
+    @property
+    def ghost(self) -> UserId: ...
+    @property
+    def user_joined(self) -> bool: ...
+
+
+class MatrixPort(Protocol):
+    """Rooms, ghosts and sending. Failures are `bridge.core.errors.TrunklineError`."""
+
+    async def send(
+        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+    ) -> None:
+        """Store the event for delivery, in order per room; returns when it is on disk."""
+        ...
+
+    async def send_and_wait(
+        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+    ) -> EventId:
+        """Deliver the event; returns when the homeserver has it."""
+        ...
+
+    async def joined_members(self, room_id: RoomId) -> frozenset[UserId]: ...
+
+    async def is_public(self, room_id: RoomId) -> bool: ...
+
+    async def portal(self, *, user: UserId, number: E164) -> Portal:
+        """Find or make the room; makes the ghost too."""
+        ...
+
+    def ghost_number(self, user_id: UserId) -> str | None:
+        """The number behind a ghost of ours, `None` for everybody else."""
+        ...
+
+    def is_ours(self, user_id: UserId) -> bool:
+        """Whether this is a ghost of ours or our bot."""
+        ...
+
+
+class SipPort(Protocol):
+    """The telephone side. Commands for a dialog that has just ended do nothing."""
+
+    def invite(self, call: OutgoingCall) -> DialogKey: ...
+
+    def ring(self, dialog: DialogKey, *, status: int = 180, sdp: str | None = None) -> None: ...
+
+    def accept(self, dialog: DialogKey, sdp: str | None) -> None: ...
+
+    def reject(self, dialog: DialogKey, status: int, *, reason_phrase: str = "", q850: int | None = None) -> None: ...
+
+    def cancel(self, dialog: DialogKey, *, q850: int | None = None) -> None: ...
+
+    def bye(self, dialog: DialogKey, *, q850: int | None = None) -> None: ...
+
+    def sip_call_id(self, dialog: DialogKey) -> SipCallId | None: ...
+
+    def trunk_up(self, trunk: TrunkName) -> bool: ...

@@ -1,0 +1,93 @@
+"""States of a call, of its two legs, and the deadlines it can have."""
+
+import enum
+
+
+class Direction(enum.StrEnum):
+    """Seen from Matrix."""
+
+    OUTBOUND = "outbound"
+    """A Matrix user calls a phone."""
+    INBOUND = "inbound"
+    """A phone calls a Matrix user."""
+
+
+class State(enum.StrEnum):
+    """Where a call is. Outbound and inbound share the states from CONNECTING on."""
+
+    NEW = "new"
+    """Nothing has happened yet."""
+    HELD = "held"
+    """Outbound: the invite is old; a hangup may follow in the same backlog."""
+    PREPARING = "preparing"
+    """Outbound: the media session is made and the SIP offer is written."""
+    DIALLING = "dialling"
+    """Outbound: INVITE sent, no final response yet."""
+    ANSWERING = "answering"
+    """Outbound: the phone answered, the Matrix answer is being written."""
+
+    LOCATING = "locating"
+    """Inbound: the ghost and its room are found or made."""
+    AWAITING_JOIN = "awaiting_join"
+    """Inbound: the user has been invited to the room and rings as soon as they join."""
+    OFFERING = "offering"
+    """Inbound: the media session is made and the Matrix offer is written."""
+    RINGING = "ringing"
+    """Inbound: `m.call.invite` is sent, no device has answered."""
+    ACCEPTING = "accepting"
+    """Inbound: a device was selected, the SIP answer is being written."""
+
+    REPLACED = "replaced"
+    """Inbound: the user's client gave up our invite for a call of its own, which has not arrived yet."""
+    ADOPTING = "adopting"
+    """Calls crossed: the user's own call is being connected to the phone's call."""
+    CONNECTING = "connecting"
+    """Both sides are answered, ICE and DTLS are not up yet."""
+    CONNECTED = "connected"
+    """Audio can flow both ways."""
+    ENDED = "ended"
+
+
+class MatrixLeg(enum.StrEnum):
+    """What the Matrix side has been told, so that it is told the end exactly once and in the right way."""
+
+    NONE = "none"
+    THEIRS = "theirs"
+    """They invited us and have no answer: a refusal is `m.call.reject`."""
+    OURS = "ours"
+    """We invited them and no device has answered: giving up is `m.call.hangup`."""
+    ANSWERED = "answered"
+    ENDED = "ended"
+    """They ended it; nothing more may be sent."""
+
+
+class SipLeg(enum.StrEnum):
+    """What the SIP side has been told."""
+
+    NONE = "none"
+    DIALLING = "dialling"
+    """Our INVITE has no final response: giving up is CANCEL."""
+    INCOMING = "incoming"
+    """Their INVITE has no final response: refusing is a final response."""
+    ESTABLISHED = "established"
+    ENDED = "ended"
+
+
+class Timer(enum.StrEnum):
+    """Deadlines of a call; at most one of each kind runs."""
+
+    BACKLOG = "backlog"
+    EXPIRY = "expiry"
+    """The Matrix invite, theirs or ours, is no longer valid."""
+    PROGRESS = "progress"
+    """The caller must hear a ringing tone by now: some trunks drop a call without 180 after 5 s."""
+    GLARE = "glare"
+    """Their client should have settled the crossing calls by now."""
+
+
+class EndedBy(enum.StrEnum):
+    """Which side ended the call."""
+
+    MATRIX = "matrix"
+    SIP = "sip"
+    BRIDGE = "bridge"

@@ -1,0 +1,158 @@
+"""Who may call what, and through which trunk. Off until the configuration says otherwise.
+
+Permissions come from the configuration alone, never from the state of a room, which others can write.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.verdict import MatrixReason, Result, Verdict
+from bridge.numbers.number import canonical
+
+NOT_PERMITTED = Verdict(
+    result=Result.POLICY,
+    reason="not_permitted",
+    sip_status=403,
+    q850=21,
+    user_text="You are not permitted to call this number. Please ask your administrator.",
+)
+OUTBOUND_IS_OFF = Verdict(
+    result=Result.POLICY,
+    reason="outbound_is_off",
+    sip_status=403,
+    q850=21,
+    user_text="Calls to the telephone network are not enabled for you. Please ask your administrator.",
+)
+NO_NUMBER = Verdict(
+    result=Result.POLICY,
+    reason="invalid_number",
+    sip_status=484,
+    q850=28,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="This is not a telephone number that can be called.",
+)
+NO_TRUNK = Verdict(
+    result=Result.SERVER,
+    reason="no_trunk",
+    sip_status=503,
+    q850=38,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="No connection to the telephone network is configured. Please tell your administrator.",
+)
+NO_EMERGENCY_CALLS = Verdict(
+    result=Result.POLICY,
+    reason="emergency_refused",
+    sip_status=403,
+    q850=21,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="EMERGENCY CALLS CANNOT BE MADE FROM HERE. Use a mobile phone or another telephone now.",
+)
+UNKNOWN_NUMBER = Verdict(result=Result.CLIENT, reason="unassigned_number", sip_status=404, q850=1)
+"""Nobody has the number that a phone called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """Users, or whole servers, that may call numbers with certain prefixes."""
+
+    who: tuple[str, ...]
+    """Matrix ids (`@user:server`) and server names."""
+    prefixes: tuple[str, ...]
+    """E.164 prefixes (`+49`), or whole short codes."""
+    trunk: TrunkName | None = None
+    """The trunk for these calls; `None` takes the first one in service."""
+
+    def covers(self, user: UserId, number: E164) -> bool:
+        return self.covers_user(user) and any(_prefix_matches(prefix, number) for prefix in self.prefixes)
+
+    def covers_user(self, user: UserId) -> bool:
+        server = user.partition(":")[2]
+        return user in self.who or server in self.who
+
+
+def _prefix_matches(prefix: str, number: E164) -> bool:
+    return number.startswith(prefix) if prefix.startswith("+") else number == prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkChoice:
+    """What policy needs to know of a trunk."""
+
+    name: TrunkName
+    caller_id: str = ""
+    emergency: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A permitted call: which trunk, which number, and the number that the phone shows."""
+
+    trunk: TrunkName
+    number: E164
+    caller: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberPlan:
+    """Permissions, trunks and the numbers that people have."""
+
+    default_region: str = "US"
+    permissions: tuple[Permission, ...] = ()
+    trunks: tuple[TrunkChoice, ...] = ()
+    inbound: Mapping[E164, UserId]
+    """Which user a called number reaches."""
+    emergency: frozenset[str] = frozenset()
+    """Emergency numbers as dialled, without a country code."""
+
+    def is_emergency(self, number: str) -> bool:
+        """Whether a dialled number is an emergency number, in whatever way it is written."""
+        return number.lstrip("+") in self.emergency
+
+    def route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
+        """Decide an outgoing call: a route, or the verdict that refuses it."""
+        if self.is_emergency(dialled):
+            return self._emergency_route(user, dialled)
+        number = canonical(dialled, self.default_region)
+        if number is None:
+            return NO_NUMBER
+        if not any(permission.covers_user(user) for permission in self.permissions):
+            return OUTBOUND_IS_OFF
+        permission = next((permission for permission in self.permissions if permission.covers(user, number)), None)
+        if permission is None:
+            return NOT_PERMITTED
+        allowed = [trunk for trunk in self.trunks if permission.trunk in (None, trunk.name)]
+        trunk = _first_that_is_up(allowed, is_up)
+        if trunk is None:
+            return NO_TRUNK
+        return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk))
+
+    def _emergency_route(self, user: UserId, dialled: str) -> Route | Verdict:
+        """Only over a trunk that is marked for it: never routed silently wrong, never limited by permissions."""
+        trunk = next((trunk for trunk in self.trunks if trunk.emergency), None)
+        if trunk is None:
+            return NO_EMERGENCY_CALLS
+        return Route(trunk=trunk.name, number=E164(dialled.lstrip("+")), caller=self._caller(user, trunk))
+
+    def _caller(self, user: UserId, trunk: TrunkChoice) -> str:
+        """The caller's own number if they have one, so that they can be called back; else the trunk's."""
+        return next((number for number, owner in self.inbound.items() if owner == user), trunk.caller_id)
+
+    def user_of(self, called: str) -> UserId | None:
+        """The Matrix user that a called number reaches, however the trunk writes it."""
+        if called in self.inbound:
+            return self.inbound[E164(called)]
+        for candidate in (called, f"+{called}"):
+            number = canonical(candidate, self.default_region)
+            if number is not None and number in self.inbound:
+                return self.inbound[number]
+        return None
+
+    def caller_number(self, caller: str) -> str:
+        """The canonical number of a phone that calls; what is no number (an extension's name) stays as it is."""
+        return canonical(caller, self.default_region) or caller
+
+
+def _first_that_is_up(trunks: Sequence[TrunkChoice], is_up: Callable[[TrunkName], bool]) -> TrunkChoice | None:
+    """The first trunk in service; if none is, the first of all, so that the trunk's own answer decides."""
+    return next((trunk for trunk in trunks if is_up(trunk.name)), trunks[0] if trunks else None)

@@ -1,0 +1,177 @@
+"""A phone calls a Matrix user: what each side is told, in every way the call can go."""
+
+import pytest
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.call import MAX_BUFFERED_CANDIDATES
+from bridge.calls.state import State, Timer
+from bridge.core.verdict import MatrixReason
+from tests.calls import scenes
+from tests.calls.scenes import ALICE, GHOST, LAPTOP, MALLORY, OUR_CALL, PHONE, ROOM, only, run
+
+
+def test_the_phone_hears_ringing_only_when_the_homeserver_has_the_invite() -> None:
+    call = scenes.offering()
+    commands = run(call, ev.MatrixOfferReady(sdp="our offer"))
+    assert scenes.kinds(commands) == [cmd.FollowMatrixCall, cmd.SendInvite]
+    assert run(call, ev.InviteDelivered()) == [cmd.RingSip()]
+    assert run(call, ev.InviteDelivered()) == []
+
+
+def test_the_invite_lives_as_long_as_the_phone_rings() -> None:
+    commands = run(scenes.offering(), ev.MatrixOfferReady(sdp="our offer"), now=10.0)
+    assert only(commands, cmd.SendInvite).lifetime_ms == 80_000
+
+
+def test_a_slow_homeserver_does_not_make_the_trunk_give_up_without_a_ringing_tone() -> None:
+    call = scenes.offering()
+    assert run(call, ev.TimerFired(timer=Timer.PROGRESS), now=4.0) == [cmd.RingSip()]
+
+
+def test_a_user_who_is_not_in_the_room_yet_rings_on_joining() -> None:
+    call = scenes.incoming()
+    commands = run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=False))
+    assert scenes.kinds(commands) == [cmd.OpenPortal, cmd.RingSip]
+    assert run(call, ev.MemberJoined(user=MALLORY)) == []
+    assert run(call, ev.MemberJoined(user=ALICE)) == [cmd.WriteMatrixOffer(sip_sdp="phone offer")]
+
+
+def test_the_first_answer_is_selected_and_accepted() -> None:
+    call = scenes.ringing()
+    commands = run(call, scenes.answer())
+    assert commands == [
+        cmd.SendSelectAnswer(selected_party=LAPTOP),
+        cmd.WriteSipAnswer(matrix_sdp="alice answer", late_offer=False),
+    ]
+    assert run(call, ev.SipAnswerReady(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+    run(call, ev.MediaConnected())
+    assert call.state is State.CONNECTED
+
+
+def test_the_second_devices_answer_and_hangup_mean_nothing() -> None:
+    call = scenes.ringing()
+    run(call, scenes.answer(LAPTOP), ev.SipAnswerReady(sdp="our answer"))
+    assert run(call, scenes.answer(PHONE), scenes.hangup(OUR_CALL, party=PHONE), scenes.reject()) == []
+    assert call.matrix.peer_party == LAPTOP
+
+
+def test_an_answer_by_somebody_else_is_ignored() -> None:
+    call = scenes.ringing()
+    assert run(call, scenes.answer(user=MALLORY)) == []
+    assert call.state is State.RINGING
+
+
+def test_an_answer_without_a_party_is_taken_and_nobody_is_selected() -> None:
+    commands = run(scenes.ringing(), scenes.answer(None, version=0))
+    assert scenes.kinds(commands) == [cmd.WriteSipAnswer]
+
+
+def test_only_the_selected_devices_candidates_are_used_and_only_after_its_answer() -> None:
+    call = scenes.ringing()
+    assert run(call, scenes.candidates(LAPTOP), scenes.candidates(PHONE), scenes.candidates(PHONE)) == []
+    commands = run(call, scenes.answer(LAPTOP))
+    assert scenes.kinds(commands)[-1] is cmd.AddCandidates
+    assert len(only(commands, cmd.AddCandidates).candidates) == 1
+    assert run(call, scenes.candidates(PHONE)) == []
+
+
+def test_candidates_of_devices_that_never_answer_are_bounded() -> None:
+    call = scenes.ringing()
+    for _ in range(3 * MAX_BUFFERED_CANDIDATES):
+        run(call, scenes.candidates(PHONE))
+    assert sum(map(len, call.buffered.values())) == MAX_BUFFERED_CANDIDATES
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [(None, 603), ("user_hangup", 603), ("user_busy", 486), ("unheard_of", 603)]
+)
+def test_declining_tells_the_phone_and_silences_the_other_devices(reason: str | None, status: int) -> None:
+    commands = run(scenes.ringing(), scenes.reject(reason))
+    assert commands[0] == cmd.SendSelectAnswer(selected_party=PHONE)
+    assert only(commands, cmd.RejectSip).status == status
+    assert not any(isinstance(command, cmd.SendHangup) for command in commands)
+
+
+def test_a_stranger_cannot_decline() -> None:
+    assert run(scenes.ringing(), scenes.reject(user=MALLORY)) == []
+
+
+@pytest.mark.parametrize("reason", ["ice_failed", "user_media_failed", "unknown_error", "invite_timeout"])
+def test_one_broken_device_does_not_stop_the_others(reason: str) -> None:
+    call = scenes.ringing()
+    assert run(call, scenes.hangup(OUR_CALL, reason=reason)) == []
+    assert call.state is State.RINGING
+
+
+@pytest.mark.parametrize("reason", [None, "user_hangup", "user_busy"])
+def test_an_old_clients_hangup_before_the_answer_declines(reason: str | None) -> None:
+    commands = run(scenes.ringing(), scenes.hangup(OUR_CALL, reason=reason))
+    assert only(commands, cmd.RejectSip).status == (486 if reason == "user_busy" else 603)
+
+
+def test_the_phone_giving_up_stops_the_ringing() -> None:
+    commands = run(scenes.ringing(), ev.SipCancelled())
+    assert scenes.kinds(commands) == [cmd.SendHangup, cmd.CloseMedia, cmd.FinishCall]
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
+
+
+def test_a_call_taken_on_another_phone_is_not_shown_as_missed() -> None:
+    commands = run(scenes.ringing(), ev.SipCancelled(answered_elsewhere=True))
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.ANSWERED_ELSEWHERE
+
+
+def test_the_phone_giving_up_while_the_room_is_made_sends_nothing_to_matrix() -> None:
+    call = scenes.incoming()
+    run(call, ev.CallPermitted())
+    assert scenes.kinds(run(call, ev.SipCancelled())) == [cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_nobody_answering_ends_both_sides_at_the_ring_limit() -> None:
+    call = scenes.ringing()
+    commands = run(call, ev.TimerFired(timer=Timer.EXPIRY), now=90.0)
+    assert only(commands, cmd.RejectSip).status == 480
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.INVITE_TIMEOUT
+
+
+def test_an_answer_that_cannot_be_used_ends_both_sides() -> None:
+    call = scenes.ringing()
+    run(call, scenes.answer())
+    commands = run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert only(commands, cmd.RejectSip).status == 488
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.UNKNOWN_ERROR
+
+
+def test_a_homeserver_that_cannot_be_reached_is_a_503_for_the_phone() -> None:
+    call = scenes.incoming()
+    run(call, ev.CallPermitted())
+    commands = run(call, ev.CallRefused(verdict=outcomes.MATRIX_UNREACHABLE))
+    assert only(commands, cmd.RejectSip).status == 503
+
+
+def test_a_late_offer_is_made_in_the_200_and_answered_in_the_ack() -> None:
+    call = scenes.ringing(sdp=None)
+    assert only(run(call, scenes.answer()), cmd.WriteSipAnswer).late_offer
+    run(call, ev.SipAnswerReady(sdp="our offer"))
+    assert run(call, ev.SipConfirmed(sdp="phone answer")) == [cmd.TakeSipAnswer(sip_sdp="phone answer")]
+
+
+def test_a_late_offer_that_the_ack_does_not_answer_ends_the_call() -> None:
+    call = scenes.ringing(sdp=None)
+    run(call, scenes.answer(), ev.SipAnswerReady(sdp="our offer"))
+    commands = run(call, ev.SipConfirmed())
+    assert only(commands, cmd.ByeSip)
+    assert only(commands, cmd.SendHangup)
+
+
+def test_an_ack_that_never_comes_is_the_trunks_fault() -> None:
+    call = scenes.ringing()
+    run(call, scenes.answer(), ev.SipAnswerReady(sdp="our answer"), ev.SipEnded(by_peer=False))
+    assert call.verdict is outcomes.NEVER_ACKNOWLEDGED
+
+
+def test_the_user_leaving_the_room_while_it_rings_turns_the_phone_away() -> None:
+    commands = run(scenes.ringing(), ev.MemberLeft(user=ALICE))
+    assert only(commands, cmd.RejectSip).status == 480
+    assert not any(isinstance(command, cmd.SendHangup) for command in commands)

@@ -1,0 +1,142 @@
+"""What holds for every call, whatever happens to it in whatever order."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import machine, outcomes, snapshot
+from bridge.calls.call import Call
+from bridge.calls.state import Direction, State, Timer
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId
+from bridge.core.verdict import MatrixReason
+from tests.calls import scenes
+
+USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
+PARTIES = st.sampled_from([scenes.LAPTOP, scenes.PHONE, None])
+CALL_IDS = st.sampled_from([scenes.OUR_CALL, scenes.THEIR_CALL, MatrixCallId("~last")])
+REASONS = st.sampled_from([None, "user_hangup", "user_busy", "replaced", "ice_failed", "nonsense"])
+SDP = st.sampled_from([None, "sdp"])
+
+EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
+    st.builds(ev.CallPermitted, hold_s=st.sampled_from([0.0, 1.0])),
+    st.just(ev.CallRefused(verdict=outcomes.NO_ANSWER)),
+    st.builds(ev.TimerFired, timer=st.sampled_from(Timer)),
+    st.builds(
+        ev.CandidatesReceived,
+        matrix_call_id=CALL_IDS,
+        user=USERS,
+        party=PARTIES,
+        candidates=st.just((scenes.CANDIDATE,)),
+    ),
+    st.builds(
+        ev.AnswerReceived,
+        matrix_call_id=CALL_IDS,
+        user=USERS,
+        party=PARTIES,
+        version=st.sampled_from([0, 1]),
+        sdp=st.just("sdp"),
+    ),
+    st.builds(ev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, selected_party=PARTIES),
+    st.builds(ev.RejectReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
+    st.builds(ev.HangupReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
+    st.builds(ev.MemberLeft, user=USERS),
+    st.builds(ev.MemberJoined, user=USERS),
+    st.builds(scenes.crossing, CALL_IDS, user=USERS),
+    st.builds(ev.PortalReady, room_id=st.just(scenes.ROOM), ghost=st.just(scenes.GHOST), user_joined=st.booleans()),
+    st.just(ev.InviteDelivered()),
+    st.builds(ev.SipProgress, status=st.sampled_from([180, 183]), sdp=SDP),
+    st.builds(ev.SipAnswered, sdp=SDP),
+    st.builds(ev.SipFailed, status=st.integers(300, 699), local=st.booleans()),
+    st.builds(ev.SipCancelled, answered_elsewhere=st.booleans()),
+    st.builds(ev.SipEnded, by_peer=st.booleans()),
+    st.builds(ev.SipConfirmed, sdp=SDP),
+    st.builds(ev.SipReoffered, sdp=SDP),
+    st.builds(ev.CrossingSipCall, dialog=st.just(DialogKey("dialog-2")), sdp=SDP),
+    st.just(ev.SipOfferReady(sdp="sdp")),
+    st.just(ev.MatrixOfferReady(sdp="sdp")),
+    st.just(ev.MatrixAnswerReady(sdp="sdp")),
+    st.just(ev.SipAnswerReady(sdp="sdp")),
+    st.just(ev.BothAnswersReady(matrix_sdp="sdp", sip_sdp="sdp")),
+    st.just(ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
+    st.just(ev.MediaConnected()),
+    st.builds(ev.MediaLost, reason=st.sampled_from([MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])),
+)
+CALLS = st.sampled_from([scenes.outgoing, scenes.incoming])
+
+
+def final(commands: list[cmd.Command], call_id: MatrixCallId) -> int:
+    """How many times the Matrix call was ended by us."""
+    ends = [command for command in commands if isinstance(command, cmd.SendReject | cmd.SendHangup)]
+    return sum(command.matrix_call_id in (None, call_id) for command in ends)
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_every_call_ends_exactly_once_and_each_side_is_told_once(
+    begin: Callable[[], Call], history: list[ev.Event]
+) -> None:
+    call = begin()
+    commands = scenes.run(call, *history)
+    commands += scenes.run(call, ev.Aborted(verdict=outcomes.SHUTTING_DOWN))
+    assert call.ended
+    assert [type(command) for command in commands].count(cmd.FinishCall) == 1
+    assert [type(command) for command in commands].count(cmd.CloseMedia) == 1
+    assert final(commands, call.matrix.call_id) <= 1
+    assert sum(isinstance(command, cmd.ByeSip) for command in commands) <= 1
+    assert not call.deadlines
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_nothing_is_asked_for_after_the_end(begin: Callable[[], Call], history: list[ev.Event]) -> None:
+    call = begin()
+    for event in history:
+        ended = call.ended
+        commands = scenes.run(call, event)
+        assert not (ended and commands)
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=20))
+def test_a_call_can_be_written_down_and_read_back_at_any_moment(
+    begin: Callable[[], Call], history: list[ev.Event]
+) -> None:
+    call = begin()
+    scenes.run(call, *history)
+    assert snapshot.load(snapshot.dump(call)) == call
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_the_tables_say_where_an_event_can_lead(begin: Callable[[], Call], history: list[ev.Event]) -> None:
+    call = begin()
+    for event in history:
+        before = call.state
+        scenes.run(call, event)
+        if call.state is not before:
+            row = machine.TABLES[call.direction][before, type(event)]
+            assert call.state in row.to
+
+
+def test_every_state_can_be_left_by_an_abort() -> None:
+    for direction, table in machine.TABLES.items():
+        reachable = {target for row in table.values() for target in row.to} | {State.NEW}
+        for state in reachable - {State.ENDED}:
+            assert (state, ev.Aborted) in table, (direction, state)
+
+
+def test_an_event_that_has_no_row_is_counted_and_changes_nothing() -> None:
+    call = scenes.outgoing()
+    before = replace(call)
+    assert scenes.run(call, ev.SipAnswerReady(sdp="sdp")) == []
+    assert call.illegal_events == 1
+    assert call.state is before.state
+
+
+def test_our_call_ids_lose_every_glare_against_real_clients() -> None:
+    for theirs in ("1795341941987Gwfu7AJGBoKJiL9Z", "0d4a3f1e-uuid", "0D4A3F1E-UUID", "c1795341941987", PartyId("x")):
+        assert min("zAnything", theirs) == theirs
+
+
+def test_directions_have_tables_of_their_own() -> None:
+    assert set(machine.TABLES) == set(Direction)

@@ -1,0 +1,218 @@
+"""A Matrix user calls a phone: what each side is told, in every way the call can go."""
+
+import pytest
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outcomes
+from bridge.calls.state import EndedBy, State, Timer
+from bridge.core.verdict import MatrixReason, Result, Verdict
+from tests.calls import scenes
+from tests.calls.scenes import ALICE, BRIDGE, LAPTOP, MALLORY, PHONE, THEIR_CALL, only, run
+
+
+def test_a_permitted_call_is_dialled_with_the_offer_of_the_media_session() -> None:
+    call = scenes.outgoing()
+    assert run(call, ev.CallPermitted()) == [cmd.WriteSipOffer(matrix_sdp="alice offer")]
+    assert run(call, ev.SipOfferReady(sdp="our offer")) == [cmd.PlaceSipCall(sdp="our offer")]
+    assert call.state is State.DIALLING
+
+
+def test_ringing_sends_nothing_to_matrix_because_there_is_no_event_for_it() -> None:
+    call = scenes.dialling()
+    assert run(call, ev.SipProgress(status=180), now=2.5) == []
+    assert call.at.ringing == 2.5
+
+
+def test_the_answer_of_the_phone_becomes_the_answer_to_the_caller() -> None:
+    call = scenes.dialling()
+    assert run(call, ev.SipAnswered(sdp="phone answer")) == [cmd.WriteMatrixAnswer(sip_sdp="phone answer")]
+    assert run(call, ev.MatrixAnswerReady(sdp="our answer")) == [cmd.SendAnswer(sdp="our answer")]
+    run(call, ev.MediaConnected())
+    assert call.state is State.CONNECTED
+
+
+def test_a_description_that_came_in_a_183_is_used_when_the_200_has_none() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipProgress(status=183, sdp="early"))
+    assert run(call, ev.SipAnswered()) == [cmd.WriteMatrixAnswer(sip_sdp="early")]
+
+
+def test_an_answer_without_any_description_ends_the_call_on_both_sides() -> None:
+    commands = run(scenes.dialling(), ev.SipAnswered())
+    assert only(commands, cmd.ByeSip)
+    assert only(commands, cmd.SendReject).reason is MatrixReason.UNKNOWN_ERROR
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "result"),
+    [
+        (486, MatrixReason.USER_BUSY, Result.CLIENT),
+        (600, MatrixReason.USER_BUSY, Result.CLIENT),
+        (603, None, Result.CLIENT),
+        (607, None, Result.CLIENT),
+        (608, None, Result.CLIENT),
+        (403, None, Result.UPSTREAM),
+        (408, MatrixReason.INVITE_TIMEOUT, Result.CLIENT),
+        (480, MatrixReason.INVITE_TIMEOUT, Result.CLIENT),
+        (487, MatrixReason.INVITE_TIMEOUT, Result.CLIENT),
+        (404, MatrixReason.UNKNOWN_ERROR, Result.CLIENT),
+        (410, MatrixReason.UNKNOWN_ERROR, Result.CLIENT),
+        (484, MatrixReason.UNKNOWN_ERROR, Result.CLIENT),
+        (604, MatrixReason.UNKNOWN_ERROR, Result.CLIENT),
+        (401, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (407, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (488, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (500, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (503, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (606, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+        (302, MatrixReason.UNKNOWN_ERROR, Result.UPSTREAM),
+    ],
+)
+def test_every_failure_of_the_phone_is_a_reject_with_the_reason_that_clients_know(
+    status: int, reason: MatrixReason | None, result: Result
+) -> None:
+    call = scenes.dialling()
+    commands = run(call, ev.SipFailed(status=status))
+    assert only(commands, cmd.SendReject).reason is reason
+    assert not any(isinstance(command, cmd.SendHangup | cmd.CancelSip | cmd.ByeSip) for command in commands)
+    assert call.verdict is not None
+    assert call.verdict.result is result
+    assert call.ended_by is EndedBy.SIP
+
+
+def test_an_unknown_number_is_explained_in_the_room() -> None:
+    commands = run(scenes.dialling(), ev.SipFailed(status=404))
+    assert "not in service" in only(commands, cmd.SendNotice).text
+
+
+def test_a_trunk_that_does_not_answer_at_all_is_not_mistaken_for_a_phone_that_nobody_picks_up() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipFailed(status=408, local=True))
+    assert call.verdict is outcomes.TRUNK_UNREACHABLE
+
+
+@pytest.mark.parametrize("reason", [None, "user_hangup", "invite_timeout", "something new"])
+def test_the_caller_hanging_up_before_the_answer_cancels_the_invite_and_sends_nothing_back(reason: str | None) -> None:
+    commands = run(scenes.dialling(), scenes.hangup(reason=reason))
+    assert scenes.kinds(commands) == [cmd.CancelSip, cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_the_caller_hanging_up_while_the_offer_is_written_dials_nobody() -> None:
+    call = scenes.outgoing()
+    run(call, ev.CallPermitted(), scenes.hangup())
+    assert run(call, ev.SipOfferReady(sdp="our offer")) == []
+
+
+def test_hanging_up_after_the_answer_sends_bye() -> None:
+    call = scenes.talking()
+    commands = run(call, scenes.hangup(reason="user_hangup"))
+    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert call.verdict is outcomes.COMPLETED
+
+
+def test_the_phone_hanging_up_sends_exactly_one_hangup_with_a_reason() -> None:
+    commands = run(scenes.talking(), ev.SipEnded())
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
+    assert scenes.kinds(commands) == [cmd.SendHangup, cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_only_the_device_that_called_can_hang_up() -> None:
+    call = scenes.talking()
+    assert run(call, scenes.hangup(party=PHONE), scenes.hangup(user=MALLORY)) == []
+    assert not call.ended
+
+
+def test_version_0_knows_no_devices() -> None:
+    call = scenes.dialling(version=0)
+    run(call, scenes.hangup(party=None))
+    assert call.ended
+
+
+def test_an_invite_that_runs_out_is_cancelled_and_rejected_by_us_because_some_clients_stay_silent() -> None:
+    call = scenes.dialling(remaining_s=30)
+    assert call.next_deadline() == pytest.approx(29.5)
+    commands = run(call, ev.TimerFired(timer=Timer.EXPIRY), now=29.5)
+    assert only(commands, cmd.CancelSip)
+    assert only(commands, cmd.SendReject).reason is MatrixReason.INVITE_TIMEOUT
+
+
+def test_an_answered_call_has_no_deadline_left() -> None:
+    assert scenes.talking().next_deadline() is None
+
+
+def test_a_refused_call_is_rejected_with_a_notice_and_never_reaches_the_phone() -> None:
+    verdict = Verdict(result=Result.POLICY, reason="not_permitted", user_text="No.")
+    commands = run(scenes.outgoing(), ev.CallRefused(verdict=verdict))
+    assert scenes.kinds(commands) == [cmd.SendReject, cmd.SendNotice, cmd.CloseMedia, cmd.FinishCall]
+    assert only(commands, cmd.SendReject).reason is None
+
+
+def test_an_invite_from_a_backlog_waits_for_the_hangup_that_may_follow() -> None:
+    call = scenes.outgoing()
+    assert run(call, ev.CallPermitted(hold_s=1.0)) == []
+    commands = run(call, scenes.hangup())
+    assert scenes.kinds(commands) == [cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_an_invite_from_a_backlog_is_dialled_when_no_hangup_follows() -> None:
+    call = scenes.outgoing()
+    run(call, ev.CallPermitted(hold_s=1.0), scenes.candidates(LAPTOP, THEIR_CALL))
+    commands = run(call, ev.TimerFired(timer=Timer.BACKLOG), now=2.0)
+    assert scenes.kinds(commands) == [cmd.WriteSipOffer, cmd.AddCandidates]
+
+
+def test_selecting_another_answer_hangs_up_the_phone_and_says_nothing() -> None:
+    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, selected_party=PHONE)
+    commands = run(scenes.talking(), selected)
+    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_selecting_our_answer_changes_nothing() -> None:
+    call = scenes.talking()
+    assert run(call, ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, selected_party=BRIDGE)) == []
+    assert call.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("reason", [MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])
+def test_lost_audio_ends_the_call_on_both_sides(reason: MatrixReason) -> None:
+    commands = run(scenes.talking(), ev.MediaLost(reason=reason))
+    assert only(commands, cmd.ByeSip)
+    assert only(commands, cmd.SendHangup).reason is reason
+
+
+def test_leaving_the_room_is_hanging_up() -> None:
+    commands = run(scenes.talking(), ev.MemberLeft(user=ALICE))
+    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_somebody_else_leaving_the_room_is_not() -> None:
+    assert run(scenes.talking(), ev.MemberLeft(user=MALLORY)) == []
+
+
+def test_a_reinvite_is_answered_by_the_media_session() -> None:
+    call = scenes.talking()
+    assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]
+    assert run(call, ev.ReofferAnswered(sdp="held")) == [cmd.AcceptSip(sdp="held")]
+
+
+def test_a_reinvite_that_cannot_be_met_leaves_the_call_as_it_was() -> None:
+    call = scenes.talking()
+    commands = run(call, ev.SipReoffered(sdp="x"), ev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert only(commands, cmd.RejectSip).status == 488
+    assert call.state is State.CONNECTED
+
+
+def test_a_description_that_cannot_be_used_rejects_the_call_before_anything_rings() -> None:
+    call = scenes.outgoing()
+    run(call, ev.CallPermitted())
+    commands = run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert not any(isinstance(command, cmd.PlaceSipCall | cmd.CancelSip) for command in commands)
+    assert only(commands, cmd.SendReject)
+
+
+def test_nothing_happens_to_a_call_that_is_over() -> None:
+    call = scenes.talking()
+    run(call, scenes.hangup())
+    assert run(call, ev.SipEnded(), scenes.hangup(), ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
+    assert call.illegal_events == 0

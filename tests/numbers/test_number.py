@@ -1,0 +1,42 @@
+"""Numbers as people and trunks write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.numbers.number import MAX_INPUT, canonical
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "number"),
+    [
+        ("+15550100", "US", "+15550100"),
+        ("+1 (555) 0100", "US", "+15550100"),
+        ("+44 20 7946 0018", "US", "+442079460018"),
+        ("+49(0)30-1 23", "US", "+4930123"),
+        ("020 7946 0018", "GB", "+442079460018"),
+        ("030 1234567", "DE", "+49301234567"),
+        ("(212) 555-0123", "US", "+12125550123"),
+        ("0049 30 1234567", "DE", "+49301234567"),
+        ("112", "DE", "112"),
+        ("*97", "US", "*97"),
+    ],
+)
+def test_numbers_are_reduced_to_one_form(written: str, region: str, number: str) -> None:
+    assert canonical(written, region) == number
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "+", "alice", "+0123456", "+" + "1" * 16, "1" * 40, "٩١١", "+٤٩٣٠", "1", "+49\x0030", "++49", "x" * 10_000],
+)
+def test_what_is_no_number_is_none(written: str) -> None:
+    assert canonical(written, "US") is None
+
+
+@given(st.text(max_size=2 * MAX_INPUT))
+def test_any_text_is_a_number_or_none(text: str) -> None:
+    number = canonical(text, "US")
+    if number is not None:
+        assert number.isascii()
+        assert canonical(number, "US") == number

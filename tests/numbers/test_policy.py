@@ -1,0 +1,111 @@
+"""Who may call what."""
+
+import pytest
+
+from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.verdict import Verdict
+from bridge.numbers import policy
+from bridge.numbers.policy import NumberPlan, Permission, Route, TrunkChoice
+
+ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
+EVE = UserId("@eve:elsewhere.net")
+CARRIER, BACKUP, RESCUE = TrunkName("carrier"), TrunkName("backup"), TrunkName("rescue")
+
+
+def plan(**changes: object) -> NumberPlan:
+    settings: dict[str, object] = {
+        "permissions": (
+            Permission(who=("@alice:example.org",), prefixes=("+1", "+44")),
+            Permission(who=("example.org",), prefixes=("+1555", "*97"), trunk=BACKUP),
+        ),
+        "trunks": (TrunkChoice(name=CARRIER, caller_id="+15550199"), TrunkChoice(name=BACKUP)),
+        "inbound": {E164("+15550101"): ALICE},
+        "emergency": frozenset({"112", "911"}),
+    }
+    return NumberPlan(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def up(_: TrunkName) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("user", "dialled", "verdict"),
+    [
+        (BOB, "+15550100", None),
+        (BOB, "*97", None),
+        (BOB, "+14155550100", policy.NOT_PERMITTED),
+        (BOB, "+442079460018", policy.NOT_PERMITTED),
+        (BOB, "*98", policy.NOT_PERMITTED),
+        (ALICE, "+442079460018", None),
+        (ALICE, "+881612345678", policy.NOT_PERMITTED),
+        (EVE, "+15550100", policy.OUTBOUND_IS_OFF),
+        (ALICE, "alice", policy.NO_NUMBER),
+        (ALICE, "112", policy.NO_EMERGENCY_CALLS),
+        (ALICE, "+112", policy.NO_EMERGENCY_CALLS),
+        (EVE, "911", policy.NO_EMERGENCY_CALLS),
+    ],
+)
+def test_every_call_is_allowed_or_refused_for_a_reason(user: UserId, dialled: str, verdict: Verdict | None) -> None:
+    decision = plan().route(user, dialled, up)
+    assert isinstance(decision, Route) if verdict is None else decision is verdict
+
+
+def test_nobody_may_call_until_the_configuration_says_so() -> None:
+    assert plan(permissions=()).route(ALICE, "+15550100", up) is policy.OUTBOUND_IS_OFF
+
+
+def test_a_server_name_does_not_match_a_longer_one() -> None:
+    assert plan().route(UserId("@x:evil-example.org"), "+15550100", up) is policy.OUTBOUND_IS_OFF
+    assert plan().route(UserId("@x:example.org.evil"), "+15550100", up) is policy.OUTBOUND_IS_OFF
+
+
+def test_the_first_trunk_that_is_up_is_taken() -> None:
+    decision = plan().route(ALICE, "+14155550100", lambda trunk: trunk == BACKUP)
+    assert isinstance(decision, Route)
+    assert decision.trunk == BACKUP
+
+
+def test_a_permission_can_name_its_trunk() -> None:
+    decision = plan().route(BOB, "+15550100", up)
+    assert isinstance(decision, Route)
+    assert decision.trunk == BACKUP
+
+
+def test_with_every_trunk_down_the_first_is_tried() -> None:
+    decision = plan().route(ALICE, "+14155550100", lambda _: False)
+    assert isinstance(decision, Route)
+    assert decision.trunk == CARRIER
+
+
+def test_without_a_trunk_the_user_is_told() -> None:
+    assert plan(trunks=()).route(ALICE, "+15550100", up) is policy.NO_TRUNK
+
+
+def test_the_phone_shows_the_callers_own_number_or_the_trunks() -> None:
+    own = plan().route(ALICE, "+15550100", up)
+    shared = plan(inbound={}).route(ALICE, "+15550100", up)
+    assert isinstance(own, Route)
+    assert isinstance(shared, Route)
+    assert (own.caller, shared.caller) == ("+15550101", "+15550199")
+
+
+def test_emergency_calls_go_only_over_a_trunk_that_is_marked_for_them_and_need_no_permission() -> None:
+    trunks = (TrunkChoice(name=CARRIER), TrunkChoice(name=RESCUE, emergency=True))
+    decision = plan(trunks=trunks).route(EVE, "112", up)
+    assert decision == Route(trunk=RESCUE, number=E164("112"), caller="")
+
+
+@pytest.mark.parametrize("called", ["+15550101", "15550101", "+1 555 0101"])
+def test_a_called_number_finds_its_user_however_the_trunk_writes_it(called: str) -> None:
+    assert plan().user_of(called) == ALICE
+
+
+@pytest.mark.parametrize("called", ["", "+15550109", "alice", "0101"])
+def test_a_number_that_nobody_has_finds_nobody(called: str) -> None:
+    assert plan().user_of(called) is None
+
+
+def test_an_extensions_name_stays_as_it_is() -> None:
+    assert plan().caller_number("alice") == "alice"
+    assert plan().caller_number("(212) 555-0123") == "+12125550123"
