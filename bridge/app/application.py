@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 
 FAREWELL_LIMIT_S = 5.0
 """Hanging up every call at the end may take this long."""
-PRUNE_INTERVAL_S = 3600.0
 
 _MEDIA_REASONS = {
     MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
@@ -81,7 +80,7 @@ class Application:
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path)
             stack.push_async_callback(store.close)
-            await self._start_background(stack, store)
+            await self._start_records(stack)
             matrix = MatrixService(
                 matrix_settings(self._config),
                 store=store,
@@ -95,22 +94,11 @@ class Application:
             await self._start_ops(stack, matrix)
             yield
 
-    async def _start_background(self, stack: AsyncExitStack, store: Store) -> None:
-        """Call records and housekeeping: they outlive the calls."""
+    async def _start_records(self, stack: AsyncExitStack) -> None:
+        """Call records outlive the calls: the last ones are written when everything else has stopped."""
         background = await stack.enter_async_context(asyncio.TaskGroup())
         background.create_task(self._records.run())
         stack.callback(self._records.stop)
-        pruning = background.create_task(self._prune(store))
-        stack.callback(pruning.cancel)
-
-    async def _prune(self, store: Store) -> None:
-        while True:
-            try:
-                await store.prune(now=self._clock.wall())
-            except Exception:
-                log.exception("store_not_pruned")
-                self._telemetry.count("internal_errors_total", component="store")
-            await asyncio.sleep(PRUNE_INTERVAL_S)
 
     def _switchboard(self, store: Store, matrix: MatrixService) -> Switchboard:
         reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)

@@ -11,7 +11,7 @@ from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import LegStats
-from bridge.ops.metrics import NO_TRUNK
+from bridge.ops.declarations import NO_TRUNK
 from bridge.ops.records import CallRecord, CallRecords, LegRecord
 
 log = structlog.get_logger(__name__)

@@ -147,32 +147,9 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
     return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
 
 
-TABLE: Table = {
-    **{
-        (state, ev.CrossingInvite): Row(crossing_before_invite, (State.ADOPTING,))
-        for state in (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.REPLACED)
-    },
-    (State.RINGING, ev.CrossingInvite): Row(crossing_while_ringing, (State.ADOPTING,)),
-    (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED)),
-    (State.RINGING, ev.HangupReceived): Row(our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED)),
-    **{
-        (state, ev.CrossingInvite): Row(busy_in_call, ())
-        for state in (State.ACCEPTING, State.ADOPTING, State.CONNECTING, State.CONNECTED)
-    },
-    **{
-        (state, ev.CrossingSipCall): Row(sip_call_crossed, (State.ADOPTING,))
-        for state in (State.PREPARING, State.DIALLING)
-    },
-    (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED,)),
-    (State.REPLACED, ev.InviteDelivered): Row(inbound.invite_delivered, ()),
-    (State.REPLACED, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
-    (State.REPLACED, ev.Aborted): Row(abort, (State.ENDED,)),
-    (State.REPLACED, ev.MemberLeft): Row(member_left, (State.ENDED,)),
-    (State.REPLACED, ev.MemberJoined): Row(ignore, ()),
-    (State.REPLACED, ev.CallRefused): Row(ignore, ()),
+ADOPTION: Table = {
     (State.ADOPTING, ev.BothAnswersReady): Row(both_answers_ready, (State.CONNECTING,)),
     (State.ADOPTING, ev.MediaRefused): Row(refuse, (State.ENDED,)),
-    (State.ADOPTING, ev.CallRefused): Row(ignore, ()),
     (State.ADOPTING, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
     (State.ADOPTING, ev.HangupReceived): Row(caller_hung_up, (State.ENDED,)),
     (State.ADOPTING, ev.CandidatesReceived): Row(inbound.peer_candidates, ()),
@@ -180,8 +157,42 @@ TABLE: Table = {
     (State.ADOPTING, ev.MemberLeft): Row(member_left, (State.ENDED,)),
     (State.ADOPTING, ev.MemberJoined): Row(ignore, ()),
     # Results of what the adoption made void.
-    (State.ADOPTING, ev.PortalReady): Row(ignore, ()),
-    (State.ADOPTING, ev.InviteDelivered): Row(ignore, ()),
-    (State.ADOPTING, ev.MatrixOfferReady): Row(ignore, ()),
-    (State.ADOPTING, ev.SipOfferReady): Row(ignore, ()),
+    **{
+        (State.ADOPTING, event): Row(ignore, ())
+        for event in (ev.CallRefused, ev.PortalReady, ev.InviteDelivered, ev.MatrixOfferReady, ev.SipOfferReady)
+    },
+    **{
+        (state, ev.CrossingInvite): Row(busy_in_call, ())
+        for state in (State.ADOPTING, State.CONNECTING, State.CONNECTED)
+    },
 }
+"""Joining the two halves, whoever was first."""
+
+OUTBOUND: Table = {
+    **ADOPTION,
+    **{
+        (state, ev.CrossingSipCall): Row(sip_call_crossed, (State.ADOPTING,))
+        for state in (State.PREPARING, State.DIALLING)
+    },
+}
+"""The phone calls the user who dials it."""
+
+INBOUND: Table = {
+    **ADOPTION,
+    **{
+        (state, ev.CrossingInvite): Row(crossing_before_invite, (State.ADOPTING,))
+        for state in (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.REPLACED)
+    },
+    (State.RINGING, ev.CrossingInvite): Row(crossing_while_ringing, (State.ADOPTING,)),
+    (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED)),
+    (State.RINGING, ev.HangupReceived): Row(our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED)),
+    (State.ACCEPTING, ev.CrossingInvite): Row(busy_in_call, ()),
+    (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED,)),
+    (State.REPLACED, ev.InviteDelivered): Row(inbound.invite_delivered, ()),
+    (State.REPLACED, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
+    (State.REPLACED, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.REPLACED, ev.MemberLeft): Row(member_left, (State.ENDED,)),
+    (State.REPLACED, ev.MemberJoined): Row(ignore, ()),
+    (State.REPLACED, ev.CallRefused): Row(ignore, ()),
+}
+"""The user calls the phone that calls them. Refines rows of the plain call."""

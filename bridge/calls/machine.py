@@ -6,10 +6,11 @@ from bridge.calls import events as ev
 from bridge.calls.call import Call, Table
 from bridge.calls.state import Direction
 
-OUTBOUND: Table = {**outbound.TABLE, **established.TABLE, **glare.TABLE}
-INBOUND: Table = {**inbound.TABLE, **established.TABLE, **glare.TABLE}
-TABLES: dict[Direction, Table] = {Direction.OUTBOUND: OUTBOUND, Direction.INBOUND: INBOUND}
-"""Later tables win: glare refines some rows of the plain call."""
+TABLES: dict[Direction, Table] = {
+    Direction.OUTBOUND: {**outbound.TABLE, **established.TABLE, **glare.OUTBOUND},
+    Direction.INBOUND: {**inbound.TABLE, **established.TABLE, **glare.INBOUND},
+}
+"""Later tables win: crossing calls refine some rows of the plain call."""
 
 
 def handle(call: Call, event: ev.Event, now: float) -> list[cmd.Command]:

@@ -1,13 +1,15 @@
 """Events of Matrix rooms as values: the envelope, and the `m.call.*` contents of the VoIP module.
 
-Field names follow the specification (Client-Server API, "Voice over IP"; MSC2746). `version` is reduced to what matters:
-0 or 1 — everything that is not 0 or "0" is treated as 1.
+Field names follow the specification (Client-Server API, "Voice over IP"; MSC2746). `version` is reduced to what
+matters: 0 or 1 — everything that is not 0 or "0" is treated as 1.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.core.errors import TrunklineError
 from bridge.core.ids import EventId, MatrixCallId, PartyId, RoomId, UserId
 
 Json = Mapping[str, Any]
@@ -114,12 +116,180 @@ class CallNegotiate:
     sdp: str
 
 
-CallContent = (
-    CallInvite
-    | CallCandidates
-    | CallAnswer
-    | CallSelectAnswer
-    | CallReject
-    | CallHangup
-    | CallNegotiate
-)
+CallContent = CallInvite | CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
+
+MAX_CANDIDATES = 100
+MAX_SDP_BYTES = 65536
+_MAX_TEXT = 255
+_MAX_CANDIDATE = 1024
+_DEFAULT_LIFETIME_MS = 60_000
+_LIFETIME_MS = (5_000, 180_000)
+
+
+class InvalidCallEvent(TrunklineError):  # noqa: N818 - it is the event that is invalid
+    """A call event that cannot be used; `reason` is a snake_case word from a closed set."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def parse_call_content(event: RoomEvent) -> CallContent | None:
+    """The content of a call event; `None` when it is no call event that concerns us.
+
+    Clients differ, so all that can be done without is forgiven. What must be there and is not, or could do harm, raises
+    :class:`InvalidCallEvent`, and nothing else is ever raised, whatever a stranger sends.
+    """
+    parse = _PARSERS.get(event.type)
+    if parse is None or not isinstance(event.content, Mapping) or event.content.get("conf_id") is not None:
+        # `conf_id` marks a group call between several parties (MSC3401).
+        return None
+    if event.state_key is not None:
+        raise InvalidCallEvent("state_event")
+    if not event.content:
+        raise InvalidCallEvent("redacted")
+    return parse(event.content, _common(event.content))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What every call event carries (specification, VoIP, "call_event")."""
+
+    call_id: MatrixCallId
+    version: int
+    party_id: PartyId | None
+
+
+def _common(content: Json) -> _Common:
+    call_id = _text(content.get("call_id"))
+    if call_id is None:
+        raise InvalidCallEvent("call_id")
+    version = _version(content.get("version"))
+    # A version 0 call knows no parties, even where a client writes one.
+    party_id = _text(content.get("party_id")) if version else None
+    return _Common(call_id=MatrixCallId(call_id), version=version, party_id=PartyId(party_id) if party_id else None)
+
+
+def _version(value: object) -> int:
+    """0 for version 0; anything else is handled as version 1, as the specification asks."""
+    return 0 if value == "0" or (isinstance(value, int) and not isinstance(value, bool) and value == 0) else 1
+
+
+def _text(value: object, limit: int = _MAX_TEXT) -> str | None:
+    """A non-empty string that can be stored and sent; `None` when absent. Anything longer is not to be trusted."""
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) > limit:
+        raise InvalidCallEvent("too_long")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidCallEvent("not_unicode")
+    return value
+
+
+def _lifetime(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return _DEFAULT_LIFETIME_MS
+    low, high = _LIFETIME_MS
+    return high if math.isinf(value) or value > high else max(low, int(value))
+
+
+def _description(content: Json, key: str, kind: str | None) -> tuple[str, str]:
+    """Type and SDP of a session description, which must be of `kind` where it says what it is."""
+    description = content.get(key)
+    if not isinstance(description, Mapping):
+        raise InvalidCallEvent("no_description")
+    actual = description.get("type", kind)
+    if not isinstance(actual, str) or (kind is not None and actual != kind):
+        raise InvalidCallEvent("description_type")
+    sdp = _text(description.get("sdp"), MAX_SDP_BYTES)
+    if sdp is None:
+        raise InvalidCallEvent("no_sdp")
+    if len(sdp.encode()) > MAX_SDP_BYTES:
+        raise InvalidCallEvent("too_long")
+    return actual, sdp
+
+
+def _invite(content: Json, common: _Common) -> CallInvite:
+    invitee = content.get("invitee")
+    if invitee is not None and not isinstance(invitee, str):
+        raise InvalidCallEvent("invitee")
+    name = _text(invitee)
+    return CallInvite(
+        call_id=common.call_id,
+        version=common.version,
+        party_id=common.party_id,
+        lifetime_ms=_lifetime(content.get("lifetime")),
+        sdp=_description(content, "offer", "offer")[1],
+        invitee=UserId(name) if name else None,
+    )
+
+
+def _candidates(content: Json, common: _Common) -> CallCandidates:
+    entries = content.get("candidates")
+    if not isinstance(entries, list):
+        raise InvalidCallEvent("candidates")
+    kept = [entry for entry in map(_candidate, entries[:MAX_CANDIDATES]) if entry is not None]
+    return CallCandidates(
+        call_id=common.call_id, version=common.version, party_id=common.party_id, candidates=tuple(kept)
+    )
+
+
+def _candidate(entry: object) -> TrickledCandidate | None:
+    """One entry, or `None` when it is senseless: one bad candidate must not cost the others."""
+    if not isinstance(entry, Mapping) or not isinstance(line := entry.get("candidate"), str):
+        return None
+    try:
+        line = _text(line, _MAX_CANDIDATE) or ""
+        mid = _text(entry.get("sdpMid"))
+    except InvalidCallEvent:
+        return None
+    index = entry.get("sdpMLineIndex")
+    usable = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < MAX_CANDIDATES
+    return TrickledCandidate(candidate=line, sdp_mid=mid, sdp_m_line_index=index if usable else None)
+
+
+def _answer(content: Json, common: _Common) -> CallAnswer:
+    return CallAnswer(
+        call_id=common.call_id,
+        version=common.version,
+        party_id=common.party_id,
+        sdp=_description(content, "answer", "answer")[1],
+    )
+
+
+def _select_answer(content: Json, common: _Common) -> CallSelectAnswer:
+    selected = _text(content.get("selected_party_id"))
+    return CallSelectAnswer(
+        call_id=common.call_id,
+        version=common.version,
+        party_id=common.party_id,
+        selected_party_id=PartyId(selected) if selected else None,
+    )
+
+
+def _reject(content: Json, common: _Common) -> CallReject:
+    reason = _text(content.get("reason"))
+    return CallReject(call_id=common.call_id, version=common.version, party_id=common.party_id, reason=reason)
+
+
+def _hangup(content: Json, common: _Common) -> CallHangup:
+    reason = _text(content.get("reason"))
+    return CallHangup(call_id=common.call_id, version=common.version, party_id=common.party_id, reason=reason)
+
+
+def _negotiate(content: Json, common: _Common) -> CallNegotiate:
+    kind, sdp = _description(content, "description", None)
+    return CallNegotiate(
+        call_id=common.call_id, version=common.version, party_id=common.party_id, description_type=kind, sdp=sdp
+    )
+
+
+_PARSERS: dict[str, Callable[[Json, _Common], CallContent]] = {
+    "m.call.invite": _invite,
+    "m.call.candidates": _candidates,
+    "m.call.answer": _answer,
+    "m.call.select_answer": _select_answer,
+    "m.call.reject": _reject,
+    "m.call.hangup": _hangup,
+    "m.call.negotiate": _negotiate,
+}

@@ -1,6 +1,6 @@
 """What the Matrix side must be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +15,8 @@ class MatrixSettings:
     """0 takes a free one."""
     appservice_url: str = ""
     """Where the homeserver reaches us; empty is `http://listen_host:listen_port`."""
-    as_token: str
-    hs_token: str
+    as_token: str = field(repr=False)
+    hs_token: str = field(repr=False)
     bot_localpart: str = "_sip_bot"
     ghost_prefix: str = "_sip_"
     """A ghost is `@<prefix><number>:<server_name>`, `@_sip_+15550100:example.org`."""

@@ -2,7 +2,7 @@
 
 import enum
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.core.ids import TrunkName
 
@@ -50,7 +50,7 @@ class Trunk:
     """Host part of Request-URI, From and To; empty uses `host`."""
     auth: TrunkAuth = TrunkAuth.ADDRESS
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     realm: str = ""
     """The only realm that gets credentials; empty allows the first realm that a trunk asks with."""
     register_user: str = ""

@@ -1,0 +1,86 @@
+# make demo    two real calls on this machine          make test    every test, real peers included
+# Both set up what they need; a second run starts in seconds. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$name; break; }; done)
+
+VENV := .venv
+SYNAPSE := .venv-synapse
+PAGE := tests/e2e/browser
+BIN := $(VENV)/bin
+# One line for each package while pip works, errors in full.
+PIP_PROGRESS := | awk '/^Collecting/ { printf "    %s\n", $$2; fflush() }'
+PIP_INSTALL := -m pip --disable-pip-version-check install --no-input
+
+.PHONY: help demo test lint bench fuzz clean setup setup-demo peers
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-demo ## Carry two calls between a Matrix user and a phone, then stay up (ONCE=1: end after the calls)
+	@ONCE="$(ONCE)" $(BIN)/python -m deploy.demo
+
+test: setup lint ## Run every test, against real peers (installs them as root, else says what is missing)
+	@echo "==> Running the tests"
+	@$(BIN)/pytest --durations=10
+
+lint: $(VENV)/.tests-installed ## Check style, types and import directions
+	@echo "==> Checking style, types and imports"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.tests-installed ## Measure, print, and write .bench/*.json
+	@$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.tests-installed ## Run the property tests with many more examples (FUZZ_EXAMPLES, 20000 each)
+	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
+
+setup: peers $(VENV)/.tests-installed $(SYNAPSE)/.installed $(PAGE)/node_modules/.installed
+
+setup-demo: $(VENV)/.installed $(SYNAPSE)/.installed
+
+peers:
+	@tests/peers/install.sh
+
+$(VENV)/bin/python $(SYNAPSE)/bin/python:
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed (Debian 12: apt-get install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		[[ $$(id -u) -eq 0 && -n "$$(command -v apt-get)" ]] || \
+			{ echo "$(PYTHON) cannot make virtual environments: sudo apt-get install -y python3-venv" >&2; exit 1; }; \
+		echo "==> Installing python3-venv"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get -o DPkg::Lock::Timeout=900 update -qq; \
+		apt-get -o DPkg::Lock::Timeout=900 install -y -qq python3-venv; }
+	@echo "==> Making a virtual environment in $(@:/bin/python=)"
+	@$(PYTHON) -m venv $(@:/bin/python=)
+
+$(VENV)/.installed: pyproject.toml tests/requirements.lock | $(VENV)/bin/python
+	@echo "==> Installing Trunkline"
+	@$(BIN)/python $(PIP_INSTALL) -c tests/requirements.lock -e . $(PIP_PROGRESS)
+	@touch $@
+
+$(VENV)/.tests-installed: $(VENV)/.installed
+	@echo "==> Installing what the tests import"
+	@$(BIN)/python $(PIP_INSTALL) -c tests/requirements.lock -e '.[test]' $(PIP_PROGRESS)
+	@touch $@
+
+$(SYNAPSE)/.installed: deploy/demo/synapse.lock | $(SYNAPSE)/bin/python
+	@echo "==> Installing Synapse, a Matrix homeserver"
+	@$(SYNAPSE)/bin/python $(PIP_INSTALL) -c deploy/demo/synapse.lock matrix-synapse $(PIP_PROGRESS)
+	@touch $@
+
+$(PAGE)/node_modules/.installed: $(PAGE)/package.json $(PAGE)/package-lock.json | peers
+	@echo "==> Installing the packages of the test page"
+	@cd $(PAGE) && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+	@touch $@

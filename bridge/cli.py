@@ -1,0 +1,148 @@
+"""The `trunkline` command. A person's mistake gets a sentence and exit code 1, never a traceback."""
+
+import asyncio
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import structlog
+
+from bridge.config import Config, ConfigError, Fault, load_config, matrix_settings, warnings
+from bridge.core.entropy import SystemEntropy
+from bridge.core.errors import TrunklineError
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
+_TOKEN_LENGTH = 64
+_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Trunkline makes the telephone network a part of Matrix."""
+
+
+@main.command()
+@_config_option
+def run(path: Path) -> None:
+    """Run the bridge until SIGINT or SIGTERM."""
+    config = _load(path)
+    # Imported late: a wrong configuration is reported without loading the audio stack.
+    from bridge import app
+    from bridge.ops.logs import configure_logging, redaction_key
+
+    configure_logging(
+        level=config.logging.level,
+        json=config.logging.format == "json",
+        key=redaction_key(config.appservice.as_token.get_secret_value()),
+    )
+    for warning in warnings(config):
+        structlog.get_logger().warning("configuration_noted", note=warning)
+    try:
+        asyncio.run(app.run(config))
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
+    except (TrunklineError, OSError, ExceptionGroup) as error:
+        raise _explanation(error) from error
+
+
+@main.command("check-config")
+@_config_option
+def check_config(path: Path) -> None:
+    """Say whether a configuration can be used, and list every fault if it cannot."""
+    config = _load(path)
+    for warning in warnings(config):
+        click.echo(f"{path}: note: {warning}")
+    click.echo(f"{path}: configuration is valid")
+
+
+@main.command("generate-registration")
+@_config_option
+@click.option("--output", type=_FILE, required=True, help="The registration file to write.")
+@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+def generate_registration(path: Path, output: Path, force: bool) -> None:
+    """Write the file that tells the homeserver about the bridge; make the tokens' files if there are none yet."""
+    if output.exists() and not force:
+        raise click.ClickException(f"{output} exists; give --force to overwrite it")
+    config = _load_with_new_tokens(path)
+    from bridge.matrix.registration import registration_yaml
+
+    _write_secret(output, registration_yaml(matrix_settings(config)), replace=force)
+    click.echo(f"wrote {output}")
+    click.echo("Next: let the homeserver read that file (for Synapse: list it under app_service_config_files)")
+    click.echo(f"and restart the homeserver. Then: trunkline run --config {path}")
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"trunkline {importlib.metadata.version('trunkline')}")
+
+
+def _explanation(error: Exception) -> click.ClickException:
+    """What kept the bridge from running, in a sentence for each cause; a bug is no such thing and is raised again."""
+    causes = list(_causes(error))
+    if not all(isinstance(cause, TrunklineError | OSError) for cause in causes):
+        raise error
+    return click.ClickException("\n".join(str(cause) for cause in causes))
+
+
+def _causes(error: Exception) -> Iterator[Exception]:
+    """Errors without the groups that task groups put around them."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+def _load(path: Path) -> Config:
+    try:
+        return load_config(path, os.environ)
+    except ConfigError as error:
+        raise _refusal(path, error.faults) from None
+
+
+def _load_with_new_tokens(path: Path) -> Config:
+    """Make the files of tokens that do not exist yet, but only if nothing else is wrong."""
+    try:
+        return load_config(path, os.environ)
+    except ConfigError as error:
+        others = [fault for fault in error.faults if not _is_absent_token(fault)]
+        if others:
+            raise _refusal(path, others) from None
+        for file in sorted({fault.absent_file for fault in error.faults if fault.absent_file is not None}):
+            _write_secret(file, SystemEntropy().token(_TOKEN_LENGTH) + "\n", replace=False)
+            click.echo(f"created {file}")
+    return _load(path)
+
+
+def _is_absent_token(fault: Fault) -> bool:
+    return fault.absent_file is not None and fault.path.startswith("appservice.")
+
+
+def _refusal(path: Path, faults: list[Fault]) -> click.ClickException:
+    """Every fault on a line of its own, with file and line where editors look for them."""
+    lines = [f"{path}{f':{fault.line}' if fault.line else ''}: {fault.located}" for fault in faults]
+    count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return click.ClickException("\n".join([f"the configuration cannot be used, {count}:", *lines]))
+
+
+def _write_secret(file: Path, content: str, *, replace: bool) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    target = file.with_name(f".{file.name}.new") if replace else file
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL), 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.write(content)
+        target.replace(file)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    main()

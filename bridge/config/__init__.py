@@ -1,0 +1,18 @@
+"""Settings: one YAML file, checked as a whole before anything starts, and turned into the settings of each package."""
+
+from bridge.config.check import warnings
+from bridge.config.convert import matrix_settings, media_settings, sip_settings
+from bridge.config.faults import ConfigError, Fault
+from bridge.config.loading import load_config
+from bridge.config.model import Config
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Fault",
+    "load_config",
+    "matrix_settings",
+    "media_settings",
+    "sip_settings",
+    "warnings",
+]

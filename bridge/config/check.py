@@ -1,0 +1,169 @@
+"""What no setting shows on its own: settings that contradict each other, and settings that surely are not meant."""
+
+import ipaddress
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge.config.document import Document, Location, dotted
+from bridge.config.faults import Fault
+from bridge.config.identities import parse_number
+from bridge.config.model import Config, TrunkConfig
+from bridge.core.ids import TrunkName
+from bridge.sip.settings import Transport, TrunkAuth
+
+
+def contradictions(document: Document, config: Config) -> Iterator[Fault]:
+    """Every fault that takes more than one setting to see."""
+    for location, message in _contradictions(config):
+        yield document.fault(location, message)
+
+
+def doubled_numbers(document: Document) -> Iterator[Fault]:
+    """Two spellings of one number: the file would say two things about where its calls go."""
+    numbers = document.tree.get("numbers")
+    inbound = numbers.get("inbound") if isinstance(numbers, dict) else None
+    seen: dict[str, object] = {}
+    for key in inbound if isinstance(inbound, dict) else ():
+        try:
+            number = parse_number(key)
+        except ValueError:
+            continue  # the model reports it
+        if number in seen:
+            yield document.fault(("numbers", "inbound", key), f"is the same number as '{seen[number]}'")
+        seen.setdefault(number, key)
+
+
+Finding = tuple[Location, str]
+
+
+def _contradictions(config: Config) -> Iterator[Finding]:
+    yield from _appservice(config)
+    yield from _sip(config)
+    for name, trunk in config.trunks.items():
+        yield from _trunk(config, name, trunk)
+    yield from _inbound(config)
+    yield from _outbound(config)
+    yield from _media(config)
+    yield from _places(config)
+
+
+def _appservice(config: Config) -> Iterator[Finding]:
+    appservice = config.appservice
+    if appservice.as_token == appservice.hs_token:
+        yield ("appservice", "hs_token"), "must differ from as_token"
+    if appservice.listen.port == 0 and not appservice.url:
+        yield ("appservice", "url"), "is required when listening on port 0: the homeserver must know a port that stays"
+    if _is_any(appservice.listen.host) and not appservice.url:
+        yield ("appservice", "url"), "is required when listening on every address: the homeserver must know one of them"
+
+
+def _sip(config: Config) -> Iterator[Finding]:
+    listen = config.sip.listen
+    for index, listener in enumerate(listen):
+        if listener.port and listener in listen[:index]:
+            yield ("sip", "listen", index), "is listed twice"
+        if _is_any(listener.host) and not config.sip.advertised_host:
+            message = "is required when listening on every address: trunks must know one of them"
+            yield ("sip", "advertised_host"), message
+            return
+
+
+def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Finding]:
+    here = ("trunks", name)
+    if trunk.auth is not TrunkAuth.ADDRESS:
+        if not trunk.username:
+            yield (*here, "username"), f"is required with auth: {trunk.auth}"
+        if not trunk.password.get_secret_value():
+            yield (*here, "password"), f"is required with auth: {trunk.auth}; set it, password_file or the environment"
+    if not any(listener.transport is trunk.transport for listener in config.sip.listen):
+        yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
+
+
+def _inbound(config: Config) -> Iterator[Finding]:
+    server, appservice = config.homeserver.server_name, config.appservice
+    for number, user in config.numbers.inbound.items():
+        localpart, _, domain = user.removeprefix("@").partition(":")
+        ours = localpart == appservice.bot_localpart or localpart.startswith(appservice.ghost_prefix)
+        if domain == server and ours:
+            yield ("numbers", "inbound", number), f"{user} is one of the bridge's own users, not a person"
+
+
+def _outbound(config: Config) -> Iterator[Finding]:
+    for index, permission in enumerate(config.permissions.outbound):
+        if permission.trunk and permission.trunk not in config.trunks:
+            known = f"there is {', '.join(config.trunks)}" if config.trunks else "there is none"
+            yield ("permissions", "outbound", index, "trunk"), f"no trunk is called '{permission.trunk}'; {known}"
+
+
+def _media(config: Config) -> Iterator[Finding]:
+    media = config.media
+    if _is_any(media.rtp_host) and not media.advertised_host:
+        yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
+    for index, listener in enumerate(config.sip.listen):
+        if listener.transport is Transport.UDP and media.ports.first <= listener.port <= media.ports.last:
+            yield ("sip", "listen", index), "its port lies inside media.ports"
+
+
+def _places(config: Config) -> Iterator[Finding]:
+    if config.ops.listen == config.appservice.listen and config.ops.listen.port:
+        yield ("ops", "listen"), "is the same address as appservice.listen"
+    for location, path in ((("store", "path"), config.store.path), (("ops", "call_records"), config.ops.call_records)):
+        if path is not None and not path.parent.is_dir():
+            yield location, f"the directory {path.parent} does not exist"
+
+
+def warnings(config: Config) -> list[str]:
+    """What is allowed and yet perhaps not meant, one sentence each."""
+    return [*_reach(config), *_loopback(config), *_exposed_secrets(config)]
+
+
+def _reach(config: Config) -> Iterator[str]:
+    if not config.trunks:
+        yield "trunks: there is none, so no call can be made or taken"
+    if not config.permissions.outbound:
+        yield "permissions.outbound: nobody may call out"
+    if not config.numbers.inbound:
+        yield "numbers.inbound: no number leads to a user, so nobody can be called"
+    if not any(trunk.emergency for trunk in config.trunks.values()):
+        yield "trunks: none is marked with 'emergency: true', so calls to emergency numbers are refused"
+    for name, trunk in config.trunks.items():
+        if config.permissions.outbound and not trunk.caller_id:
+            yield f"{dotted(('trunks', name, 'caller_id'))}: is not set, so calls through this trunk are anonymous"
+        if trunk.auth is TrunkAuth.ADDRESS and trunk.password.get_secret_value():
+            yield f"{dotted(('trunks', name, 'password'))}: is never used with auth: address"
+
+
+def _loopback(config: Config) -> Iterator[str]:
+    """A trunk elsewhere with sockets that only this machine can reach: the call is answered and nobody hears it."""
+    if all(_is_loopback(trunk.server.host) for trunk in config.trunks.values()):
+        return
+    if all(_is_loopback(listener.host) for listener in config.sip.listen):
+        yield "sip.listen: has only addresses of this machine, and a trunk elsewhere cannot reach them"
+    if _is_loopback(config.media.rtp_host):
+        yield "media.rtp_host: is an address of this machine only, so a trunk elsewhere will not be heard"
+
+
+def _exposed_secrets(config: Config) -> Iterator[str]:
+    files = [config.appservice.as_token_file, config.appservice.hs_token_file]
+    for file in [*files, *(trunk.password_file for trunk in config.trunks.values())]:
+        if file is not None and _readable_by_others(file):
+            yield f"{file}: every user of this machine can read it; chmod 600 {file}"
+
+
+def _readable_by_others(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _is_any(host: str) -> bool:
+    return host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

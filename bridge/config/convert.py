@@ -1,0 +1,70 @@
+"""The configuration as the settings of each package, which know nothing of files."""
+
+from bridge.config.model import Config, TrunkConfig
+from bridge.core.ids import TrunkName
+from bridge.matrix.settings import MatrixSettings
+from bridge.media.settings import MediaSettings
+from bridge.sip.settings import SipSettings, Trunk
+
+
+def matrix_settings(config: Config) -> MatrixSettings:
+    """What `bridge.matrix` must be told."""
+    appservice = config.appservice
+    return MatrixSettings(
+        homeserver_url=config.homeserver.url,
+        server_name=config.homeserver.server_name,
+        appservice_id=appservice.id,
+        listen_host=appservice.listen.host,
+        listen_port=appservice.listen.port,
+        appservice_url=appservice.url,
+        as_token=appservice.as_token.get_secret_value(),
+        hs_token=appservice.hs_token.get_secret_value(),
+        bot_localpart=appservice.bot_localpart,
+        ghost_prefix=appservice.ghost_prefix,
+        default_region=config.numbers.default_region,
+        request_timeout_s=config.homeserver.request_timeout_s,
+    )
+
+
+def sip_settings(config: Config) -> SipSettings:
+    """What `bridge.sip` must be told."""
+    return SipSettings(
+        listeners=config.sip.listen,
+        advertised_host=config.sip.advertised_host,
+        user_agent=config.sip.user_agent,
+        trunks=tuple(_trunk(name, trunk) for name, trunk in config.trunks.items()),
+    )
+
+
+def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
+    return Trunk(
+        name=name,
+        host=trunk.server.host,
+        port=trunk.server.port,
+        transport=trunk.transport,
+        domain=trunk.domain,
+        auth=trunk.auth,
+        username=trunk.username,
+        password=trunk.password.get_secret_value(),
+        realm=trunk.realm,
+        register_user=trunk.register_user,
+        register_expires_s=trunk.register_expires_s,
+        sources=trunk.sources,
+        assert_identity=trunk.assert_identity,
+        trust_identity=trunk.trust_identity,
+        options_interval_s=trunk.options_interval_s,
+    )
+
+
+def media_settings(config: Config) -> MediaSettings:
+    """What `bridge.media` must be told."""
+    media = config.media
+    return MediaSettings(
+        webrtc_hosts=media.webrtc_hosts,
+        rtp_host=media.rtp_host,
+        advertised_host=media.advertised_host,
+        port_min=media.ports.first,
+        port_max=media.ports.last,
+        connect_timeout_s=media.connect_timeout_s,
+        rtp_timeout_s=media.rtp_timeout_s,
+    )

@@ -1,0 +1,126 @@
+"""From a file to a :class:`Config`, or to the list of everything that is wrong with it."""
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bridge.config.check import contradictions, doubled_numbers
+from bridge.config.document import Document, Location, read_document
+from bridge.config.faults import ConfigError, Fault
+from bridge.config.model import Config, OpsConfig, StoreConfig
+from bridge.config.secrets import fill_secrets
+from bridge.config.wording import location_of, worded
+
+_DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
+    ("appservice", "as_token_file"): None,
+    ("appservice", "hs_token_file"): None,
+    ("store", "path"): StoreConfig().path,
+    ("ops", "call_records"): OpsConfig().call_records,
+}
+_STAND_INS: Mapping[str, Any] = {
+    "homeserver": {"url": "http://stand-in.invalid", "server_name": "stand-in.invalid"},
+    "url": "http://stand-in.invalid",
+    "server_name": "stand-in.invalid",
+    "server": "stand-in.invalid",
+    "who": ["stand-in.invalid"],
+    "prefixes": ["+999"],
+}
+"""Values for required settings that are missing or wrong, so that the others can still be compared."""
+
+
+def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
+    """Read, complete and check a configuration file.
+
+    Every fault is found in one run (:class:`ConfigError`), because an admin who has to start the program eight times to
+    learn of eight mistakes gives up after three.
+    """
+    path = Path(path)
+    document = read_document(path)
+    _make_paths_absolute(document.tree, path.absolute().parent)
+    faults = [*document.faults, *fill_secrets(document, os.environ if environ is None else environ)]
+    config, errors = _validate(document)
+    faults += [document.fault(location_of(error), worded(location_of(error), error)) for error in errors]
+    faults += doubled_numbers(document)
+    candidate = config or _mended(document, errors)
+    if candidate is not None:
+        faults += contradictions(document, candidate)
+    if config is None or faults:
+        raise ConfigError(sorted(_distinct(faults), key=_file_order))
+    return config
+
+
+def _validate(document: Document) -> tuple[Config | None, list[ErrorDetails]]:
+    try:
+        return Config.model_validate(document.tree), []
+    except ValidationError as error:
+        return None, [detail for detail in error.errors(include_url=False) if not _follows(detail)]
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong, each of which is reported already."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
+def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
+    """A relative path is relative to the file it stands in, wherever the process was started; defaults as well."""
+    for (section, key), default in _DEFAULT_PATHS.items():
+        group = tree.setdefault(section, {}) if default is not None else tree.get(section)
+        if isinstance(group, dict) and default is not None:
+            group.setdefault(key, str(default))
+        _make_absolute(group, key, base)
+    trunks = tree.get("trunks")
+    for trunk in trunks.values() if isinstance(trunks, dict) else ():
+        _make_absolute(trunk, "password_file", base)
+
+
+def _make_absolute(group: Any, key: str, base: Path) -> None:
+    if isinstance(group, dict) and isinstance(group.get(key), str) and group[key]:
+        group[key] = str(base / group[key])
+
+
+def _mended(document: Document, errors: Iterable[ErrorDetails]) -> Config | None:
+    """The configuration without its bad settings, or `None` when that is not one either."""
+    mended = Document(tree=copy.deepcopy(document.tree))
+    for location in sorted({location_of(error) for error in errors}, key=_deepest_and_last_first):
+        _mend(mended.tree, location)
+    return _validate(mended)[0]
+
+
+def _deepest_and_last_first(location: Location) -> tuple[int, int]:
+    """List entries are removed from the end, so that the indices of the others stay right."""
+    return -len(location), -max((part for part in location if isinstance(part, int)), default=0)
+
+
+def _mend(tree: Any, location: Location) -> None:
+    *way, last = location
+    for part in way:
+        tree = tree[part] if _has(tree, part) else None
+    if isinstance(tree, dict) and last in _STAND_INS:
+        tree[last] = copy.deepcopy(_STAND_INS[str(last)])
+    elif _has(tree, last):
+        del tree[last]
+
+
+def _has(group: Any, part: str | int) -> bool:
+    if isinstance(group, list):
+        return isinstance(part, int) and part < len(group)
+    return isinstance(group, dict) and part in group
+
+
+def _distinct(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """One fault for one place: what follows from another fault would only confuse."""
+    seen: set[str] = set()
+    for fault in faults:
+        if fault.path and (fault.path in seen or f"{fault.path}_file" in seen):
+            continue
+        seen.add(fault.path)
+        yield fault
+
+
+def _file_order(fault: Fault) -> tuple[int, str]:
+    return fault.line or 0, fault.path

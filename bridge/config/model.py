@@ -1,0 +1,230 @@
+"""The configuration file as types: one model for each section, in the order of `config/trunkline.example.yaml`.
+
+Models are frozen and refuse what they do not know. The file is described, setting by setting, in the example; the
+docstrings here say only what the code needs to know.
+"""
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
+
+from bridge.config import identities, values
+from bridge.core.ids import TrunkName
+from bridge.sip.settings import Listener, Network, Transport, TrunkAuth
+
+
+class LogLevel(enum.StrEnum):
+    """Least important lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(enum.StrEnum):
+    """How a line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+Text = Annotated[str, PlainValidator(values.text)]
+Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
+SecondsOrNever = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
+"""A time limit whose 0 means that there is none."""
+Url = Annotated[str, PlainValidator(values.parse_url)]
+OptionalUrl = Annotated[str, PlainValidator(values.parse_optional_url)]
+ServerName = Annotated[str, PlainValidator(identities.parse_server_name)]
+LocalUser = Annotated[str, PlainValidator(identities.parse_user_id)]
+Who = Annotated[str, PlainValidator(identities.parse_who)]
+ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]
+TrunkServer = Annotated[values.Address, PlainValidator(values.parse_server)]
+SipListener = Annotated[Listener, PlainValidator(values.parse_listener)]
+SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
+OptionalHost = Annotated[str, PlainValidator(values.parse_optional_host)]
+Ip = Annotated[str, PlainValidator(values.parse_ip)]
+OptionalIp = Annotated[str, PlainValidator(values.parse_optional_ip)]
+Number = Annotated[str, PlainValidator(identities.parse_number)]
+OptionalNumber = Annotated[str, PlainValidator(identities.parse_optional_number)]
+ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]
+Prefix = Annotated[str, PlainValidator(identities.parse_prefix)]
+Region = Annotated[str, PlainValidator(identities.parse_region)]
+Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
+
+
+def _no_spaces(word: str) -> str:
+    if any(not 0x21 <= ord(character) <= 0x7E for character in word):
+        raise ValueError("must not contain spaces or special characters")
+    return word
+
+
+def _localpart(value: object) -> str:
+    """Synapse refuses a sender whose localpart changes when it is URL-quoted, so these characters are all there is."""
+    word = values.text(value)
+    if not word or any(c not in "abcdefghijklmnopqrstuvwxyz0123456789._-" for c in word):
+        raise ValueError(f"expected a-z, 0-9, '.', '_' and '-' only, found '{word}'")
+    return word
+
+
+def _token(value: object) -> SecretStr:
+    word = value.get_secret_value() if isinstance(value, SecretStr) else values.text(value)
+    if len(word) < 16:
+        raise ValueError("must have at least 16 characters: anybody who guesses it can speak for the homeserver")
+    return SecretStr(_no_spaces(word))
+
+
+def _password(value: object) -> SecretStr:
+    return value if isinstance(value, SecretStr) else SecretStr(values.text(value))
+
+
+Localpart = Annotated[str, PlainValidator(_localpart)]
+Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
+Token = Annotated[SecretStr, PlainValidator(_token)]
+Password = Annotated[SecretStr, PlainValidator(_password)]
+FilePath = Annotated[Path, PlainValidator(values.parse_path)]
+OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
+Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class HomeserverConfig(Section):
+    """`homeserver`: whose application service this is."""
+
+    url: Url
+    server_name: ServerName
+    request_timeout_s: Seconds = 15.0
+
+
+class AppserviceConfig(Section):
+    """`appservice`: how the homeserver knows us."""
+
+    id: Word = "trunkline"
+    listen: ListenAddress = values.Address(host="127.0.0.1", port=29330)
+    url: OptionalUrl = ""
+    as_token: Token
+    as_token_file: OptionalPath = None
+    hs_token: Token
+    hs_token_file: OptionalPath = None
+    bot_localpart: Localpart = "_sip_bot"
+    ghost_prefix: Localpart = "_sip_"
+
+
+class SipConfig(Section):
+    """`sip`: the user agent's own addresses."""
+
+    listen: Annotated[tuple[SipListener, ...], Field(min_length=1)] = (
+        Listener(transport=Transport.UDP, host="127.0.0.1", port=5060),
+        Listener(transport=Transport.TCP, host="127.0.0.1", port=5060),
+    )
+    advertised_host: OptionalHost = ""
+    user_agent: Annotated[str, BeforeValidator(values.text), Field(min_length=1, max_length=80)] = "Trunkline"
+
+
+class TrunkConfig(Section):
+    """`trunks.<name>`: one way into the telephone network."""
+
+    server: TrunkServer
+    transport: Transport = Transport.UDP
+    domain: OptionalHost = ""
+    auth: TrunkAuth = TrunkAuth.ADDRESS
+    username: Text = ""
+    password: Password = SecretStr("")
+    password_file: OptionalPath = None
+    realm: Text = ""
+    register_user: Text = ""
+    register_expires_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 600
+    sources: tuple[SourceNetwork, ...] = ()
+    caller_id: OptionalNumber = ""
+    assert_identity: Flag = True
+    trust_identity: Flag = True
+    options_interval_s: SecondsOrNever = 0.0
+    emergency: Flag = False
+
+
+class NumbersConfig(Section):
+    """`numbers`: how numbers are read and where calls from the telephone network go."""
+
+    default_region: Region = "US"
+    inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
+    emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")
+
+
+class OutboundPermission(Section):
+    """One entry of `permissions.outbound`: these users may call numbers that begin like this."""
+
+    who: Annotated[tuple[Who, ...], Field(min_length=1)]
+    prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
+    trunk: Text = ""
+    """Empty takes the first trunk of the file."""
+
+
+class PermissionsConfig(Section):
+    """`permissions`: who may call what. Nobody may call anything unless it says so here."""
+
+    outbound: tuple[OutboundPermission, ...] = ()
+
+
+class CallsConfig(Section):
+    """`calls`: how calls behave."""
+
+    ring_timeout_s: Annotated[float, Field(strict=True, ge=5, le=180, allow_inf_nan=False)] = 90.0
+    decline_status: Annotated[int, Field(strict=True, ge=400, le=699)] = 603
+
+
+class MediaConfig(Section):
+    """`media`: addresses and limits of the audio."""
+
+    webrtc_hosts: tuple[Ip, ...] = ()
+    rtp_host: Ip = "127.0.0.1"
+    advertised_host: OptionalIp = ""
+    ports: Ports = values.PortRange(first=20_000, last=29_999)
+    connect_timeout_s: Seconds = 20.0
+    rtp_timeout_s: SecondsOrNever = 30.0
+
+
+class StoreConfig(Section):
+    """`store`: what must survive a restart."""
+
+    path: FilePath = Path("trunkline.sqlite3")
+
+
+class OpsConfig(Section):
+    """`ops`: metrics, health and call records."""
+
+    listen: ListenAddress = values.Address(host="127.0.0.1", port=9464)
+    call_records: OptionalPath = Path("call-records.jsonl")
+    """`None` writes no records."""
+    record_numbers: Flag = False
+
+
+class LoggingConfig(Section):
+    """`logging`."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.JSON
+
+
+class Config(Section):
+    """The whole file, secrets filled in and relative paths made absolute."""
+
+    homeserver: HomeserverConfig
+    appservice: AppserviceConfig
+    sip: SipConfig = SipConfig()
+    trunks: Mapping[Name, TrunkConfig] = Field(default_factory=dict)
+    numbers: NumbersConfig = NumbersConfig()
+    permissions: PermissionsConfig = PermissionsConfig()
+    calls: CallsConfig = CallsConfig()
+    media: MediaConfig = MediaConfig()
+    store: StoreConfig = StoreConfig()
+    ops: OpsConfig = OpsConfig()
+    logging: LoggingConfig = LoggingConfig()

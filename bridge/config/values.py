@@ -1,0 +1,179 @@
+"""Text of the configuration file as addresses and files. A parser raises `ValueError` with words for the admin."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bridge.sip.settings import Listener, Network, Transport
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A host and a port to listen on or to connect to."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRange:
+    """Ports from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+def text(value: object) -> str:
+    """`value` if it is text. YAML reads a bare +15550100 as a number and a bare NO as false, hence the hint."""
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"expected text, found {shown(value)}{quoting_hint(value)}")
+
+
+def shown(value: object) -> str:
+    """A value as the admin would recognise it, cut to a bearable length."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case dict():
+            return "a group of settings"
+        case list() | tuple():
+            return "a list"
+        case _:
+            word = str(value)
+            return f"'{word[:60]}…'" if len(word) > 60 else f"'{word}'"
+
+
+def quoting_hint(value: object) -> str:
+    """Words that say how to make YAML read a scalar as text."""
+    return ": put it in quotes" if isinstance(value, bool | int | float) else ""
+
+
+def parse_port(word: str) -> int:
+    """A port number; 0 takes a free one."""
+    if not (word.isascii() and word.isdigit()) or int(word) > 65535:
+        raise ValueError(f"expected a port from 0 to 65535, found '{word}'")
+    return int(word)
+
+
+def parse_host(word: str) -> str:
+    """A host name, an IPv4 address, or an IPv6 address with or without brackets (returned without)."""
+    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    if ":" in bare:
+        return parse_ip(bare)
+    if not _HOST.match(bare):
+        raise ValueError(f"expected a host name or an address, found '{word}'")
+    return bare
+
+
+def parse_ip(value: object) -> str:
+    """An IPv4 or IPv6 address: sockets of audio are bound to addresses, never to names."""
+    word = text(value)
+    try:
+        return str(ipaddress.ip_address(word))
+    except ValueError:
+        raise ValueError(f"expected an address such as 192.0.2.10, found '{word}'") from None
+
+
+def parse_optional_host(value: object) -> str:
+    """A host, or nothing."""
+    word = text(value)
+    return parse_host(word) if word else ""
+
+
+def parse_optional_ip(value: object) -> str:
+    """An address, or nothing."""
+    word = text(value)
+    return parse_ip(word) if word else ""
+
+
+def parse_address(value: object) -> Address:
+    """`host:port`, `[2001:db8::1]:port`."""
+    host, colon, port = text(value).rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"expected host:port, found {shown(value)}")
+    return Address(host=parse_host(host), port=parse_port(port))
+
+
+def parse_server(value: object) -> Address:
+    """`host` or `host:port` of a trunk; 5060 when no port is given (RFC 3261 §19.1.2)."""
+    word = text(value)
+    bare_ipv6 = word.count(":") > 1 and not word.startswith("[")
+    if bare_ipv6 or ":" not in word or word.endswith("]"):
+        return Address(host=parse_host(word), port=5060)
+    return parse_address(word)
+
+
+def parse_listener(value: object) -> Listener:
+    """`udp:host:port` or `tcp:host:port`."""
+    transport, colon, rest = text(value).partition(":")
+    known = [member.value for member in Transport]
+    if not colon or transport not in known:
+        raise ValueError(f"expected {' or '.join(f'{name}:address:port' for name in known)}, found {shown(value)}")
+    address = parse_address(rest)
+    return Listener(transport=Transport(transport), host=parse_ip(address.host), port=address.port)
+
+
+def parse_network(value: object) -> Network:
+    """`192.0.2.0/24`, `192.0.2.7`."""
+    word = text(value)
+    try:
+        return ipaddress.ip_network(word)
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(word, strict=False)
+    except ValueError:
+        raise ValueError(f"expected a network such as 192.0.2.0/24, found '{word}'") from None
+    raise ValueError(f"'{word}' is an address inside a network: did you mean {meant}?")
+
+
+def parse_port_range(value: object) -> PortRange:
+    """`20000-29999`."""
+    first, dash, last = text(value).partition("-")
+    if not dash:
+        raise ValueError(f"expected a range such as 20000-29999, found {shown(value)}")
+    ports = PortRange(first=parse_port(first.strip()), last=parse_port(last.strip()))
+    if ports.first < 1024 or ports.last < ports.first:
+        raise ValueError(f"expected a range of ports above 1023 that does not run backwards, found '{value}'")
+    return ports
+
+
+def parse_url(value: object) -> str:
+    """An http or https address without query or fragment; returned without a slash at its end."""
+    word = text(value)
+    parts = urlsplit(word)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"expected an address such as http://127.0.0.1:8008, found '{word}'")
+    if parts.username is not None:
+        raise ValueError("an address must not carry a user name or password")
+    _ = parts.port  # raises ValueError by itself when it is out of range
+    return word.rstrip("/")
+
+
+def parse_optional_url(value: object) -> str:
+    """An http or https address, or nothing."""
+    word = text(value)
+    return parse_url(word) if word else ""
+
+
+def parse_path(value: object) -> Path:
+    """A file."""
+    word = text(value)
+    if not word:
+        raise ValueError("expected a file, found nothing")
+    return Path(word)
+
+
+def parse_optional_path(value: object) -> Path | None:
+    """A file, or nothing."""
+    word = text(value)
+    return Path(word) if word else None

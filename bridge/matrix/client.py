@@ -1,0 +1,111 @@
+"""The calls of the client-server API that a bridge needs, made in the name of a ghost."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.core.ids import EventId, RoomId, UserId
+from bridge.matrix.events import Json
+from bridge.matrix.link import HomeserverLink, MatrixError, Request
+
+_V3 = ("_matrix", "client", "v3")
+_GIVE_UP_S = 30.0
+
+
+class Client:
+    """Every method raises :class:`bridge.matrix.link.MatrixError`; `user` is the ghost (or bot) that acts."""
+
+    def __init__(self, link: HomeserverLink) -> None:
+        self._link = link
+
+    async def register(self, localpart: str, *, give_up_after_s: float = _GIVE_UP_S) -> None:
+        """Make a user of ours known; one that is known already is fine."""
+        body = {"type": "m.login.application_service", "username": localpart, "inhibit_login": True}
+        try:
+            await self._call("POST", "register", body=body, give_up_after_s=give_up_after_s)
+        except MatrixError as error:
+            if error.errcode != "M_USER_IN_USE":
+                raise
+
+    async def set_display_name(self, user: UserId, name: str, *, give_up_after_s: float = _GIVE_UP_S) -> None:
+        path = ("profile", user, "displayname")
+        await self._call("PUT", *path, user=user, body={"displayname": name}, give_up_after_s=give_up_after_s)
+
+    async def join(self, room_id: RoomId, user: UserId, *, give_up_after_s: float = _GIVE_UP_S) -> None:
+        await self._call("POST", "join", room_id, user=user, body={}, give_up_after_s=give_up_after_s)
+
+    async def leave(self, room_id: RoomId, user: UserId) -> None:
+        """Leave a room, or decline an invitation."""
+        await self._call("POST", "rooms", room_id, "leave", user=user, body={})
+
+    async def invite(self, room_id: RoomId, user: UserId, invitee: UserId) -> None:
+        await self._call("POST", "rooms", room_id, "invite", user=user, body={"user_id": invitee})
+
+    async def joined_members(self, room_id: RoomId, user: UserId) -> frozenset[UserId]:
+        answer = await self._call("GET", "rooms", room_id, "joined_members", user=user)
+        joined = answer.get("joined")
+        return frozenset(UserId(member) for member in joined) if isinstance(joined, Mapping) else frozenset()
+
+    async def messages(self, room_id: RoomId, user: UserId, *, limit: int) -> list[object]:
+        """The newest events of a room, oldest first, unchecked."""
+        query = (("dir", "b"), ("limit", str(limit)))
+        answer = await self._call("GET", "rooms", room_id, "messages", user=user, query=query)
+        chunk = answer.get("chunk")
+        return list(reversed(chunk[:limit])) if isinstance(chunk, list) else []
+
+    async def state(self, room_id: RoomId, user: UserId, event_type: str, state_key: str = "") -> Json | None:
+        """Content of one state event; `None` when the room has none."""
+        path = ("rooms", room_id, "state", event_type, *([state_key] if state_key else []))
+        try:
+            return await self._call("GET", *path, user=user)
+        except MatrixError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def create_room(self, user: UserId, body: Json) -> RoomId:
+        answer = await self._call("POST", "createRoom", user=user, body=body, repeatable=False)
+        return RoomId(_required(answer, "room_id"))
+
+    async def default_room_version(self) -> str:
+        """The version that a new room gets, empty when the homeserver does not say."""
+        capabilities = (await self._call("GET", "capabilities")).get("capabilities")
+        versions = capabilities.get("m.room_versions") if isinstance(capabilities, Mapping) else None
+        default = versions.get("default") if isinstance(versions, Mapping) else None
+        return default if isinstance(default, str) else ""
+
+    async def send(
+        self, room_id: RoomId, user: UserId, event_type: str, content: Json, *, txn_id: str, give_up_after_s: float
+    ) -> EventId:
+        """Send an event; with the same `txn_id` it is sent once, however often this is called."""
+        path = ("rooms", room_id, "send", event_type, txn_id)
+        answer = await self._call("PUT", *path, user=user, body=content, give_up_after_s=give_up_after_s)
+        return EventId(_required(answer, "event_id"))
+
+    async def ping(self, appservice_id: str, txn_id: str, *, give_up_after_s: float) -> None:
+        """Ask the homeserver to call us: it then also delivers at once what it holds back."""
+        path = ("_matrix", "client", "v1", "appservice", appservice_id, "ping")
+        request = Request(method="POST", path=path, body={"transaction_id": txn_id}, repeatable=False)
+        await self._link.call(request, give_up_after_s=give_up_after_s)
+
+    async def _call(
+        self,
+        method: str,
+        *path: str,
+        user: UserId | None = None,
+        query: tuple[tuple[str, str], ...] = (),
+        body: Json | None = None,
+        repeatable: bool = True,
+        give_up_after_s: float = _GIVE_UP_S,
+    ) -> Mapping[str, Any]:
+        request = Request(method=method, path=(*_V3, *path), user=user, query=query, body=body, repeatable=repeatable)
+        answer = await self._link.call(request, give_up_after_s=give_up_after_s)
+        if not isinstance(answer, Mapping):
+            raise MatrixError("M_BAD_JSON", "the answer is no object", status=502)
+        return answer
+
+
+def _required(answer: Mapping[str, Any], key: str) -> str:
+    value = answer.get(key)
+    if not isinstance(value, str) or not value:
+        raise MatrixError("M_BAD_JSON", f"the answer has no {key}", status=502)
+    return value

@@ -1,0 +1,170 @@
+"""HTTP to the homeserver: one request with its retries, and the error it may end with."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.errors import TrunklineError
+from bridge.core.ids import UserId
+from bridge.matrix.events import Json
+from bridge.matrix.settings import MatrixSettings
+
+_MAX_ANSWER = 32 * 1024 * 1024
+
+
+class MatrixError(TrunklineError):
+    """The homeserver refused a request, or could not be reached (`status` is `None`)."""
+
+    def __init__(
+        self, errcode: str, message: str = "", *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{status or 'unreachable'} {errcode} {message}".strip())
+        self.errcode = errcode
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status is None or self.status in {408, 429} or self.status >= 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Waits between attempts: doubled each time, with some chance in them so that a crowd does not march in step."""
+
+    first_s: float = 0.5
+    longest_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request of the client-server API; `path` is made of raw segments, encoded here and nowhere else."""
+
+    method: str
+    path: tuple[str, ...]
+    user: UserId | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    body: Json | None = None
+    repeatable: bool = True
+    """Whether doing it twice is the same as doing it once."""
+
+    def target(self) -> str:
+        """Path and query. A `+` in a query would be read as a space, so everything is encoded."""
+        path = "/".join(quote(segment, safe="") for segment in self.path)
+        query = (("user_id", self.user), *self.query) if self.user else self.query
+        encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in query)
+        return f"/{path}?{encoded}" if encoded else f"/{path}"
+
+
+class HomeserverLink:
+    """The connection pool to the homeserver. `open` it on the running loop."""
+
+    def __init__(self, settings: MatrixSettings, *, clock: Clock, entropy: Entropy, retry: RetryPolicy) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._retry = retry
+        self._base = settings.homeserver_url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    def open(self) -> None:
+        headers = {"Authorization": f"Bearer {self._settings.as_token}"}
+        self._session = aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=64))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(self, request: Request, *, give_up_after_s: float) -> Any:
+        """The answer's JSON. Raises :class:`MatrixError` for a refusal, or when time is up.
+
+        429 waits as long as the homeserver asks; 5xx and a lost connection wait longer each time.
+        """
+        deadline = self._clock.monotonic() + give_up_after_s
+        backoff_s = self._retry.first_s
+        while True:
+            remaining_s = deadline - self._clock.monotonic()
+            try:
+                return await self._once(request, min(remaining_s, self._settings.request_timeout_s))
+            except MatrixError as error:
+                if not self._may_repeat(request, error):
+                    raise
+                wait_s = error.retry_after_s
+                if wait_s is None:
+                    wait_s = backoff_s * self._entropy.uniform(0.75, 1.0)
+                if self._clock.monotonic() + wait_s >= deadline:
+                    raise
+                backoff_s = min(backoff_s * 2, self._retry.longest_s)
+            await asyncio.sleep(wait_s)
+
+    def _may_repeat(self, request: Request, error: MatrixError) -> bool:
+        # A 429 has done nothing; any other failure may have happened after the deed.
+        return error.temporary and (request.repeatable or error.status == 429)
+
+    async def _once(self, request: Request, limit_s: float) -> Any:
+        if self._session is None:
+            raise MatrixError("M_CLOSED", "the link is closed")
+        url = URL(self._base + request.target(), encoded=True)
+        body = None if request.body is None else json.dumps(request.body).encode()
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            async with (
+                asyncio.timeout(max(limit_s, 0.001)),
+                self._session.request(request.method, url, data=body, headers=headers) as response,
+            ):
+                return _parsed(response, await _read(response))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise MatrixError("M_UNREACHABLE", type(error).__name__) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, if it has a size that makes sense."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > _MAX_ANSWER:
+            raise MatrixError("M_TOO_LARGE", "the answer is too large", status=413)
+    return bytes(body)
+
+
+def _parsed(response: aiohttp.ClientResponse, body: bytes) -> Any:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if 200 <= response.status < 300:
+        if document is None:
+            raise MatrixError("M_NOT_JSON", "the answer is no JSON", status=502)
+        return document
+    fields = document if isinstance(document, Mapping) else {}
+    raise MatrixError(
+        _text(fields.get("errcode")) or "M_UNKNOWN",
+        _text(fields.get("error")),
+        status=response.status,
+        retry_after_s=_retry_after_s(response, fields),
+    )
+
+
+def _text(value: object) -> str:
+    return value[:200] if isinstance(value, str) else ""
+
+
+def _retry_after_s(response: aiohttp.ClientResponse, fields: Mapping[str, object]) -> float | None:
+    """`Retry-After` in seconds, or the older `retry_after_ms` of the body."""
+    if response.status != 429:
+        return None
+    wait_ms = fields.get("retry_after_ms")
+    if isinstance(wait_ms, int | float) and not isinstance(wait_ms, bool) and wait_ms >= 0:
+        return float(wait_ms) / 1000
+    header = response.headers.get("Retry-After", "")
+    return float(header) if header.isdigit() else None

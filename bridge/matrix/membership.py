@@ -1,0 +1,164 @@
+"""Ghosts and rooms: ghosts accept invitations, and leave when nobody is left to talk to."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from bridge.core.ids import RoomId, UserId
+from bridge.core.pii import Pii
+from bridge.core.telemetry import Telemetry
+from bridge.matrix.client import Client
+from bridge.matrix.envelope import Arrival
+from bridge.matrix.events import RoomEvent
+from bridge.matrix.ghosts import Ghosts
+from bridge.matrix.link import MatrixError
+from bridge.matrix.rooms import Rooms
+from bridge.store import Store
+from bridge.store.rooms import StoredPortal
+
+_log = structlog.get_logger()
+
+_JOIN_ATTEMPTS = 3
+_JOIN_PAUSE_S = 0.1
+_JOIN_LIMIT_S = 10.0
+_HISTORY = 30
+
+
+class Membership:
+    """Acts on membership events before anybody else sees them. All of it may be done twice without harm."""
+
+    def __init__(self, *, ghosts: Ghosts, rooms: Rooms, store: Store, client: Client, telemetry: Telemetry) -> None:
+        self._ghosts = ghosts
+        self._names = ghosts.names
+        self._rooms = rooms
+        self._store = store
+        self._client = client
+        self._telemetry = telemetry
+
+    async def handle(self, arrival: Arrival) -> list[object]:
+        """Do what an event asks of our users; returns the recent history of a room that was joined, oldest first.
+
+        A homeserver delivers nothing of a room in which our ghost is only invited, and clients call at once after they
+        invited it: without the history that call would be lost.
+        """
+        event = arrival.event
+        self._rooms.observe(event)
+        if event.type in {"m.room.tombstone", "m.room.encryption"} and event.state_key is not None:
+            await self._store.portals.drop_room(event.room_id)
+        if event.type != "m.room.member" or event.state_key is None:
+            return []
+        try:
+            return await self._member(arrival, UserId(event.state_key))
+        except MatrixError as error:
+            self._note_failure(event, error)
+            return []
+
+    async def _member(self, arrival: Arrival, user: UserId) -> list[object]:
+        event = arrival.event
+        membership = event.content.get("membership")
+        ours = self._names.is_ours(user)
+        if ours and membership == "invite":
+            return await self._invited(arrival, user)
+        if ours and membership == "join":
+            await self._rooms.ghost_joined(event.room_id, user)
+        elif ours and membership in {"leave", "ban"}:
+            await self._ghost_removed(event.room_id, user)
+        elif membership in {"leave", "ban"}:
+            await self._user_left(event.room_id, user)
+        return []
+
+    # --- invitations ----------------------------------------------------------------------------------------------
+
+    async def _invited(self, arrival: Arrival, ghost: UserId) -> list[object]:
+        event = arrival.event
+        refusal = self._refusal(arrival, ghost)
+        if refusal:
+            self._telemetry.count("matrix_invites_total", outcome=refusal)
+            _log.info("invitation_declined", room_id=event.room_id, ghost=Pii(ghost), reason=refusal)
+            await self._client.leave(event.room_id, ghost)
+            return []
+        await self._ghosts.ensure(ghost)
+        await self._join(event.room_id, ghost)
+        self._telemetry.count("matrix_invites_total", outcome="joined")
+        await self._rooms.ghost_joined(event.room_id, ghost)
+        history = await self._history(event.room_id, ghost)
+        await self._remember_portal(event, ghost)
+        return history
+
+    def _refusal(self, arrival: Arrival, ghost: UserId) -> str:
+        if self._names.number(ghost) is None:
+            return "not_a_number"
+        if not self._names.is_local(arrival.event.sender):
+            return "foreign_inviter"
+        return "public_room" if arrival.from_public_room else ""
+
+    async def _join(self, room_id: RoomId, ghost: UserId) -> None:
+        """An invitation that has just been pushed may not have reached all of the homeserver yet."""
+        for attempt in range(1, _JOIN_ATTEMPTS + 1):
+            try:
+                await self._client.join(room_id, ghost, give_up_after_s=_JOIN_LIMIT_S)
+            except MatrixError:
+                if attempt == _JOIN_ATTEMPTS:
+                    raise
+                await asyncio.sleep(_JOIN_PAUSE_S * attempt)
+            else:
+                _log.info("ghost_joined_room", room_id=room_id, ghost=Pii(ghost))
+                return
+
+    async def _history(self, room_id: RoomId, ghost: UserId) -> list[object]:
+        """Call events of people; whether they are recent enough is for their receiver to judge."""
+        try:
+            messages = await self._client.messages(room_id, ghost, limit=_HISTORY)
+        except MatrixError as error:
+            # With the history hidden from new members there is nothing to catch up with.
+            _log.warning("history_not_read", room_id=room_id, reason=error.errcode, status=error.status)
+            return []
+        # A homeserver need not repeat the room's id in each event of its history.
+        return [{**raw, "room_id": room_id} for raw in messages if isinstance(raw, Mapping) and self._is_call(raw)]
+
+    def _is_call(self, raw: Mapping[str, object]) -> bool:
+        kind, sender = raw.get("type"), raw.get("sender")
+        if not isinstance(kind, str) or not isinstance(sender, str):
+            return False
+        return kind.startswith("m.call.") and not self._names.is_ours(sender)
+
+    async def _remember_portal(self, event: RoomEvent, ghost: UserId) -> None:
+        """A direct room that a user made is where the phone will find the user, unless they have one already."""
+        members = await self._rooms.members(event.room_id)
+        if members - {event.sender, ghost} or await self._store.portals.room(event.sender, ghost) is not None:
+            return
+        if not await self._rooms.is_public(event.room_id) and not await self._rooms.is_encrypted(event.room_id):
+            portal = StoredPortal(user_id=event.sender, ghost=ghost, room_id=event.room_id)
+            await self._store.portals.put(portal)
+
+    # --- departures -----------------------------------------------------------------------------------------------
+
+    async def _ghost_removed(self, room_id: RoomId, ghost: UserId) -> None:
+        await self._rooms.ghost_left(room_id, ghost)
+        for portal in await self._store.portals.in_room(room_id):
+            if portal.ghost == ghost:
+                await self._store.portals.drop(portal.user_id, ghost)
+
+    async def _user_left(self, room_id: RoomId, user: UserId) -> None:
+        """The user is done with this room, so its ghost is: clients look for rooms with exactly two members."""
+        for portal in await self._store.portals.in_room(room_id):
+            if portal.user_id == user:
+                await self._store.portals.drop(user, portal.ghost)
+                await self._leave(room_id, portal.ghost)
+        ghosts = await self._store.rooms.ghosts_in(room_id)
+        if ghosts and not await self._store.portals.in_room(room_id):
+            members = await self._rooms.members(room_id)
+            if all(self._names.is_ours(member) for member in members):
+                for ghost in ghosts:
+                    await self._leave(room_id, ghost)
+
+    async def _leave(self, room_id: RoomId, ghost: UserId) -> None:
+        await self._client.leave(room_id, ghost)
+        await self._rooms.ghost_left(room_id, ghost)
+        _log.info("ghost_left_room", room_id=room_id, ghost=Pii(ghost))
+
+    def _note_failure(self, event: RoomEvent, error: MatrixError) -> None:
+        if event.content.get("membership") == "invite":
+            self._telemetry.count("matrix_invites_total", outcome="failed")
+        _log.warning("membership_not_followed", room_id=event.room_id, reason=error.errcode, status=error.status)

@@ -1,0 +1,114 @@
+"""What we know of rooms: members, who may join, whether they are encrypted.
+
+Each is read once and then kept up to date by the events of the room.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from bridge.core.ids import RoomId, UserId
+from bridge.matrix.client import Client
+from bridge.matrix.events import RoomEvent
+from bridge.matrix.ghosts import GhostNames
+from bridge.matrix.link import MatrixError
+from bridge.store import Store
+
+_MAX_ROOMS = 10_000
+_MAX_READS = 5
+
+
+@dataclass(slots=True)
+class _RoomState:
+    """`None` is unknown. `changes` counts what the events of the room changed, to notice it during a read."""
+
+    members: set[UserId] | None = None
+    public: bool | None = None
+    encrypted: bool | None = None
+    changes: int = field(default=0)
+
+
+class Rooms:
+    """Answers from memory where it can. Reading raises :class:`bridge.matrix.link.MatrixError`."""
+
+    def __init__(self, *, names: GhostNames, store: Store, client: Client) -> None:
+        self._names = names
+        self._store = store
+        self._client = client
+        self._states: OrderedDict[RoomId, _RoomState] = OrderedDict()
+
+    async def members(self, room_id: RoomId) -> frozenset[UserId]:
+        """Everybody who has joined, ghosts included."""
+        state = self._state(room_id)
+        for _ in range(_MAX_READS):
+            if state.members is not None:
+                break
+            before = state.changes
+            read = await self._client.joined_members(room_id, await self._insider(room_id))
+            # A change that came meanwhile may or may not be in what was read.
+            state.members = set(read) if state.changes == before else None
+        if state.members is None:
+            raise MatrixError("M_UNSTABLE", "the members change faster than they can be read")
+        return frozenset(state.members)
+
+    async def is_public(self, room_id: RoomId) -> bool:
+        """Whether anybody may join (`join_rule: public`)."""
+        state = self._state(room_id)
+        if state.public is None:
+            content = await self._client.state(room_id, await self._insider(room_id), "m.room.join_rules")
+            state.public = content is not None and content.get("join_rule") == "public"
+        return state.public
+
+    async def is_encrypted(self, room_id: RoomId) -> bool:
+        """Whether messages of the room are encrypted, which cannot be undone."""
+        state = self._state(room_id)
+        if state.encrypted is None:
+            content = await self._client.state(room_id, await self._insider(room_id), "m.room.encryption")
+            state.encrypted = content is not None
+        return state.encrypted
+
+    async def was_invited(self, room_id: RoomId, user: UserId) -> bool:
+        """Whether an invitation of `user` is open."""
+        content = await self._client.state(room_id, await self._insider(room_id), "m.room.member", user)
+        return content is not None and content.get("membership") == "invite"
+
+    async def ghost_joined(self, room_id: RoomId, ghost: UserId) -> None:
+        """A ghost is in a room; from now on it can be asked about it."""
+        await self._store.rooms.put(room_id, ghost)
+
+    async def ghost_left(self, room_id: RoomId, ghost: UserId) -> None:
+        """A ghost is no longer in a room."""
+        await self._store.rooms.drop(room_id, ghost)
+        self._member(room_id, ghost, joined=False)
+
+    def observe(self, event: RoomEvent) -> None:
+        """Follow what an event changes."""
+        if event.state_key is None:
+            return
+        match event.type:
+            case "m.room.member":
+                joined = event.content.get("membership") == "join"
+                self._member(event.room_id, UserId(event.state_key), joined=joined)
+            case "m.room.join_rules":
+                self._state(event.room_id).public = event.content.get("join_rule") == "public"
+            case "m.room.encryption":
+                self._state(event.room_id).encrypted = True
+
+    def _member(self, room_id: RoomId, user: UserId, *, joined: bool) -> None:
+        state = self._state(room_id)
+        state.changes += 1
+        if state.members is not None:
+            (state.members.add if joined else state.members.discard)(user)
+
+    def _state(self, room_id: RoomId) -> _RoomState:
+        state = self._states.setdefault(room_id, _RoomState())
+        self._states.move_to_end(room_id)
+        if len(self._states) > _MAX_ROOMS:
+            self._states.popitem(last=False)
+        return state
+
+    async def _insider(self, room_id: RoomId) -> UserId:
+        """A ghost that is in the room, in whose name it can be read."""
+        ghosts = await self._store.rooms.ghosts_in(room_id)
+        if not ghosts:
+            raise MatrixError("M_NOT_IN_ROOM", "no ghost is in the room", status=403)
+        return ghosts[0]

@@ -1,0 +1,202 @@
+"""The Matrix side as a whole: what the application sees of it."""
+
+import asyncio
+
+import structlog
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.ids import E164, EventId, RoomId, UserId
+from bridge.core.telemetry import Telemetry
+from bridge.matrix.appservice import AppService
+from bridge.matrix.client import Client
+from bridge.matrix.events import Json
+from bridge.matrix.ghosts import GhostNames, Ghosts
+from bridge.matrix.link import HomeserverLink, RetryPolicy
+from bridge.matrix.membership import Membership
+from bridge.matrix.pinger import Pinger
+from bridge.matrix.portals import Portal, Portals
+from bridge.matrix.receiver import Handler, Receiver
+from bridge.matrix.rooms import Rooms
+from bridge.matrix.sender import Sender
+from bridge.matrix.settings import MatrixSettings
+from bridge.matrix.thirdparty import ThirdParty
+from bridge.store import Store, StoreError
+
+_log = structlog.get_logger()
+
+_STOP_LIMIT_S = 5.0
+_PRUNE_INTERVAL_S = 3600.0
+
+
+class MatrixService:
+    """Events of rooms come in through the handler given to `start`, and go out through `send`.
+
+    All methods that ask the homeserver raise :class:`bridge.matrix.link.MatrixError` when it does not cooperate.
+    """
+
+    def __init__(
+        self,
+        settings: MatrixSettings,
+        *,
+        store: Store,
+        clock: Clock,
+        entropy: Entropy,
+        telemetry: Telemetry,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._link = HomeserverLink(settings, clock=clock, entropy=entropy, retry=retry or RetryPolicy())
+        client = Client(self._link)
+        self._names = GhostNames(settings)
+        ghosts = Ghosts(names=self._names, store=store, client=client)
+        self._rooms = Rooms(names=self._names, store=store, client=client)
+        self._portals = Portals(ghosts=ghosts, rooms=self._rooms, store=store, client=client)
+        self._sender = Sender(store=store, client=client, ghosts=ghosts, clock=clock, telemetry=telemetry)
+        self._receiver = Receiver(
+            hs_token=settings.hs_token,
+            names=self._names,
+            membership=Membership(ghosts=ghosts, rooms=self._rooms, store=store, client=client, telemetry=telemetry),
+            store=store,
+            clock=clock,
+            telemetry=telemetry,
+        )
+        self._appservice = AppService(
+            settings,
+            receiver=self._receiver,
+            third_party=ThirdParty(ghosts=ghosts, region=settings.default_region),
+            telemetry=telemetry,
+        )
+        self._pinger = Pinger(settings, client=client, clock=clock, entropy=entropy, telemetry=telemetry)
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self, on_event: Handler) -> None:
+        """Listen, work on what an earlier process left, and ask the homeserver to deliver.
+
+        `on_event` gets every event that is not ours, in the order of its room. Does not need the homeserver to be
+        there. Raises `OSError` when the address to listen on cannot be had.
+        """
+        await self._sender.prepare()
+        self._link.open()
+        try:
+            await self._appservice.start()
+        except OSError:
+            await self._link.close()
+            raise
+        ready = asyncio.Event()
+        self._running = asyncio.create_task(self._run(on_event, ready), name="matrix")
+        await ready.wait()
+
+    async def stop(self) -> None:
+        """Take no more events, finish what is at work, send what waits; what cannot be sent stays on disk."""
+        await self._appservice.stop()
+        try:
+            async with asyncio.timeout(_STOP_LIMIT_S):
+                await self._receiver.stop()
+                await self._sender.stop()
+        except TimeoutError:
+            _log.warning("matrix_work_abandoned")
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        await self._link.close()
+
+    async def _run(self, on_event: Handler, ready: asyncio.Event) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._sender.start(group)
+                self._receiver.start(group, on_event)
+                group.create_task(self._pinger.run(), name="matrix-ping")
+                group.create_task(self._prune_forever(), name="matrix-prune")
+                ready.set()
+        except Exception:
+            # From here on `healthy` is false: nothing below may fail, so this is a bug to be seen at once.
+            self._telemetry.count("internal_errors_total", component="matrix")
+            _log.exception("matrix_failed")
+
+    async def _prune_forever(self) -> None:
+        while True:
+            try:
+                await self._store.prune(now=self._clock.wall())
+            except StoreError as error:
+                _log.warning("store_not_pruned", reason=str(error))
+            await asyncio.sleep(_PRUNE_INTERVAL_S)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that we listen on."""
+        return self._appservice.address
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the homeserver and we reached each other when that was last tried."""
+        return self._running is not None and not self._running.done() and self._pinger.healthy
+
+    async def send(
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Json,
+        txn_id: str,
+        give_up_after_s: float = 60.0,
+    ) -> None:
+        """Send an event as a ghost; returns when it is stored, from when on it survives a restart.
+
+        `txn_id` must be unique for all time and all ghosts: sent again with the same id, nothing happens.
+        """
+        await self._sender.send(
+            room_id=room_id,
+            sender=sender,
+            event_type=event_type,
+            content=content,
+            txn_id=txn_id,
+            give_up_after_s=give_up_after_s,
+        )
+
+    async def send_and_wait(
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Json,
+        txn_id: str,
+        give_up_after_s: float = 60.0,
+    ) -> EventId:
+        """As `send`, but returns when the homeserver has accepted the event, or raises `MatrixError`."""
+        return await self._sender.send_and_wait(
+            room_id=room_id,
+            sender=sender,
+            event_type=event_type,
+            content=content,
+            txn_id=txn_id,
+            give_up_after_s=give_up_after_s,
+        )
+
+    async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
+        """Everybody in a room, ghosts included."""
+        return await self._rooms.members(room_id)
+
+    async def is_public(self, room_id: RoomId) -> bool:
+        """Whether anybody may join a room."""
+        return await self._rooms.is_public(room_id)
+
+    async def portal(self, *, user: UserId, number: E164) -> Portal:
+        """The room in which the ghost of `number` can call `user`, made when there is none."""
+        return await self._portals.portal(user=user, ghost=self._names.ghost_id(number))
+
+    def ghost_number(self, user_id: UserId) -> str | None:
+        """The number that a ghost stands for; `None` when it is no ghost of ours."""
+        return self._names.number(user_id)
+
+    def ghost_id(self, number: str) -> UserId:
+        """The ghost that stands for a number."""
+        return self._names.ghost_id(number)
+
+    def is_ours(self, user_id: UserId) -> bool:
+        """Whether a user is a ghost of ours or the bot."""
+        return self._names.is_ours(user_id)

@@ -1,0 +1,226 @@
+"""One direction of a call's audio: packets of one leg in, packets of the other out.
+
+Chooses between passing through and transcoding by what arrives and what was agreed, and carries digits either way.
+"""
+
+from collections.abc import Callable
+
+from bridge.media import g711
+from bridge.media.coders import silence
+from bridge.media.dtmf import DigitRelay, RelayedEvent
+from bridge.media.formats import G711, Codec, DigitFormat, LegFormats
+from bridge.media.outbound import OutboundStream
+from bridge.media.rewriter import Rewriter
+from bridge.media.rtp import RtpPacket
+from bridge.media.transcoder import Transcoder
+
+PRIMING_PACKETS = 5
+"""Silence sent as soon as the far end's address is known, so that a NAT or a trunk behind it learns ours."""
+_KEEP_ALIVE_AFTER_S = 0.5
+_DIGIT_HOLDS_AUDIO_S = 0.06
+_FRAME_S = 0.020
+_LAWS: dict[tuple[Codec, Codec], Callable[[bytes], bytes]] = {
+    (Codec.PCMU, Codec.PCMA): g711.ulaw_to_alaw,
+    (Codec.PCMA, Codec.PCMU): g711.alaw_to_ulaw,
+    (Codec.PCMU, Codec.PCMU): bytes,
+    (Codec.PCMA, Codec.PCMA): bytes,
+}
+
+
+class Direction:
+    """Packets of the source leg, changed into packets of the target leg.
+
+    `fills_pauses`: the target is a phone, which takes silence on the wire for a dead call; a browser that mutes sends
+    nothing or next to nothing.
+    """
+
+    def __init__(self, outbound: OutboundStream, send: Callable[[RtpPacket], None], *, fills_pauses: bool) -> None:
+        self.outbound = outbound
+        self.enabled = False
+        self.filling = False
+        self.digits = 0
+        self.transcoder: Transcoder | None = None
+        self._send = send
+        self._fills_pauses = fills_pauses
+        self._source: LegFormats | None = None
+        self._target: LegFormats | None = None
+        self._rewriter = Rewriter(outbound, clock_rate=8000)
+        self._relay = DigitRelay()
+        self._priming = 0
+        self._timeline = 0
+        self._paused = True
+        self._digit_until = 0.0
+        self._concealed_before = 0
+
+    def configure(self, source: LegFormats | None, target: LegFormats | None) -> None:
+        """Take what the legs agreed on; called again after every negotiation."""
+        if target is not None and self._target is not None and target.send.codec is not self._target.send.codec:
+            self._drop_transcoder()
+        self._source, self._target = source, target
+        if target is not None and target.send.codec in G711:
+            self._rewriter.restart()
+
+    def prime(self) -> None:
+        """Open the path to a new address with a little silence."""
+        self._priming = PRIMING_PACKETS
+
+    @property
+    def concealed_frames(self) -> int:
+        """Frames that had to be made up so far."""
+        current = self.transcoder.playout.counters.concealed_frames if self.transcoder else 0
+        return self._concealed_before + current
+
+    # Packets
+
+    def receive(self, packet: RtpPacket, now: float) -> int | None:
+        """Take a packet of the source leg; the answer is its clock rate when it was audio."""
+        if self._source is None:
+            return None
+        digits = self._source.received_digits(packet.payload_type)
+        codec = self._source.received_codec(packet.payload_type)
+        if self._target is None or not self.enabled:
+            return codec.clock_rate if codec else None
+        if digits is not None:
+            self._receive_digit(packet, digits, self._target, now)
+            return None
+        if codec is None:
+            self._leave_out(packet, now)
+            return None
+        self._receive_audio(packet, codec, self._target, now)
+        return codec.clock_rate
+
+    def _receive_audio(self, packet: RtpPacket, codec: Codec, target: LegFormats, now: float) -> None:
+        translate = _LAWS.get((codec, target.send.codec))
+        if translate is not None:
+            self._drop_transcoder()
+            payload = translate(packet.payload)
+            self._send(self._rewriter.rewrite(packet, payload, payload_type=target.send.payload_type, now=now))
+            return
+        self._transcoding(codec, target.send.codec, now).push(packet, now)
+
+    def _transcoding(self, source: Codec, target: Codec, now: float) -> Transcoder:
+        """The transcoder for a pair of codecs, kept while the pair stays."""
+        current = self.transcoder
+        if current is not None and (current.source, current.target) == (source, target):
+            return current
+        self._drop_transcoder()
+        self.transcoder = Transcoder(source, target)
+        self._timeline = self.outbound.position(now, target.clock_rate)
+        return self.transcoder
+
+    def _drop_transcoder(self) -> None:
+        if self.transcoder is not None:
+            self._concealed_before += self.transcoder.playout.counters.concealed_frames
+            self.transcoder.close()
+            self.transcoder = None
+            self._rewriter.restart()
+
+    def _leave_out(self, packet: RtpPacket, now: float) -> None:
+        """Comfort noise and unknown payload types: not passed on, and not taken for a loss."""
+        if self.transcoder is not None:
+            self.transcoder.account(packet, now)
+        else:
+            self._rewriter.skip(packet, now)
+
+    # Digits
+
+    def _receive_digit(self, packet: RtpPacket, digits: DigitFormat, target: LegFormats, now: float) -> None:
+        if self.transcoder is not None:
+            self.transcoder.account(packet, now)
+            position = self._timeline
+        else:
+            self._rewriter.follow(packet, now)
+            position = self._rewriter.timestamp(packet.timestamp)
+        event = self._convert(packet, digits, target.send_digits, position)
+        if event is None or target.send_digits is None:
+            if self.transcoder is None:
+                self._rewriter.skip(packet, now)
+            return
+        self.digits += event.first
+        self._digit_until = now + (0.0 if event.end else _DIGIT_HOLDS_AUDIO_S)
+        self._send(self._numbered(packet, event, target.send_digits.payload_type, now))
+
+    def _convert(
+        self, packet: RtpPacket, source: DigitFormat, target: DigitFormat | None, position: int
+    ) -> RelayedEvent | None:
+        if target is None:
+            return None
+        return self._relay.convert(
+            packet.payload,
+            ssrc=packet.ssrc,
+            sequence=packet.sequence,
+            timestamp=packet.timestamp,
+            source_rate=source.clock_rate,
+            target_rate=target.clock_rate,
+            position=position,
+        )
+
+    def _numbered(self, packet: RtpPacket, event: RelayedEvent, payload_type: int, now: float) -> RtpPacket:
+        """An event packet in the numbering of whatever feeds the stream."""
+        if self.transcoder is not None:
+            return self.outbound.append(
+                event.payload, payload_type=payload_type, timestamp=event.timestamp, marker=event.marker, now=now
+            )
+        return self._rewriter.place(
+            packet,
+            event.payload,
+            payload_type=payload_type,
+            timestamp=event.timestamp,
+            marker=event.marker,
+            now=now,
+        )
+
+    # The clock
+
+    def tick(self, now: float) -> None:
+        """What is due every 20 ms."""
+        target = self._target
+        if target is None or not self.enabled:
+            return
+        if self.transcoder is not None:
+            self._play(self.transcoder, target, now)
+        elif self._fills_pauses and self._needs_filling(now):
+            self._fill(target, now)
+
+    def _play(self, transcoder: Transcoder, target: LegFormats, now: float) -> None:
+        payload = transcoder.frame(now)
+        self._timeline = (self._timeline + round(_FRAME_S * target.send.codec.clock_rate)) & 0xFFFFFFFF
+        if payload is None and self._fills_pauses:
+            payload = silence(target.send.codec)
+        if payload is None or now < self._digit_until:
+            self._paused = self._paused or payload is None
+            return
+        marker, self._paused = self._paused, False
+        self._send(
+            self.outbound.append(
+                payload, payload_type=target.send.payload_type, timestamp=self._timeline, marker=marker, now=now
+            )
+        )
+
+    def _needs_filling(self, now: float) -> bool:
+        sent_at = self.outbound.sent_at
+        pause_s = _KEEP_ALIVE_AFTER_S if sent_at is None else now - sent_at
+        if self._priming > 0 and pause_s > _FRAME_S / 2:
+            self._priming -= 1
+            return True
+        return self.filling and pause_s >= _KEEP_ALIVE_AFTER_S
+
+    def _fill(self, target: LegFormats, now: float) -> None:
+        """One frame of silence between the packets of a source that pauses."""
+        if target.send.codec not in G711:
+            return
+        self._rewriter.restart()
+        self._send(
+            self.outbound.append(
+                silence(target.send.codec),
+                payload_type=target.send.payload_type,
+                timestamp=self.outbound.position(now, target.send.codec.clock_rate),
+                marker=self.outbound.sent_at is None,
+                now=now,
+            )
+        )
+
+    def close(self) -> None:
+        """Free the codec states."""
+        self.enabled = False
+        self._drop_transcoder()

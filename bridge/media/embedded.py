@@ -1,0 +1,223 @@
+"""The media engine inside this process: aioice and aiortc connect, our own packet path carries the audio."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+import structlog
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.ids import CallId
+from bridge.core.telemetry import Telemetry
+from bridge.media import opus
+from bridge.media.call_media import CallMedia, CallMediaSettings, Surroundings
+from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
+from bridge.media.ice import machine_addresses
+from bridge.media.media_thread import MediaThread
+from bridge.media.playout import FRAME_S
+from bridge.media.ports import PortPool
+from bridge.media.settings import MediaSettings
+from bridge.media.verdicts import unavailable
+from bridge.media.webrtc import WebRtcSettings
+
+_STEP_LIMIT_S = 10.0
+_LOOK_AFTER_EVERY = 12
+"""Ticks between two looks at reports and time limits: about four a second."""
+_MOST_LATE_S = 0.2
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class EmbeddedSession:
+    """The application's handle of one call; every step runs on the media thread, one after the other."""
+
+    def __init__(
+        self, media: CallMedia, thread: MediaThread, close: Callable[[CallMedia], Coroutine[Any, Any, MediaStats]]
+    ) -> None:
+        self._media = media
+        self._thread = thread
+        self._close = close
+        self._in_order = asyncio.Lock()
+
+    async def set_matrix_offer(self, sdp: str) -> None:
+        await self._step(self._media.set_matrix_offer(sdp))
+
+    async def create_matrix_answer(self) -> str:
+        return await self._step(self._media.create_matrix_answer())
+
+    async def create_matrix_offer(self) -> str:
+        return await self._step(self._media.create_matrix_offer())
+
+    async def set_matrix_answer(self, sdp: str) -> None:
+        await self._step(self._media.set_matrix_answer(sdp))
+
+    async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
+        await self._step(self._media.add_matrix_candidates(tuple(candidates)))
+
+    async def reset_matrix_leg(self) -> None:
+        await self._step(self._media.reset_matrix_leg())
+
+    async def create_sip_offer(self) -> str:
+        return await self._step(self._media.create_sip_offer())
+
+    async def set_sip_answer(self, sdp: str) -> None:
+        await self._step(self._media.set_sip_answer(sdp))
+
+    async def set_sip_offer(self, sdp: str) -> None:
+        await self._step(self._media.set_sip_offer(sdp))
+
+    async def create_sip_answer(self) -> str:
+        return await self._step(self._media.create_sip_answer())
+
+    def stats(self) -> MediaStats:
+        return self._media.stats()
+
+    async def close(self) -> MediaStats:
+        if self._media.closed or not self._thread.running:
+            return self._media.stats()
+        return await self._step(self._close(self._media))
+
+    async def _step(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run one step with a time limit. Raises :class:`bridge.media.engine.MediaError`."""
+        async with self._in_order:
+            if not self._thread.running:
+                work.close()
+                raise unavailable("the engine is stopped")
+            try:
+                return await self._thread.call(_limited(work))
+            except TimeoutError as error:
+                raise unavailable("a step took too long") from error
+
+
+async def _limited(work: Coroutine[Any, Any, T]) -> T:
+    async with asyncio.timeout(_STEP_LIMIT_S):
+        return await work
+
+
+class EmbeddedEngine:
+    """Implements :class:`bridge.media.engine.MediaEngine`."""
+
+    def __init__(self, settings: MediaSettings, *, entropy: Entropy, clock: Clock, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._entropy, self._clock, self._telemetry = entropy, clock, telemetry
+        self._ports = PortPool(low=settings.port_min, high=settings.port_max, entropy=entropy, clock=clock)
+        self._thread = MediaThread(telemetry)
+        self._calls: dict[CallId, CallMedia] = {}
+        self._call_settings: CallMediaSettings | None = None
+        self._on_event: Callable[[MediaEvent], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
+        self._call_settings = _call_settings(self._settings)
+        self._on_event, self._loop = on_event, asyncio.get_running_loop()
+        _log.info("media_engine_started", engine="embedded", libopus=_opus_version())
+        await self._thread.start(self._keep_time)
+
+    async def open(self, call_id: CallId) -> EmbeddedSession:
+        if self._call_settings is None or not self._thread.running:
+            raise unavailable("the engine is not running")
+        media = await self._thread.call(self._open(call_id, self._call_settings))
+        return EmbeddedSession(media, self._thread, self._close)
+
+    async def _open(self, call_id: CallId, settings: CallMediaSettings) -> CallMedia:
+        if call_id in self._calls:
+            raise unavailable("the call has a session already")
+        media = CallMedia(call_id, self._surroundings(settings))
+        await media.open()
+        self._calls[call_id] = media
+        self._count_sessions()
+        return media
+
+    def _surroundings(self, settings: CallMediaSettings) -> Surroundings:
+        return Surroundings(
+            settings=settings,
+            ports=self._ports,
+            entropy=self._entropy,
+            clock=self._clock,
+            telemetry=self._telemetry,
+            tasks=self._thread.tasks,
+            emit=self._emit,
+        )
+
+    async def _close(self, media: CallMedia) -> MediaStats:
+        if self._calls.get(media.call_id) is media:
+            del self._calls[media.call_id]
+        try:
+            return await media.close()
+        finally:
+            self._count_sessions()
+
+    def _count_sessions(self) -> None:
+        self._telemetry.gauge("media_sessions", len(self._calls))
+        self._telemetry.gauge("media_ports_in_use", self._ports.in_use)
+
+    def _emit(self, event: MediaEvent) -> None:
+        """Deliver on the application's loop; one that is gone wants no events."""
+        if self._loop is None or self._on_event is None or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._on_event, event)
+
+    async def stop(self) -> None:
+        if self._thread.running:
+            await self._thread.call(self._close_all())
+        await self._thread.stop()
+        self._count_sessions()
+
+    async def _close_all(self) -> None:
+        calls, self._calls = list(self._calls.values()), {}
+        await asyncio.gather(*(media.close() for media in calls))
+
+    async def _keep_time(self) -> None:
+        """The one clock of all calls: absolute deadlines, so that lateness does not add up."""
+        due, ticks = self._clock.monotonic(), 0
+        while True:
+            due, ticks = due + FRAME_S, ticks + 1
+            late_s = self._clock.monotonic() - due
+            if late_s > _MOST_LATE_S:
+                self._telemetry.observe("event_loop_lag_seconds", late_s, loop="media")
+                due += late_s
+            await asyncio.sleep(max(due - self._clock.monotonic(), 0))
+            self._tick(due, look_after=ticks % _LOOK_AFTER_EVERY == 0)
+
+    def _tick(self, now: float, *, look_after: bool) -> None:
+        """Serve every call; a fault in one of them is not the others' fault."""
+        for media in tuple(self._calls.values()):
+            try:
+                media.tick(now)
+                if look_after:
+                    media.look_after(now)
+            except Exception as error:
+                _log.exception("media_tick_failed", call_id=media.call_id, error=type(error).__name__)
+                self._telemetry.count("internal_errors_total", component="media")
+
+
+def _opus_version() -> str:
+    try:
+        return opus.version()
+    except opus.OpusError as error:
+        raise unavailable(str(error)) from error
+
+
+def _call_settings(settings: MediaSettings) -> CallMediaSettings:
+    """Work out the addresses. Raises :class:`bridge.media.engine.MediaError` when there is none to be called at."""
+    hosts = settings.webrtc_hosts or machine_addresses()
+    rtp_address = ipaddress.ip_address(settings.rtp_host)
+    if not hosts:
+        raise unavailable("no address for WebRTC; set webrtc_hosts")
+    if rtp_address.is_unspecified and not settings.advertised_host:
+        raise unavailable("rtp_host is no address that a phone can send to; set advertised_host")
+    loopback = rtp_address.is_loopback or any(ipaddress.ip_address(host).is_loopback for host in hosts)
+    return CallMediaSettings(
+        webrtc=WebRtcSettings(
+            hosts=hosts,
+            advertised_host=settings.advertised_host,
+            allow_loopback=loopback,
+            connect_timeout_s=settings.connect_timeout_s,
+        ),
+        rtp_host=settings.rtp_host,
+        sip_host=settings.advertised_host or settings.rtp_host,
+        ip_version=rtp_address.version,
+        rtp_timeout_s=settings.rtp_timeout_s,
+    )

@@ -1,0 +1,140 @@
+"""Opus through ctypes: the libopus that PyAV's wheel carries, else the system's.
+
+Telephone audio is 8 kHz, one channel; libopus resamples inside, so no other resampler is needed. Calls release the
+interpreter lock. API: libopus 1.x, `opus_encoder_create` and following.
+"""
+
+import ctypes
+import ctypes.util
+import importlib.util
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+RATE = 8000
+_APPLICATION_VOIP = 2048
+_SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4010, 4012, 4014
+_LONGEST_FRAME = RATE * 120 // 1000
+"""An Opus packet holds at most 120 ms (RFC 6716 §3.4)."""
+_LARGEST_PACKET = 1275
+
+
+class OpusError(Exception):
+    """libopus refused a packet, or is not there."""
+
+
+def _places() -> Iterator[str]:
+    """Paths and names under which libopus may be found, the wheel's own copy first."""
+    spec = importlib.util.find_spec("av")
+    if spec is not None and spec.origin is not None:
+        yield from map(str, sorted((Path(spec.origin).parent.parent / "av.libs").glob("libopus-*.so*")))
+    system = ctypes.util.find_library("opus")
+    if system is not None:
+        yield system
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    for place in _places():
+        try:
+            return _declare(ctypes.CDLL(place))
+        except (OSError, AttributeError):
+            continue
+    raise OpusError("libopus was not found: install PyAV's wheel or the system's libopus0")
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Tell ctypes the signatures that it cannot guess: pointers are wider than its default."""
+    library.opus_encoder_create.restype = ctypes.c_void_p
+    library.opus_decoder_create.restype = ctypes.c_void_p
+    library.opus_encoder_destroy.argtypes = [ctypes.c_void_p]
+    library.opus_decoder_destroy.argtypes = [ctypes.c_void_p]
+    library.opus_encoder_destroy.restype = library.opus_decoder_destroy.restype = None
+    pointer, number, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
+    library.opus_encode.argtypes = [pointer, text, number, text, number]
+    library.opus_decode.argtypes = [pointer, text, number, text, number, number]
+    library.opus_get_version_string.restype = ctypes.c_char_p
+    return library
+
+
+def version() -> str:
+    """Which libopus is in use; raises :class:`OpusError` when there is none."""
+    text: bytes = _library().opus_get_version_string()
+    return text.decode()
+
+
+class OpusEncoder:
+    """20 ms frames of 8 kHz mono PCM to Opus with in-band FEC (RFC 6716 §2.1.7)."""
+
+    def __init__(self, *, bitrate: int = 24000, complexity: int = 5, expected_loss_percent: int = 5) -> None:
+        self._library = _library()
+        error = ctypes.c_int()
+        self._state: int | None = self._library.opus_encoder_create(RATE, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        if not self._state:
+            raise OpusError(f"opus_encoder_create: {error.value}")
+        self._output = ctypes.create_string_buffer(_LARGEST_PACKET)
+        for request, value in (
+            (_SET_BITRATE, bitrate),
+            (_SET_COMPLEXITY, complexity),
+            (_SET_INBAND_FEC, 1),
+            (_SET_PACKET_LOSS_PERC, expected_loss_percent),
+        ):
+            self._library.opus_encoder_ctl(ctypes.c_void_p(self._state), ctypes.c_int(request), ctypes.c_int(value))
+
+    def encode(self, pcm: bytes) -> bytes:
+        """One frame of 2.5 to 60 ms."""
+        size = self._library.opus_encode(self._state, pcm, len(pcm) // 2, self._output, _LARGEST_PACKET)
+        if size < 0:
+            raise OpusError(f"opus_encode: {size}")
+        return self._output.raw[:size]
+
+    def close(self) -> None:
+        """Free the C object; may be called twice."""
+        state, self._state = self._state, None
+        if state is not None:
+            self._library.opus_encoder_destroy(state)
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) is not None:
+            self.close()
+
+
+class OpusDecoder:
+    """Opus of any rate and channel count to 8 kHz mono PCM."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        error = ctypes.c_int()
+        self._state: int | None = self._library.opus_decoder_create(RATE, 1, ctypes.byref(error))
+        if not self._state:
+            raise OpusError(f"opus_decoder_create: {error.value}")
+        self._output = ctypes.create_string_buffer(2 * _LONGEST_FRAME)
+
+    def decode(self, packet: bytes) -> bytes:
+        """The audio of one packet."""
+        return self._decode(packet, _LONGEST_FRAME, fec=False)
+
+    def recover(self, following: bytes, samples: int) -> bytes:
+        """The audio of a lost packet, from the redundancy in the one that follows it; concealed when it has none."""
+        return self._decode(following, samples, fec=True)
+
+    def conceal(self, samples: int) -> bytes:
+        """Audio that continues what was heard last, fading out over about 100 ms."""
+        return self._decode(None, samples, fec=False)
+
+    def _decode(self, packet: bytes | None, samples: int, *, fec: bool) -> bytes:
+        length = len(packet) if packet else 0
+        size = self._library.opus_decode(self._state, packet or None, length, self._output, samples, int(fec))
+        if size < 0:
+            raise OpusError(f"opus_decode: {size}")
+        return self._output.raw[: 2 * size]
+
+    def close(self) -> None:
+        """Free the C object; may be called twice."""
+        state, self._state = self._state, None
+        if state is not None:
+            self._library.opus_decoder_destroy(state)
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", None) is not None:
+            self.close()

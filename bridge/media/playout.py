@@ -1,0 +1,270 @@
+"""The playout buffer: packets in as the network delivers them, audio out as a clock asks for it.
+
+Time is an argument. The buffer holds audio back just long enough to put late packets in order: the delay starts at
+60 ms and follows the measured jitter between 20 and 200 ms. What came in time is never thrown away; what is missing is
+named as such, so that the decoder can recover or conceal it.
+"""
+
+import bisect
+import enum
+from collections import deque
+from dataclasses import dataclass
+
+from bridge.media.rtp import sequence_delta, timestamp_delta
+
+FRAME_S = 0.020
+MIN_DELAY_S, START_DELAY_S, MAX_DELAY_S = 0.020, 0.060, 0.200
+MOST_CONCEALED_FRAMES = 5
+_CAPACITY = 64
+_RESTART_SEQUENCES = 1000
+_RESTART_S = 5.0
+_JITTER_WINDOW, _JITTER_STEP = 256, 32
+_JITTER_QUANTILE = 0.97
+_SLOWEST_SHRINK_S = 0.005
+_EXCESS_WINDOW = 50
+
+
+class PieceKind(enum.Enum):
+    """What the decoder is to do for the next stretch of audio."""
+
+    AUDIO = "audio"
+    """Decode the payload."""
+    RECOVER = "recover"
+    """One packet is lost; the payload is the one that follows it and may carry redundancy (RFC 6716 §2.1.7)."""
+    CONCEAL = "conceal"
+    """Nothing came in time: continue what was heard."""
+    SILENCE = "silence"
+    """The source is pausing, or has been gone for too long to be continued."""
+    IDLE = "idle"
+    """Nothing is due: no source, or the delay of a new one is not over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """The next stretch of audio."""
+
+    kind: PieceKind
+    ticks: int = 0
+    """Its length in clock ticks; for AUDIO the decoder knows it."""
+    payload: bytes = b""
+
+
+@dataclass(slots=True, kw_only=True)
+class PlayoutCounters:
+    """What became of the packets, and what had to be made up."""
+
+    played: int = 0
+    late: int = 0
+    duplicate: int = 0
+    shed: int = 0
+    """Dropped because more than the greatest delay was waiting."""
+    concealed_frames: int = 0
+
+
+@dataclass(slots=True, order=True)
+class _Waiting:
+    """A packet in the buffer, under counters that do not wrap."""
+
+    sequence: int
+    timestamp: int
+    payload: bytes | None
+    """`None`: the number is accounted for (a digit, comfort noise) but carries no audio."""
+
+
+class PlayoutBuffer:
+    """Orders and times the packets of one source."""
+
+    def __init__(self, *, clock_rate: int) -> None:
+        self.counters = PlayoutCounters()
+        self.delay_s = START_DELAY_S
+        self.excess_frames = 0
+        """Frames by which the audio could be shorter; a quiet one is the right one to leave out."""
+        self._clock_rate = clock_rate
+        self._frame = round(clock_rate * FRAME_S)
+        self._waiting: list[_Waiting] = []
+        self._newest: _Waiting | None = None
+        self._played_sequence: int | None = None
+        self._due: int | None = None
+        self._starts_at = 0.0
+        self._run = 0
+        self._unproven = 0
+        self._transits: deque[float] = deque(maxlen=_JITTER_WINDOW)
+        self._arrivals = 0
+        self._least_buffered: float | None = None
+        self._pops = 0
+
+    # What the network delivers
+
+    def push(self, *, sequence: int, timestamp: int, payload: bytes | None, now: float) -> None:
+        """Take a packet; `payload=None` accounts for one that is not audio."""
+        packet = self._unwrap(sequence, timestamp, payload)
+        if self._refused(packet):
+            return
+        if not self._waiting and self._due is None:
+            self._starts_at = now + self.delay_s
+        bisect.insort(self._waiting, packet)
+        if payload is not None:
+            self._measure(now - packet.timestamp / self._clock_rate)
+        if len(self._waiting) > _CAPACITY:
+            self._shed_one()
+
+    def _unwrap(self, sequence: int, timestamp: int, payload: bytes | None) -> _Waiting:
+        """Widen the counters relative to the newest packet; far jumps are a new source (RFC 3550 appendix A.1)."""
+        newest = self._newest
+        if newest is not None:
+            step = sequence_delta(sequence, newest.sequence & 0xFFFF)
+            ticks = timestamp_delta(timestamp, newest.timestamp & 0xFFFFFFFF)
+            if abs(step) <= _RESTART_SEQUENCES and abs(ticks) <= _RESTART_S * self._clock_rate:
+                packet = _Waiting(newest.sequence + step, newest.timestamp + ticks, payload)
+                self._newest = packet if step > 0 else newest
+                return packet
+            self.reset()
+        base = 1 << 32
+        self._newest = _Waiting(base * 16 + sequence, base * 16 + timestamp, payload)
+        return self._newest
+
+    def _refused(self, packet: _Waiting) -> bool:
+        """Whether a packet comes too late or again. One that was only missing from a run-dry buffer is not too late."""
+        if self._played_sequence is not None and packet.sequence <= self._played_sequence:
+            if packet.payload is not None:
+                self.counters.late += 1
+            return True
+        if any(waiting.sequence == packet.sequence for waiting in self._waiting):
+            self.counters.duplicate += 1
+            return True
+        return False
+
+    def reset(self) -> None:
+        """Forget the source; its packets that wait are lost."""
+        self.counters.shed += sum(waiting.payload is not None for waiting in self._waiting)
+        self._waiting.clear()
+        self._newest = self._played_sequence = self._due = None
+        self._run = self._unproven = self.excess_frames = 0
+        self._transits.clear()
+        self._least_buffered = None
+
+    def _measure(self, transit_s: float) -> None:
+        """Let the delay follow the spread of transit times: up at once, down slowly."""
+        self._transits.append(transit_s)
+        self._arrivals += 1
+        if self._arrivals % _JITTER_STEP:
+            return
+        ordered = sorted(self._transits)
+        spread = ordered[int(_JITTER_QUANTILE * (len(ordered) - 1))] - ordered[0]
+        wanted = min(max(spread + FRAME_S, MIN_DELAY_S), MAX_DELAY_S)
+        self.delay_s = max(wanted, self.delay_s - _SLOWEST_SHRINK_S)
+
+    # What the clock asks for
+
+    def next(self, now: float) -> Piece:
+        """The stretch of audio that is due now; the caller reports the length of decoded audio with `played`."""
+        if self._due is None and not self._begin(now):
+            return Piece(kind=PieceKind.IDLE)
+        self._limit_delay()
+        self._skip_accounted()
+        self._watch_excess()
+        if not self._waiting:
+            return self._run_dry()
+        head = self._waiting[0]
+        gap = head.timestamp - self._due_now()
+        if gap <= 0 or gap > _RESTART_S * self._clock_rate:
+            return self._play(late=gap < 0)
+        return self._bridge_gap(head, min(gap, self._frame))
+
+    def played(self, ticks: int) -> None:
+        """The last AUDIO piece was this long."""
+        self._due = self._due_now() + ticks
+
+    def _begin(self, now: float) -> bool:
+        """Start playing once the first packet has waited for the delay."""
+        if not self._waiting or now < self._starts_at:
+            return False
+        audible = next((waiting for waiting in self._waiting if waiting.payload is not None), None)
+        self._due = (audible or self._waiting[-1]).timestamp
+        return True
+
+    def _due_now(self) -> int:
+        if self._due is None:
+            raise RuntimeError("nothing is playing")
+        return self._due
+
+    def _play(self, *, late: bool) -> Piece:
+        head = self._waiting.pop(0)
+        lost = self._played_sequence is not None and head.sequence > self._played_sequence + 1
+        if late or lost:
+            self.counters.concealed_frames += self._unproven
+        self._unproven = self._run = 0
+        self._played_sequence, self._due = head.sequence, head.timestamp
+        self.counters.played += 1
+        return Piece(kind=PieceKind.AUDIO, payload=head.payload or b"")
+
+    def _bridge_gap(self, head: _Waiting, ticks: int) -> Piece:
+        """Time before the next packet: a pause of the source when no number is missing, else a loss."""
+        missing = self._missing_before(head)
+        self._due = self._due_now() + ticks
+        self._run += 1
+        if missing == 0:
+            return Piece(kind=PieceKind.SILENCE, ticks=ticks)
+        self._played_sequence = head.sequence - missing
+        self.counters.concealed_frames += 1 + self._unproven
+        self._unproven = 0
+        if self._run > MOST_CONCEALED_FRAMES:
+            return Piece(kind=PieceKind.SILENCE, ticks=ticks)
+        if missing == 1 and head.payload is not None and head.timestamp <= self._due:
+            return Piece(kind=PieceKind.RECOVER, ticks=ticks, payload=head.payload)
+        return Piece(kind=PieceKind.CONCEAL, ticks=ticks)
+
+    def _missing_before(self, head: _Waiting) -> int:
+        if self._played_sequence is None:
+            return 0
+        return head.sequence - self._played_sequence - 1
+
+    def _run_dry(self) -> Piece:
+        """Nothing waits: late, lost or pausing, the next packet will tell. Conceal briefly, then wait for it."""
+        self._run += 1
+        if self._run > MOST_CONCEALED_FRAMES:
+            self._due, self._run = None, 0
+            return Piece(kind=PieceKind.IDLE)
+        self._unproven += 1
+        self._due = self._due_now() + self._frame
+        return Piece(kind=PieceKind.CONCEAL, ticks=self._frame)
+
+    def _skip_accounted(self) -> None:
+        """Step over numbers that carry no audio."""
+        while self._waiting and self._waiting[0].payload is None:
+            head = self._waiting[0]
+            if self._missing_before(head) > 0 and head.timestamp > self._due_now():
+                return
+            self._played_sequence = self._waiting.pop(0).sequence
+
+    # Keeping the delay short
+
+    def _buffered_s(self) -> float:
+        if not self._waiting:
+            return 0.0
+        return (self._waiting[-1].timestamp + self._frame - self._due_now()) / self._clock_rate
+
+    def _limit_delay(self) -> None:
+        """After a burst (the end of an outage) go on at the present, not seconds behind it."""
+        if self._buffered_s() <= MAX_DELAY_S + 2 * FRAME_S or len(self._waiting) * FRAME_S <= MAX_DELAY_S:
+            return
+        while len(self._waiting) > 1 and self._buffered_s() > self.delay_s + FRAME_S:
+            self._shed_one()
+
+    def _shed_one(self) -> None:
+        head = self._waiting.pop(0)
+        self.counters.shed += head.payload is not None
+        self._played_sequence = head.sequence
+        if self._due is not None and self._waiting:
+            self._due = self._waiting[0].timestamp
+
+    def _watch_excess(self) -> None:
+        """If the buffer was never low for a second, the audio may be shortened by the difference."""
+        buffered = self._buffered_s()
+        least = self._least_buffered
+        self._least_buffered = buffered if least is None else min(least, buffered)
+        self._pops += 1
+        if self._pops % _EXCESS_WINDOW == 0:
+            surplus = self._least_buffered - self.delay_s - FRAME_S
+            self.excess_frames = max(int(surplus / FRAME_S), 0)
+            self._least_buffered = None

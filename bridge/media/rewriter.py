@@ -1,0 +1,76 @@
+"""Passthrough: the same coded audio on both legs, only the header changes."""
+
+from bridge.media.outbound import OutboundStream
+from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
+
+_LARGEST_STEP = 0x1000
+"""Numbers that jump further than this belong to a source that started anew (RFC 3550 appendix A.1)."""
+
+
+class Rewriter:
+    """Maps the numbers of whatever source is sending onto our stream.
+
+    Gaps and order are kept, so that the far end's jitter buffer and loss statistics see the network as it was; a change
+    of source (transfer, music on hold) goes on without a jump.
+    """
+
+    def __init__(self, outbound: OutboundStream, *, clock_rate: int) -> None:
+        self._outbound = outbound
+        self._clock_rate = clock_rate
+        self._ssrc: int | None = None
+        self._highest = 0
+        self._sequence_offset = 0
+        self._timestamp_offset = 0
+
+    def follow(self, packet: RtpPacket, now: float) -> bool:
+        """Learn where a packet's source stands; `True` when a new source begins."""
+        step = sequence_delta(packet.sequence, self._highest)
+        if packet.ssrc != self._ssrc or abs(step) > _LARGEST_STEP:
+            self._anchor(packet, now)
+            return True
+        if step > 0:
+            self._highest = packet.sequence
+        return False
+
+    def rewrite(self, packet: RtpPacket, payload: bytes, *, payload_type: int, now: float) -> RtpPacket:
+        """The packet for the other leg."""
+        marker = self.follow(packet, now) or packet.marker
+        timestamp = self.timestamp(packet.timestamp)
+        return self.place(packet, payload, payload_type=payload_type, timestamp=timestamp, marker=marker, now=now)
+
+    def place(
+        self, packet: RtpPacket, payload: bytes, *, payload_type: int, timestamp: int, marker: bool, now: float
+    ) -> RtpPacket:
+        """Converted content under the number that a followed packet has in our stream."""
+        return self._outbound.place(
+            payload,
+            payload_type=payload_type,
+            timestamp=timestamp,
+            marker=marker,
+            now=now,
+            sequence=(packet.sequence + self._sequence_offset) & 0xFFFF,
+        )
+
+    def skip(self, packet: RtpPacket, now: float) -> None:
+        """Leave a packet out without a hole that the far end would count as a loss."""
+        self.follow(packet, now)
+        if packet.sequence == self._highest:
+            self._sequence_offset -= 1
+
+    def timestamp(self, timestamp: int) -> int:
+        """The followed source's time in our stream."""
+        return (timestamp + self._timestamp_offset) & 0xFFFFFFFF
+
+    def restart(self) -> None:
+        """Take the next packet as the first of a new source: something else was sent meanwhile."""
+        self._ssrc = None
+
+    def _anchor(self, packet: RtpPacket, now: float) -> None:
+        """Continue our stream with a new source: next number, and as much time as has passed (at least one frame)."""
+        outbound, frame = self._outbound, self._clock_rate // 50
+        start = outbound.position(now, self._clock_rate)
+        if outbound.sent_at is not None and timestamp_delta(start, outbound.timestamp) < frame:
+            start = outbound.timestamp + frame
+        self._ssrc, self._highest = packet.ssrc, packet.sequence
+        self._sequence_offset = outbound.next_sequence - packet.sequence
+        self._timestamp_offset = start - packet.timestamp

@@ -1,0 +1,118 @@
+"""The phone's leg: a pair of UDP sockets that speak with one host only."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from bridge.core.telemetry import Telemetry
+from bridge.media.latch import SourceLatch
+from bridge.media.ports import PortPool
+from bridge.media.rtp import MAX_DATAGRAM
+from bridge.media.sdp_sip import RemoteSip
+
+_MAX_WRITE_BUFFER = 65536
+Receiver = Callable[[bytes], None]
+
+
+class _Endpoint(asyncio.DatagramProtocol):
+    """Hands datagrams on with their source, and tells when its socket is closed."""
+
+    def __init__(self, receive: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self._receive = receive
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self._receive(data, (addr[0], addr[1]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+class RtpLeg:
+    """RTP and RTCP towards one phone."""
+
+    def __init__(
+        self, ports: PortPool, telemetry: Telemetry, *, now: Callable[[], float], on_rtp: Receiver, on_rtcp: Receiver
+    ) -> None:
+        self._ports = ports
+        self._telemetry = telemetry
+        self._now = now
+        self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
+        self._latch = SourceLatch()
+        self._remote: RemoteSip | None = None
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._protocols: list[_Endpoint] = []
+        self._bound: list[int] = []
+        self._rtcp_to: tuple[str, int] | None = None
+
+    async def open(self, host: str) -> int:
+        """Bind the pair and return the RTP port. Raises :class:`bridge.media.engine.MediaError`."""
+        pair = self._ports.bind_pair(host)
+        loop = asyncio.get_running_loop()
+        for bound, receive in ((pair.rtp, self._rtp_received), (pair.rtcp, self._rtcp_received)):
+            self._bound.append(bound.getsockname()[1])
+            transport, protocol = await loop.create_datagram_endpoint(
+                lambda receive=receive: _Endpoint(receive),  # type: ignore[misc]
+                sock=bound,
+            )
+            self._transports.append(transport)
+            self._protocols.append(protocol)
+        return self._bound[0]
+
+    def direct(self, remote: RemoteSip) -> bool:
+        """Take the phone's address; `True` when it is a new one."""
+        address = None if remote.host is None else (remote.host, remote.port)
+        before = self._latch.target
+        if address is not None:
+            self._latch.signal(address)
+            self._rtcp_to = (address[0], remote.rtcp_port)
+        return address is not None and (before is None or before != self._latch.target)
+
+    def _rtp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
+        if not self._latch.accept(source, self._now()):
+            self._discarded("source")
+        elif len(datagram) > MAX_DATAGRAM:
+            self._discarded("malformed")
+        else:
+            self._on_rtp(datagram)
+
+    def _rtcp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
+        target = self._latch.target
+        if target is None or source[0] != target[0]:
+            self._discarded("source")
+            return
+        self._rtcp_to = source
+        self._on_rtcp(datagram)
+
+    def _discarded(self, reason: str) -> None:
+        self._telemetry.count("rtp_discarded_total", reason=reason)
+
+    def send(self, packet: bytes) -> bool:
+        """Send RTP to where the phone sends from, or says that it listens."""
+        return self._send(0, packet, self._latch.target)
+
+    def send_rtcp(self, packet: bytes) -> bool:
+        """Send RTCP."""
+        return self._send(1, packet, self._rtcp_to)
+
+    def _send(self, index: int, packet: bytes, target: tuple[str, int] | None) -> bool:
+        if target is None or index >= len(self._transports):
+            return False
+        transport = self._transports[index]
+        if transport.is_closing():
+            return False
+        if cast(asyncio.WriteTransport, transport).get_write_buffer_size() > _MAX_WRITE_BUFFER:
+            return False
+        transport.sendto(packet, target)
+        return True
+
+    async def close(self) -> None:
+        """Close the sockets and let their ports rest."""
+        for transport in self._transports:
+            transport.close()
+        await asyncio.gather(*(protocol.closed for protocol in self._protocols))
+        self._transports.clear()
+        self._protocols.clear()
+        while self._bound:
+            self._ports.give_back(self._bound.pop())

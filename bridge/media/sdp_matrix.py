@@ -1,0 +1,274 @@
+"""Descriptions of the Matrix side: WebRTC offers and answers of any client, and ours (RFC 8829, RFC 8839, RFC 8842).
+
+Everything that ICE, DTLS or SRTP will rely on is checked here, before either library sees it.
+"""
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aioice import Candidate
+
+from bridge.media import sdp
+from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
+from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+
+_DIGEST_SIZES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+_HEX_PAIRS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
+_ICE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_-]+")
+_PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP")
+_TOKEN = re.compile(r"[!-~]{1,64}")
+OUR_OPUS = AudioFormat(payload_type=111, codec=Codec.OPUS)
+OUR_G711 = {
+    Codec.PCMU: AudioFormat(payload_type=0, codec=Codec.PCMU),
+    Codec.PCMA: AudioFormat(payload_type=8, codec=Codec.PCMA),
+}
+OUR_DIGITS = (DigitFormat(payload_type=110, clock_rate=48000), DigitFormat(payload_type=126, clock_rate=8000))
+
+
+class Setup(enum.StrEnum):
+    """Who begins DTLS (RFC 4145, RFC 8842 §5.2)."""
+
+    ACTPASS = "actpass"
+    ACTIVE = "active"
+    PASSIVE = "passive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Digest of the certificate that the other side will show."""
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteMatrix:
+    """A checked description of the Matrix side."""
+
+    section_index: int
+    mid: str
+    ufrag: str
+    password: str
+    ice_lite: bool
+    fingerprints: tuple[Fingerprint, ...]
+    setup: Setup
+    audio: tuple[AudioFormat, ...]
+    digits: tuple[DigitFormat, ...]
+    flow: sdp.Flow
+    rtcp_mux: bool
+    candidates: tuple[Candidate, ...]
+    ignored: tuple[IgnoredCandidate, ...]
+    description: sdp.SessionDescription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTransport:
+    """Our ICE and DTLS parameters, as they are written."""
+
+    ufrag: str
+    password: str
+    fingerprint: str
+    """SHA-256 of our certificate."""
+    candidates: tuple[str, ...]
+    """`candidate:…` lines."""
+    host: str
+    port: int
+    """Of the default candidate, for `c=` and `m=`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStream:
+    """How our audio is named in the description; clients need the stream id to show a call at all."""
+
+    session: int
+    version: int
+    stream: str
+    track: str
+    ssrc: int
+    cname: str
+
+
+def read_remote(text: str, *, answer: bool, allow_loopback: bool) -> RemoteMatrix:
+    """Check an offer or an answer. Raises :class:`bridge.media.sdp.SdpError`."""
+    description = sdp.parse_sdp(text)
+    index, section = _audio_section(description)
+    audio, digits = sdp.audio_formats(section)
+    if not audio:
+        raise sdp.SdpError("no audio codec in common")
+    candidates, ignored = _candidates(section, allow_loopback=allow_loopback)
+    ufrag, password = _credentials(description, section)
+    return RemoteMatrix(
+        section_index=index,
+        mid=section.value("mid") or "",
+        ufrag=ufrag,
+        password=password,
+        ice_lite=description.has("ice-lite"),
+        fingerprints=_fingerprints(description, section),
+        setup=_setup(description, section, answer=answer),
+        audio=audio,
+        digits=digits,
+        flow=description.flow(section),
+        rtcp_mux=section.has("rtcp-mux"),
+        candidates=candidates,
+        ignored=ignored,
+        description=description,
+    )
+
+
+def _audio_section(description: sdp.SessionDescription) -> tuple[int, sdp.MediaSection]:
+    """The first audio that is not rejected; port 0 of a bundle-only section is no rejection (RFC 9143 §6)."""
+    for index, section in enumerate(description.media):
+        offered = section.port != 0 or section.has("bundle-only")
+        if section.kind == "audio" and offered and section.protocol in _PROTOCOLS:
+            return index, section
+    raise sdp.SdpError("no usable audio section")
+
+
+def _credentials(description: sdp.SessionDescription, section: sdp.MediaSection) -> tuple[str, str]:
+    """ice-ufrag and ice-pwd, of the section or of the session (RFC 8839 §5.4)."""
+    ufrag = section.value("ice-ufrag") or description.value("ice-ufrag") or ""
+    password = section.value("ice-pwd") or description.value("ice-pwd") or ""
+    if not (4 <= len(ufrag) <= 256 and _ICE_CHARACTERS.fullmatch(ufrag)):
+        raise sdp.SdpError("ice-ufrag is missing or malformed")
+    if not (22 <= len(password) <= 256 and _ICE_CHARACTERS.fullmatch(password)):
+        raise sdp.SdpError("ice-pwd is missing or malformed")
+    return ufrag, password
+
+
+def _fingerprints(description: sdp.SessionDescription, section: sdp.MediaSection) -> tuple[Fingerprint, ...]:
+    """Digests of the remote certificate (RFC 8122 §5); those of weak or unknown functions do not count."""
+    values = list(section.values("fingerprint")) or list(description.values("fingerprint"))
+    found = []
+    for text in values[:8]:
+        algorithm, _, value = text.lower().partition(" ")
+        value = value.strip().upper()
+        size = _DIGEST_SIZES.get(algorithm)
+        if size is not None and len(value) == 3 * size - 1 and _HEX_PAIRS.fullmatch(value):
+            found.append(Fingerprint(algorithm=algorithm, value=value))
+    if not found:
+        raise sdp.SdpError("no usable fingerprint")
+    return tuple(found)
+
+
+def _setup(description: sdp.SessionDescription, section: sdp.MediaSection, *, answer: bool) -> Setup:
+    """The DTLS role; a missing one is what RFC 4145 §4 and practice make of it."""
+    text = (section.value("setup") or description.value("setup") or "").lower()
+    if not text:
+        return Setup.ACTIVE if answer else Setup.ACTPASS
+    usable = [setup for setup in Setup if not (answer and setup is Setup.ACTPASS)]
+    if text not in usable:
+        raise sdp.SdpError("setup is not usable")
+    return Setup(text)
+
+
+def _candidates(
+    section: sdp.MediaSection, *, allow_loopback: bool
+) -> tuple[tuple[Candidate, ...], tuple[IgnoredCandidate, ...]]:
+    usable: list[Candidate] = []
+    ignored: list[IgnoredCandidate] = []
+    for number, line in enumerate(section.values("candidate")):
+        if len(usable) >= MAX_CANDIDATES or number >= 2 * MAX_CANDIDATES:
+            ignored.append(IgnoredCandidate.TOO_MANY)
+            break
+        parsed = parse_candidate(line, allow_loopback=allow_loopback)
+        if isinstance(parsed, IgnoredCandidate):
+            ignored.append(parsed)
+        else:
+            usable.append(parsed)
+    return tuple(usable), tuple(ignored)
+
+
+def belongs(remote: RemoteMatrix, mid: str | None, index: int | None) -> bool:
+    """Whether a trickled candidate is for our section: by a mid that is known, else by index, else yes (BUNDLE)."""
+    mids = [section.value("mid") or "" for section in remote.description.media]
+    if mid and mid in mids:
+        return mid == remote.mid
+    return bool(mid) or index is None or index == remote.section_index
+
+
+def write_offer(transport: LocalTransport, stream: LocalStream, audio: Sequence[AudioFormat]) -> str:
+    """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call)."""
+    head = [*_session_lines(transport, stream), "a=group:BUNDLE 0"]
+    section = _audio_lines(
+        transport, stream, audio, OUR_DIGITS, mid="0", setup=Setup.ACTPASS, flow=sdp.Flow.SENDRECV, rtcp_mux=True
+    )
+    return sdp.join([*head, *section])
+
+
+def write_answer(
+    remote: RemoteMatrix, transport: LocalTransport, stream: LocalStream, formats: LegFormats, setup: Setup
+) -> str:
+    """Our answer: the sections of the offer in their order, all but one audio rejected (RFC 3264 §6)."""
+    lines = _session_lines(transport, stream)
+    if remote.mid and any("BUNDLE" in value.upper() for value in remote.description.values("group")):
+        lines.append(f"a=group:BUNDLE {remote.mid}")
+    for index, section in enumerate(remote.description.media):
+        if index != remote.section_index:
+            lines += _rejected(section)
+            continue
+        lines += _audio_lines(
+            transport,
+            stream,
+            (formats.send,),
+            formats.receive_digits,
+            mid=remote.mid,
+            setup=setup,
+            flow=remote.flow.mirrored,
+            rtcp_mux=remote.rtcp_mux,
+            protocol=section.protocol,
+        )
+    return sdp.join(lines)
+
+
+def _session_lines(transport: LocalTransport, stream: LocalStream) -> list[str]:
+    return [
+        "v=0",
+        f"o=- {stream.session} {stream.version} {sdp.address_lines(transport.host)}",
+        "s=-",
+        "t=0 0",
+        f"a=msid-semantic: WMS {stream.stream}",
+    ]
+
+
+def _rejected(section: sdp.MediaSection) -> list[str]:
+    """A section with port 0, outside of the bundle."""
+    mid = section.value("mid") or ""
+    shown = next((text for text in section.formats if _TOKEN.fullmatch(text)), "0")
+    kind = section.kind if _TOKEN.fullmatch(section.kind) else "application"
+    lines = [f"m={kind} 0 {section.protocol[:64]} {shown}", "c=IN IP4 0.0.0.0", "a=inactive"]
+    return [*lines, f"a=mid:{mid}"] if _TOKEN.fullmatch(mid) else lines
+
+
+def _audio_lines(
+    transport: LocalTransport,
+    stream: LocalStream,
+    audio: Sequence[AudioFormat],
+    digits: Sequence[DigitFormat],
+    *,
+    mid: str,
+    setup: Setup,
+    flow: sdp.Flow,
+    rtcp_mux: bool,
+    protocol: str = "UDP/TLS/RTP/SAVPF",
+) -> list[str]:
+    return [
+        f"m=audio {transport.port} {protocol} {sdp.format_list(audio, digits)}",
+        f"c={sdp.address_lines(transport.host)}",
+        f"a=rtcp:{transport.port} {sdp.address_lines(transport.host)}",
+        *(f"a={candidate}" for candidate in transport.candidates),
+        "a=end-of-candidates",
+        f"a=ice-ufrag:{transport.ufrag}",
+        f"a=ice-pwd:{transport.password}",
+        f"a=fingerprint:sha-256 {transport.fingerprint}",
+        f"a=setup:{setup}",
+        *([f"a=mid:{mid}"] if _TOKEN.fullmatch(mid) else []),
+        f"a={flow}",
+        f"a=msid:{stream.stream} {stream.track}",
+        *(["a=rtcp-mux"] if rtcp_mux else []),
+        *sdp.format_lines(audio, digits),
+        "a=ptime:20",
+        f"a=ssrc:{stream.ssrc} cname:{stream.cname}",
+        f"a=ssrc:{stream.ssrc} msid:{stream.stream} {stream.track}",
+    ]

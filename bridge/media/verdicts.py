@@ -1,0 +1,58 @@
+"""The verdicts of the media engine."""
+
+from bridge.core.verdict import MatrixReason, Result, Verdict
+from bridge.media.engine import MediaError
+
+MATRIX_UNACCEPTABLE = Verdict(
+    result=Result.CLIENT,
+    reason="matrix_media_unacceptable",
+    sip_status=488,
+    q850=88,
+    matrix_reason=MatrixReason.USER_MEDIA_FAILED,
+    user_text="Your app's audio could not be used for a telephone call.",
+)
+SIP_UNACCEPTABLE = Verdict(
+    result=Result.UPSTREAM,
+    reason="sip_media_unacceptable",
+    sip_status=488,
+    q850=88,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The phone's audio could not be used for this call.",
+    retryable=True,
+)
+EXHAUSTED = Verdict(
+    result=Result.SERVER,
+    reason="media_exhausted",
+    sip_status=503,
+    q850=34,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="All lines are in use. Please try again in a moment.",
+)
+UNAVAILABLE = Verdict(
+    result=Result.SERVER,
+    reason="media_unavailable",
+    sip_status=500,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call could not be set up because of a fault of the bridge.",
+)
+
+
+def matrix_refused(detail: object) -> MediaError:
+    """The Matrix side's description cannot be used."""
+    return MediaError(MATRIX_UNACCEPTABLE, str(detail))
+
+
+def sip_refused(detail: object) -> MediaError:
+    """The phone's description cannot be used."""
+    return MediaError(SIP_UNACCEPTABLE, str(detail))
+
+
+def exhausted(detail: str) -> MediaError:
+    """No port, socket or slot is left."""
+    return MediaError(EXHAUSTED, detail)
+
+
+def unavailable(detail: str) -> MediaError:
+    """Our own fault: a step out of order, a closed session, a step that took too long."""
+    return MediaError(UNAVAILABLE, detail)

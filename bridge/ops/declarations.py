@@ -1,0 +1,209 @@
+"""Every metric of Trunkline, declared once: name, kind, what it says, labels and the values that they may take.
+
+Names follow Prometheus: base units, `_total` for counters. A label value always comes from a closed set, never from a
+user, a room, a number or a Call-ID, because every value is a time series that is kept for ever.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bridge.core.verdict import Result
+
+
+class Kind(enum.Enum):
+    """What a metric does over time."""
+
+    COUNTER = enum.auto()
+    GAUGE = enum.auto()
+    HISTOGRAM = enum.auto()
+
+
+class Open(enum.Enum):
+    """Label values that are not listed here, and bounded all the same."""
+
+    TRUNKS = enum.auto()
+    """The trunks of the configuration."""
+    CLASSES = enum.auto()
+    """Names of classes of our own code."""
+
+
+LabelValues = frozenset[str] | Open
+
+OPERATION_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""Buckets of things that a program does."""
+CALL_S = (1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0)
+"""Buckets of things that people do."""
+LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""Buckets of delays that audio (a packet every 20 ms) can or cannot bear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One declaration."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: Mapping[str, LabelValues] = field(default_factory=dict)
+    buckets: Sequence[float] = OPERATION_S
+
+
+def _of(*values: str) -> frozenset[str]:
+    return frozenset(values)
+
+
+DIRECTIONS = _of("outbound", "inbound")
+TRUNKS, CLASSES = Open.TRUNKS, Open.CLASSES
+NO_TRUNK = "none"
+"""The value of `trunk` for calls that ended before a trunk was chosen."""
+RESULTS = frozenset(result.value for result in Result)
+WAYS = _of("in", "out")
+METHODS = _of(
+    *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
+    *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
+)
+STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+TRANSPORTS = _of("udp", "tcp")
+COMPONENTS = _of(
+    *("calls", "media", "ops", "sip", "store", "telemetry"),
+    *("matrix", "matrix_appservice", "matrix_handler", "matrix_receiver", "matrix_sender"),
+)
+CALL_STATES = _of(
+    *("new", "held", "preparing", "dialling", "answering", "locating", "awaiting_join", "offering", "ringing"),
+    *("accepting", "replaced", "adopting", "connecting", "connected", "ended"),
+)
+EVENT_FAULTS = _of(
+    *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
+    *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
+    "not_for_us",
+)
+SENDS = _of(
+    *("invite", "answer", "candidates", "select_answer", "reject", "hangup", "negotiate", "notice", "other"),
+)
+CANDIDATE_FAULTS = _of("unparsable", "transport", "name", "address", "component", "section", "too_many")
+REASONS = _of(
+    "abnormal",
+    "ack_missing",
+    "answered_elsewhere",
+    "busy",
+    "cancelled",
+    "completed",
+    "declined",
+    "emergency_refused",
+    "forbidden_by_trunk",
+    "homeserver_unreachable",
+    "ice_failed",
+    "ice_timeout",
+    "internal_error",
+    "invalid_number",
+    "matrix_media_unacceptable",
+    "media_exhausted",
+    "media_unavailable",
+    "no_answer",
+    "no_common_codec",
+    "no_session_description",
+    "no_trunk",
+    "not_one_to_one",
+    "not_in_service",
+    "not_permitted",
+    "outbound_is_off",
+    "room_left",
+    "room_busy",
+    "shutting_down",
+    "sip_media_unacceptable",
+    "trunk_credentials",
+    "trunk_failure",
+    "trunk_unreachable",
+    "unassigned_number",
+)
+"""Every `Verdict.reason` of the code."""
+
+
+def _counter(name: str, help: str, **labels: LabelValues) -> Metric:
+    return Metric(name=name, kind=Kind.COUNTER, help=help, labels=labels)
+
+
+def _gauge(name: str, help: str, **labels: LabelValues) -> Metric:
+    return Metric(name=name, kind=Kind.GAUGE, help=help, labels=labels)
+
+
+def _histogram(name: str, help: str, buckets: Sequence[float], **labels: LabelValues) -> Metric:
+    return Metric(name=name, kind=Kind.HISTOGRAM, help=help, labels=labels, buckets=buckets)
+
+
+METRICS: tuple[Metric, ...] = (
+    # The process.
+    _counter("internal_errors_total", "Faults of Trunkline itself: each one is a bug.", component=COMPONENTS),
+    _histogram("event_loop_lag_seconds", "How late an event loop is.", LAG_S, loop=_of("signalling", "media")),
+    _gauge("tasks", "asyncio tasks of the signalling loop."),
+    _counter("call_records_total", "Call records by what became of them.", outcome=_of("written", "failed", "lost")),
+    # Calls.
+    _gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),
+    _counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS),
+    _counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS, result=RESULTS, reason=REASONS),
+    _histogram(
+        "call_setup_seconds",
+        "From the invite until the callee rings, until the answer, until audio can flow.",
+        OPERATION_S,
+        direction=DIRECTIONS,
+        stage=_of("ring", "answer", "media"),
+    ),
+    _histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
+    _counter("call_illegal_events_total", "Events that a call's state has no use for.", state=CALL_STATES),
+    # Matrix.
+    _counter("matrix_txn_total", "Transactions of the homeserver.", outcome=_of("new", "replay", "rejected")),
+    _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),
+    _histogram("matrix_event_lag_seconds", "Age of events when they are worked on.", OPERATION_S),
+    _counter("matrix_dead_letters_total", "Events that could not be worked on.", reason=_of("broken", "failed")),
+    _counter("matrix_call_events_ignored_total", "Call events that lead nowhere.", reason=EVENT_FAULTS),
+    _counter(
+        "matrix_invites_total",
+        "Invitations of ghosts to rooms.",
+        outcome=_of("joined", "failed", "not_a_number", "foreign_inviter", "public_room"),
+    ),
+    _counter(
+        "matrix_send_total",
+        "Events sent to rooms.",
+        kind=SENDS,
+        outcome=_of("sent", "failed", "refused", "expired"),
+    ),
+    _gauge("matrix_outbox_depth", "Events that wait to be sent."),
+    _gauge("matrix_homeserver_up", "1 while the homeserver answers and reaches us."),
+    # SIP.
+    _counter("sip_requests_total", "Requests.", method=METHODS, direction=WAYS, transport=TRANSPORTS),
+    _counter("sip_responses_total", "Responses.", method=METHODS, direction=WAYS, status_class=STATUS_CLASSES),
+    _counter("sip_retransmissions_total", "Messages repeated for want of an answer.", method=METHODS, direction=WAYS),
+    _counter(
+        "sip_parse_errors_total",
+        "Messages that could not be understood.",
+        kind=_of("message", "dropped", "stream", "dialog", "body", "target"),
+    ),
+    _counter(
+        "sip_dropped_total",
+        "Messages that were not taken up: from strangers, of no transaction, or too many.",
+        reason=_of("acl", "unmatched", "overload"),
+    ),
+    _counter(
+        "sip_unexpected_events_total",
+        "Events that a state machine has no use for.",
+        machine=_of("client_transaction", "server_transaction", "invite_usage", "registration"),
+        event=CLASSES,
+    ),
+    _counter("sip_late_commands_total", "Commands for a dialog that had just ended.", command=CLASSES),
+    _counter(
+        "registrations_total", "Registrations by outcome.", trunk=TRUNKS, outcome=_of("granted", "refused", "failed")
+    ),
+    _gauge("trunk_up", "1 while a trunk is registered, answers, or is not known not to.", trunk=TRUNKS),
+    _gauge("registration_expires_seconds", "How long the newest registration lasts.", trunk=TRUNKS),
+    _histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", OPERATION_S, trunk=TRUNKS),
+    _gauge("sip_transactions_active", "Transactions that have not ended."),
+    _gauge("sip_dialogs_active", "Invite usages, from INVITE to BYE."),
+    _counter("sip_connect_failures_total", "Connections that could not be made.", transport=TRANSPORTS),
+    # Audio.
+    _gauge("media_sessions", "Calls with an audio session."),
+    _gauge("media_ports_in_use", "UDP ports of audio in use."),
+    _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
+    _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
+    _counter("rtp_discarded_total", "Packets that were not played.", reason=_of("source", "malformed", "srtp")),
+)

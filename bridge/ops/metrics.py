@@ -1,0 +1,147 @@
+"""The telemetry port on Prometheus: only what :mod:`bridge.ops.declarations` declares can be counted."""
+
+import itertools
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from bridge.core.errors import TrunklineError
+from bridge.core.ids import TrunkName
+from bridge.ops.declarations import METRICS, NO_TRUNK, Kind, LabelValues, Metric, Open
+
+_log = structlog.get_logger(__name__)
+_PREFIX = "trunkline_"
+_MAX_PREPARED = 64
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,39}\Z")
+
+__all__ = ["NO_TRUNK", "PrometheusTelemetry", "UndeclaredMetricError"]
+
+Collector = Counter | Gauge | Histogram
+AnyCollector = TypeVar("AnyCollector", Counter, Gauge, Histogram)
+Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class UndeclaredMetricError(TrunklineError):
+    """A metric, a label or a label value that no declaration allows: a mistake in our code."""
+
+
+class PrometheusTelemetry:
+    """Counts into a registry of its own.
+
+    `strict` raises :class:`UndeclaredMetricError` for what was not declared, as tests want. In production that is
+    logged once and counted, because a wrong label must not end a stranger's call.
+    """
+
+    def __init__(self, *, trunks: Iterable[TrunkName], version: str, strict: bool = False) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, that nobody asks for
+        self.registry = CollectorRegistry()
+        self._strict = strict
+        self._trunks = frozenset[str](trunks) | {NO_TRUNK}
+        self._metrics = {metric.name: metric for metric in METRICS}
+        self._collectors = {metric.name: self._register(metric) for metric in METRICS}
+        self._children: dict[Key, Collector] = {}
+        self._complained: set[str] = set()
+        self._prepare()
+        self._describe_process(version)
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        if (counter := self._child(Counter, name, labels)) is not None:
+            counter.inc(amount)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Record one value of a distribution."""
+        if (histogram := self._child(Histogram, name, labels)) is not None:
+            histogram.observe(value)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a level."""
+        if (gauge := self._child(Gauge, name, labels)) is not None:
+            gauge.set(value)
+
+    def exposition(self) -> bytes:
+        """All metrics in the text format."""
+        return generate_latest(self.registry)
+
+    def _register(self, metric: Metric) -> Collector:
+        name, labels = _PREFIX + metric.name, tuple(metric.labels)
+        match metric.kind:
+            case Kind.COUNTER:
+                return Counter(name, metric.help, labels, registry=self.registry)
+            case Kind.GAUGE:
+                return Gauge(name, metric.help, labels, registry=self.registry)
+            case Kind.HISTOGRAM:
+                return Histogram(name, metric.help, labels, registry=self.registry, buckets=metric.buckets)
+
+    def _prepare(self) -> None:
+        """Begin every counter at 0: a rate over a series that appears with its first error would miss that error."""
+        for metric in METRICS:
+            values = [sorted(self._known(allowed)) for allowed in metric.labels.values()]
+            combinations = list(itertools.islice(itertools.product(*values), _MAX_PREPARED + 1))
+            if metric.kind is Kind.COUNTER and metric.labels and len(combinations) <= _MAX_PREPARED:
+                for combination in combinations:
+                    self._collectors[metric.name].labels(*combination)
+
+    def _describe_process(self, version: str) -> None:
+        ProcessCollector(registry=self.registry)
+        info = Gauge(_PREFIX + "build_info", "What runs here; always 1.", ("version", "python"), registry=self.registry)
+        info.labels(version, platform.python_version()).set(1)
+
+    def _child(self, kind: type[AnyCollector], name: str, labels: Mapping[str, str]) -> AnyCollector | None:
+        """The time series, kept because looking it up in the client library takes a lock and a sort."""
+        key = (name, tuple(labels.items()))
+        child = self._children.get(key)
+        if isinstance(child, kind):
+            return child
+        objection = self._objection(kind, name, labels)
+        if objection is not None:
+            self._refuse(name, objection)
+            return None
+        collector = self._collectors[name]
+        child = self._children[key] = collector.labels(**labels) if labels else collector
+        return child if isinstance(child, kind) else None
+
+    def _objection(self, kind: type[Collector], name: str, labels: Mapping[str, str]) -> str | None:
+        """What no declaration allows, or `None`."""
+        metric = self._metrics.get(name)
+        if metric is None:
+            return "is not declared"
+        if not isinstance(self._collectors[name], kind):
+            return f"is no {kind.__name__.lower()}"
+        if labels.keys() != metric.labels.keys():
+            return f"takes the labels {', '.join(metric.labels) or 'none'}"
+        strange = [label for label, value in labels.items() if not self._allows(metric.labels[label], value)]
+        return f"does not know {strange[0]}={labels[strange[0]]!r}" if strange else None
+
+    def _allows(self, values: LabelValues, value: str) -> bool:
+        return value in self._known(values) or (values is Open.CLASSES and _CLASS.match(value) is not None)
+
+    def _known(self, values: LabelValues) -> frozenset[str]:
+        """The values that can be listed."""
+        match values:
+            case Open.TRUNKS:
+                return self._trunks
+            case Open.CLASSES:
+                return frozenset()
+            case _:
+                return values
+
+    def _refuse(self, name: str, why: str) -> None:
+        if self._strict:
+            raise UndeclaredMetricError(f"{name} {why}")
+        self.count("internal_errors_total", component="telemetry")
+        if name not in self._complained:
+            self._complained.add(name)
+            _log.error("metric_refused", metric=name, why=why)

@@ -1,0 +1,190 @@
+"""Call records: one line of JSON for every attempt, so that every call can be explained and paid for."""
+
+import asyncio
+import json
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bridge.core.ids import CallId, MatrixCallId, RoomId, SipCallId, TrunkName
+from bridge.core.pii import Pii
+from bridge.core.telemetry import Telemetry
+from bridge.core.verdict import MatrixReason, Result
+
+_log = structlog.get_logger(__name__)
+_PENDING = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRecord:
+    """The audio of one leg in numbers."""
+
+    codec: str = ""
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    jitter_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One call attempt, refused ones included. Moments are seconds since 1970 UTC; durations never come from them."""
+
+    call_id: CallId
+    direction: str
+    """`outbound`: a Matrix user called a phone; `inbound`: the other way."""
+    trunk: TrunkName | None = None
+    caller: Pii
+    called: Pii
+    user: Pii | None = None
+    """The Matrix user of the call."""
+    room_id: RoomId | None = None
+    matrix_call_id: MatrixCallId | None = None
+    sip_call_id: SipCallId | None = None
+    t_invite: float
+    t_ring: float | None = None
+    t_answer: float | None = None
+    t_end: float
+    duration_s: float = 0.0
+    """From answer to end, by the monotonic clock."""
+    result: Result
+    reason: str
+    sip_status: int | None = None
+    q850: int | None = None
+    matrix_reason: MatrixReason | None = None
+    ended_by: str = ""
+    """`matrix`, `sip` or `bridge`."""
+    matrix: LegRecord = field(default_factory=LegRecord)
+    sip: LegRecord = field(default_factory=LegRecord)
+    transcoded: bool = False
+    digits: int = 0
+    """How many keys were pressed; which ones is nobody's business."""
+    version: str
+
+    def to_json(self, *, reveal: bool) -> str:
+        """One line without its newline; people are shown as keyed hashes unless `reveal`."""
+        members = {name: _plain(getattr(self, name), reveal=reveal) for name in self.__dataclass_fields__}
+        members.update({name: _moment(members[name]) for name in members if name.startswith("t_")})
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: object, *, reveal: bool) -> Any:
+    match value:
+        case Pii():
+            return value.reveal() if reveal else str(value)
+        case LegRecord():
+            return {name: getattr(value, name) for name in value.__dataclass_fields__}
+        case float():
+            return round(value, 6)
+        case _:
+            return value
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class CallRecords:
+    """Appends records to a file, each on disk (fsync) soon after it was added, off the event loop.
+
+    A full disk loses no call and, up to a bound, no record: what could not be written is tried again with the next one.
+    """
+
+    def __init__(self, path: Path | None, *, telemetry: Telemetry, record_numbers: bool = False) -> None:
+        self._file = RecordFile(path) if path is not None else None
+        self._telemetry = telemetry
+        self._reveal = record_numbers
+        self._pending: deque[str] = deque()
+        self._news = asyncio.Event()
+        self._stopping = False
+
+    def add(self, record: CallRecord) -> None:
+        """Queue one record; never blocks, never raises."""
+        if self._file is None:
+            return
+        if len(self._pending) >= _PENDING:
+            self._pending.popleft()
+            self._telemetry.count("call_records_total", outcome="lost")
+        self._pending.append(record.to_json(reveal=self._reveal))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write until :meth:`stop`, and then what is left."""
+        while not self._stopping:
+            await self._news.wait()
+            self._news.clear()
+            await self._write_pending()
+        await self._write_pending()
+        if self._file is not None:
+            self._telemetry.count("call_records_total", len(self._pending), outcome="lost")
+            await asyncio.to_thread(self._file.close)
+
+    def stop(self) -> None:
+        """Let :meth:`run` finish."""
+        self._stopping = True
+        self._news.set()
+
+    async def _write_pending(self) -> None:
+        batch = tuple(self._pending)
+        if self._file is None or not batch:
+            return
+        try:
+            await asyncio.to_thread(self._file.append, batch)
+        except OSError as error:
+            self._telemetry.count("call_records_total", outcome="failed")
+            _log.error("call_records_not_written", error=str(error), pending=len(self._pending))
+            return
+        self._telemetry.count("call_records_total", len(batch), outcome="written")
+        for line in batch:
+            if self._pending and self._pending[0] is line:
+                self._pending.popleft()
+
+
+class RecordFile:
+    """A file that is only appended to, whole lines at a time; opened anew when it was moved away (logrotate)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def append(self, lines: Sequence[str]) -> None:
+        """Write and fsync `lines`. On failure none of them is in the file, so that no half line spoils the next."""
+        descriptor = self._open()
+        before = os.fstat(descriptor).st_size
+        rest = memoryview("".join(f"{line}\n" for line in lines).encode())
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+
+    def close(self) -> None:
+        """Close the file; the next :meth:`append` opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        if self._descriptor is not None and self._is_in_place(self._descriptor):
+            return self._descriptor
+        self.close()
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return self._descriptor
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        """Whether the path still leads to the file that is open."""
+        try:
+            there, here = self._path.stat(), os.fstat(descriptor)
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

@@ -1,0 +1,110 @@
+"""The ops port: metrics and health over HTTP, apart from the port that the homeserver talks to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from aiohttp import web
+
+from bridge.core.clock import Clock
+from bridge.core.errors import TrunklineError
+from bridge.core.telemetry import Telemetry
+from bridge.ops.metrics import PrometheusTelemetry
+
+_log = structlog.get_logger(__name__)
+_HEARTBEAT_S = 0.5
+_LIVE_WITHIN_S = 5.0
+_SHUTDOWN_LIMIT_S = 2.0
+
+Check = Callable[[], bool]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class OpsPortError(TrunklineError):
+    """The ops port cannot be opened."""
+
+
+class Heartbeat:
+    """Notices when an event loop is late, and says whether it is alive at all."""
+
+    def __init__(
+        self, *, clock: Clock, telemetry: Telemetry, loop_name: str = "signalling", sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._clock = clock
+        self._telemetry = telemetry
+        self._loop_name = loop_name
+        self._sleep = sleep
+        self._last = clock.monotonic()
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            due = self._clock.monotonic() + _HEARTBEAT_S
+            await self._sleep(_HEARTBEAT_S)
+            self._last = self._clock.monotonic()
+            self._telemetry.observe("event_loop_lag_seconds", max(0.0, self._last - due), loop=self._loop_name)
+
+    def alive(self) -> bool:
+        """Whether the last beat is recent."""
+        return self._clock.monotonic() - self._last < _LIVE_WITHIN_S
+
+
+class OpsServer:
+    """`/metrics`, `/livez` and `/readyz`.
+
+    `checks` are asked at every `/readyz`: each is quick, never waits, and says whether a part is able to work.
+    """
+
+    def __init__(self, *, telemetry: PrometheusTelemetry, heartbeat: Heartbeat, checks: Mapping[str, Check]) -> None:
+        self._telemetry = telemetry
+        self._heartbeat = heartbeat
+        self._checks = dict(checks)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port: the free one that was taken if `port` is 0."""
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_LIMIT_S)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await self.stop()
+            raise OpsPortError(f"ops.listen: cannot listen on {host}:{port}: {error.strerror or error}") from error
+        return int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=1024)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/livez", self._livez)
+        application.router.add_get("/readyz", self._readyz)
+        return application
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._telemetry.gauge("tasks", len(asyncio.all_tasks()))
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=self._telemetry.exposition(), headers=headers)
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        alive = self._heartbeat.alive()
+        return web.json_response({"live": alive}, status=200 if alive else 503)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        outcomes = {name: self._ask(name, check) for name, check in self._checks.items()}
+        ready = all(outcomes.values())
+        return web.json_response({"ready": ready, "checks": outcomes}, status=200 if ready else 503)
+
+    def _ask(self, name: str, check: Check) -> bool:
+        """A check that raises says no, and is a bug."""
+        try:
+            return check()
+        except Exception:
+            self._telemetry.count("internal_errors_total", component="ops")
+            _log.exception("health_check_raised", check=name)
+            return False

@@ -1,0 +1,157 @@
+"""What goes into the user agent's core and what comes out of it, apart from calls: flows, sends, counts, notes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bridge.core.ids import TrunkName
+from bridge.sip.events import SipEvent
+from bridge.sip.settings import Transport
+
+
+class Address(NamedTuple):
+    """Host and port of a peer; the host of a received message is always a numeric address."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The way a message came by, or is to leave by (RFC 3261 §18)."""
+
+    transport: Transport
+    host: str
+    """The peer's address; a host name only for a request to a URI that names one."""
+    port: int
+    connection: int = 0
+    """Number of a stream connection to prefer while it is open; 0 for datagrams, or to use or open any to the peer."""
+    listener: int = 0
+    """Which of our sockets a datagram came to: its answer leaves from the same one."""
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the transport retransmits by itself."""
+        return self.transport is not Transport.UDP
+
+    @property
+    def address(self) -> Address:
+        """Host and port of the peer."""
+        return Address(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAddress:
+    """What we call ourselves in Via and Contact for one transport."""
+
+    transport: Transport
+    host: str
+    port: int
+
+
+class ClientKey(NamedTuple):
+    """What matches a response to a client transaction (RFC 3261 §17.1.3)."""
+
+    branch: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Put one message on the wire."""
+
+    payload: bytes
+    flow: Flow
+    transaction: ClientKey | None = None
+    """The transaction to tell when this cannot be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emit:
+    """Tell the user of the endpoint."""
+
+    event: SipEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Add one to a counter of the telemetry port."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """Set a level of the telemetry port."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe:
+    """Record one value of a distribution of the telemetry port."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Write a line to the log: a past-tense name and its fields."""
+
+    event: str
+    warning: bool = False
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+Action = Send | Emit | Count | Gauge | Observe | Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One message came in: a datagram, or what the framer cut from a stream."""
+
+    payload: bytes
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFailed:
+    """A request of this transaction could not be sent: no address, no connection, no route."""
+
+    transaction: ClientKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """The network reported that nothing listens there (ICMP)."""
+
+    transport: Transport
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionClosed:
+    """A stream connection ended; `flow` is the one its messages carried."""
+
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkResolved:
+    """The addresses of a trunk's next hop; none when its name could not be resolved."""
+
+    trunk: TrunkName
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeElapsed:
+    """Deadlines may have passed."""
+
+
+NetworkInput = Received | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | TimeElapsed

@@ -1,0 +1,65 @@
+"""What every request has to pass before it is worked on (RFC 3261 §8.2)."""
+
+from dataclasses import dataclass
+
+from bridge.sip.bodies import session_description, wants_sdp
+from bridge.sip.errors import SipError
+from bridge.sip.message import Request, Response
+from bridge.sip.requests import ALLOW, ALLOWED_METHODS, SDP_TYPE
+from bridge.sip.transaction_layer import METHODS
+
+SUPPORTED_EXTENSIONS: frozenset[str] = frozenset()
+"""Option tags that a peer may require of us (RFC 3261 §19.2)."""
+
+SUPPORTED = ", ".join(sorted(SUPPORTED_EXTENSIONS))
+
+_QUIETLY_ANSWERED = frozenset(("INFO",))
+"""Not in Allow, since we do nothing with them, but some peers keep a call alive with an empty one."""
+
+_WITH_SESSION = frozenset(("INVITE", "UPDATE"))
+
+CAPABILITIES = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Supported", SUPPORTED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The response to a request that is not acceptable."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...] = ()
+    reason_phrase: str | None = None
+
+    def response(self, request: Request, to_tag: str) -> Response:
+        """The response itself."""
+        return request.response(self.status, self.reason_phrase, to_tag=to_tag, headers=self.fields)
+
+
+def refusal_of(request: Request) -> Refusal | None:
+    """The first thing that is wrong: method, extensions, body, in this order (§8.2.1 to §8.2.3)."""
+    return _wrong_method(request) or _wrong_extension(request) or _wrong_body(request)
+
+
+def _wrong_method(request: Request) -> Refusal | None:
+    method = request.method
+    if method in ALLOWED_METHODS or method in _QUIETLY_ANSWERED:
+        return None
+    return Refusal(status=405 if method in METHODS else 501, fields=(("Allow", ALLOW),))
+
+
+def _wrong_extension(request: Request) -> Refusal | None:
+    """Require in a CANCEL is ignored (§8.2.2.3)."""
+    if request.method == "CANCEL":
+        return None
+    unknown = [tag for tag in request.require if tag not in SUPPORTED_EXTENSIONS]
+    return Refusal(status=420, fields=(("Unsupported", ", ".join(unknown)),)) if unknown else None
+
+
+def _wrong_body(request: Request) -> Refusal | None:
+    if request.method not in _WITH_SESSION:
+        return None
+    try:
+        session_description(request)
+    except SipError as error:
+        fields = (("Accept", SDP_TYPE), ("Accept-Encoding", "identity"))
+        return Refusal(status=error.status or 400, fields=fields, reason_phrase=error.reason)
+    return None if wants_sdp(request) else Refusal(status=406)

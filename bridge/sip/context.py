@@ -1,0 +1,75 @@
+"""What the parts of the user agent share: trunks, transactions, timers, open dialogs, and the list of actions."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bridge.core.entropy import Entropy
+from bridge.core.ids import DialogKey
+from bridge.sip.actions import Action, Count, Emit, Flow, Gauge, Note
+from bridge.sip.dialog import DialogId
+from bridge.sip.errors import SipError
+from bridge.sip.events import SipEvent
+from bridge.sip.settings import SipSettings, Transport
+from bridge.sip.timers import TimerHeap
+from bridge.sip.transaction_layer import DEFAULT_PORT, TransactionLayer
+from bridge.sip.trunks import Directory, TrunkState
+from bridge.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from bridge.sip.invite_usage import InviteUsage
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Context:
+    """Handed to every usage instead of the whole user agent."""
+
+    settings: SipSettings
+    entropy: Entropy
+    timers: TimerHeap[object]
+    actions: list[Action]
+    layer: TransactionLayer
+    trunks: Directory
+    usages: "dict[DialogKey, InviteUsage]" = field(default_factory=dict)
+    dialogs: "dict[DialogId, InviteUsage]" = field(default_factory=dict)
+
+    def emit(self, event: SipEvent) -> None:
+        """Tell the user of the endpoint."""
+        self.actions.append(Emit(event=event))
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a counter."""
+        self.actions.append(Count(name=name, labels=labels))
+
+    def note(self, event: str, *, warning: bool = False, **fields: object) -> None:
+        """Write a line to the log."""
+        self.actions.append(Note(event=event, warning=warning, fields=fields))
+
+    def trunk_changed(self, state: TrunkState, *, was_up: bool) -> None:
+        """Note that a trunk came up or went down."""
+        if state.up is not was_up:
+            gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": str(state.trunk.name)})
+            self.actions.append(gauge)
+            self.note("trunk_came_up" if state.up else "trunk_went_down", warning=not state.up, trunk=state.trunk.name)
+
+    def flow_to(self, uri: SipUri, state: TrunkState, *, like: Flow) -> Flow:
+        """The way to a URI inside a dialog (RFC 3261 §8.1.2, RFC 3263 §4).
+
+        A URI without a `transport` keeps the one that the dialog came by: peers on TCP leave it out, and mean TCP.
+        """
+        if uri.scheme != "sip":
+            raise SipError(416, "TLS is not available")
+        transport = _transport(uri.transport) or like.transport
+        host = uri.params.get("maddr") or uri.host
+        port = uri.port or DEFAULT_PORT
+        if host == state.trunk.host and state.addresses:
+            host, port = state.addresses[0].host, uri.port or state.addresses[0].port
+        return Flow(transport=transport, host=host, port=port, listener=like.listener)
+
+
+def _transport(name: str | None) -> Transport | None:
+    if name is None:
+        return None
+    try:
+        return Transport(name)
+    except ValueError:
+        raise SipError(416, "Unsupported Transport") from None

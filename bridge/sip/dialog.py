@@ -1,0 +1,122 @@
+"""Dialogs: the state that two user agents share between a request and a BYE (RFC 3261 §12)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bridge.core.ids import SipCallId
+from bridge.sip.errors import SipError
+from bridge.sip.fields import CSeq, NameAddr
+from bridge.sip.headers import Headers
+from bridge.sip.message import Request, Response
+from bridge.sip.uri import SipUri, Uri
+
+MAX_FORWARDS = 70
+"""RFC 3261 §8.1.1.6."""
+
+
+class DialogId(NamedTuple):
+    """What names a dialog at one of its ends (RFC 3261 §12)."""
+
+    sip_call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Dialog:
+    """One dialog, early or confirmed. The tag of an RFC 2543 peer may be empty (§12.1.1)."""
+
+    sip_call_id: SipCallId
+    local: NameAddr
+    remote: NameAddr
+    local_cseq: int
+    remote_cseq: int | None
+    remote_target: SipUri
+    route_set: tuple[NameAddr, ...]
+
+    @classmethod
+    def from_response(cls, request: Request, response: Response) -> "Dialog":
+        """The caller's end, from a 101-299 response to its INVITE (§12.1.2)."""
+        return cls(
+            sip_call_id=SipCallId(response.call_id),
+            local=request.from_,
+            remote=response.to,
+            local_cseq=request.cseq.number,
+            remote_cseq=None,
+            remote_target=contact_uri(response.contacts) or _sip(request.uri),
+            route_set=tuple(reversed(response.record_routes)),
+        )
+
+    @classmethod
+    def from_request(cls, request: Request, local_tag: str) -> "Dialog":
+        """The callee's end, from the INVITE (§12.1.1)."""
+        target = contact_uri(request.contacts)
+        if target is None:
+            raise SipError(400, "Missing Contact")
+        return cls(
+            sip_call_id=SipCallId(request.call_id),
+            local=request.to.with_tag(local_tag),
+            remote=request.from_,
+            local_cseq=0,
+            remote_cseq=request.cseq.number,
+            remote_target=target,
+            route_set=tuple(request.record_routes),
+        )
+
+    @property
+    def name(self) -> DialogId:
+        """How requests inside the dialog find it."""
+        return DialogId(self.sip_call_id, self.local.tag or "", self.remote.tag or "")
+
+    @property
+    def next_hop(self) -> SipUri:
+        """Where a request inside the dialog is sent: the first route, else the remote target (§8.1.2)."""
+        return _sip(self.route_set[0].uri) if self.route_set else self.remote_target
+
+    def takes(self, request: Request) -> bool:
+        """Whether the request comes in order; if so its CSeq is the newest (§12.2.2)."""
+        if self.remote_cseq is not None and request.cseq.number <= self.remote_cseq:
+            return False
+        self.remote_cseq = request.cseq.number
+        return True
+
+    def refresh_target(self, contacts: Sequence[NameAddr]) -> None:
+        """A target refresh request, or the answer to one, moves the peer (§12.2)."""
+        self.remote_target = contact_uri(contacts) or self.remote_target
+
+    def request(self, method: str, *, cseq: int | None = None) -> Request:
+        """A request inside the dialog, without Via (§12.2.1.1); an ACK has the CSeq of its INVITE."""
+        if cseq is None:
+            self.local_cseq += 1
+            cseq = self.local_cseq
+        uri, routes = self._request_uri_and_routes()
+        headers = Headers((("Max-Forwards", str(MAX_FORWARDS)),))
+        for route in routes:
+            headers.add("Route", route)
+        headers.add("From", str(self.local))
+        headers.add("To", str(self.remote))
+        headers.add("Call-ID", self.sip_call_id)
+        headers.add("CSeq", str(CSeq(cseq, method)))
+        return Request(method, uri, headers)
+
+    def _request_uri_and_routes(self) -> tuple[Uri, list[str]]:
+        """Loose routes leave the target in the Request-URI; a strict router gets its own address there."""
+        routes = [str(route) for route in self.route_set]
+        if not routes:
+            return self.remote_target, []
+        first = self.route_set[0].uri
+        if isinstance(first, SipUri) and "lr" in first.params:
+            return self.remote_target, routes
+        return first, [*routes[1:], f"<{self.remote_target}>"]
+
+
+def contact_uri(contacts: Sequence[NameAddr]) -> SipUri | None:
+    """The SIP URI of the first contact that has one."""
+    return next((contact.uri for contact in contacts if isinstance(contact.uri, SipUri)), None)
+
+
+def _sip(uri: Uri) -> SipUri:
+    if not isinstance(uri, SipUri):
+        raise SipError(416, "Unsupported URI Scheme")
+    return uri

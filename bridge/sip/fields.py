@@ -1,0 +1,161 @@
+"""Typed values of the headers that routing, dialogs and transactions are made of."""
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from bridge.sip.errors import SipError
+from bridge.sip.grammar import HOST, QUOTED, TOKEN, Params, format_params, parse_params, printable, quote, unquote
+from bridge.sip.uri import CACHED_LENGTH, CACHED_VALUES, PLAIN_SIP, Uri, bare_host, join_host_port, parse_any_uri
+
+MAX_CSEQ = 2**31 - 1
+"""RFC 3261 §8.1.1.5."""
+
+MAX_DELTA_SECONDS = 2**32 - 1
+"""RFC 3261 §20.19."""
+
+_VIA = re.compile(
+    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*({TOKEN})[ \t]+({HOST})(?:[ \t]*:[ \t]*([0-9]{{1,5}}))?[ \t]*", re.IGNORECASE
+)
+_NAME_ADDR = re.compile(rf'(?:({QUOTED})[ \t]*|([^"<>]*))<([^<>]*)>')
+_ADDR_SPEC = re.compile(r'[^ \t"<>;,?]+')
+
+_PLAIN_PARAMS = r"(?:;[A-Za-z0-9.!%*_+`'~-]+(?:=[!#-+\--:=?-\[\]-~]+)?)*"
+PLAIN_VIA = re.compile(rf"SIP/2\.0/[A-Z]+ [A-Za-z0-9._-]+(?::[1-5]?[0-9]{{1,4}})?{_PLAIN_PARAMS}")
+PLAIN_ADDRESS = re.compile(rf'(?:"[^"\\]*" ?|[A-Za-z0-9 ]*)<{PLAIN_SIP}>{_PLAIN_PARAMS}')
+"""As :data:`PLAIN_SIP`: whole values of the usual kind that cannot fail to parse."""
+
+_CSEQ = re.compile(rf"([0-9]{{1,20}})[ \t]+({TOKEN})")
+_DELTA_SECONDS = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One hop of the way back (RFC 3261 §20.42)."""
+
+    transport: str
+    """In upper case."""
+    host: str
+    """IPv6 without the brackets."""
+    port: int | None = None
+    params: Params = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "Via":
+        """Parse one element of a Via header."""
+        found = _VIA.match(text)
+        if found is None:
+            raise SipError(400, "Malformed Via")
+        transport, host, port = found.groups()
+        number = None if port is None else int(port)
+        if number is not None and number > 65535:
+            raise SipError(400, "Malformed Via")
+        return cls(transport.upper(), bare_host(host), number, parse_params(text, found.end()))
+
+    @property
+    def branch(self) -> str | None:
+        """The transaction's name, if the client follows RFC 3261 (§8.1.1.7)."""
+        return self.params.get("branch")
+
+    @property
+    def received(self) -> str | None:
+        """Where the request really came from (RFC 3261 §18.2.1); some peers put IPv6 in brackets (RFC 5118 §4.5)."""
+        value = self.params.get("received")
+        return value.strip("[]") if value else None
+
+    @property
+    def rport(self) -> int | None:
+        """The source port that a server filled in (RFC 3581); one that is only asked for is in `params`."""
+        value = self.params.get("rport")
+        return int(value) if value and len(value) <= 5 and value.isdigit() and value.isascii() else None
+
+    @property
+    def sent_by(self) -> str:
+        """Host and port as the sender calls itself: a part of the transaction's identity (RFC 3261 §17.2.3)."""
+        return join_host_port(self.host, self.port)
+
+    def stamped(self, host: str, port: int) -> "Via":
+        """With `received` and `rport` as a server adds them (RFC 3261 §18.2.1, RFC 3581 §4)."""
+        params = dict(self.params)
+        if "rport" in params:
+            params["rport"] = str(port)
+        if "rport" in params or host != self.host:
+            params["received"] = host
+        return replace(self, params=params)
+
+    def __str__(self) -> str:
+        return f"SIP/2.0/{self.transport} {self.sent_by}{format_params(self.params)}"
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """A URI with a display name and header parameters: From, To, Contact, Route … (RFC 3261 §20.10)."""
+
+    display_name: str
+    uri: Uri
+    params: Params = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "NameAddr":
+        """Parse a `name-addr` or `addr-spec` with its parameters."""
+        # The messages of a dialog have the same From, To, Contact and routes.
+        return _parse_cached(text) if len(text) <= CACHED_LENGTH else cls._parse(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> "NameAddr":
+        found = _NAME_ADDR.match(text)
+        if found is None:
+            return cls._parse_addr_spec(text)
+        # Unquoted names with commas and dots are common (RFC 4475 §3.1.2.15), and harmless.
+        quoted, plain, uri = found.groups()
+        name = unquote(quoted) if quoted else plain.rstrip(" \t")
+        return cls(printable(name), parse_any_uri(uri), parse_params(text, found.end()))
+
+    @classmethod
+    def _parse_addr_spec(cls, text: str) -> "NameAddr":
+        """Without brackets, all parameters are the header's, and a URI with headers is refused (RFC 3261 §20)."""
+        found = _ADDR_SPEC.match(text)
+        if found is None:
+            raise SipError(400, "Malformed Address")
+        return cls("", parse_any_uri(found[0]), parse_params(text, found.end()))
+
+    @property
+    def tag(self) -> str | None:
+        """This party's half of the dialog's name (RFC 3261 §19.3)."""
+        return self.params.get("tag")
+
+    @property
+    def expires(self) -> int | None:
+        """The `expires` parameter of a Contact; a malformed one counts as absent (RFC 3261 §20.10)."""
+        value = self.params.get("expires")
+        return int(value) if value and _DELTA_SECONDS.fullmatch(value) else None
+
+    def with_tag(self, tag: str) -> "NameAddr":
+        """The same party in a dialog."""
+        return replace(self, params={**self.params, "tag": tag})
+
+    def __str__(self) -> str:
+        name = f"{quote(self.display_name)} " if self.display_name else ""
+        return f"{name}<{self.uri}>{format_params(self.params)}"
+
+
+_parse_cached = lru_cache(maxsize=CACHED_VALUES)(NameAddr._parse)
+
+
+@dataclass(frozen=True, slots=True)
+class CSeq:
+    """Order and method of a transaction (RFC 3261 §20.16)."""
+
+    number: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> "CSeq":
+        """Parse a CSeq header; the number is below 2**31 (RFC 3261 §8.1.1.5)."""
+        found = _CSEQ.fullmatch(text)
+        if found is None or (number := int(found[1])) > MAX_CSEQ:
+            raise SipError(400, "Malformed CSeq")
+        return cls(number, found[2])
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"

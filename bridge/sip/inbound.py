@@ -1,0 +1,222 @@
+"""Messages that come in: to their transaction, to their dialog, or to a new call (RFC 3261 §8.2, §12.2.2)."""
+
+from dataclasses import dataclass
+
+from bridge.core.ids import DialogKey, SipCallId
+from bridge.sip.actions import Flow, Send
+from bridge.sip.bodies import session_description
+from bridge.sip.checks import CAPABILITIES, Refusal, refusal_of
+from bridge.sip.context import Context
+from bridge.sip.dialog import Dialog, DialogId
+from bridge.sip.errors import SipError
+from bridge.sip.events import IncomingCall
+from bridge.sip.identity import called_of, caller_of
+from bridge.sip.invite_usage import InviteUsage
+from bridge.sip.message import Request, Response
+from bridge.sip.transaction_layer import ActiveServer, method_label, reply_flow
+from bridge.sip.trunks import TrunkState
+from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
+
+MAX_TRANSACTIONS = 20_000
+"""More than this is no load but an attack or a loop; new requests are turned away until it is over."""
+
+MAX_CALLS = 5_000
+
+_RETRY_AFTER_S = (5, 30)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Inbound:
+    """The server half of the user agent."""
+
+    context: Context
+
+    def take_response(self, response: Response, now: float) -> None:
+        """Responses have one Via, ours; all others are not for us (§18.1.2)."""
+        labels = {"method": method_label(response.cseq.method), "status_class": f"{response.status // 100}xx"}
+        self.context.count("sip_responses_total", direction="in", **labels)
+        if len(response.vias) != 1 or not self.context.layer.receive_response(response, now):
+            self.context.count("sip_dropped_total", reason="unmatched")
+
+    def take_request(self, request: Request, flow: Flow, now: float) -> None:
+        """A request: an ACK to whom it acknowledges, others through their transaction."""
+        labels = {"method": method_label(request.method), "transport": flow.transport.value}
+        self.context.count("sip_requests_total", direction="in", **labels)
+        if request.method == "ACK":
+            self._take_ack(request, now)
+        elif self._is_too_much(request):
+            self._shed(request, flow)
+        else:
+            server = self.context.layer.receive_request(request, flow, now)
+            if server is not None:
+                self._take_safely(server, now)
+
+    def _take_ack(self, request: Request, now: float) -> None:
+        """An ACK that nobody waits for is dropped: it must never be answered (§17)."""
+        if self.context.layer.absorb_ack(request, now):
+            return
+        usage = self.context.dialogs.get(dialog_id(request))
+        if usage is not None:
+            usage.acknowledged(request, now)
+
+    def _is_too_much(self, request: Request) -> bool:
+        """Requests inside dialogs, and CANCEL, are never shed: they end load."""
+        if request.to.tag is not None or request.method == "CANCEL":
+            return False
+        return len(self.context.layer) >= MAX_TRANSACTIONS or len(self.context.usages) >= MAX_CALLS
+
+    def _shed(self, request: Request, flow: Flow) -> None:
+        """503 without a transaction (§8.2.7)."""
+        self.context.count("sip_dropped_total", reason="overload")
+        request.stamp_source(flow.host, flow.port)
+        wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
+        response = request.response(503, to_tag=self._tag(), headers=(("Retry-After", str(wait_s)),))
+        self.context.actions.append(Send(payload=bytes(response), flow=reply_flow(request.via, flow)))
+
+    def _take_safely(self, server: ActiveServer, now: float) -> None:
+        """A header that turns out malformed only when it is needed must not leave the request without an answer."""
+        try:
+            self._take_new(server, now)
+        except SipError as error:
+            if not server.answered:
+                response = server.request.response(error.status or 400, error.reason, to_tag=self._tag())
+                self.context.layer.respond(server, response, now)
+
+    def _take_new(self, server: ActiveServer, now: float) -> None:
+        request = server.request
+        if request.method == "CANCEL":
+            self._take_cancel(server, now)
+            return
+        merged = self.context.layer.merged_with(server)
+        refusal = Refusal(status=482) if merged else refusal_of(request)
+        if refusal is not None:
+            self.context.layer.respond(server, refusal.response(request, self._tag()), now)
+        elif request.to.tag is not None:
+            self._take_inside(server, now)
+        else:
+            self._take_outside(server, now)
+
+    def _take_cancel(self, server: ActiveServer, now: float) -> None:
+        """200 if the INVITE is known, whether or not it can still be stopped (§9.2)."""
+        request = server.request
+        invite = self.context.layer.cancelled_by(request)
+        usage = invite.user if invite is not None else None
+        tag = usage.local_tag if isinstance(usage, InviteUsage) else self._tag()
+        self.context.layer.respond(server, request.response(200 if invite else 481, to_tag=tag), now)
+        if invite is not None and not invite.answered and isinstance(usage, InviteUsage):
+            usage.handle(CancelReceived(request=request), now)
+
+    # Inside dialogs.
+
+    def _take_inside(self, server: ActiveServer, now: float) -> None:
+        request = server.request
+        usage = self.context.dialogs.get(dialog_id(request))
+        dialog = self._dialog_of(usage, request)
+        if usage is None or dialog is None:
+            self._answer(server, 481, now)
+        elif not dialog.takes(request):
+            self._answer(server, 500, now)
+        else:
+            self._take_ordered(usage, dialog, server, now)
+
+    def _dialog_of(self, usage: InviteUsage | None, request: Request) -> Dialog | None:
+        if usage is None:
+            return None
+        if usage.dialog is not None and usage.dialog.name == dialog_id(request):
+            return usage.dialog
+        return usage.early.get(request.from_.tag or "")
+
+    def _take_ordered(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
+        request = server.request
+        if request.method in ("INVITE", "UPDATE"):
+            dialog.refresh_target(request.contacts)
+            usage.meet(dialog)
+        match request.method:
+            case "BYE":
+                usage.handle(ByeReceived(server=server), now)
+            case "INVITE":
+                self.context.layer.respond(server, request.response(100), now)
+                usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
+            case "UPDATE" if request.body:
+                usage.handle(UpdateReceived(server=server, sdp=session_description(request)), now)
+            case "UPDATE":
+                self._answer(server, 200, now, (self._contact(usage, server), *CAPABILITIES))
+            case "OPTIONS":
+                self._answer(server, 200, now, CAPABILITIES)
+            case "INFO":
+                self._answer(server, 415 if request.body else 200, now)
+            case _:
+                self._answer(server, 405, now, CAPABILITIES[:1])
+
+    def _contact(self, usage: InviteUsage, server: ActiveServer) -> tuple[str, str]:
+        local = self.context.layer.local_address(server.flow.transport)
+        return ("Contact", f"<{usage.trunk.contact(local)}>")
+
+    # Outside dialogs.
+
+    def _take_outside(self, server: ActiveServer, now: float) -> None:
+        match server.request.method:
+            case "INVITE":
+                self._take_invite(server, now)
+            case "OPTIONS":
+                self._answer(server, 200, now, CAPABILITIES)
+            case _:
+                self._answer(server, 481, now)
+
+    def _take_invite(self, server: ActiveServer, now: float) -> None:
+        """100 at once, then it is our user's turn (§8.2.6.1, §13.3.1)."""
+        request = server.request
+        state = self.context.trunks.of_call(request, server.source)
+        if state is None:
+            self.context.count("sip_dropped_total", reason="acl")
+            self.context.layer.drop(server)
+            return
+        self.context.layer.respond(server, request.response(100), now)
+        self._open(state, server)
+
+    def _open(self, state: TrunkState, server: ActiveServer) -> None:
+        request = server.request
+        tag = self._tag()
+        usage = InviteUsage(
+            key=DialogKey(self.context.entropy.token(24)),
+            trunk=state,
+            context=self.context,
+            flow=server.source,
+            state=UsageState.RINGING,
+            local_tag=tag,
+            dialog=Dialog.from_request(request, tag),
+            incoming=server,
+        )
+        event = self._incoming_call(usage, request)
+        server.user = usage
+        self.context.usages[usage.key] = usage
+        if usage.dialog is not None:
+            usage.register(usage.dialog)
+        self.context.emit(event)
+
+    def _incoming_call(self, usage: InviteUsage, request: Request) -> IncomingCall:
+        trunk = usage.trunk.trunk
+        caller = caller_of(request, trusted=trunk.trust_identity)
+        return IncomingCall(
+            dialog=usage.key,
+            trunk=trunk.name,
+            sip_call_id=SipCallId(request.call_id),
+            called=called_of(request, usage.trunk),
+            caller=caller.number,
+            caller_name=caller.name,
+            sdp=session_description(request),
+        )
+
+    def _answer(
+        self, server: ActiveServer, status: int, now: float, fields: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        response = server.request.response(status, to_tag=self._tag(), headers=fields)
+        self.context.layer.respond(server, response, now)
+
+    def _tag(self) -> str:
+        return self.context.entropy.token(12)
+
+
+def dialog_id(request: Request) -> DialogId:
+    """The dialog of a request as seen from our end (§12)."""
+    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")

@@ -1,0 +1,220 @@
+"""One call: the INVITE, its dialogs and its session, as caller or as callee (RFC 3261 §13 to §15, RFC 5057)."""
+
+from dataclasses import dataclass, field
+
+from bridge.core.ids import DialogKey
+from bridge.sip.actions import Flow
+from bridge.sip.bodies import session_description
+from bridge.sip.context import Context
+from bridge.sip.credentials import Attempts
+from bridge.sip.dialog import Dialog, DialogId
+from bridge.sip.errors import SipError
+from bridge.sip.message import Message, Request, Response
+from bridge.sip.requests import repeated
+from bridge.sip.timers import Timer
+from bridge.sip.transaction_layer import ActiveClient, ActiveServer
+from bridge.sip.trunks import TrunkState, is_numeric
+from bridge.sip.usage_events import (
+    AckReceived,
+    AnswerReceived,
+    ByeFinished,
+    ByeReceived,
+    ChallengeReceived,
+    FailureReceived,
+    NoResponse,
+    OfferReceived,
+    ProgressReceived,
+    ReinviteReceived,
+    TryingReceived,
+    UpdateReceived,
+    UsageCommand,
+    UsageDeadline,
+    UsageEvent,
+    UsageState,
+)
+from bridge.sip.usage_table import TRANSITIONS
+
+_UNANSWERED = (UsageState.CALLING, UsageState.PROCEEDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UsageTimer:
+    """A deadline of a usage has passed."""
+
+    usage: "InviteUsage"
+    event: UsageDeadline
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class InviteUsage:
+    """The state of one call. What happens when is in `usage_table`, what is done then in `usage_effects`."""
+
+    key: DialogKey
+    trunk: TrunkState
+    context: Context
+    flow: Flow
+    """The way of the first INVITE."""
+    state: UsageState
+    local_tag: str
+    dialog: Dialog | None = None
+    """The dialog that counts: the answered one."""
+    early: dict[str, Dialog] = field(default_factory=dict)
+    """Early dialogs of our INVITE by remote tag."""
+    invite: ActiveClient | None = None
+    """Our newest INVITE."""
+    attempts: Attempts = field(default_factory=Attempts)
+    acks: dict[str, tuple[Request, Flow]] = field(default_factory=dict)
+    """What answers each repeated 2xx, by remote tag."""
+    cancel_q850: int | None = None
+    incoming: ActiveServer | None = None
+    """The peer's INVITE or UPDATE that we answer, or answered last."""
+    answer: Response | None = None
+    """Our 2xx while it is repeated, or our last provisional response while it rings."""
+    answer_interval_s: float = 0.0
+    timers: "dict[type[UsageDeadline], Timer[object]]" = field(default_factory=dict)
+    names: set[DialogId] = field(default_factory=set)
+    """Under which names requests find us."""
+    peers: set[str] = field(default_factory=set)
+    bye_attempts: Attempts = field(default_factory=Attempts)
+
+    def handle(self, event: UsageEvent, now: float) -> bool:
+        """Take one step; false when the table has no such step."""
+        row = TRANSITIONS.get((self.state, type(event)))
+        if row is None:
+            self._count_unexpected(event, now)
+            return False
+        self.state, effects = row
+        for effect in effects:
+            effect(self, event, now)
+        if self.state is UsageState.ENDED:
+            self._close()
+        return True
+
+    # From the transactions.
+
+    def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
+        """A response to our INVITE, BYE or CANCEL; what a CANCEL gets does not matter (§9.1)."""
+        if client is self.invite:
+            self._take_invite_response(client, response, now)
+        elif client.request.method == "BYE" and response.status >= 200:
+            self._take_bye_response(client, response, now)
+
+    def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
+        """Our INVITE or BYE got no final response."""
+        if client is self.invite:
+            self.handle(NoResponse(status=status), now)
+        elif client.request.method == "BYE":
+            self.handle(ByeFinished(), now)
+
+    def acknowledged(self, request: Request, now: float) -> None:
+        """An ACK; only the one for our newest 2xx counts."""
+        if self.incoming is not None and request.cseq.number == self.incoming.request.cseq.number:
+            self.handle(AckReceived(request=request), now)
+
+    def _take_invite_response(self, client: ActiveClient, response: Response, now: float) -> None:
+        if response.status == 100:
+            self.handle(TryingReceived(), now)
+        elif response.status < 200:
+            self.handle(ProgressReceived(response=response), now)
+        elif response.status < 300:
+            late = not client.request.body and self.sdp_of(response) is not None
+            event = OfferReceived(response=response) if late else AnswerReceived(response=response)
+            self.handle(event, now)
+        else:
+            self._take_invite_failure(client, response, now)
+
+    def _take_invite_failure(self, client: ActiveClient, response: Response, now: float) -> None:
+        if response.status in (401, 407) and self.state in _UNANSWERED:
+            credentials = self.trunk.credentials.answer(client.request, response, self.attempts)
+            if credentials:
+                self.handle(ChallengeReceived(response=response, credentials=tuple(credentials)), now)
+                return
+        self.handle(FailureReceived(response=response), now)
+
+    def _take_bye_response(self, client: ActiveClient, response: Response, now: float) -> None:
+        if response.status in (401, 407) and self._may_answer_in_dialog(client):
+            credentials = self.trunk.credentials.answer(client.request, response, self.bye_attempts)
+            if credentials and self.dialog is not None and self.bye_attempts.realms <= self.attempts.realms:
+                self.dialog.local_cseq += 1
+                bye = repeated(client.request, cseq=self.dialog.local_cseq, credentials=credentials)
+                self.context.layer.send_request(bye, client.flow, self, now)
+                return
+        self.handle(ByeFinished(), now)
+
+    def _may_answer_in_dialog(self, client: ActiveClient) -> bool:
+        """Only the trunk that authenticated our INVITE may ask again, and only on its own address.
+
+        A callee who challenges our BYE would otherwise collect credentials (the digest leak).
+        """
+        return bool(self.attempts.realms) and client.flow.address in self.trunk.addresses
+
+    # For the effects.
+
+    def sdp_of(self, message: Message) -> str | None:
+        """The session description; a body of another kind counts as none, and is counted."""
+        try:
+            return session_description(message)
+        except SipError:
+            self.context.count("sip_parse_errors_total", kind="body")
+            return None
+
+    def flow_of(self, dialog: Dialog) -> Flow:
+        """The way for requests inside a dialog; a target that we cannot reach is tried through the trunk."""
+        try:
+            return self.context.flow_to(dialog.next_hop, self.trunk, like=self.flow)
+        except SipError:
+            self.context.count("sip_parse_errors_total", kind="target")
+            return self.trunk.flow() or self.flow
+
+    def register(self, dialog: Dialog) -> None:
+        """Let requests inside the dialog find this usage, whichever address of the peer they come from."""
+        self.names.add(dialog.name)
+        self.context.dialogs[dialog.name] = self
+        self.meet(dialog)
+
+    def unregister(self, dialog: Dialog) -> None:
+        """The opposite."""
+        self.names.discard(dialog.name)
+        self.context.dialogs.pop(dialog.name, None)
+
+    def meet(self, dialog: Dialog) -> None:
+        """Admit messages from the peers of the dialog while the call lasts."""
+        for host in {dialog.next_hop.host, dialog.remote_target.host} - self.peers:
+            if is_numeric(host):
+                self.peers.add(host)
+                self.context.trunks.meet(host)
+
+    def set_timer(self, event: UsageDeadline, deadline: float) -> None:
+        """Run a timer, replacing one of the same kind."""
+        self.stop_timer(type(event))
+        self.timers[type(event)] = self.context.timers.schedule(deadline, UsageTimer(usage=self, event=event))
+
+    def stop_timer(self, kind: type[UsageDeadline]) -> None:
+        """Stop a timer if it runs."""
+        timer = self.timers.pop(kind, None)
+        if timer is not None:
+            self.context.timers.cancel(timer)
+
+    def fire(self, event: UsageDeadline, now: float) -> None:
+        """A deadline has passed."""
+        self.timers.pop(type(event), None)
+        self.handle(event, now)
+
+    def _close(self) -> None:
+        for kind in list(self.timers):
+            self.stop_timer(kind)
+        for name in self.names:
+            self.context.dialogs.pop(name, None)
+        for host in self.peers:
+            self.context.trunks.part(host)
+        self.names.clear()
+        self.peers.clear()
+        self.context.usages.pop(self.key, None)
+
+    def _count_unexpected(self, event: UsageEvent, now: float) -> None:
+        if isinstance(event, UsageCommand):
+            self.context.count("sip_late_commands_total", command=type(event).__name__)
+            return
+        self.context.count("sip_unexpected_events_total", machine="invite_usage", event=type(event).__name__)
+        if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived):
+            self.context.layer.respond(event.server, event.server.request.response(481), now)

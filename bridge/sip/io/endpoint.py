@@ -1,0 +1,421 @@
+"""The SIP user agent on real sockets: what the application places and takes calls with."""
+
+import asyncio
+import ipaddress
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
+
+import structlog
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.errors import TrunklineError
+from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.core.telemetry import Telemetry
+from bridge.sip.actions import (
+    Action,
+    Address,
+    ClientKey,
+    ConnectionClosed,
+    Count,
+    Emit,
+    Flow,
+    Gauge,
+    LocalAddress,
+    Note,
+    Observe,
+    Received,
+    Send,
+    SendFailed,
+    TimeElapsed,
+    TrunkResolved,
+    Unreachable,
+)
+from bridge.sip.events import OutgoingCall, SipEvent
+from bridge.sip.io.floodgate import Floodgate
+from bridge.sip.io.resolver import Resolver
+from bridge.sip.io.tcp import TcpPool
+from bridge.sip.io.udp import UdpSocket
+from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from bridge.sip.usage_events import (
+    AcceptAsked,
+    CancelAsked,
+    HangUpAsked,
+    RejectAsked,
+    RingAsked,
+    UsageCommand,
+)
+from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, Stop, UserAgent
+
+STOP_LIMIT_S = 2.0
+RESOLVE_AGAIN_S = 60.0
+MAX_LOOKUPS = 256
+"""Sends that wait for a name server."""
+
+_log = structlog.get_logger()
+
+
+class EndpointError(TrunklineError):
+    """The endpoint cannot start."""
+
+
+class SipEndpoint:
+    """Listeners, trunks and calls. All methods belong to the event loop's thread; events come on it, never from inside
+    a command.
+    """
+
+    def __init__(self, settings: SipSettings, *, entropy: Entropy, clock: Clock, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._entropy = entropy
+        self._clock = clock
+        self._telemetry = telemetry
+        self._resolver = Resolver()
+        self._floodgate = Floodgate(clock)
+        self._sockets: list[UdpSocket] = []
+        self._pool = TcpPool(
+            telemetry=telemetry,
+            admits=self._admits,
+            on_message=self._take_message,
+            on_failed=self._take_failure,
+            on_closed=lambda flow: self._run(ConnectionClosed(flow=flow)),
+        )
+        self._core: UserAgent | None = None
+        self._on_event: Callable[[SipEvent], None] | None = None
+        self._bound: list[Listener] = []
+        self._inputs: deque[Input] = deque()
+        self._events: deque[SipEvent] = deque()
+        self._running = self._delivering = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settled = asyncio.Event()
+
+    # Life.
+
+    async def start(self, on_event: Callable[[SipEvent], None]) -> None:
+        """Bind the listeners, find the trunks, register; raises `EndpointError` when a listener cannot be bound."""
+        self._on_event = on_event
+        try:
+            for listener in self._settings.listeners:
+                await self._bind(listener)
+        except OSError as error:
+            await self._close()
+            raise EndpointError(f"cannot listen: {error.strerror or error}") from error
+        if not self._bound:
+            raise EndpointError("no listener is configured")
+        self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=self._local_addresses())
+        await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
+        self._run(Start())
+        self._spawn(self._keep_resolving())
+
+    async def stop(self) -> None:
+        """Hang up, unregister, and close everything; bounded in time, and nothing is left afterwards."""
+        if self._core is not None:
+            self._settled.clear()
+            self._run(Stop())
+            try:
+                await asyncio.wait_for(self._settled.wait(), STOP_LIMIT_S)
+            except TimeoutError:
+                _log.warning("sip_stop_timed_out", dialogs=self.open_dialogs)
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._core is not None:
+            self._core.close()
+        self._core = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for bound in self._sockets:
+            bound.close()
+        await self._pool.close()
+        self._deliver()
+
+    # What the application asks.
+
+    @property
+    def addresses(self) -> tuple[Listener, ...]:
+        """The listeners, with the ports that they got."""
+        return tuple(self._bound)
+
+    @property
+    def open_dialogs(self) -> int:
+        """Calls that have not ended."""
+        return self._core.open_dialogs if self._core is not None else 0
+
+    @property
+    def open_transactions(self) -> int:
+        """Transactions that still wait or linger."""
+        return self._core.open_transactions if self._core is not None else 0
+
+    def sip_call_id(self, dialog: DialogKey) -> SipCallId | None:
+        """The Call-ID header of a call, while it lasts."""
+        return self._core.sip_call_id(dialog) if self._core is not None else None
+
+    def trunk_up(self, trunk: TrunkName) -> bool:
+        """Whether calls through this trunk have a chance: registered, answering OPTIONS, or assumed so."""
+        return self._core is not None and self._core.trunk_up(trunk)
+
+    # What the application wants.
+
+    def invite(self, call: OutgoingCall) -> DialogKey:
+        """Place a call; whatever goes wrong comes as `CallFailed`."""
+        dialog = DialogKey(self._entropy.token(24))
+        self._command(PlaceCall(dialog=dialog, call=call))
+        return dialog
+
+    def ring(self, dialog: DialogKey, *, status: int = 180, sdp: str | None = None) -> None:
+        """Send a provisional response, with early media if there is any."""
+        self._steer(dialog, RingAsked(status=status if 101 <= status <= 199 else 180, sdp=sdp))
+
+    def accept(self, dialog: DialogKey, sdp: str | None) -> None:
+        """200 to the INVITE, or to a re-INVITE or UPDATE that is pending."""
+        self._steer(dialog, AcceptAsked(sdp=sdp))
+
+    def reject(self, dialog: DialogKey, status: int, *, reason_phrase: str = "", q850: int | None = None) -> None:
+        """Refuse the INVITE, or a re-INVITE or UPDATE that is pending."""
+        status = status if 300 <= status <= 699 else 480
+        self._steer(dialog, RejectAsked(status=status, reason_phrase=reason_phrase, q850=q850))
+
+    def cancel(self, dialog: DialogKey, *, q850: int | None = None) -> None:
+        """Give up a call that was not answered; one that was meanwhile is hung up."""
+        self._steer(dialog, CancelAsked(q850=q850))
+
+    def bye(self, dialog: DialogKey, *, q850: int | None = None) -> None:
+        """Hang up, whatever the state of the call."""
+        self._steer(dialog, HangUpAsked(q850=q850))
+
+    def _steer(self, dialog: DialogKey, command: UsageCommand) -> None:
+        self._command(Steer(dialog=dialog, command=command))
+
+    def _command(self, command: Input) -> None:
+        """Carry out a command now; its events wait until the caller has returned."""
+        self._process(command)
+        if self._events and not self._delivering:
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    # Running the core.
+
+    def _run(self, event: Input) -> None:
+        self._process(event)
+        if not self._delivering:
+            self._deliver()
+
+    def _process(self, event: Input) -> None:
+        """One input at a time, and all its actions before the next."""
+        self._inputs.append(event)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._inputs:
+                self._step(self._inputs.popleft())
+        finally:
+            self._running = False
+        self._plan()
+
+    def _step(self, event: Input) -> None:
+        if self._core is None:
+            return
+        try:
+            actions = self._core.handle(event, self._clock.monotonic())
+        except Exception as error:  # One message must not end the calls of others.
+            self._report("sip_input_failed", error)
+            return
+        for action in actions:
+            self._perform(action)
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Send():
+                self._send(action)
+            case Emit(event=event):
+                self._events.append(event)
+            case Count(name=name, labels=labels):
+                self._telemetry.count(name, 1, **labels)
+            case Gauge(name=name, value=value, labels=labels):
+                self._telemetry.gauge(name, value, **labels)
+            case Observe(name=name, value=value, labels=labels):
+                self._telemetry.observe(name, value, **labels)
+            case Note(event=name, warning=warning, fields=fields):
+                (_log.warning if warning else _log.info)(name, **fields)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _deliver(self) -> None:
+        """Hand out events in order; what a handler causes comes after it has returned."""
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._events:
+                self._deliver_one(self._events.popleft())
+        finally:
+            self._delivering = False
+        if self._core is not None and self._core.settled:
+            self._settled.set()
+
+    def _deliver_one(self, event: SipEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # A fault in one call must not reach the others.
+            self._report("sip_event_handler_failed", error)
+
+    def _report(self, name: str, error: Exception) -> None:
+        self._telemetry.count("internal_errors_total", component="sip")
+        suppressed = self._floodgate.pass_or_count(name)
+        if suppressed is not None:
+            _log.error(name, error=type(error).__name__, suppressed=suppressed, exc_info=error)
+
+    def _plan(self) -> None:
+        """Keep one timer of the loop at the earliest deadline."""
+        deadline = self._core.next_deadline() if self._core is not None else None
+        if self._core is not None:
+            self._telemetry.gauge("sip_transactions_active", self._core.open_transactions)
+            self._telemetry.gauge("sip_dialogs_active", self._core.open_dialogs)
+        if deadline is None or (self._timer is not None and self._timer_deadline <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_deadline = deadline
+        delay_s = max(0.0, deadline - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._elapse)
+
+    def _elapse(self) -> None:
+        self._timer = None
+        self._run(TimeElapsed())
+
+    # The network.
+
+    def _admits(self, host: str) -> bool:
+        return self._core is not None and self._core.admits(host)
+
+    def _take_datagram(self, payload: bytes, host: str, port: int, number: int) -> None:
+        host = host.removeprefix("::ffff:")
+        if not self._admits(host):
+            self._telemetry.count("sip_dropped_total", reason="acl")
+        elif payload.strip(b"\r\n\0 "):
+            flow = Flow(transport=Transport.UDP, host=host, port=port, listener=number)
+            self._run(Received(payload=payload, flow=flow))
+
+    def _take_message(self, payload: bytes, flow: Flow) -> None:
+        self._run(Received(payload=payload, flow=flow))
+
+    def _take_failure(self, transaction: ClientKey) -> None:
+        self._run(SendFailed(transaction=transaction))
+
+    def _send(self, action: Send) -> None:
+        addresses = self._resolver.known(action.flow.host, action.flow.port)
+        if addresses:
+            self._send_to(action, addresses[0])
+        elif len(self._tasks) < MAX_LOOKUPS:
+            self._spawn(self._look_up_and_send(action))
+        else:
+            self._fail(action)
+
+    async def _look_up_and_send(self, action: Send) -> None:
+        addresses = await self._resolver.resolve(action.flow.host, action.flow.port)
+        if addresses:
+            self._send_to(action, addresses[0])
+        elif action.transaction is not None:
+            self._run(SendFailed(transaction=action.transaction))
+
+    def _send_to(self, action: Send, address: Address) -> None:
+        match action.flow.transport:
+            case Transport.UDP:
+                bound = self._socket_for(address.host, action.flow.listener)
+                if bound is None or not bound.send(action.payload, *address):
+                    self._fail(action)
+            case Transport.TCP:
+                flow = Flow(
+                    transport=Transport.TCP, host=address.host, port=address.port, connection=action.flow.connection
+                )
+                self._pool.send(action.payload, flow, action.transaction)
+
+    def _fail(self, action: Send) -> None:
+        """The core learns of it as its next input."""
+        if action.transaction is not None:
+            self._process(SendFailed(transaction=action.transaction))
+
+    def _socket_for(self, host: str, number: int) -> UdpSocket | None:
+        version = ipaddress.ip_address(host.partition("%")[0]).version
+        if number < len(self._sockets) and self._sockets[number].version == version:
+            return self._sockets[number]
+        return next((bound for bound in self._sockets if bound.version == version), None)
+
+    async def _bind(self, listener: Listener) -> None:
+        match listener.transport:
+            case Transport.UDP:
+                bound = UdpSocket(
+                    len(self._sockets), on_datagram=self._take_datagram, on_unreachable=self._take_unreachable
+                )
+                bound.open(listener.host, listener.port)
+                self._sockets.append(bound)
+                host, port = bound.host, bound.port
+            case Transport.TCP:
+                host, port = await self._pool.listen(listener.host, listener.port)
+        self._bound.append(Listener(transport=listener.transport, host=host, port=port))
+
+    def _take_unreachable(self, host: str, port: int) -> None:
+        self._run(Unreachable(transport=Transport.UDP, address=Address(host.removeprefix("::ffff:"), port)))
+
+    def _local_addresses(self) -> tuple[LocalAddress, ...]:
+        return tuple(
+            LocalAddress(transport=bound.transport, host=self._advertised(bound.host), port=bound.port)
+            for bound in self._bound
+        )
+
+    def _advertised(self, host: str) -> str:
+        """What peers are told: the setting, the listener's address, or for "any" the one that leads to the trunks."""
+        if self._settings.advertised_host:
+            return self._settings.advertised_host
+        return _outward_address(host) if ipaddress.ip_address(host).is_unspecified else host
+
+    # Trunks' names.
+
+    async def _resolve_trunk(self, trunk: Trunk) -> None:
+        addresses = await self._resolver.resolve(trunk.host, trunk.port)
+        if not addresses:
+            _log.warning("trunk_name_not_resolved", trunk=trunk.name)
+        usable = tuple(address for address in addresses if self._is_usable(address, trunk.transport))
+        self._run(TrunkResolved(trunk=trunk.name, addresses=usable))
+
+    def _is_usable(self, address: Address, transport: Transport) -> bool:
+        return transport is Transport.TCP or self._socket_for(address.host, 0) is not None
+
+    async def _keep_resolving(self) -> None:
+        """Names move; one that had no address at the start may have one later."""
+        while True:
+            await asyncio.sleep(RESOLVE_AGAIN_S)
+            await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._report("sip_task_failed", error)
+
+
+def _outward_address(host: str) -> str:
+    """The address of the interface with the default route; asking for it sends nothing."""
+    version = ipaddress.ip_address(host).version
+    family, target = (socket.AF_INET, "192.0.2.1") if version == 4 else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target, 9))
+        except OSError:
+            return "127.0.0.1" if version == 4 else "::1"
+        outward: str = probe.getsockname()[0]
+        return outward

@@ -1,0 +1,341 @@
+"""Requests and responses: headers as text, with typed views that are made when somebody looks (RFC 3261 §7)."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from bridge.sip.digest import Challenge
+from bridge.sip.errors import LocalSipError, SipError
+from bridge.sip.fields import MAX_DELTA_SECONDS, CSeq, NameAddr, Via
+from bridge.sip.grammar import check_sendable, check_token, parse_number, split_list, split_tokens
+from bridge.sip.headers import Headers, Pairs
+from bridge.sip.status import reason_phrase as phrase_of
+from bridge.sip.uri import SipUri, TelUri, Uri, parse_uri
+
+_T = TypeVar("_T")
+_URI_TEXT = re.compile(r"[!-;=?-~]+")
+
+_DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+
+
+class Message:
+    """What requests and responses share. Views raise `SipError` when the header is malformed."""
+
+    __slots__ = ("body", "headers")
+
+    def __init__(self, headers: Headers | Pairs, body: bytes) -> None:
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self.body = body
+
+    @property
+    def start_line(self) -> str:
+        """The first line, without its end."""
+        raise NotImplementedError
+
+    def _blame(self, error: SipError) -> SipError:
+        """The error to raise for a malformed header of this message."""
+        return error
+
+    def _view(self, name: str, make: Callable[[Headers], _T]) -> _T:
+        views = self.headers.views
+        if name not in views:
+            try:
+                views[name] = make(self.headers)
+            except SipError as error:
+                raise self._blame(error) from None
+        view: _T = views[name]
+        return view
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        return self._view("via", _top_via)
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via elements, topmost first."""
+        return self._view("vias", _vias)
+
+    @property
+    def from_(self) -> NameAddr:
+        """Who sent the request."""
+        return self._view("from", _from)
+
+    @property
+    def to(self) -> NameAddr:
+        """Whom the request was first meant for."""
+        return self._view("to", _to)
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID, compared byte by byte (RFC 3261 §20.8)."""
+        return self._view("call_id", _call_id)
+
+    @property
+    def cseq(self) -> CSeq:
+        """Order and method of the transaction."""
+        return self._view("cseq", _cseq)
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact elements; `Contact: *` counts as none."""
+        return self._view("contacts", _contacts)
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """All Route elements, topmost first."""
+        return self._view("routes", _routes)
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """All Record-Route elements, topmost first."""
+        return self._view("record_routes", _record_routes)
+
+    @property
+    def asserted_identities(self) -> list[NameAddr]:
+        """All P-Asserted-Identity elements (RFC 3325 §9.1); whether to believe them is the trunk's setting."""
+        return self._view("asserted_identities", _asserted_identities)
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Hops left, 0 to 255 (RFC 3261 §20.22)."""
+        return self._view("max_forwards", _max_forwards)
+
+    @property
+    def expires(self) -> int | None:
+        """The Expires header in seconds."""
+        return self._view("expires", _expires)
+
+    @property
+    def content_type(self) -> str | None:
+        """Media type in lower case, without parameters."""
+        return self._view("content_type", _content_type)
+
+    @property
+    def require(self) -> tuple[str, ...]:
+        """Option tags that the peer insists on, in lower case."""
+        return self._view("require", _require)
+
+    @property
+    def supported(self) -> tuple[str, ...]:
+        """Option tags that the peer knows, in lower case."""
+        return self._view("supported", _supported)
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """Methods that the peer knows, in upper case."""
+        return self._view("allow", _allow)
+
+    @property
+    def challenges(self) -> list[Challenge]:
+        """Digest challenges of WWW-Authenticate and Proxy-Authenticate, in order; other schemes are left out."""
+        return self._view("challenges", _challenges)
+
+    def stamp_source(self, host: str, port: int) -> None:
+        """Note in the topmost Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4)."""
+        elements = split_list(self.headers.get("Via") or "")
+        elements[0] = str(self.via.stamped(host, port))
+        self.headers.replace_first("Via", ", ".join(elements))
+
+    def __bytes__(self) -> bytes:
+        headers, length = self.headers, str(len(self.body))
+        if headers.get("Content-Length") != length:
+            headers = headers.copy()
+            headers.set("Content-Length", length)
+        lines = [f"{name}: {value}" for name, value in headers]
+        return "\r\n".join([self.start_line, *lines, "\r\n"]).encode() + self.body
+
+    def __eq__(self, other: object) -> bool:
+        """Same start line, fields and body; Content-Length follows from the body and does not count."""
+        return (
+            isinstance(other, Message)
+            and self.start_line == other.start_line
+            and self.body == other.body
+            and _fields(self.headers) == _fields(other.headers)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Request(Message):
+    """A request (RFC 3261 §7.1)."""
+
+    __slots__ = ("_uri", "method", "uri_text")
+
+    def __init__(self, method: str, uri: Uri | str, headers: Headers | Pairs = (), body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        check_token(method)
+        self.method = method
+        self.uri_text = str(uri)
+        """The Request-URI as it stands in the start line."""
+        if not _URI_TEXT.fullmatch(self.uri_text):
+            raise LocalSipError("not a Request-URI")
+        self._uri: SipUri | TelUri | None = None
+
+    @classmethod
+    def trusted(cls, method: str, uri_text: str, headers: Headers, body: bytes) -> "Request":
+        """A request whose parts the parser has checked."""
+        request = cls.__new__(cls)
+        request.method = method
+        request.uri_text = uri_text
+        request.headers = headers
+        request.body = body
+        request._uri = None
+        return request
+
+    @property
+    def uri(self) -> SipUri | TelUri:
+        """The Request-URI."""
+        if self._uri is None:
+            self._uri = parse_uri(self.uri_text)
+        return self._uri
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri_text} SIP/2.0"
+
+    def response(
+        self,
+        status: int,
+        reason_phrase: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: Pairs = (),
+        body: bytes = b"",
+    ) -> "Response":
+        """A response with the headers that tie it to this request (RFC 3261 §8.2.6.2, §12.1.1)."""
+        answer = Headers.trusted(self._echoed(status, to_tag))
+        for name, value in headers:
+            answer.add(name, value)
+        return Response(status, reason_phrase, answer, body)
+
+    def _echoed(self, status: int, to_tag: str | None) -> list[tuple[str, str]]:
+        names = {"Via", "From", "To", "Call-ID", "CSeq"}
+        if status == 100:
+            names.add("Timestamp")
+        elif status < 300 and self.method in _DIALOG_FORMING:
+            names.add("Record-Route")
+        pairs = [pair for pair in self.headers if pair[0] in names]
+        if to_tag is not None and self.to.tag is None:
+            check_token(to_tag)
+            pairs = [(name, f"{value};tag={to_tag}" if name == "To" else value) for name, value in pairs]
+        return pairs
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method}>"
+
+
+class Response(Message):
+    """A response (RFC 3261 §7.2)."""
+
+    __slots__ = ("reason_phrase", "status")
+
+    def __init__(
+        self, status: int, reason_phrase: str | None = None, headers: Headers | Pairs = (), body: bytes = b""
+    ) -> None:
+        super().__init__(headers, body)
+        if not 100 <= status <= 699:
+            raise LocalSipError("status out of range")
+        self.status = status
+        self.reason_phrase = phrase_of(status) if reason_phrase is None else reason_phrase
+        check_sendable(self.reason_phrase)
+
+    @property
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason_phrase}"
+
+    def _blame(self, error: SipError) -> SipError:
+        """Nobody answers a response: a malformed one is dropped."""
+        return SipError(None, error.reason)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+def _fields(headers: Headers) -> list[tuple[str, str]]:
+    return [pair for pair in headers if pair[0] != "Content-Length"]
+
+
+def _required(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    if not value:
+        raise SipError(400, f"Missing {name}")
+    return value
+
+
+def _top_via(headers: Headers) -> Via:
+    return Via.parse(split_list(_required(headers, "Via"))[0])
+
+
+def _vias(headers: Headers) -> list[Via]:
+    return [Via.parse(element) for value in headers.get_all("Via") for element in split_list(value)]
+
+
+def _from(headers: Headers) -> NameAddr:
+    return NameAddr.parse(_required(headers, "From"))
+
+
+def _to(headers: Headers) -> NameAddr:
+    return NameAddr.parse(_required(headers, "To"))
+
+
+def _call_id(headers: Headers) -> str:
+    return _required(headers, "Call-ID")
+
+
+def _cseq(headers: Headers) -> CSeq:
+    return CSeq.parse(_required(headers, "CSeq"))
+
+
+def _addresses(headers: Headers, name: str) -> list[NameAddr]:
+    return [NameAddr.parse(element) for value in headers.get_all(name) for element in split_list(value)]
+
+
+def _contacts(headers: Headers) -> list[NameAddr]:
+    return [] if headers.get("Contact") == "*" else _addresses(headers, "Contact")
+
+
+def _routes(headers: Headers) -> list[NameAddr]:
+    return _addresses(headers, "Route")
+
+
+def _record_routes(headers: Headers) -> list[NameAddr]:
+    return _addresses(headers, "Record-Route")
+
+
+def _asserted_identities(headers: Headers) -> list[NameAddr]:
+    return _addresses(headers, "P-Asserted-Identity")
+
+
+def _max_forwards(headers: Headers) -> int | None:
+    value = headers.get("Max-Forwards")
+    return None if value is None else parse_number(value, 255, "Max-Forwards")
+
+
+def _expires(headers: Headers) -> int | None:
+    value = headers.get("Expires")
+    return None if value is None else parse_number(value, MAX_DELTA_SECONDS, "Expires")
+
+
+def _content_type(headers: Headers) -> str | None:
+    value = headers.get("Content-Type")
+    return None if value is None else value.partition(";")[0].strip(" \t").lower()
+
+
+def _require(headers: Headers) -> tuple[str, ...]:
+    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Require")))
+
+
+def _supported(headers: Headers) -> tuple[str, ...]:
+    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Supported")))
+
+
+def _allow(headers: Headers) -> tuple[str, ...]:
+    return tuple(method.upper() for method in split_tokens(headers.get_all("Allow")))
+
+
+def _challenges(headers: Headers) -> list[Challenge]:
+    return [
+        *Challenge.parse_all(headers.get_all("WWW-Authenticate")),
+        *Challenge.parse_all(headers.get_all("Proxy-Authenticate"), proxy=True),
+    ]

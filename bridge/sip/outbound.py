@@ -1,0 +1,50 @@
+"""The INVITE of a call that we place (RFC 3261 §13.2.1, RFC 3323, RFC 3325)."""
+
+from bridge.core.entropy import Entropy
+from bridge.sip.actions import LocalAddress
+from bridge.sip.events import OutgoingCall
+from bridge.sip.fields import NameAddr
+from bridge.sip.identity import ANONYMOUS_HOST, ANONYMOUS_USER
+from bridge.sip.message import Request
+from bridge.sip.requests import ALLOW, SDP_TYPE, new_request, with_sdp
+from bridge.sip.trunks import TrunkState
+from bridge.sip.uri import SipUri
+
+
+def new_invite(
+    call: OutgoingCall, state: TrunkState, local: LocalAddress, *, entropy: Entropy, user_agent: str
+) -> Request:
+    """Everything but the Via."""
+    target = state.uri(call.called)
+    fields = [
+        ("Contact", f"<{state.contact(local)}>"),
+        ("Allow", ALLOW),
+        ("Accept", SDP_TYPE),
+        ("User-Agent", user_agent),
+        *_identity(call, state),
+    ]
+    request = new_request(
+        "INVITE",
+        target,
+        from_=_from(call, state, entropy.token(12)),
+        to=NameAddr("", target),
+        sip_call_id=entropy.token(24),
+        cseq=1,
+        fields=fields,
+    )
+    return with_sdp(request, call.sdp)
+
+
+def _from(call: OutgoingCall, state: TrunkState, tag: str) -> NameAddr:
+    if not call.caller:
+        return NameAddr("Anonymous", SipUri("sip", ANONYMOUS_USER, None, ANONYMOUS_HOST), {"tag": tag})
+    return NameAddr(call.caller_name, state.uri(call.caller), {"tag": tag})
+
+
+def _identity(call: OutgoingCall, state: TrunkState) -> list[tuple[str, str]]:
+    """The caller as the trunk is told; an anonymous call asserts nothing."""
+    if not call.caller:
+        return [("Privacy", "id")]
+    if not state.trunk.assert_identity:
+        return []
+    return [("P-Asserted-Identity", str(NameAddr(call.caller_name, state.uri(call.caller))))]

@@ -1,0 +1,391 @@
+"""Keeping a contact registered at a trunk (RFC 3261 §10.2), with recovery as in RFC 5626 §4.5."""
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bridge.sip.actions import Gauge
+from bridge.sip.context import Context
+from bridge.sip.credentials import Attempts
+from bridge.sip.errors import SipError
+from bridge.sip.fields import NameAddr
+from bridge.sip.message import Request, Response
+from bridge.sip.requests import ALLOW, new_request, repeated
+from bridge.sip.timers import Timer
+from bridge.sip.transaction_layer import ActiveClient
+from bridge.sip.trunks import TrunkState
+from bridge.sip.uri import SipUri
+
+RETRY_BASE_S = 30.0
+RETRY_MAX_S = 1800.0
+"""RFC 5626 §4.5."""
+
+FLOW_RETRY_S = 1.0
+"""After a lost connection the first attempt comes at once: the registrar is most likely there."""
+
+MAX_REFUSALS = 3
+"""A registrar that says no for the third time means it; going on would lock the account."""
+
+REFRESH_SHARE = (0.5, 0.9)
+"""When a binding is refreshed, as a share of what was granted: spread out, so that not all come back at once."""
+
+MAX_EXPIRES_S = 86_400
+
+
+class RegistrationState(enum.Enum):
+    """Where a registration stands."""
+
+    IDLE = enum.auto()
+    REGISTERING = enum.auto()
+    REGISTERED = enum.auto()
+    WAITING = enum.auto()
+    """For the next attempt."""
+    REFUSED = enum.auto()
+    """For good."""
+    UNREGISTERING = enum.auto()
+    STOPPED = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Register."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """2xx."""
+
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged:
+    """401 or 407 that we can answer."""
+
+    credentials: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooBrief:
+    """423: the registrar wants longer intervals (§10.2.8)."""
+
+    min_expires_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """403, or credentials that were not accepted."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedForGood:
+    """The same once too often."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """No answer, no way, or a failure that may pass."""
+
+    status: int
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDue:
+    """Time to refresh, or to try again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressFound:
+    """The registrar's name has an address at last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowLost:
+    """The connection over which the registrar reaches us is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAsked:
+    """Take the contact back (§10.2.2)."""
+
+
+RegistrationEvent = (
+    Started
+    | Granted
+    | Challenged
+    | TooBrief
+    | Refused
+    | RefusedForGood
+    | Failed
+    | AttemptDue
+    | AddressFound
+    | FlowLost
+    | StopAsked
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RegistrationTimer:
+    """The next attempt is due."""
+
+    registration: "Registration"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Registration:
+    """The registration of one trunk."""
+
+    trunk: TrunkState
+    context: Context
+    state: RegistrationState = RegistrationState.IDLE
+    sip_call_id: str
+    """The same for the life of the process, so that the registrar can order our requests (§10.2.4)."""
+    cseq: int = 0
+    expires_s: int = 600
+    failures: int = 0
+    refusals: int = 0
+    brief: int = 0
+    attempts: Attempts = field(default_factory=Attempts)
+    current: ActiveClient | None = None
+    timer: "Timer[object] | None" = None
+
+    def handle(self, event: RegistrationEvent, now: float) -> bool:
+        """Take one step; false when the table has no such step."""
+        row = TRANSITIONS.get((self.state, type(event)))
+        if row is None:
+            labels = {"machine": "registration", "event": type(event).__name__}
+            self.context.count("sip_unexpected_events_total", **labels)
+            return False
+        was_up = self.trunk.up
+        self.state, effects = row
+        for effect in effects:
+            effect(self, event, now)
+        self.trunk.registered = self._has_binding()
+        self.context.trunk_changed(self.trunk, was_up=was_up)
+        return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of this registration is on its way any more."""
+        return self.state in (RegistrationState.STOPPED, RegistrationState.IDLE)
+
+    def _has_binding(self) -> bool:
+        """A refresh that is under way does not make the trunk unusable; one that failed does."""
+        if self.state is RegistrationState.REGISTERING:
+            return self.trunk.registered
+        return self.state is RegistrationState.REGISTERED
+
+    def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
+        """The registrar's answer."""
+        if client is self.current and response.status >= 200:
+            self.handle(self._event_of(client, response), now)
+
+    def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
+        """No answer, or no way to the registrar."""
+        if client is self.current:
+            self.handle(Failed(status=status), now)
+
+    def fire(self, now: float) -> None:
+        """The next attempt is due."""
+        self.timer = None
+        self.handle(AttemptDue(), now)
+
+    def _event_of(self, client: ActiveClient, response: Response) -> RegistrationEvent:
+        status = response.status
+        if status < 300:
+            return Granted(expires_s=self._granted(response))
+        if status in (401, 407):
+            credentials = self.trunk.credentials.answer(client.request, response, self.attempts)
+            if credentials:
+                return Challenged(credentials=tuple(credentials))
+        if status in (401, 403, 407):
+            return RefusedForGood(status=status) if self.refusals + 1 >= MAX_REFUSALS else Refused(status=status)
+        if status == 423 and not self.brief:
+            return TooBrief(min_expires_s=_min_expires(response))
+        return Failed(status=status, retry_after_s=_retry_after(response))
+
+    def _granted(self, response: Response) -> int:
+        """What our own contact got, else the header, else what we asked for (§10.2.4)."""
+        ours = self.trunk.contact(self.context.layer.local_address(self.trunk.trunk.transport))
+        try:
+            for contact in response.contacts:
+                if contact.expires is not None and isinstance(contact.uri, SipUri) and _same_contact(contact.uri, ours):
+                    return contact.expires
+            return self.expires_s if response.expires is None else response.expires
+        except SipError:
+            return self.expires_s
+
+
+# What is done on the steps.
+
+
+def send(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Register, or refresh."""
+    registration.attempts = Attempts()
+    _send(registration, _register(registration, registration.expires_s), now)
+
+
+def send_with_credentials(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """The same again, with the digest (§22.2)."""
+    match event:
+        case Challenged(credentials=credentials) if registration.current is not None:
+            registration.cseq += 1
+            request = registration.current.request
+            _send(registration, repeated(request, cseq=registration.cseq, credentials=credentials), now)
+
+
+def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Take our contact back (§10.2.2)."""
+    registration.attempts = Attempts()
+    _send(registration, _register(registration, 0), now)
+
+
+def lengthen(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Ask for as long as the registrar wants (§10.2.8)."""
+    match event:
+        case TooBrief(min_expires_s=min_expires_s):
+            registration.brief += 1
+            registration.expires_s = max(registration.expires_s, min(min_expires_s, MAX_EXPIRES_S))
+
+
+def schedule_refresh(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Well before the binding ends."""
+    match event:
+        case Granted(expires_s=expires_s):
+            registration.failures = registration.refusals = registration.brief = 0
+            share = registration.context.entropy.uniform(*REFRESH_SHARE)
+            _set_timer(registration, now + max(1.0, expires_s * share))
+            labels = {"trunk": str(registration.trunk.trunk.name)}
+            gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
+            registration.context.actions.append(gauge)
+
+
+def schedule_retry(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Wait twice as long after each failure, up to half an hour, and never in step with others (RFC 5626 §4.5)."""
+    registration.failures += 1
+    registration.brief = 0
+    if isinstance(event, Refused):
+        registration.refusals += 1
+    limit_s = min(RETRY_MAX_S, RETRY_BASE_S * 2 ** min(registration.failures - 1, 16))
+    wait_s = registration.context.entropy.uniform(0.5, 1.0) * limit_s
+    if isinstance(event, Failed):
+        wait_s = max(wait_s, min(event.retry_after_s, RETRY_MAX_S))
+    _set_timer(registration, now + wait_s)
+
+
+def schedule_soon(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Open a new flow."""
+    _set_timer(registration, now + FLOW_RETRY_S)
+
+
+def stop_timer(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """No further attempts."""
+    if registration.timer is not None:
+        registration.context.timers.cancel(registration.timer)
+        registration.timer = None
+
+
+def count(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Count how an attempt ended, and say so when it did not succeed."""
+    outcome = type(event).__name__.lower().removesuffix("forgood")
+    name = registration.trunk.trunk.name
+    registration.context.count("registrations_total", trunk=name, outcome=outcome)
+    if isinstance(event, Failed | Refused | RefusedForGood):
+        registration.context.note("registration_failed", warning=True, trunk=name, sip_status=event.status)
+
+
+def _set_timer(registration: Registration, deadline: float) -> None:
+    if registration.timer is not None:
+        registration.context.timers.cancel(registration.timer)
+    registration.timer = registration.context.timers.schedule(deadline, RegistrationTimer(registration=registration))
+
+
+def _send(registration: Registration, request: Request, now: float) -> None:
+    flow = registration.trunk.flow()
+    if flow is None:
+        registration.current = None
+        registration.handle(Failed(status=503), now)
+        return
+    registration.current = registration.context.layer.send_request(request, flow, registration, now)
+
+
+def _register(registration: Registration, expires_s: int) -> Request:
+    registration.cseq += 1
+    trunk = registration.trunk
+    context = registration.context
+    user = trunk.uri(trunk.register_user)
+    contact = trunk.contact(context.layer.local_address(trunk.trunk.transport))
+    fields = (
+        ("Contact", f"<{contact}>;expires={expires_s}"),
+        ("Expires", str(expires_s)),
+        ("Allow", ALLOW),
+        ("User-Agent", context.settings.user_agent),
+    )
+    return new_request(
+        "REGISTER",
+        trunk.uri(None),
+        from_=NameAddr("", user, {"tag": context.entropy.token(12)}),
+        to=NameAddr("", user),
+        sip_call_id=registration.sip_call_id,
+        cseq=registration.cseq,
+        fields=fields,
+    )
+
+
+def _same_contact(theirs: SipUri, ours: SipUri) -> bool:
+    """Registrars change parameters and case; user, host and port stay."""
+    return (theirs.user, theirs.host.lower(), theirs.port) == (ours.user, ours.host.lower(), ours.port)
+
+
+def _min_expires(response: Response) -> int:
+    value = (response.headers.get("Min-Expires") or "").strip()
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else MAX_EXPIRES_S
+
+
+def _retry_after(response: Response) -> float:
+    value = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) <= 10 else 0.0
+
+
+R = RegistrationState
+Effect = Callable[[Registration, RegistrationEvent, float], None]
+
+TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, ...]]] = {
+    (R.IDLE, Started): (R.REGISTERING, (send,)),
+    (R.IDLE, StopAsked): (R.STOPPED, ()),
+    (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, count)),
+    (R.REGISTERING, Challenged): (R.REGISTERING, (send_with_credentials,)),
+    (R.REGISTERING, TooBrief): (R.REGISTERING, (lengthen, send)),
+    (R.REGISTERING, Refused): (R.WAITING, (schedule_retry, count)),
+    (R.REGISTERING, RefusedForGood): (R.REFUSED, (count,)),
+    (R.REGISTERING, Failed): (R.WAITING, (schedule_retry, count)),
+    (R.REGISTERING, AddressFound): (R.REGISTERING, ()),
+    (R.REGISTERING, FlowLost): (R.REGISTERING, ()),
+    (R.REGISTERING, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.REGISTERED, AttemptDue): (R.REGISTERING, (send,)),
+    (R.REGISTERED, AddressFound): (R.REGISTERED, ()),
+    (R.REGISTERED, FlowLost): (R.WAITING, (schedule_soon,)),
+    (R.REGISTERED, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.WAITING, AttemptDue): (R.REGISTERING, (send,)),
+    (R.WAITING, AddressFound): (R.REGISTERING, (stop_timer, send)),
+    (R.WAITING, FlowLost): (R.WAITING, ()),
+    (R.WAITING, StopAsked): (R.STOPPED, (stop_timer,)),
+    (R.REFUSED, AddressFound): (R.REFUSED, ()),
+    (R.REFUSED, FlowLost): (R.REFUSED, ()),
+    (R.REFUSED, StopAsked): (R.STOPPED, ()),
+    (R.UNREGISTERING, Challenged): (R.UNREGISTERING, (send_with_credentials,)),
+    (R.UNREGISTERING, Granted): (R.STOPPED, ()),
+    (R.UNREGISTERING, Failed): (R.STOPPED, ()),
+    (R.UNREGISTERING, Refused): (R.STOPPED, ()),
+    (R.UNREGISTERING, RefusedForGood): (R.STOPPED, ()),
+    (R.UNREGISTERING, TooBrief): (R.STOPPED, ()),
+    (R.UNREGISTERING, AddressFound): (R.UNREGISTERING, ()),
+    (R.UNREGISTERING, FlowLost): (R.UNREGISTERING, ()),
+    (R.STOPPED, FlowLost): (R.STOPPED, ()),
+    (R.STOPPED, AddressFound): (R.STOPPED, ()),
+}

@@ -1,0 +1,424 @@
+"""Matches messages to transactions and runs their machines (RFC 3261 §17.1.3, §17.2.3, §18)."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.core.entropy import Entropy
+from bridge.sip.actions import Action, ClientKey, Count, Flow, LocalAddress, Send
+from bridge.sip.fields import Via
+from bridge.sip.message import Request, Response
+from bridge.sip.settings import Transport
+from bridge.sip.timers import Timer, TimerHeap
+from bridge.sip.transaction import (
+    TIMER_EVENTS,
+    TIMERS_OF,
+    AckReceived,
+    ClientTransaction,
+    Event,
+    FailureReceived,
+    FailureSent,
+    Outputs,
+    ProvisionalReceived,
+    ProvisionalSent,
+    RequestReceived,
+    SendMessage,
+    ServerTransaction,
+    SetTimer,
+    State,
+    SuccessReceived,
+    SuccessSent,
+    Tell,
+    TimedOut,
+    TimerName,
+    Timing,
+    TransportFailed,
+)
+
+MAGIC_COOKIE = "z9hG4bK"
+"""Starts every branch that is unique for its transaction (RFC 3261 §8.1.1.7)."""
+
+DEFAULT_PORT = 5060
+
+ServerKey = tuple[str | int, ...]
+"""Branch, sent-by and method; or what RFC 2543 peers give us instead (RFC 3261 §17.2.3)."""
+
+MergeKey = tuple[str, str, str]
+
+
+class ClientUser(Protocol):
+    """Whoever sent a request."""
+
+    def response_received(self, client: "ActiveClient", response: Response, now: float) -> None:
+        """A response that is not a retransmission; for INVITE also each repeated or further 2xx."""
+        ...
+
+    def request_failed(self, client: "ActiveClient", status: int, now: float) -> None:
+        """No final response will come: 408 after a timeout, 503 after a transport failure (RFC 3261 §8.1.3.1)."""
+        ...
+
+
+class ServerUser(Protocol):
+    """Whoever answers an INVITE."""
+
+    def acknowledged(self, request: Request, now: float) -> None:
+        """The ACK for a 2xx that came with the branch of its INVITE, as RFC 2543 peers send it."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ActiveClient:
+    """A client transaction with its surroundings."""
+
+    key: ClientKey
+    machine: ClientTransaction
+    flow: Flow
+    user: ClientUser
+    timers: "dict[TimerName, Timer[object]]" = field(default_factory=dict)
+
+    @property
+    def request(self) -> Request:
+        """The request as it was sent."""
+        return self.machine.request
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ActiveServer:
+    """A server transaction with its surroundings."""
+
+    key: ServerKey
+    machine: ServerTransaction
+    source: Flow
+    """Where the request came from."""
+    flow: Flow
+    """Where responses go."""
+    merge_key: MergeKey | None
+    user: ServerUser | None = None
+    timers: "dict[TimerName, Timer[object]]" = field(default_factory=dict)
+
+    @property
+    def request(self) -> Request:
+        """The request that made it."""
+        return self.machine.request
+
+    @property
+    def answered(self) -> bool:
+        """Whether a final response was sent."""
+        return self.machine.state not in (State.TRYING, State.PROCEEDING)
+
+
+Active = ActiveClient | ActiveServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TransactionTimer:
+    """A timer of RFC 3261 §17 is due."""
+
+    active: Active
+    name: TimerName
+
+
+class TransactionLayer:
+    """All transactions of one user agent. What they want done is appended to `actions`."""
+
+    def __init__(
+        self,
+        *,
+        entropy: Entropy,
+        timing: Timing,
+        local_addresses: tuple[LocalAddress, ...],
+        timers: TimerHeap[object],
+        actions: list[Action],
+    ) -> None:
+        self.timing = timing
+        self.actions = actions
+        self._entropy = entropy
+        self._timers = timers
+        self._locals = {local.transport: local for local in reversed(local_addresses)}
+        self._fallback = local_addresses[0]
+        self._clients: dict[ClientKey, ActiveClient] = {}
+        self._servers: dict[ServerKey, ActiveServer] = {}
+        self._merges: dict[MergeKey, ActiveServer] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
+
+    # Requests that we send.
+
+    def local_address(self, transport: Transport) -> LocalAddress:
+        """Our address for Via and Contact; without a listener of that transport, another one's stands in."""
+        return self._locals.get(transport, self._fallback)
+
+    def new_branch(self) -> str:
+        """A branch that nobody can guess, so that forged responses match nothing."""
+        return MAGIC_COOKIE + self._entropy.token(20)
+
+    def add_via(self, request: Request, transport: Transport, branch: str) -> None:
+        """Put our Via on top; `rport` always, so that answers come back through NAT (RFC 3581 §3)."""
+        local = self.local_address(transport)
+        via = Via(transport.value.upper(), local.host, local.port, {"branch": branch, "rport": None})
+        request.headers.prepend("Via", str(via))
+
+    def send_request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ActiveClient:
+        """Start a client transaction; the request gets a Via with a new branch."""
+        self.add_via(request, flow.transport, self.new_branch())
+        return self._start_client(request, flow, user, now)
+
+    def send_cancel(self, cancel: Request, invite: ActiveClient, user: ClientUser, now: float) -> ActiveClient:
+        """CANCEL carries the very Via of its INVITE and goes the same way (RFC 3261 §9.1)."""
+        return self._start_client(cancel, invite.flow, user, now)
+
+    def send_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        """The ACK for a 2xx is no transaction of its own; its Via must be there already (RFC 3261 §13.2.2.4)."""
+        self._count_sent_request(ack, flow)
+        self.actions.append(Send(payload=bytes(ack), flow=flow))
+
+    def _start_client(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ActiveClient:
+        state = State.CALLING if request.method == "INVITE" else State.TRYING
+        machine = ClientTransaction(request, state, reliable=flow.reliable, timing=self.timing)
+        key = ClientKey(request.via.branch or "", request.method)
+        client = ActiveClient(key=key, machine=machine, flow=flow, user=user)
+        self._clients[key] = client
+        self._count_sent_request(request, flow)
+        outputs: Outputs = []
+        machine.start(outputs)
+        self._carry_out(client, outputs, now)
+        return client
+
+    def receive_response(self, response: Response, now: float) -> bool:
+        """Hand a response to its transaction; false when it has none (RFC 3261 §18.1.2)."""
+        client = self._clients.get(ClientKey(response.via.branch or "", response.cseq.method))
+        if client is None:
+            return False
+        self._drive(client, _response_event(response), now)
+        return True
+
+    def fail_client(self, key: ClientKey, now: float) -> None:
+        """The request could not be sent."""
+        client = self._clients.get(key)
+        if client is not None:
+            self._drive(client, TransportFailed(), now)
+
+    def fail_unreachable(self, transport: Transport, host: str, port: int, now: float) -> None:
+        """Fail all requests that wait for a peer of which the network says that it is not there."""
+        for client in list(self._clients.values()):
+            if (client.flow.transport, client.flow.host, client.flow.port) == (transport, host, port):
+                self._drive(client, TransportFailed(), now)
+
+    def fail_connection(self, flow: Flow, now: float) -> None:
+        """Fail all requests that wait for a peer whose connection is gone (RFC 3261 §18.4)."""
+        self.fail_unreachable(flow.transport, flow.host, flow.port, now)
+
+    # Requests that we receive.
+
+    def receive_request(self, request: Request, flow: Flow, now: float) -> ActiveServer | None:
+        """A new server transaction, or `None` when the request belonged to one.
+
+        An ACK never makes a transaction: `None` is returned and `absorbs_ack` says whether it had one.
+        """
+        request.stamp_source(flow.host, flow.port)
+        key = server_key(request, request.method)
+        known = self._servers.get(key)
+        if known is not None:
+            self._count_retransmission("received", request.method)
+            self._drive(known, RequestReceived(request=request), now)
+            return None
+        return self._start_server(request, flow, key)
+
+    def absorb_ack(self, ack: Request, now: float) -> bool:
+        """Hand an ACK to the INVITE transaction that it matches; false when it acknowledges a 2xx."""
+        server = self._servers.get(server_key(ack, "INVITE"))
+        if server is None:
+            return False
+        self._drive(server, AckReceived(request=ack), now)
+        return True
+
+    def cancelled_by(self, cancel: Request) -> ActiveServer | None:
+        """The INVITE transaction that a CANCEL means (RFC 3261 §9.2)."""
+        return self._servers.get(server_key(cancel, "INVITE"))
+
+    def merged_with(self, server: ActiveServer) -> bool:
+        """Whether the same request came by another path already (RFC 3261 §8.2.2.2)."""
+        if server.merge_key is None:
+            return False
+        first = self._merges.setdefault(server.merge_key, server)
+        return first is not server
+
+    def respond(self, server: ActiveServer, response: Response, now: float, *, again: bool = False) -> None:
+        """Send a response through its transaction; one that the table does not allow is dropped and counted."""
+        if not again:
+            self._count_response(response, server.request.method)
+        self._drive(server, _sent_event(response), now)
+
+    def drop(self, server: ActiveServer) -> None:
+        """Forget a request without an answer: a stranger learns nothing."""
+        self._stop_timers(server, frozenset())
+        self._forget(server)
+
+    def _start_server(self, request: Request, flow: Flow, key: ServerKey) -> ActiveServer:
+        state = State.PROCEEDING if request.method == "INVITE" else State.TRYING
+        machine = ServerTransaction(request, state, reliable=flow.reliable, timing=self.timing)
+        server = ActiveServer(
+            key=key, machine=machine, source=flow, flow=reply_flow(request.via, flow), merge_key=_merge_key(request)
+        )
+        self._servers[key] = server
+        return server
+
+    # Running the machines.
+
+    def fire(self, timer: TransactionTimer, now: float) -> None:
+        """A transaction's deadline has passed."""
+        del timer.active.timers[timer.name]
+        self._drive(timer.active, TIMER_EVENTS[timer.name], now)
+
+    def close(self) -> None:
+        """Forget everything, without a word to anyone."""
+        everything: list[Active] = [*self._clients.values(), *self._servers.values()]
+        for active in everything:
+            self._stop_timers(active, frozenset())
+        self._clients.clear()
+        self._servers.clear()
+        self._merges.clear()
+
+    def _drive(self, active: Active, event: Event, now: float) -> None:
+        outputs: Outputs = []
+        if not active.machine.handle(event, outputs):
+            self._count_unexpected(active, event)
+            return
+        self._stop_timers(active, TIMERS_OF[type(active.machine)].get(active.machine.state, frozenset()))
+        if active.machine.state is State.TERMINATED:
+            self._forget(active)
+        self._carry_out(active, outputs, now)
+
+    def _carry_out(self, active: Active, outputs: Outputs, now: float) -> None:
+        for output in outputs:
+            match output:
+                case SendMessage(message=message, again=again):
+                    self._send(active, message, again=again)
+                case SetTimer(timer=name, after_s=after_s):
+                    self._set_timer(active, name, now + after_s)
+                case Tell(event=event):
+                    self._tell(active, event, now)
+
+    def _send(self, active: Active, message: Request | Response, *, again: bool) -> None:
+        key = active.key if isinstance(active, ActiveClient) else None
+        self.actions.append(Send(payload=bytes(message), flow=active.flow, transaction=key))
+        if again:
+            self._count_retransmission("sent", active.request.method)
+
+    def _set_timer(self, active: Active, name: TimerName, deadline: float) -> None:
+        previous = active.timers.get(name)
+        if previous is not None:
+            self._timers.cancel(previous)
+        active.timers[name] = self._timers.schedule(deadline, TransactionTimer(active=active, name=name))
+
+    def _stop_timers(self, active: Active, living: frozenset[TimerName]) -> None:
+        for name in [name for name in active.timers if name not in living]:
+            self._timers.cancel(active.timers.pop(name))
+
+    def _tell(self, active: Active, event: Event, now: float) -> None:
+        match active:
+            case ActiveClient():
+                self._tell_client(active, event, now)
+            case ActiveServer(user=user):
+                if user is not None and isinstance(event, AckReceived):
+                    user.acknowledged(event.request, now)
+
+    def _tell_client(self, client: ActiveClient, event: Event, now: float) -> None:
+        match event:
+            case ProvisionalReceived(response=response):
+                client.user.response_received(client, response, now)
+            case SuccessReceived(response=response) | FailureReceived(response=response):
+                client.user.response_received(client, response, now)
+            case TimedOut():
+                client.user.request_failed(client, 408, now)
+            case TransportFailed():
+                client.user.request_failed(client, 503, now)
+            case _:
+                raise TypeError(f"no client transaction tells {type(event).__name__}")
+
+    def _forget(self, active: Active) -> None:
+        match active:
+            case ActiveClient():
+                self._clients.pop(active.key, None)
+            case ActiveServer():
+                self._servers.pop(active.key, None)
+                if active.merge_key is not None and self._merges.get(active.merge_key) is active:
+                    del self._merges[active.merge_key]
+
+    # Counting.
+
+    def _count_unexpected(self, active: Active, event: Event) -> None:
+        kind = "client" if isinstance(active, ActiveClient) else "server"
+        labels = {"machine": f"{kind}_transaction", "event": type(event).__name__}
+        self.actions.append(Count(name="sip_unexpected_events_total", labels=labels))
+
+    def _count_retransmission(self, direction: str, method: str) -> None:
+        labels = {"direction": direction, "method": method_label(method)}
+        self.actions.append(Count(name="sip_retransmissions_total", labels=labels))
+
+    def _count_sent_request(self, request: Request, flow: Flow) -> None:
+        labels = {"method": method_label(request.method), "direction": "out", "transport": flow.transport.value}
+        self.actions.append(Count(name="sip_requests_total", labels=labels))
+
+    def _count_response(self, response: Response, method: str) -> None:
+        labels = {"method": method_label(method), "direction": "out", "status_class": f"{response.status // 100}xx"}
+        self.actions.append(Count(name="sip_responses_total", labels=labels))
+
+
+METHODS = frozenset(
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
+        *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    )
+)
+"""The methods of the IANA registry."""
+
+
+def method_label(method: str) -> str:
+    """A method as a metrics label: a peer's inventions share one."""
+    return method if method in METHODS else "other"
+
+
+def reply_flow(via: Via, source: Flow) -> Flow:
+    """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    To the source; a datagram client that did not ask for `rport` listens on the port of its Via. A stream's answer
+    takes the connection, and the port of the Via counts only once that is closed.
+    """
+    if not source.reliable and "rport" in via.params:
+        return source
+    return Flow(
+        transport=source.transport,
+        host=source.host,
+        port=via.port or DEFAULT_PORT,
+        connection=source.connection,
+        listener=source.listener,
+    )
+
+
+def server_key(request: Request, method: str) -> ServerKey:
+    """What makes two requests the same transaction (RFC 3261 §17.2.3); an ACK is looked up with method INVITE."""
+    via = request.via
+    branch = via.branch or ""
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return (branch, via.host.lower(), via.port or DEFAULT_PORT, method)
+    names = (str(request.uri), request.from_.tag or "", request.call_id, request.cseq.number)
+    return (*names, via.host.lower(), via.port or DEFAULT_PORT, branch, method)
+
+
+def _merge_key(request: Request) -> MergeKey | None:
+    if request.to.tag is not None:
+        return None
+    return (request.from_.tag or "", request.call_id, str(request.cseq))
+
+
+def _response_event(response: Response) -> Event:
+    if response.status < 200:
+        return ProvisionalReceived(response=response)
+    return SuccessReceived(response=response) if response.status < 300 else FailureReceived(response=response)
+
+
+def _sent_event(response: Response) -> Event:
+    if response.status < 200:
+        return ProvisionalSent(response=response)
+    return SuccessSent(response=response) if response.status < 300 else FailureSent(response=response)

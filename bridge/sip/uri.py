@@ -1,0 +1,290 @@
+"""Addresses: SIP and SIPS URIs (RFC 3261 §19.1), telephone numbers (RFC 3966), and any other scheme."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote as percent_decode
+
+from bridge.sip.errors import LocalSipError, SipError
+from bridge.sip.grammar import HOST, Params
+
+_USER = r"[A-Za-z0-9_.!~*'()&=+$,;?/%#-]"
+_PASSWORD = r"[A-Za-z0-9_.!~*'()&=+$,%-]"  # noqa: S105
+_PARAMS = r"[!#-+\--:;=A-\[\]-~]"
+_HEADERS = r"[!#-+\--:=A-\[\]-~?]"
+
+_SIP = re.compile(
+    rf"([Ss][Ii][Pp][Ss]?):(?:({_USER}+)(?::({_PASSWORD}*))?@)?({HOST})(?::([0-9]{{1,5}}))?"
+    rf"(;{_PARAMS}*)?(?:\?({_HEADERS}*))?"
+)
+
+PLAIN_SIP = (
+    r"sips?:(?:[A-Za-z0-9_.!~*'()&=+$,;?/#-]+@)?[A-Za-z0-9._-]+(?::[1-5]?[0-9]{1,4})?"
+    r"(?:;[!#$&-+\--:A-\[\]-~]+(?:=[!#$&-+\--:=A-\[\]-~]+)?)*"
+)
+"""SIP URIs of the usual kind: what matches this is known to be well-formed, at a fraction of the cost of parsing it."""
+
+_TEL = re.compile(r"[Tt][Ee][Ll]:(\+[0-9().-]*[0-9][0-9().-]*|[0-9A-Fa-f*#().-]+)(;[!#-+\--:;=A-\[\]-~]*)?")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):([!#-;=?-~]+)")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(HOST)
+
+_SAFE_USER = "-_.!~*'()&=+$,;?/"
+_SAFE_PASSWORD = "-_.!~*'()&=+$,"  # noqa: S105
+_SAFE_PARAM = "-_.!~*'()[]/:&+$"
+_SAFE_HEADER = "-_.!~*'()[]/?:+$"
+_NO_PARAMS: Params = {}
+
+_ALWAYS_COMPARED = ("user", "ttl", "method", "maddr", "transport")
+"""RFC 3261 §19.1.4: these match only when both have them; `transport` joins them by the section's examples."""
+
+CACHED_LENGTH = 256
+"""Longer texts are parsed anew each time, so that a stranger cannot fill a cache with megabytes."""
+
+CACHED_VALUES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SipUri:
+    """A SIP or SIPS URI, its parts without escapes."""
+
+    scheme: str
+    user: str | None
+    password: str | None
+    host: str
+    """A name or an address; IPv6 without the brackets."""
+    port: int | None = None
+    params: Params = field(default_factory=dict, hash=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    _received: str | None = field(default=None, init=False, compare=False, repr=False)
+    """The peer's spelling: a remote target must go back as it came (RFC 3261 §12.2.1.1), escapes included."""
+
+    @classmethod
+    def parse(cls, text: str) -> "SipUri":
+        """Parse a `sip:` or `sips:` URI; malformed ones are a 400."""
+        uri = parse_uri(text)
+        if not isinstance(uri, SipUri):
+            raise SipError(416, "Unsupported URI Scheme")
+        return uri
+
+    @property
+    def host_port(self) -> str:
+        """Host and port as in a Via or a URI, IPv6 in brackets."""
+        return join_host_port(self.host, self.port)
+
+    @property
+    def transport(self) -> str | None:
+        """The `transport` parameter in lower case."""
+        value = self.params.get("transport")
+        return value.lower() if value else None
+
+    def __str__(self) -> str:
+        return self._received if self._received is not None else self._compose()
+
+    def _compose(self) -> str:
+        if self.scheme not in ("sip", "sips") or not _HOST.fullmatch(bracketed(self.host)):
+            raise LocalSipError("not a SIP URI")
+        return f"{self.scheme}:{self._userinfo()}{self.host_port}{_join_params(self.params)}{self._join_headers()}"
+
+    def _userinfo(self) -> str:
+        if self.user is None:
+            return ""
+        user = _encode(self.user, _SAFE_USER)
+        return f"{user}@" if self.password is None else f"{user}:{_encode(self.password, _SAFE_PASSWORD)}@"
+
+    def _join_headers(self) -> str:
+        pairs = [f"{_encode(name, _SAFE_HEADER)}={_encode(value, _SAFE_HEADER)}" for name, value in self.headers]
+        return "?" + "&".join(pairs) if pairs else ""
+
+    def matches(self, other: "Uri") -> bool:
+        """Whether both name the same resource (RFC 3261 §19.1.4), which `==` does not say."""
+        return (
+            isinstance(other, SipUri)
+            and (self.scheme, self.user, self.password) == (other.scheme, other.user, other.password)
+            and (_same_host(self.host), self.port) == (_same_host(other.host), other.port)
+            and _same_params(self.params, other.params)
+            and _comparable_headers(self.headers) == _comparable_headers(other.headers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TelUri:
+    """A telephone number (RFC 3966)."""
+
+    number: str
+    """As written, visual separators included."""
+    params: Params = field(default_factory=dict, hash=False)
+
+    @property
+    def digits(self) -> str:
+        """The number without the separators, which mean nothing (RFC 3966 §5.1.1)."""
+        return self.number.translate(_NO_SEPARATORS)
+
+    def __str__(self) -> str:
+        text = f"tel:{self.number}{_join_params(self.params)}"
+        if not _TEL.fullmatch(text):
+            raise LocalSipError("not a telephone number")
+        return text
+
+    def matches(self, other: "Uri") -> bool:
+        """Whether both name the same number (RFC 3966 §4)."""
+        return (
+            isinstance(other, TelUri)
+            and self.digits.lower() == other.digits.lower()
+            and _comparable_params(self.params) == _comparable_params(other.params)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUri:
+    """A URI of a scheme that we cannot call, but that may stand in From, To and elsewhere."""
+
+    scheme: str
+    rest: str
+
+    def __str__(self) -> str:
+        text = f"{self.scheme}:{self.rest}"
+        if not _SCHEME.fullmatch(text):
+            raise LocalSipError("not a URI")
+        return text
+
+    def matches(self, other: "Uri") -> bool:
+        """Whether both are spelled alike."""
+        return self == other
+
+
+Uri = SipUri | TelUri | OtherUri
+
+_NO_SEPARATORS = str.maketrans("", "", "-.()")
+
+
+def parse_uri(text: str) -> SipUri | TelUri:
+    """A URI that can be called: 416 for other schemes (RFC 3261 §8.2.2.1), 400 for malformed ones."""
+    uri = parse_any_uri(text)
+    if isinstance(uri, OtherUri):
+        raise SipError(416, "Unsupported URI Scheme")
+    return uri
+
+
+def parse_any_uri(text: str) -> Uri:
+    """Any URI; only malformed ones are refused."""
+    # A dialog repeats its few addresses in each of its messages.
+    return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+
+
+def _parse(text: str) -> Uri:
+    if found := _SIP.fullmatch(text):
+        return _sip_uri(text, found)
+    if found := _TEL.fullmatch(text):
+        return TelUri(found[1], _split_params(found[2]))
+    found = _SCHEME.fullmatch(text)
+    if found is None or found[1].lower() in ("sip", "sips", "tel"):
+        raise SipError(400, "Malformed URI")
+    return OtherUri(found[1].lower(), found[2])
+
+
+_parse_cached = lru_cache(maxsize=CACHED_VALUES)(_parse)
+
+
+def _sip_uri(text: str, found: re.Match[str]) -> SipUri:
+    scheme, user, password, host, port, params, headers = found.groups()
+    if "%" in text:
+        user, password = _decode(user), _decode(password)
+    number = None if port is None else int(port)
+    if number is not None and number > 65535:
+        raise SipError(400, "Port Out of Range")
+    host = bare_host(host) if host[0] == "[" else host
+    uri = SipUri(scheme.lower(), user, password, host, number, _split_params(params), _split_headers(headers))
+    object.__setattr__(uri, "_received", text)
+    return uri
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URI or a Via: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def join_host_port(host: str, port: int | None) -> str:
+    """`host` or `host:port`, IPv6 in brackets."""
+    return bracketed(host) if port is None else f"{bracketed(host)}:{port}"
+
+
+def bare_host(host: str) -> str:
+    """A host without the brackets of IPv6; what is in brackets must be such an address (RFC 3261 §25.1)."""
+    if host[0] != "[":
+        return host
+    try:
+        ipaddress.IPv6Address(host[1:-1])
+    except ValueError:
+        raise SipError(400, "Malformed IPv6 Address") from None
+    return host[1:-1]
+
+
+def _encode(text: str, safe: str) -> str:
+    try:
+        return percent_encode(text, safe=safe)
+    except UnicodeEncodeError:
+        raise LocalSipError("lone surrogate in a URI") from None
+
+
+def _decode(text: str | None) -> str | None:
+    if text is None or "%" not in text:
+        return text
+    _check_escapes(text)
+    return percent_decode(text, errors="replace")
+
+
+def _check_escapes(text: str) -> None:
+    if _BAD_ESCAPE.search(text):
+        raise SipError(400, "Malformed Escape in URI")
+
+
+def _split_params(text: str | None) -> Params:
+    if text is None:
+        return _NO_PARAMS
+    params: dict[str, str | None] = {}
+    for piece in text[1:].split(";"):
+        if "%" in piece:
+            _check_escapes(piece)
+        name, equals, value = piece.partition("=")
+        if not name:
+            raise SipError(400, "Malformed URI Parameters")
+        if "%" in piece:
+            name, value = percent_decode(name, errors="replace"), percent_decode(value, errors="replace")
+        params.setdefault(name.lower(), value if equals else None)
+    return params
+
+
+def _join_params(params: Params) -> str:
+    pairs = [(_encode(name, _SAFE_PARAM), value) for name, value in params.items()]
+    return "".join(f";{name}" if value is None else f";{name}={_encode(value, _SAFE_PARAM)}" for name, value in pairs)
+
+
+def _split_headers(text: str | None) -> tuple[tuple[str, str], ...]:
+    if not text:
+        return ()
+    pairs = [piece.partition("=") for piece in text.split("&")]
+    return tuple((_decode(name) or "", _decode(value) or "") for name, _, value in pairs)
+
+
+def _same_host(host: str) -> str:
+    return ipaddress.IPv6Address(host).compressed if ":" in host else host.lower()
+
+
+def _same_params(ours: Params, theirs: Params) -> bool:
+    """Parameters in both must agree; of those in one only, the ones that change the destination count."""
+    left, right = _comparable_params(ours), _comparable_params(theirs)
+    return all(left.get(name) == right.get(name) for name in _ALWAYS_COMPARED) and all(
+        value == right[name] for name, value in left.items() if name in right
+    )
+
+
+def _comparable_params(params: Params) -> Mapping[str, str | None]:
+    return {name: value and value.lower() for name, value in params.items()}
+
+
+def _comparable_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    return sorted((name.lower(), value) for name, value in headers)

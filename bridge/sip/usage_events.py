@@ -1,0 +1,222 @@
+"""States of an invite usage, and what can happen to one (RFC 3261 §13 to §15, RFC 5057)."""
+
+import enum
+from dataclasses import dataclass
+
+from bridge.sip.message import Request, Response
+from bridge.sip.transaction_layer import ActiveServer
+
+
+class UsageState(enum.Enum):
+    """Where a call stands, from its INVITE to its end."""
+
+    CALLING = enum.auto()
+    """Our INVITE is out, nothing came back."""
+    PROCEEDING = enum.auto()
+    """A provisional response came."""
+    CANCEL_QUEUED = enum.auto()
+    """Given up before any response came: CANCEL must wait for one (§9.1)."""
+    CANCELLING = enum.auto()
+    """CANCEL is out, the final response to the INVITE is awaited."""
+    ANSWER_OWED = enum.auto()
+    """The 2xx to our INVITE without offer brought one: the ACK waits for our answer (§13.2.1)."""
+    RINGING = enum.auto()
+    """The peer's INVITE waits for us."""
+    ANSWERED = enum.auto()
+    """Our 2xx is out, its ACK awaited."""
+    HANGING_UP = enum.auto()
+    """As before, and a BYE follows the ACK: a callee must not send it earlier (§15)."""
+    ESTABLISHED = enum.auto()
+    REOFFERED = enum.auto()
+    """The peer's re-INVITE waits for us."""
+    UPDATE_OFFERED = enum.auto()
+    """The peer's UPDATE with an offer waits for us (RFC 3311)."""
+    REANSWERED = enum.auto()
+    """Our 2xx to a re-INVITE is out, its ACK awaited."""
+    ENDING = enum.auto()
+    """Our BYE is out."""
+    ENDED = enum.auto()
+
+
+# What our user wants.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingAsked:
+    """Send a provisional response."""
+
+    status: int
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptAsked:
+    """Send 200, or the answer to a late offer."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectAsked:
+    """Send a 300-699 response."""
+
+    status: int
+    reason_phrase: str = ""
+    q850: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked:
+    """Give up a call that was not answered."""
+
+    q850: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUpAsked:
+    """End the call, whatever its state."""
+
+    q850: int | None = None
+
+
+UsageCommand = RingAsked | AcceptAsked | RejectAsked | CancelAsked | HangUpAsked
+
+
+# What comes back for our INVITE and BYE.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryingReceived:
+    """100: the peer has the INVITE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressReceived:
+    """101 to 199."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReceived:
+    """2xx."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferReceived:
+    """2xx with an offer, to an INVITE without one."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeReceived:
+    """401 or 407 that we can answer."""
+
+    response: Response
+    credentials: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureReceived:
+    """300 to 699."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoResponse:
+    """408 or 503 of our own making (§8.1.3.1)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByeFinished:
+    """Our BYE was answered, or never will be."""
+
+
+# What the peer asks.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelReceived:
+    """The peer gives its INVITE up."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckReceived:
+    """ACK for our newest 2xx."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByeReceived:
+    """BYE inside the dialog."""
+
+    server: ActiveServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReinviteReceived:
+    """INVITE inside the dialog."""
+
+    server: ActiveServer
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateReceived:
+    """UPDATE with an offer inside the dialog."""
+
+    server: ActiveServer
+    sdp: str | None
+
+
+# Deadlines.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerDue:
+    """Our 2xx has to be repeated (§13.3.1.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckOverdue:
+    """64*T1 passed without ACK (§13.3.1.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOverdue:
+    """64*T1 passed since our CANCEL without a final response (§9.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingDue:
+    """A minute passed since our last provisional response (§13.3.1.1)."""
+
+
+UsageDeadline = AnswerDue | AckOverdue | CancelOverdue | RingDue
+
+UsageEvent = (
+    UsageCommand
+    | TryingReceived
+    | ProgressReceived
+    | AnswerReceived
+    | OfferReceived
+    | ChallengeReceived
+    | FailureReceived
+    | NoResponse
+    | ByeFinished
+    | CancelReceived
+    | AckReceived
+    | ByeReceived
+    | ReinviteReceived
+    | UpdateReceived
+    | UsageDeadline
+)

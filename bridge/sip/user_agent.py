@@ -1,0 +1,286 @@
+"""The SIP user agent without its sockets: messages, commands and time in, actions out (RFC 3261 §8, §12 to §15)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from bridge.core.entropy import Entropy
+from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.sip.actions import (
+    Action,
+    ConnectionClosed,
+    Flow,
+    Gauge,
+    LocalAddress,
+    NetworkInput,
+    Received,
+    Send,
+    SendFailed,
+    TimeElapsed,
+    TrunkResolved,
+    Unreachable,
+)
+from bridge.sip.context import Context
+from bridge.sip.errors import LocalSipError, SipError
+from bridge.sip.events import CallFailed, OutgoingCall
+from bridge.sip.inbound import Inbound
+from bridge.sip.invite_usage import InviteUsage, UsageTimer
+from bridge.sip.message import Request
+from bridge.sip.outbound import new_invite
+from bridge.sip.parser import parse_message
+from bridge.sip.probe import Probe, ProbeTimer
+from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started, StopAsked
+from bridge.sip.settings import SipSettings, TrunkAuth
+from bridge.sip.timers import TimerHeap
+from bridge.sip.transaction import Timing
+from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
+from bridge.sip.trunks import Directory
+from bridge.sip.usage_events import HangUpAsked, UsageCommand, UsageState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Register and watch the trunks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Hang up, and take all registrations back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceCall:
+    """Send an INVITE; events of the call carry `dialog`."""
+
+    dialog: DialogKey
+    call: OutgoingCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steer:
+    """A command for one call."""
+
+    dialog: DialogKey
+    command: UsageCommand
+
+
+Input = NetworkInput | Start | Stop | PlaceCall | Steer
+
+
+class UserAgent:
+    """All calls, registrations and transactions of one process. Feed it, then do what it returns, in order."""
+
+    def __init__(self, settings: SipSettings, *, entropy: Entropy, local_addresses: tuple[LocalAddress, ...]) -> None:
+        timers: TimerHeap[object] = TimerHeap()
+        actions: list[Action] = []
+        layer = TransactionLayer(
+            entropy=entropy,
+            timing=Timing(t1_s=settings.timer_t1_s),
+            local_addresses=local_addresses,
+            timers=timers,
+            actions=actions,
+        )
+        self._context = Context(
+            settings=settings,
+            entropy=entropy,
+            timers=timers,
+            actions=actions,
+            layer=layer,
+            trunks=Directory(settings.trunks, entropy),
+        )
+        self._inbound = Inbound(context=self._context)
+        self._registrations = tuple(self._make_registrations())
+        self._probes = tuple(self._make_probes())
+
+    def handle(self, event: Input, now: float) -> list[Action]:
+        """Take one input, and whatever became due by `now`; return what has to be done."""
+        self._dispatch(event, now)
+        self._run_due(now)
+        actions = self._context.actions.copy()
+        self._context.actions.clear()
+        return actions
+
+    def next_deadline(self) -> float | None:
+        """When `handle` wants a `TimeElapsed` next."""
+        return self._context.timers.next_deadline()
+
+    def admits(self, host: str) -> bool:
+        """Whether messages from this address are read at all (default-deny, before any parsing)."""
+        return self._context.trunks.admits(host)
+
+    @property
+    def open_dialogs(self) -> int:
+        """Calls that have not ended."""
+        return len(self._context.usages)
+
+    @property
+    def open_transactions(self) -> int:
+        """Transactions that still wait or linger."""
+        return len(self._context.layer)
+
+    @property
+    def settled(self) -> bool:
+        """After `Stop`: nothing is left to wait for."""
+        return not self._context.usages and all(item.settled for item in self._registrations)
+
+    def sip_call_id(self, dialog: DialogKey) -> SipCallId | None:
+        """The Call-ID header of a call."""
+        usage = self._context.usages.get(dialog)
+        if usage is None:
+            return None
+        request = usage.invite.request if usage.invite else usage.incoming and usage.incoming.request
+        return SipCallId(request.call_id) if request else None
+
+    def trunk_up(self, trunk: TrunkName) -> bool:
+        """Whether calls through this trunk have a chance."""
+        state = self._context.trunks.get(trunk)
+        return state is not None and state.up
+
+    def close(self) -> None:
+        """Forget everything, without a word to anyone."""
+        for usage in list(self._context.usages.values()):
+            usage.state = UsageState.ENDED
+        self._context.usages.clear()
+        self._context.dialogs.clear()
+        self._context.layer.close()
+
+    # Inputs.
+
+    def _dispatch(self, event: Input, now: float) -> None:
+        match event:
+            case Received(payload=payload, flow=flow):
+                self._receive(payload, flow, now)
+            case Steer(dialog=dialog, command=command):
+                self._steer(dialog, command, now)
+            case PlaceCall(dialog=dialog, call=call):
+                self._place(dialog, call, now)
+            case TimeElapsed():
+                pass
+            case SendFailed(transaction=key):
+                self._context.layer.fail_client(key, now)
+            case Unreachable(transport=transport, address=address):
+                self._context.layer.fail_unreachable(transport, address.host, address.port, now)
+            case ConnectionClosed(flow=flow):
+                self._lose_connection(flow, now)
+            case TrunkResolved(trunk=trunk, addresses=addresses):
+                self._resolve(TrunkResolved(trunk=trunk, addresses=addresses), now)
+            case Start():
+                self._start(now)
+            case Stop():
+                self._stop(now)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _receive(self, payload: bytes, flow: Flow, now: float) -> None:
+        if not self.admits(flow.host):
+            self._context.count("sip_dropped_total", reason="acl")
+            return
+        try:
+            message = parse_message(payload)
+            if isinstance(message, Request):
+                self._inbound.take_request(message, flow, now)
+            else:
+                self._inbound.take_response(message, now)
+        except SipError as error:
+            self._refuse_malformed(error, flow)
+
+    def _refuse_malformed(self, error: SipError, flow: Flow) -> None:
+        """Answer where the RFC wants an answer; it goes to the source, for the Via may be what is broken."""
+        self._context.count("sip_parse_errors_total", kind="message" if error.status else "dropped")
+        if error.response is not None:
+            self._context.actions.append(Send(payload=bytes(error.response), flow=flow))
+
+    def _place(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
+        context = self._context
+        state = context.trunks.get(call.trunk)
+        flow = state.flow() if state is not None else None
+        if state is None or flow is None:
+            context.emit(CallFailed(dialog=dialog, status=503, reason_phrase="No Address", local=True))
+            return
+        local = context.layer.local_address(flow.transport)
+        try:
+            request = new_invite(call, state, local, entropy=context.entropy, user_agent=context.settings.user_agent)
+        except LocalSipError:
+            context.emit(CallFailed(dialog=dialog, status=484, reason_phrase="Address Incomplete", local=True))
+            return
+        usage = InviteUsage(
+            key=dialog,
+            trunk=state,
+            context=context,
+            flow=flow,
+            state=UsageState.CALLING,
+            local_tag=request.from_.tag or "",
+        )
+        context.usages[dialog] = usage
+        usage.invite = context.layer.send_request(request, flow, usage, now)
+
+    def _steer(self, dialog: DialogKey, command: UsageCommand, now: float) -> None:
+        usage = self._context.usages.get(dialog)
+        if usage is None:
+            self._context.count("sip_late_commands_total", command=type(command).__name__)
+        else:
+            usage.handle(command, now)
+
+    def _lose_connection(self, flow: Flow, now: float) -> None:
+        self._context.layer.fail_connection(flow, now)
+        for registration in self._registrations:
+            trunk = registration.trunk
+            if trunk.trunk.transport is flow.transport and flow.address in trunk.addresses:
+                registration.handle(FlowLost(), now)
+
+    def _resolve(self, event: TrunkResolved, now: float) -> None:
+        state = self._context.trunks.get(event.trunk)
+        if state is None or not event.addresses:
+            return  # What was known goes on being used.
+        first = not state.addresses
+        state.addresses = event.addresses
+        for registration in self._registrations:
+            if first and registration.trunk is state and not registration.settled:
+                registration.handle(AddressFound(), now)
+
+    def _start(self, now: float) -> None:
+        for registration in self._registrations:
+            registration.handle(Started(), now)
+        for probe in self._probes:
+            probe.fire(now)
+        for state in self._context.trunks:
+            gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": state.trunk.name})
+            self._context.actions.append(gauge)
+
+    def _stop(self, now: float) -> None:
+        for probe in self._probes:
+            probe.stop()
+        for usage in list(self._context.usages.values()):
+            usage.handle(HangUpAsked(), now)
+        for registration in self._registrations:
+            registration.handle(StopAsked(), now)
+
+    # Time.
+
+    def _run_due(self, now: float) -> None:
+        while (payload := self._context.timers.due(now)) is not None:
+            match payload:
+                case TransactionTimer():
+                    self._context.layer.fire(payload, now)
+                case UsageTimer(usage=usage, event=event):
+                    usage.fire(event, now)
+                case RegistrationTimer(registration=registration):
+                    registration.fire(now)
+                case ProbeTimer(probe=probe):
+                    probe.fire(now)
+                case _:
+                    raise TypeError(f"no one waits for {type(payload).__name__}")
+
+    def _make_registrations(self) -> Iterable[Registration]:
+        for state in self._context.trunks:
+            if state.trunk.auth is TrunkAuth.REGISTER:
+                call_id = self._context.entropy.token(24)
+                expires_s = state.trunk.register_expires_s
+                yield Registration(trunk=state, context=self._context, sip_call_id=call_id, expires_s=expires_s)
+
+    def _make_probes(self) -> Iterable[Probe]:
+        for state in self._context.trunks:
+            if state.trunk.options_interval_s > 0:
+                yield Probe(trunk=state, context=self._context)
+
+

@@ -1,0 +1,169 @@
+"""One SQLite file: a writer that commits many units of work at once, and a reader beside it.
+
+A commit that others rely on waits for the disk, which takes milliseconds. Units of work that arrive meanwhile are
+committed together (group commit), so that a busy bridge waits for the disk less often than it writes.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from bridge.core.errors import TrunklineError
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+"""A unit of work: statements only. It may run twice, when another unit of its batch fails."""
+
+_MAX_WAITING = 1000
+_MAX_BATCH = 64
+_BUSY_TIMEOUT_MS = 5000
+
+
+class StoreError(TrunklineError):
+    """The database cannot be used, or a unit of work failed; nothing of that unit has been stored."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job(Generic[T]):
+    work: Work[T]
+    durable: bool
+    done: asyncio.Future[T]
+
+
+class Database:
+    """An open database. Made by :func:`open_database`."""
+
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._reading = asyncio.Lock()
+        self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(_MAX_WAITING)
+        self._synchronous = ""
+        self._task = asyncio.create_task(self._write_forever(), name="store-writer")
+        self._closed = False
+
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+        """Run `work` in a transaction and return when it is committed.
+
+        `durable` waits for the disk (synchronous=FULL): for what has been promised to somebody else. Without it the
+        commit survives the end of the process but perhaps not a power cut.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        job: _Job[T] = _Job(work=work, durable=durable, done=asyncio.get_running_loop().create_future())
+        await self._jobs.put(job)
+        return await job.done
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`, which only reads, on a connection that does not wait for the writer."""
+        try:
+            async with self._reading, self._reader.begin() as connection:
+                return await connection.run_sync(work)
+        except SQLAlchemyError as error:
+            raise StoreError(f"reading failed: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Finish what has been handed in, then close the file; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            await self._jobs.put(None)
+        await self._task
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    async def _write_forever(self) -> None:
+        while (first := await self._jobs.get()) is not None:
+            batch, last = self._collect(first)
+            await self._commit_batch(batch)
+            if last:
+                return
+
+    def _collect(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+        batch = [first]
+        while len(batch) < _MAX_BATCH and not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    async def _commit_batch(self, batch: Sequence[_Job[Any]]) -> None:
+        try:
+            results = await self._commit(batch)
+        except Exception as error:
+            if len(batch) > 1:
+                for job in batch:
+                    await self._commit_batch([job])
+                return
+            failed = StoreError(f"writing failed: {type(error).__name__}")
+            failed.__cause__ = error
+            _settle(batch[0], error=failed if isinstance(error, SQLAlchemyError) else error)
+            return
+        for job, result in zip(batch, results, strict=True):
+            _settle(job, result=result)
+
+    async def _commit(self, batch: Sequence[_Job[Any]]) -> list[Any]:
+        def run(connection: Connection) -> list[Any]:
+            return [job.work(connection) for job in batch]
+
+        async with self._writer.connect() as connection:
+            await self._set_synchronous(connection, "FULL" if any(job.durable for job in batch) else "NORMAL")
+            async with connection.begin():
+                return await connection.run_sync(run)
+
+    async def _set_synchronous(self, connection: AsyncConnection, mode: str) -> None:
+        """SQLite takes a new mode only outside a transaction, so it goes past SQLAlchemy's own BEGIN."""
+        if mode != self._synchronous:
+            raw = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            if driver is None:
+                raise StoreError("the connection is gone")
+            await driver.execute(f"PRAGMA synchronous={mode}")
+            self._synchronous = mode
+
+
+def _settle(job: _Job[T], *, result: Any = None, error: Exception | None = None) -> None:
+    """Tell the caller, unless it has stopped waiting."""
+    if job.done.done():
+        return
+    if error is not None:
+        job.done.set_exception(error)
+    else:
+        job.done.set_result(result)
+
+
+def open_database(path: Path) -> Database:
+    """Open a database that :mod:`bridge.store.upgrade` has brought up to date."""
+    return Database(_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"))
+
+
+def _engine(path: Path, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # sqlite3's own transaction control would begin too late for "IMMEDIATE".
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,1 @@
+"""How a database gets its shape: one Alembic revision for each change, run at start."""

@@ -1,0 +1,106 @@
+"""Ghosts the homeserver knows, rooms they are in, and portals."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Executable, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from bridge.core.ids import RoomId, UserId
+from bridge.store.database import Database
+from bridge.store.tables import ghost_rooms, ghosts, portals
+
+
+async def _execute(database: Database, statement: Executable) -> None:
+    """All of this can be learned again from the homeserver, so no commit here waits for the disk."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(statement)
+
+    await database.write(work, durable=False)
+
+
+class GhostTable:
+    """Users of ours that are registered, with their display names."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def display_name(self, user_id: UserId) -> str | None:
+        """The name that was set last; `None` when the ghost is not registered."""
+        statement = select(ghosts.c.display_name).where(ghosts.c.user_id == user_id)
+        return await self._database.read(lambda connection: connection.execute(statement).scalar())
+
+    async def put(self, user_id: UserId, display_name: str) -> None:
+        statement = insert(ghosts).values(user_id=user_id, display_name=display_name)
+        update = {"display_name": display_name}
+        await _execute(self._database, statement.on_conflict_do_update(index_elements=["user_id"], set_=update))
+
+
+class GhostRooms:
+    """Which ghost has joined which room."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, room_id: RoomId, user_id: UserId) -> None:
+        statement = insert(ghost_rooms).values(room_id=room_id, user_id=user_id)
+        await _execute(self._database, statement.on_conflict_do_nothing())
+
+    async def drop(self, room_id: RoomId, user_id: UserId) -> None:
+        matches = (ghost_rooms.c.room_id == room_id, ghost_rooms.c.user_id == user_id)
+        await _execute(self._database, delete(ghost_rooms).where(*matches))
+
+    async def ghosts_in(self, room_id: RoomId) -> tuple[UserId, ...]:
+        """Users of ours in a room."""
+        statement = select(ghost_rooms.c.user_id).where(ghost_rooms.c.room_id == room_id)
+        return await self._database.read(lambda connection: tuple(connection.execute(statement).scalars()))
+
+    async def rooms_of(self, user_id: UserId, *, limit: int = 50) -> tuple[RoomId, ...]:
+        """Rooms of one ghost."""
+        statement = select(ghost_rooms.c.room_id).where(ghost_rooms.c.user_id == user_id).limit(limit)
+        return await self._database.read(lambda connection: tuple(connection.execute(statement).scalars()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPortal:
+    """The room in which a user and a ghost call each other."""
+
+    user_id: UserId
+    ghost: UserId
+    room_id: RoomId
+
+
+class PortalTable:
+    """Portals by user and ghost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def room(self, user_id: UserId, ghost: UserId) -> RoomId | None:
+        statement = select(portals.c.room_id).where(portals.c.user_id == user_id, portals.c.ghost == ghost)
+        return await self._database.read(lambda connection: connection.execute(statement).scalar())
+
+    async def in_room(self, room_id: RoomId) -> tuple[StoredPortal, ...]:
+        """The portals that a room is."""
+        statement = select(portals).where(portals.c.room_id == room_id)
+
+        def work(connection: Connection) -> tuple[StoredPortal, ...]:
+            rows = connection.execute(statement)
+            return tuple(StoredPortal(user_id=row.user_id, ghost=row.ghost, room_id=row.room_id) for row in rows)
+
+        return await self._database.read(work)
+
+    async def put(self, portal: StoredPortal) -> None:
+        """Remember a portal, in the place of an older one of the same two."""
+        statement = insert(portals).values(user_id=portal.user_id, ghost=portal.ghost, room_id=portal.room_id)
+        update = {"room_id": portal.room_id}
+        await _execute(
+            self._database, statement.on_conflict_do_update(index_elements=["user_id", "ghost"], set_=update)
+        )
+
+    async def drop(self, user_id: UserId, ghost: UserId) -> None:
+        await _execute(self._database, delete(portals).where(portals.c.user_id == user_id, portals.c.ghost == ghost))
+
+    async def drop_room(self, room_id: RoomId) -> None:
+        """A room can no longer be a portal: it was upgraded or encrypted."""
+        await _execute(self._database, delete(portals).where(portals.c.room_id == room_id))

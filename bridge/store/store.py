@@ -1,0 +1,49 @@
+"""The store as a whole."""
+
+import asyncio
+from pathlib import Path
+
+from bridge.store.calls import ActiveCalls, EndedCalls
+from bridge.store.database import Database, open_database
+from bridge.store.inbox import Inbox
+from bridge.store.outbox import Outbox
+from bridge.store.rooms import GhostRooms, GhostTable, PortalTable
+from bridge.store.upgrade import upgrade_database
+
+_KEPT_S = 7 * 24 * 3600.0
+"""How long what has been dealt with is remembered; a homeserver repeats a transaction for as long as we are away."""
+_TOMBSTONE_S = 3600.0
+
+
+class Store:
+    """Everything that survives the process. `open` it first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.inbox = Inbox(database)
+        self.outbox = Outbox(database)
+        self.ghosts = GhostTable(database)
+        self.rooms = GhostRooms(database)
+        self.portals = PortalTable(database)
+        self.calls = ActiveCalls(database)
+        self.ended_calls = EndedCalls(database)
+
+    @classmethod
+    async def open(cls, path: str | Path) -> "Store":
+        """Open or create the database at `path` and bring it up to date.
+
+        Raises :class:`bridge.store.StoreError` with a sentence for the admin when that is impossible: a bridge that
+        forgets what it has done would place calls twice.
+        """
+        await asyncio.to_thread(upgrade_database, Path(path))
+        return cls(open_database(Path(path)))
+
+    async def close(self) -> None:
+        """Finish all writes and close the file; may be called twice."""
+        await self._database.close()
+
+    async def prune(self, *, now: float) -> None:
+        """Forget what nobody will ask for any more."""
+        await self.inbox.prune(before=now - _KEPT_S)
+        await self.outbox.prune(before=now - _KEPT_S)
+        await self.ended_calls.prune(before=now - _TOMBSTONE_S)

@@ -1,0 +1,102 @@
+"""The tables, for writing queries. Their shape in a database is made by the migrations alone.
+
+A test holds the two against each other.
+"""
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, false
+
+metadata = MetaData()
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("token_fingerprint", String, primary_key=True),
+    Column("txn_key", String, primary_key=True),
+    Column("body_hash", String, nullable=False),
+    Column("received_at", Float, nullable=False, index=True),
+)
+"""Transactions of the homeserver that have been acknowledged."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", String, nullable=False, unique=True),
+    Column("room_id", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("claimed", Boolean, nullable=False, server_default=false()),
+    sqlite_autoincrement=True,
+)
+"""Events received; `body` is emptied when the event is claimed, the row stays for deduplication."""
+Index("ix_events_waiting", events.c.room_id, events.c.position, sqlite_where=events.c.claimed.is_(False))
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("received_at", Float, nullable=False, index=True),
+)
+"""What could not be understood or worked on, kept for whoever looks for the reason."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("txn_id", String, nullable=False, unique=True),
+    Column("room_id", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("event_type", String, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("created_at", Float, nullable=False, index=True),
+    Column("give_up_at", Float, nullable=False),
+    Column("outcome", String, nullable=False, server_default="pending"),
+    Column("event_id", String, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+"""Events to send; `outcome` is pending, sent or failed."""
+Index("ix_outbox_waiting", outbox.c.room_id, outbox.c.position, sqlite_where=outbox.c.outcome == "pending")
+
+ghosts = Table(
+    "ghosts",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("display_name", String, nullable=False),
+)
+"""Users of ours that the homeserver knows, with the display name that was set last."""
+
+ghost_rooms = Table(
+    "ghost_rooms",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("user_id", String, primary_key=True, index=True),
+)
+"""Rooms that users of ours have joined."""
+
+portals = Table(
+    "portals",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("ghost", String, primary_key=True),
+    Column("room_id", String, nullable=False, index=True),
+)
+"""The room in which a user and a ghost call each other."""
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("snapshot", Text, nullable=False),
+)
+"""Calls that are going on, as their state machine writes them down."""
+
+ended_calls = Table(
+    "ended_calls",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("matrix_call_id", String, primary_key=True),
+    Column("ended_at", Float, nullable=False, index=True),
+)
+"""Matrix calls that are over, so that a late event of one starts nothing."""

@@ -1,0 +1,34 @@
+"""Run every benchmark, print what was measured, and write `.bench/<benchmark>.json`, one object a line."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import call_setup, sip_parse
+
+Row = dict[str, str | float]
+
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {"sip_parse": sip_parse.run, "call_setup": call_setup.run}
+_RESULTS = Path(".bench")
+
+
+def main(wanted: list[str]) -> int:
+    """Run those that are named, or all."""
+    unknown = [name for name in wanted if name not in BENCHMARKS]
+    if unknown:
+        print(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    _RESULTS.mkdir(exist_ok=True)
+    for name in wanted or BENCHMARKS:
+        print(f"{name}:", flush=True)
+        rows = BENCHMARKS[name]()
+        for row in rows:
+            print(f"  {row['name']:<32} {row['value']:>12} {row['unit']}")
+        lines = (json.dumps(row) for row in rows)
+        (_RESULTS / f"{name}.json").write_text("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

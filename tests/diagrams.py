@@ -1,0 +1,71 @@
+"""The state diagrams of `bridge/README.md`, drawn from the tables that the code runs on.
+
+`python -m tests.diagrams` writes them into the file; a test fails when the file and the tables differ.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bridge.calls import machine
+from bridge.calls.state import Direction, State
+from bridge.sip import transaction
+
+README = Path(__file__).parent.parent / "bridge" / "README.md"
+Edge = tuple[str, str, str]
+"""From, to, event."""
+
+
+def call_edges(direction: Direction) -> list[Edge]:
+    """What moves a call from one state to another, without what can end it at any time."""
+    everywhere = {"Aborted", "MemberLeft", "MediaRefused", "CallRefused"}
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[direction].items()
+        for target in row.to
+        if not (target is State.ENDED and event.__name__ in everywhere)
+    ]
+
+
+def transaction_edges(table: transaction.Transitions[Any]) -> list[Edge]:
+    return [
+        (state.name.lower(), target.name.lower(), event.__name__)
+        for (state, event), (target, _) in table.items()
+        if state is not target
+    ]
+
+
+def mermaid(edges: Iterable[Edge]) -> str:
+    """A state diagram; events that lead the same way share an arrow."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for origin, target, event in edges:
+        arrows.setdefault((origin, target), []).append(event)
+    lines = [f"    {origin} --> {target}: {', '.join(sorted(events))}" for (origin, target), events in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *sorted(lines), "```"])
+
+
+def diagrams() -> dict[str, str]:
+    """Every diagram of the file by the name in its marker."""
+    return {
+        "outbound": mermaid(call_edges(Direction.OUTBOUND)),
+        "inbound": mermaid(call_edges(Direction.INBOUND)),
+        "invite-client": mermaid(transaction_edges(transaction.INVITE_CLIENT)),
+        "non-invite-client": mermaid(transaction_edges(transaction.NON_INVITE_CLIENT)),
+        "invite-server": mermaid(transaction_edges(transaction.INVITE_SERVER)),
+        "non-invite-server": mermaid(transaction_edges(transaction.NON_INVITE_SERVER)),
+    }
+
+
+def with_diagrams(text: str) -> str:
+    """The file with every marked diagram drawn anew."""
+    for name, drawing in diagrams().items():
+        marker = re.compile(rf"(<!-- diagram: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, found = marker.subn(rf"\g<1>{drawing}\n\g<2>", text)
+        if found != 1:
+            raise LookupError(f"{README} has no diagram named {name}")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_diagrams(README.read_text()))

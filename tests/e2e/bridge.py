@@ -1,0 +1,154 @@
+"""Trunkline as an operator runs it: a configuration file, the real commands, a process, its ops port."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from tests.peers.process import LOOPBACK, PeerProcess, free_port
+
+_COMMAND_LIMIT_S = 30.0
+_READY_LIMIT_S = 30.0
+_POLL_S = 0.05
+_REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
+REGISTRATION = "registration.yaml"
+COMMAND = Path(sys.executable).parent / "trunkline"
+
+Section = dict[str, Any]
+
+
+class Bridge(PeerProcess):
+    """One `trunkline run` with a configuration file in `directory`; ports are chosen before it starts.
+
+    `settings` holds whole sections of the configuration; those that name addresses of this machine are filled in.
+    """
+
+    def __init__(self, directory: Path, *, homeserver_url: str, server_name: str, settings: Mapping[str, Section]):
+        super().__init__("trunkline", directory)
+        self.appservice_port = free_port()
+        self.sip_port = free_port()
+        self.ops_port = free_port()
+        self.config = directory / "trunkline.yaml"
+        self.registration = directory / REGISTRATION
+        self.call_records = directory / "call-records.jsonl"
+        self._homeserver = {"url": homeserver_url, "server_name": server_name}
+        self._settings = settings
+
+    def write_config(self) -> None:
+        """Write the configuration file."""
+        directory = self.directory
+        document: Section = {
+            "homeserver": self._homeserver,
+            "appservice": {
+                "listen": f"{LOOPBACK}:{self.appservice_port}",
+                "as_token_file": str(directory / "as_token"),
+                "hs_token_file": str(directory / "hs_token"),
+            },
+            "sip": {"listen": [f"udp:{LOOPBACK}:{self.sip_port}", f"tcp:{LOOPBACK}:{self.sip_port}"]},
+            "media": {"webrtc_hosts": [LOOPBACK], "rtp_host": LOOPBACK, "ports": "20000-29999"},
+            "store": {"path": str(directory / "trunkline.sqlite3")},
+            "ops": {"listen": f"{LOOPBACK}:{self.ops_port}", "call_records": str(self.call_records)},
+            "logging": {"level": "debug", "format": "console"},
+        }
+        for name, section in self._settings.items():
+            document[name] = {**document.get(name, {}), **section}
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    async def generate_registration(self) -> Path:
+        """Write configuration, tokens and registration; gives the file that the homeserver needs."""
+        self.write_config()
+        await _run(COMMAND, "generate-registration", "--config", self.config, "--output", self.registration)
+        return self.registration
+
+    async def start(self) -> None:
+        if not self.registration.exists():
+            await self.generate_registration()
+        await self.launch((COMMAND, "run", "--config", self.config))
+        async with asyncio.timeout(_READY_LIMIT_S):
+            while not await self.is_ready():
+                if self.pid is None:
+                    raise RuntimeError(f"trunkline ended at start:\n{self.log_tail()}")
+                await asyncio.sleep(_POLL_S)
+
+    async def is_ready(self) -> bool:
+        """Whether `/readyz` says 200."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT) as session,
+                session.get(f"http://{LOOPBACK}:{self.ops_port}/readyz") as answer,
+            ):
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def metrics(self) -> dict[str, float]:
+        """`/metrics` by sample, `trunkline_name{label="value"}`."""
+        async with (
+            aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT) as session,
+            session.get(f"http://{LOOPBACK}:{self.ops_port}/metrics") as answer,
+        ):
+            text = await answer.text()
+        rows = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in rows}
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over the labels that are not given, 0 when it has never been counted."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            value
+            for sample, value in (await self.metrics()).items()
+            if sample.partition("{")[0] == f"trunkline_{name}" and all(pair in sample for pair in wanted)
+        )
+
+    async def wait_metric(self, name: str, value: float, *, limit_s: float = 15.0, **labels: str) -> None:
+        """Poll until a metric, summed over the labels that are not given, has `value`."""
+        now = await self.metric(name, **labels)
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while now != value:
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"{name} is {now} after {limit_s} s, not {value}")
+            await asyncio.sleep(_POLL_S)
+            now = await self.metric(name, **labels)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The call records so far."""
+        if not self.call_records.exists():
+            return []
+        return [json.loads(line) for line in self.call_records.read_text().splitlines()]
+
+    def use_tokens(self, *, as_token: str, hs_token: str) -> None:
+        """Take these secrets instead of making some; before the registration is generated."""
+        (self.directory / "as_token").write_text(as_token)
+        (self.directory / "hs_token").write_text(hs_token)
+
+    def open_files(self, *, besides: Collection[int] = ()) -> int:
+        """How many files and sockets the process holds, less its TCP connections from or to the ports `besides`."""
+        links = [link.readlink() for link in Path(f"/proc/{self.pid}/fd").iterdir() if link.is_symlink()]
+        ignored = _connections(besides)
+        return sum(str(link) not in ignored for link in links)
+
+
+def _connections(ports: Collection[int]) -> set[str]:
+    """Links of the established TCP connections whose one end is one of `ports`."""
+    suffixes = tuple(f":{port:04X}" for port in ports)
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    listening = "0A"
+    return {
+        f"socket:[{row[9]}]"
+        for row in rows
+        if row[3] != listening and (row[1].endswith(suffixes) or row[2].endswith(suffixes))
+    }
+
+
+async def _run(*command: str | Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_LIMIT_S)
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{output.decode(errors='replace')}")

@@ -1,0 +1,201 @@
+"""The place where the end-to-end tests happen: one homeserver, one bridge, browsers, and a phone for each test."""
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.async_api import Browser, Playwright
+
+from deploy.demo.homeserver import Synapse
+from tests.e2e.bridge import REGISTRATION, Bridge, Section
+from tests.e2e.chromium import Device, Person, launch
+from tests.e2e.phone import Phone
+from tests.e2e.sound import Tone
+from tests.peers.kamailio import Kamailio
+from tests.peers.process import LOOPBACK, PeerProcess, free_port
+
+SERVER_NAME = "localhost"
+PHONE = "+15550100"
+"""Rings the phone that is its own trunk."""
+SCRIPTED = "+15551100"
+"""Reached through the trunk on which a test runs a scripted callee."""
+EXTENSION = "+15552100"
+"""A phone that registered at the PBX."""
+RING_TIMEOUT_S = 10
+BROWSER_TONES = {"first": Tone(pitch_hz=440), "second": Tone(pitch_hz=1000)}
+
+_PASSWORD = "correct horse battery staple"
+_PBX_DOMAIN = "lab.test"
+_PBX_ACCOUNT = "trunkline"
+_PBX_PASSWORD = "bridge-secret"
+_EXTENSION_PASSWORD = "extension-secret"
+_PEOPLE = 60
+
+
+def _people() -> list[Person]:
+    """People who may call; each has a number of its own, so that no test meets the call of another."""
+    return [
+        Person(user_id=f"@person{index}:{SERVER_NAME}", password=_PASSWORD, number=f"+1555900{index:04}")
+        for index in range(_PEOPLE)
+    ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Lab:
+    """What every test of a session shares."""
+
+    directory: Path
+    playwright: Playwright
+    page_url: str
+    homeserver: Synapse
+    phone_port: int = field(default_factory=lambda: free_port(span=2))
+    scripted_port: int = field(default_factory=free_port)
+    pbx: Kamailio = field(init=False)
+    bridge: Bridge = field(init=False)
+    processes: list[PeerProcess] = field(default_factory=list)
+    """Those whose logs explain a failure."""
+    devices: list[Device] = field(default_factory=list)
+    _browsers: dict[str, Browser] = field(default_factory=dict)
+    _names: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _next_person: "itertools.count[int]" = field(default_factory=itertools.count)
+    _next_guest: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        accounts = {_PBX_ACCOUNT: _PBX_PASSWORD, EXTENSION: _EXTENSION_PASSWORD}
+        self.pbx = Kamailio(self.folder("pbx"), accounts, domain=_PBX_DOMAIN)
+        self.bridge = Bridge(
+            self.folder("bridge"),
+            homeserver_url=self.homeserver.url,
+            server_name=SERVER_NAME,
+            settings=self._bridge_settings(),
+        )
+        self.processes = [self.bridge, self.pbx]
+
+    def folder(self, name: str) -> Path:
+        """A folder of its own."""
+        path = self.directory / name
+        path.mkdir()
+        return path
+
+    async def person(self) -> Person:
+        """Somebody who has not called or been called yet."""
+        return await self._registered(_people()[next(self._next_person)])
+
+    async def person_behind_pbx(self) -> Person:
+        """The one whose number the bridge has registered at the PBX."""
+        return await self._registered(_people()[-1])
+
+    async def guest(self) -> Person:
+        """Somebody who may call nobody."""
+        index = next(self._next_guest)
+        return await self._registered(Person(user_id=f"@guest{index}:{SERVER_NAME}", password=_PASSWORD, number=""))
+
+    async def _registered(self, person: Person) -> Person:
+        await self.homeserver.register_user(person.localpart, person.password)
+        return person
+
+    @asynccontextmanager
+    async def device(self, person: Person, *, browser: str = "first", joins: bool = True) -> AsyncIterator[Device]:
+        """A device of `person` in the browser whose microphone plays the tone of that name."""
+        if browser not in self._browsers:
+            self._browsers[browser] = await launch(self.playwright, self.directory, BROWSER_TONES[browser])
+        name = f"{browser.upper()}{next(self._names)}"
+        device = Device(self._browsers[browser], self.page_url, self.homeserver.url, person, name, joins=joins)
+        self.devices.append(device)
+        async with device:
+            yield device
+
+    @asynccontextmanager
+    async def phone(self, *, answer: str = "auto", codecs: str = "PCMU/8000/1,PCMA/8000/1") -> AsyncIterator[Phone]:
+        """The phone `PHONE`; with `answer="manual"` it rings until the test says otherwise."""
+        name = f"phone-{next(self._names)}"
+        phone = Phone(self.folder(name), PHONE, port=self.phone_port, answer=answer, codecs=codecs)
+        async with self.running(phone):
+            yield phone
+
+    @asynccontextmanager
+    async def extension(self, *, answer: str = "auto") -> AsyncIterator[Phone]:
+        """A phone that registers at the PBX as `EXTENSION`."""
+        phone = Phone(
+            self.folder(f"extension-{next(self._names)}"),
+            EXTENSION,
+            port=free_port(span=2),
+            answer=answer,
+            registrar=f"{LOOPBACK}:{self.pbx.port}",
+            domain=_PBX_DOMAIN,
+            password=_EXTENSION_PASSWORD,
+        )
+        async with self.running(phone):
+            await phone.wait_registered()
+            yield phone
+
+    @asynccontextmanager
+    async def running(self, peer: PeerProcess) -> AsyncIterator[None]:
+        """Run a peer; its log is shown when the test fails."""
+        self.processes.append(peer)
+        async with peer:
+            yield
+
+    async def call_from(self, phone: Phone, person: Person) -> None:
+        """The phone dials the number of a person."""
+        await phone.call(person.number, through=self.bridge.sip_port)
+
+    def begin_test(self) -> None:
+        """Forget the peers of the test before."""
+        self.processes = [self.bridge, self.pbx]
+        self.devices = []
+
+    def logs(self) -> list[tuple[str, str]]:
+        """What every process and page said, newest last: for the report of a failed test."""
+        pages = [(f"page of {device.name}", device.console_tail()) for device in self.devices]
+        return [*((peer.name, peer.log_tail()) for peer in self.processes), *pages]
+
+    async def close(self) -> None:
+        """End the browsers."""
+        for browser in self._browsers.values():
+            await browser.close()
+
+    def _bridge_settings(self) -> dict[str, Section]:
+        return {
+            "trunks": {
+                "phone": {"server": f"{LOOPBACK}:{self.phone_port}", "caller_id": "+15550199"},
+                "script": {"server": f"{LOOPBACK}:{self.scripted_port}"},
+                "pbx": self._pbx_trunk(),
+            },
+            "numbers": {"inbound": {person.number: person.user_id for person in _people()}},
+            "permissions": {"outbound": _permissions([person.user_id for person in _people()])},
+            "calls": {"ring_timeout_s": RING_TIMEOUT_S},
+        }
+
+    def _pbx_trunk(self) -> Section:
+        return {
+            "server": f"{LOOPBACK}:{self.pbx.port}",
+            "domain": _PBX_DOMAIN,
+            "auth": "register",
+            "username": _PBX_ACCOUNT,
+            "register_user": _people()[-1].number,
+            "password": _PBX_PASSWORD,
+        }
+
+
+def _permissions(who: Sequence[str]) -> list[Section]:
+    prefixes = {"phone": "+15550", "script": "+15551", "pbx": "+15552"}
+    return [{"who": list(who), "prefixes": [prefix], "trunk": trunk} for trunk, prefix in prefixes.items()]
+
+
+@asynccontextmanager
+async def open_lab(directory: Path, playwright: Playwright, page_url: str) -> AsyncIterator[Lab]:
+    """Start homeserver, PBX and bridge; end them in the opposite order."""
+    registration = directory / "bridge" / REGISTRATION
+    homeserver = Synapse(directory / "homeserver", server_name=SERVER_NAME, app_service_config_files=[registration])
+    lab = Lab(directory=directory, playwright=playwright, page_url=page_url, homeserver=homeserver)
+    await lab.bridge.generate_registration()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(lab.pbx)
+        stack.push_async_callback(homeserver.stop)
+        await homeserver.start()
+        await stack.enter_async_context(lab.bridge)
+        stack.push_async_callback(lab.close)
+        yield lab

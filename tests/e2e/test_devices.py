@@ -1,0 +1,52 @@
+"""One user, two devices: both ring, one answers, the other falls silent."""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.lab import BROWSER_TONES, Lab
+from tests.e2e.phone import RATE_HZ
+from tests.e2e.phone import TONE as PHONE_TONE
+from tests.e2e.sound import level_near
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_the_device_that_answers_has_the_call_and_the_other_stops_ringing(lab: Lab) -> None:
+    person = await lab.person()
+    async with lab.phone() as phone, lab.device(person) as silent, lab.device(person, browser="second") as answering:
+        await lab.call_from(phone, person)
+        await asyncio.gather(silent.wait_ringing(), answering.wait_ringing())
+        await answering.answer()
+        ended, _, _ = await asyncio.gather(silent.wait_ended(), answering.wait_connected(), phone.wait_answered())
+        assert ended["hangupReason"] == "answered_elsewhere"
+        at_browser, at_phone = await asyncio.gather(answering.listen(), phone.listen())
+        assert at_browser.is_like(PHONE_TONE), at_browser
+        assert at_phone.is_like(BROWSER_TONES["second"]), at_phone
+        assert level_near(phone.recorded(), RATE_HZ, BROWSER_TONES["first"].pitch_hz) < -50
+        await answering.hang_up()
+        await phone.wait_closed()
+
+
+async def test_a_device_that_declines_silences_all(lab: Lab) -> None:
+    person = await lab.person()
+    async with lab.phone() as phone, lab.device(person) as first, lab.device(person, browser="second") as second:
+        await lab.call_from(phone, person)
+        await asyncio.gather(first.wait_ringing(), second.wait_ringing())
+        await first.reject()
+        await second.wait_ended()
+        assert (await phone.wait_closed()).startswith("603")
+
+
+async def test_both_devices_answer_and_exactly_one_has_the_call(lab: Lab) -> None:
+    person = await lab.person()
+    async with lab.phone() as phone, lab.device(person) as first, lab.device(person, browser="second") as second:
+        await lab.call_from(phone, person)
+        await asyncio.gather(first.wait_ringing(), second.wait_ringing())
+        await asyncio.gather(first.answer(), second.answer())
+        await phone.wait_answered()
+        states = ("connected", "ended")
+        results = await asyncio.gather(first.wait_state(*states), second.wait_state(*states))
+        assert sorted(result["state"] for result in results) == ["connected", "ended"]
+        talking = first if results[0]["state"] == "connected" else second
+        assert (await talking.listen()).is_like(PHONE_TONE)

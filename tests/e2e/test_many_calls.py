@@ -1,0 +1,190 @@
+"""Hundreds of calls: none is lost, and afterwards nothing of them is left in the bridge."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.e2e import scripted
+from tests.e2e.bridge import Bridge, Section
+from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
+from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_answer, mute_offer
+from tests.homeserver import ScriptedHomeserver
+from tests.peers.process import LOOPBACK, free_port
+from tests.peers.sipp import SippUac, SippUas
+
+SERVER_NAME = "example.org"
+PHONE = "+15550100"
+CALLS = 200
+AT_ONCE = 40
+HOLD_MS = 2000
+REAL_ONE_IN = 25
+"""Every 25th call has a real WebRTC end; the others only look like it: DTLS costs the test more than the bridge."""
+INCOMING_CALLS = 100
+_LIMIT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A bridge between a scripted homeserver and a SIP port on which a test runs what it likes."""
+
+    directory: Path
+    homeserver: ScriptedHomeserver
+    bridge: Bridge
+    phone_port: int
+    mute_port: int
+
+    async def user(self, name: str) -> ScriptedUser:
+        """Somebody with a room in which the phone's ghost is."""
+        user_id = self.homeserver.add_user(name)
+        ghost = f"@_sip_{PHONE}:{SERVER_NAME}"
+        room_id = await self.homeserver.create_dm(user_id, type(user_id)(ghost))
+        return ScriptedUser(homeserver=self.homeserver, user_id=user_id, room_id=room_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What a bridge holds on to between calls."""
+
+    calls: float
+    tasks: float
+    files: int
+
+    @classmethod
+    async def of(cls, exchange: Exchange) -> "Footprint":
+        """Look at the metrics and at the open files, less the connections to the homeserver, which come and go."""
+        bridge = exchange.bridge
+        return cls(
+            calls=await bridge.metric("calls_active"),
+            tasks=await bridge.metric("tasks"),
+            files=bridge.open_files(besides=(bridge.appservice_port, exchange.homeserver.port, bridge.ops_port)),
+        )
+
+
+@pytest_asyncio.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
+    """Bridge and homeserver for one test, and a port on which nobody answers connectivity checks."""
+    phone_port = free_port()
+    async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
+        settings: dict[str, Section] = {
+            "trunks": {"phone": {"server": f"{LOOPBACK}:{phone_port}"}},
+            "numbers": {"inbound": {f"+1555900{n:04}": f"@callee{n}:{SERVER_NAME}" for n in range(INCOMING_CALLS)}},
+            "permissions": {"outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"]}]},
+            "logging": {"level": "info"},
+        }
+        bridge = Bridge(tmp_path, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
+        bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
+        homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+            mute.bind((LOOPBACK, 0))
+            async with bridge:
+                yield Exchange(
+                    directory=tmp_path,
+                    homeserver=homeserver,
+                    bridge=bridge,
+                    phone_port=phone_port,
+                    mute_port=mute.getsockname()[1],
+                )
+
+
+async def call_the_phone(exchange: Exchange, number: int) -> None:
+    """One call from its invite to its end; odd ones are ended by the caller, even ones by the phone."""
+    user = await exchange.user(f"caller{number}")
+    call_id = f"call{number:04}"
+    if number % REAL_ONE_IN == 0:
+        await _call_for_real(user, call_id)
+    else:
+        await user.invite(call_id, mute_offer(number, port=exchange.mute_port))
+        await user.answered(call_id)
+    if number % 2:
+        await user.hang_up(call_id)
+    else:
+        assert await user.hung_up(call_id) == "user_hangup"
+
+
+async def _call_for_real(user: ScriptedUser, call_id: str) -> None:
+    peer = WebRtcPeer()
+    try:
+        await user.invite(call_id, await peer.offer())
+        await peer.connect(await user.answered(call_id))
+    finally:
+        await peer.close()
+
+
+async def call_all(exchange: Exchange, numbers: range) -> None:
+    """Place calls, `AT_ONCE` at a time: with a hold time of two seconds that is twenty or more in a second."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> None:
+        async with places:
+            await call_the_phone(exchange, number)
+
+    async with asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as group:
+        for number in numbers:
+            group.create_task(one(number))
+
+
+async def nothing_is_left(exchange: Exchange, before: Footprint) -> None:
+    """What the bridge holds is again what it held before, within a few seconds."""
+    await exchange.bridge.wait_metric("calls_active", 0)
+    after = await Footprint.of(exchange)
+    for _ in range(100):
+        if after.tasks <= before.tasks and after.files <= before.files:
+            return
+        await asyncio.sleep(0.1)
+        after = await Footprint.of(exchange)
+    raise AssertionError(f"before {before}, after {after}")
+
+
+async def test_two_hundred_calls_to_a_phone_are_all_answered_and_leave_nothing(exchange: Exchange) -> None:
+    callee = scripted.answering(exchange.directory, hold_ms=HOLD_MS)
+    with loopback_candidates():
+        async with SippUas(exchange.directory, scenario=callee, port=exchange.phone_port, calls=CALLS + 1) as phone:
+            await call_the_phone(exchange, 0)
+            before = await Footprint.of(exchange)
+            await call_all(exchange, range(1, CALLS + 1))
+            assert await phone.wait_exit(limit_s=_LIMIT_S) == 0
+    assert [record["result"] for record in exchange.bridge.records()] == ["success"] * (CALLS + 1)
+    await nothing_is_left(exchange, before)
+
+
+async def answer_the_phone(exchange: Exchange, number: int) -> None:
+    """Join the room that the bridge makes, answer the call in it, wait until the phone hangs up."""
+    homeserver = exchange.homeserver
+    user_id = homeserver.add_user(f"callee{number}")
+    room_id = await homeserver.wait_until(
+        lambda: next((r for r, room in homeserver.rooms.items() if room.membership(user_id) == "invite"), None),
+        timeout_s=_LIMIT_S,
+    )
+    assert room_id is not None
+    await homeserver.join_as(user_id, room_id)
+    invite = await homeserver.wait_event(room_id, "m.call.invite", timeout_s=_LIMIT_S)
+    user = ScriptedUser(homeserver=homeserver, user_id=user_id, room_id=room_id)
+    call_id = str(invite["content"]["call_id"])
+    await user.answer(call_id, mute_answer(number, port=exchange.mute_port))
+    assert await user.hung_up(call_id) == "user_hangup"
+
+
+async def test_a_hundred_calls_from_a_phone_are_all_answered_and_leave_nothing(exchange: Exchange) -> None:
+    before = await Footprint.of(exchange)
+    numbers = exchange.directory / "numbers.csv"
+    numbers.write_text("SEQUENTIAL\n" + "".join(f"+1555900{n:04}\n" for n in range(INCOMING_CALLS)))
+    caller = SippUac(
+        exchange.directory,
+        f"{LOOPBACK}:{exchange.bridge.sip_port}",
+        scenario=scripted.calling(exchange.directory, PHONE),
+        port=exchange.phone_port,
+        calls=INCOMING_CALLS,
+        rate=20,
+        hold_ms=HOLD_MS,
+        options=("-inf", str(numbers)),
+    )
+    async with asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as group:
+        for number in range(INCOMING_CALLS):
+            group.create_task(answer_the_phone(exchange, number))
+        assert await caller.run(limit_s=_LIMIT_S) == 0
+    assert [record["result"] for record in exchange.bridge.records()] == ["success"] * INCOMING_CALLS
+    await nothing_is_left(exchange, before)

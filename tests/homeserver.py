@@ -1,0 +1,454 @@
+"""A small homeserver in memory that does what a test tells it to.
+
+It speaks the part of the client-server API that an application service needs, pushes transactions the way Synapse does
+(one in flight, in order, repeated until 200, at most 100 events) and fails on command. It runs in the loop of the test.
+"""
+
+import asyncio
+import io
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from bridge.core.ids import EventId, RoomId, UserId
+from tests.homeserver_model import Event, Fault, Json, RefusedError, Room
+
+__all__ = ["Fault", "ScriptedHomeserver"]
+
+Predicate = Callable[[Event], bool]
+T = TypeVar("T")
+
+_TRANSACTION_SIZE = 100
+
+
+class ScriptedHomeserver:
+    """`async with ScriptedHomeserver(...) as hs`, then `hs.connect(url)` once the application service listens."""
+
+    def __init__(
+        self,
+        *,
+        server_name: str = "example.org",
+        as_token: str = "as-secret",
+        hs_token: str = "hs-secret",
+        appservice_id: str = "trunkline",
+        bot_localpart: str = "_sip_bot",
+        ghost_prefix: str = "_sip_",
+        room_version: str = "11",
+        retry_delay_s: float = 0.02,
+    ) -> None:
+        self.server_name = server_name
+        self.as_token = as_token
+        self.hs_token = hs_token
+        self.appservice_id = appservice_id
+        self.bot = UserId(f"@{bot_localpart}:{server_name}")
+        self.room_version = room_version
+        self.users: dict[str, str] = {}
+        """Registered users with their display names."""
+        self.rooms: dict[RoomId, Room] = {}
+        self.requests: list[tuple[str, str, str]] = []
+        """Every client-server request: method, raw path with query, acting user."""
+        self.faults: list[Fault] = []
+        self.delay_s = 0.0
+        """Every client-server request takes this much longer."""
+        self.transactions: list[tuple[str, bytes]] = []
+        """Every acknowledged transaction, for replays."""
+        self.failed_pushes = 0
+        self.appservice_url = ""
+        self._ghost_prefix = f"@{ghost_prefix}"
+        self._retry_delay_s = retry_delay_s
+        self._ids = itertools.count(1)
+        self._sent: dict[tuple[str, str], EventId] = {}
+        self._outgoing: deque[Event] = deque()
+        self._work = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._retry_now = asyncio.Event()
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "ScriptedHomeserver":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self, port: int = 0) -> None:
+        app = web.Application(client_max_size=1 << 22)
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        host, bound = self._runner.addresses[0][:2]
+        self.port = int(bound)
+        self.url = f"http://{host}:{bound}"
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self._pusher = asyncio.create_task(self._push_forever())
+
+    async def stop(self) -> None:
+        self._pusher.cancel()
+        await asyncio.gather(self._pusher, return_exceptions=True)
+        await self._session.close()
+        await self._runner.cleanup()
+
+    def connect(self, appservice_url: str) -> None:
+        """Push to `appservice_url` from now on; until then transactions wait."""
+        self.appservice_url = appservice_url
+        self._work.set()
+
+    def disconnect(self) -> None:
+        """Hold all transactions back, as if the application service were down."""
+        self.appservice_url = ""
+
+    # --- what people do -----------------------------------------------------------------------------------------
+
+    def add_user(self, localpart: str, display_name: str = "") -> UserId:
+        user_id = UserId(f"@{localpart}:{self.server_name}")
+        self.users[user_id] = display_name or localpart
+        return user_id
+
+    async def create_room(
+        self, creator: UserId, *, invite: Iterable[UserId] = (), public: bool = False, is_direct: bool = False
+    ) -> RoomId:
+        room = Room(RoomId(f"!room{next(self._ids)}:{self.server_name}"), self.room_version)
+        self.rooms[room.room_id] = room
+        await self._add(room, creator, "m.room.create", {"room_version": room.version}, "")
+        await self._add(room, creator, "m.room.member", {"membership": "join"}, creator)
+        rule = "public" if public else "invite"
+        await self._add(room, creator, "m.room.join_rules", {"join_rule": rule}, "")
+        for user_id in invite:
+            await self.invite_as(creator, room.room_id, user_id, is_direct=is_direct)
+        return room.room_id
+
+    async def create_dm(self, user: UserId, ghost: UserId, *, wait: bool = True, timeout_s: float = 5.0) -> RoomId:
+        """A direct room as a client makes it; `wait` returns only when the ghost has joined."""
+        room_id = await self.create_room(user, invite=[ghost], is_direct=True)
+        if wait:
+            await self.wait_member(room_id, ghost, "join", timeout_s=timeout_s)
+        return room_id
+
+    async def invite_as(self, sender: UserId, room_id: RoomId, user: UserId, *, is_direct: bool = False) -> EventId:
+        content: dict[str, object] = {"membership": "invite"}
+        if is_direct:
+            content["is_direct"] = True
+        return await self._add(self.rooms[room_id], sender, "m.room.member", content, user)
+
+    async def join_as(self, user: UserId, room_id: RoomId) -> EventId:
+        return await self._add(self.rooms[room_id], user, "m.room.member", {"membership": "join"}, user)
+
+    async def leave_as(self, user: UserId, room_id: RoomId) -> EventId:
+        return await self._add(self.rooms[room_id], user, "m.room.member", {"membership": "leave"}, user)
+
+    async def send_as(
+        self, user: UserId, room_id: RoomId, event_type: str, content: Json, state_key: str | None = None
+    ) -> EventId:
+        return await self._add(self.rooms[room_id], user, event_type, dict(content), state_key)
+
+    # --- what tests look at -------------------------------------------------------------------------------------
+
+    def events(self, room_id: RoomId, event_type: str = "") -> list[Event]:
+        return [e for e in self.rooms[room_id].timeline if not event_type or e["type"] == event_type]
+
+    async def wait_event(
+        self, room_id: RoomId, event_type: str, predicate: Predicate | None = None, timeout_s: float = 5.0
+    ) -> Event:
+        """The first event of that kind, already there or still to come."""
+
+        def found() -> Event | None:
+            hits = self.events(room_id, event_type)
+            return next((e for e in hits if predicate is None or predicate(e)), None)
+
+        event = await self.wait_until(found, timeout_s=timeout_s)
+        assert event is not None
+        return event
+
+    async def wait_member(self, room_id: RoomId, user: str, membership: str, timeout_s: float = 5.0) -> None:
+        await self.wait_until(lambda: self.rooms[room_id].membership(user) == membership, timeout_s=timeout_s)
+
+    async def wait_until(self, condition: Callable[[], T], timeout_s: float = 5.0) -> T:
+        """Until `condition()` is true; looked at after every event, request and push."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            while not (result := condition()):
+                await self._changed.wait()
+            return result
+
+    async def wait_idle(self, timeout_s: float = 5.0) -> None:
+        """Until everything has been pushed and acknowledged."""
+        await self.wait_until(lambda: not self._outgoing, timeout_s=timeout_s)
+
+    # --- what the homeserver asks the application service ---------------------------------------------------------
+
+    async def ask(self, method: str, path: str, body: bytes | None = None, token: str | None = None) -> tuple[int, Any]:
+        """One request to the application service, `path` percent-encoded: status and JSON."""
+        headers = {"Authorization": f"Bearer {self.hs_token if token is None else token}"}
+        url = URL(self.appservice_url + path, encoded=True)
+        data = None if body is None else io.BytesIO(body)
+        async with self._session.request(method, url, data=data, headers=headers) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def lookup(self, typed: str, protocol: str = "m.protocol.pstn") -> Any:
+        """What the dial pad of a client gets for the text that was typed."""
+        path = f"/_matrix/app/v1/thirdparty/user/{protocol}?m.id.phone={quote(typed, safe='')}"
+        return (await self.ask("GET", path))[1]
+
+    async def replay(self, index: int = -1) -> int:
+        """Push an acknowledged transaction once more."""
+        txn_id, body = self.transactions[index]
+        return (await self.ask("PUT", f"/_matrix/app/v1/transactions/{txn_id}", body))[0]
+
+    async def push_raw(self, txn_id: str, body: object) -> int:
+        """Push a transaction of one's own making, outside the queue."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return (await self.ask("PUT", f"/_matrix/app/v1/transactions/{quote(txn_id, safe='')}", data))[0]
+
+    # --- events and pushing ---------------------------------------------------------------------------------------
+
+    def is_ghost(self, user_id: str) -> bool:
+        return user_id == self.bot or (
+            user_id.startswith(self._ghost_prefix) and user_id.endswith(f":{self.server_name}")
+        )
+
+    async def _add(self, room: Room, sender: str, kind: str, content: Json, state_key: str | None = None) -> EventId:
+        event_id = self._append(room, sender, kind, content, state_key)
+        await self._tell()
+        return event_id
+
+    def _append(self, room: Room, sender: str, kind: str, content: Json, state_key: str | None = None) -> EventId:
+        number = next(self._ids)
+        event: Event = {
+            "event_id": f"$event{number}",
+            "room_id": room.room_id,
+            "sender": sender,
+            "type": kind,
+            "content": content,
+            "origin_server_ts": int(time.time() * 1000),
+        }
+        if state_key is not None:
+            event["state_key"] = state_key
+            room.state[kind, state_key] = event
+        room.timeline.append(event)
+        if self._interests(room, event):
+            self._outgoing.append(event)
+            self._work.set()
+        return EventId(event["event_id"])
+
+    def _interests(self, room: Room, event: Event) -> bool:
+        """An application service sees rooms in which one of its users is joined, and events about its users."""
+        about = (event["sender"], str(event.get("state_key", "")), *room.joined())
+        return any(self.is_ghost(user_id) for user_id in about)
+
+    async def _push_forever(self) -> None:
+        for txn_id in itertools.count(1):
+            while not self._outgoing:
+                self._work.clear()
+                await self._work.wait()
+            batch = list(itertools.islice(self._outgoing, _TRANSACTION_SIZE))
+            body = await self._push_until_done(str(txn_id), batch)
+            self.transactions.append((str(txn_id), body))
+            for _ in batch:
+                self._outgoing.popleft()
+            await self._tell()
+
+    async def _push_until_done(self, txn_id: str, batch: list[Event]) -> bytes:
+        delay_s = self._retry_delay_s
+        while True:
+            body = json.dumps({"events": [self._aged(event) for event in batch]}).encode()
+            if self.appservice_url and await self._push_once(txn_id, body):
+                return body
+            self._retry_now.clear()
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._retry_now.wait()
+            except TimeoutError:
+                delay_s = min(delay_s * 2, 1.0)
+
+    async def _push_once(self, txn_id: str, body: bytes) -> bool:
+        try:
+            status, _ = await self.ask("PUT", f"/_matrix/app/v1/transactions/{txn_id}", body)
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            status = 0
+        if status != 200:
+            self.failed_pushes += 1
+        return status == 200
+
+    @staticmethod
+    def _aged(event: Event) -> Event:
+        return {**event, "unsigned": {"age": max(0, int(time.time() * 1000) - event["origin_server_ts"])}}
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    # --- client-server API ----------------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        path, _, query = request.raw_path.partition("?")
+        user_id = next((unquote(p[8:]) for p in query.split("&") if p.startswith("user_id=")), "") or self.bot
+        self.requests.append((request.method, request.raw_path, user_id))
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        fault = next((f for f in self.faults if f.path in path and f.times > 0), None)
+        if fault is not None:
+            fault.times -= 1
+            if not fault.after:
+                return await self._told(fault.answer())
+        try:
+            answer = web.json_response(await self._answer(request, path, UserId(user_id)))
+        except RefusedError as error:
+            answer = web.json_response(error.body, status=error.status)
+        return await self._told(fault.answer() if fault else answer)
+
+    async def _told(self, answer: web.Response) -> web.Response:
+        await self._tell()
+        return answer
+
+    async def _answer(self, request: web.Request, path: str, user: UserId) -> object:
+        if request.headers.get("Authorization") != f"Bearer {self.as_token}":
+            raise RefusedError(401, "M_UNKNOWN_TOKEN")
+        parts = tuple(unquote(part) for part in path.strip("/").split("/"))
+        body = await request.json() if request.can_read_body else {}
+        if parts[:3] not in {
+            ("_matrix", "client", "v3"),
+            ("_matrix", "client", "v1"),
+            ("_matrix", "client", "versions"),
+        }:
+            raise RefusedError(404, "M_UNRECOGNIZED")
+        if parts[-1] != "register" and not (user == self.bot or (self.is_ghost(user) and user in self.users)):
+            raise RefusedError(403, "M_FORBIDDEN", "Application service has not registered this user")
+        handler = self._route(request.method, parts[3:])
+        return await handler(user, parts[3:], body)
+
+    def _route(
+        self, method: str, parts: tuple[str, ...]
+    ) -> "Callable[[UserId, tuple[str, ...], Any], Awaitable[object]]":
+        verb = parts[2] if parts[:1] == ("rooms",) and len(parts) > 2 else (parts[0] if parts else "")
+        handler = {
+            ("POST", "register"): self._register,
+            ("PUT", "profile"): self._profile,
+            ("POST", "join"): self._join,
+            ("POST", "leave"): self._leave,
+            ("POST", "invite"): self._invite,
+            ("GET", "joined_members"): self._joined_members,
+            ("GET", "joined_rooms"): self._joined_rooms,
+            ("GET", "messages"): self._messages,
+            ("GET", "state"): self._state,
+            ("POST", "createRoom"): self._create_room,
+            ("PUT", "send"): self._send,
+            ("POST", "appservice"): self._ping,
+            ("GET", "capabilities"): self._capabilities,
+            ("GET", ""): self._capabilities,
+        }.get((method, verb))
+        if handler is None:
+            raise RefusedError(404, "M_UNRECOGNIZED")
+        return handler
+
+    def _room(self, user: UserId, room_id: str, *, joined: bool = True) -> Room:
+        room = self.rooms.get(RoomId(room_id))
+        if room is None:
+            raise RefusedError(404, "M_NOT_FOUND")
+        if joined and room.membership(user) != "join":
+            raise RefusedError(403, "M_FORBIDDEN", "not in the room")
+        return room
+
+    async def _register(self, _: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if body.get("type") != "m.login.application_service" or body.get("inhibit_login") is not True:
+            raise RefusedError(400, "M_APPSERVICE_LOGIN_UNSUPPORTED")
+        user_id = f"@{body['username']}:{self.server_name}"
+        if not self.is_ghost(user_id):
+            raise RefusedError(400, "M_EXCLUSIVE")
+        if user_id in self.users:
+            raise RefusedError(400, "M_USER_IN_USE")
+        self.users[user_id] = ""
+        return {"user_id": user_id}
+
+    async def _profile(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] != user:
+            raise RefusedError(403, "M_FORBIDDEN")
+        if parts[2] == "displayname":
+            self.users[user] = str(body["displayname"])
+        return {}
+
+    async def _join(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        room = self._room(user, parts[1], joined=False)
+        if room.membership(user) != "join":
+            if room.membership(user) != "invite" and not room.public:
+                raise RefusedError(403, "M_FORBIDDEN", "not invited")
+            await self.join_as(user, room.room_id)
+        return {"room_id": room.room_id}
+
+    async def _leave(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if self._room(user, parts[1], joined=False).membership(user) in {"join", "invite"}:
+            await self.leave_as(user, RoomId(parts[1]))
+        return {}
+
+    async def _invite(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        self._room(user, parts[1])
+        await self.invite_as(user, RoomId(parts[1]), UserId(body["user_id"]))
+        return {}
+
+    async def _joined_members(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        room = self._room(user, parts[1])
+        return {"joined": {member: {"display_name": self.users.get(member)} for member in room.joined()}}
+
+    async def _joined_rooms(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        return {"joined_rooms": [room_id for room_id, room in self.rooms.items() if user in room.joined()]}
+
+    async def _messages(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        room = self._room(user, parts[1])
+        return {"start": "s", "end": "e", "chunk": [self._aged(event) for event in reversed(room.timeline[-50:])]}
+
+    async def _state(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        room = self._room(user, parts[1])
+        if len(parts) == 3:
+            return list(room.state.values())
+        event = room.state.get((parts[3], parts[4] if len(parts) > 4 else ""))
+        if event is None:
+            raise RefusedError(404, "M_NOT_FOUND")
+        return event["content"]
+
+    async def _create_room(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        levels = body.get("power_level_content_override", {})
+        if self.room_version.isdigit() and int(self.room_version) >= 12 and user in levels.get("users", {}):
+            raise RefusedError(400, "M_INVALID_PARAM", "the creator has no power level")
+        invite = [UserId(invitee) for invitee in body.get("invite", [])]
+        room_id = await self.create_room(user, invite=invite, is_direct=bool(body.get("is_direct")))
+        await self._add(self.rooms[room_id], user, "m.room.power_levels", levels, "")
+        for event in body.get("initial_state", []):
+            await self._add(self.rooms[room_id], user, event["type"], event["content"], event.get("state_key", ""))
+        return {"room_id": room_id}
+
+    async def _send(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        _, room_id, _, kind, txn_id = parts
+        room = self._room(user, room_id)
+        if kind == "m.call.invite" and room.public:
+            raise RefusedError(403, "M_FORBIDDEN", "Call invites are not allowed in public rooms.")
+        # Like Synapse, the path is the key: the same id used by two ghosts in one room counts as one.
+        key = (f"{room_id}/{kind}", txn_id)
+        if key not in self._sent:
+            self._sent[key] = self._append(room, user, kind, body)
+        return {"event_id": self._sent[key]}
+
+    async def _ping(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] != self.appservice_id:
+            raise RefusedError(403, "M_FORBIDDEN")
+        if not self.appservice_url:
+            raise RefusedError(400, "M_URL_NOT_SET")
+        try:
+            status, _ = await self.ask("POST", "/_matrix/app/v1/ping", json.dumps(body).encode())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RefusedError(502, "M_CONNECTION_FAILED", str(error)) from error
+        if status != 200:
+            raise RefusedError(502, "M_BAD_STATUS", f"answered {status}")
+        self._retry_now.set()
+        return {"duration_ms": 1}
+
+    async def _capabilities(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        versions = {"default": self.room_version, "available": {self.room_version: "stable"}}
+        return {"versions": ["v1.11"], "capabilities": {"m.room_versions": versions}}

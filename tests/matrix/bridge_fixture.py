@@ -1,0 +1,100 @@
+"""A Matrix side under test, connected to a scripted homeserver."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SeededEntropy
+from bridge.core.telemetry import NoTelemetry
+from bridge.matrix.events import RoomEvent
+from bridge.matrix.link import RetryPolicy
+from bridge.matrix.service import MatrixService
+from bridge.matrix.settings import MatrixSettings
+from bridge.store import Store
+from tests.homeserver import ScriptedHomeserver
+
+QUICK = RetryPolicy(first_s=0.01, longest_s=0.05)
+
+
+class Counts(NoTelemetry):
+    """Remembers what was counted."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], float] = {}
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        key = (name, ",".join(f"{label}={value}" for label, value in sorted(labels.items())))
+        self.counts[key] = self.counts.get(key, 0) + amount
+
+
+class Handled:
+    """Collects the events that the application would get; a condition tells when one has come."""
+
+    def __init__(self) -> None:
+        self.events: list[RoomEvent] = []
+        self.during: Callable[[RoomEvent], Awaitable[None]] | None = None
+        self._changed = asyncio.Condition()
+
+    async def __call__(self, event: RoomEvent) -> None:
+        if self.during is not None:
+            await self.during(event)
+        async with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def of_type(self, event_type: str) -> list[RoomEvent]:
+        return [event for event in self.events if event.type == event_type]
+
+    async def wait(self, event_type: str, count: int = 1, limit_s: float = 5.0) -> list[RoomEvent]:
+        async with asyncio.timeout(limit_s), self._changed:
+            await self._changed.wait_for(lambda: len(self.of_type(event_type)) >= count)
+        return self.of_type(event_type)
+
+
+def settings(hs: ScriptedHomeserver, *, appservice_url: str = "") -> MatrixSettings:
+    return MatrixSettings(
+        homeserver_url=hs.url,
+        server_name=hs.server_name,
+        listen_port=0,
+        appservice_url=appservice_url,
+        as_token=hs.as_token,
+        hs_token=hs.hs_token,
+        request_timeout_s=5.0,
+    )
+
+
+class Bridge:
+    """The service, its store and what it handed over."""
+
+    def __init__(self, service: MatrixService, store: Store, handled: Handled, telemetry: Counts) -> None:
+        self.service = service
+        self.store = store
+        self.handled = handled
+        self.telemetry = telemetry
+
+
+@asynccontextmanager
+async def running_bridge(
+    hs: ScriptedHomeserver, database: Path, *, handled: Handled | None = None, connect: bool = True
+) -> AsyncIterator[Bridge]:
+    """Start the Matrix side on a database, and stop it in the end."""
+    store = await Store.open(database)
+    telemetry = Counts()
+    service = MatrixService(
+        settings(hs), store=store, clock=SystemClock(), entropy=SeededEntropy(1), telemetry=telemetry, retry=QUICK
+    )
+    handled = handled or Handled()
+    await service.start(handled)
+    try:
+        if connect:
+            host, port = service.address
+            hs.connect(f"http://{host}:{port}")
+            # So that what the bridge does at its start is not mistaken for what a test makes it do.
+            await hs.wait_until(lambda: any("/ping" in path for _, path, _ in hs.requests))
+        yield Bridge(service, store, handled, telemetry)
+    finally:
+        hs.disconnect()
+        await service.stop()
+        await store.close()

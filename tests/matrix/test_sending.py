@@ -1,0 +1,200 @@
+"""What we send arrives once and in order, whatever the homeserver does meanwhile."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.core.ids import RoomId, UserId
+from bridge.matrix.link import MatrixError
+from tests.homeserver import Fault, ScriptedHomeserver
+from tests.matrix.bridge_fixture import Bridge, running_bridge
+
+GHOST = UserId("@_sip_+15550100:example.org")
+
+
+async def portal_room(hs: ScriptedHomeserver, bridge: Bridge) -> RoomId:
+    alice = hs.add_user("alice")
+    room = await hs.create_dm(alice, GHOST)
+    await bridge.handled.wait("m.room.member")
+    return room
+
+
+def call(room: RoomId, number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "room_id": room,
+        "sender": GHOST,
+        "event_type": "m.test",
+        "content": {"n": number},
+        "txn_id": f"call.matrix.test.{number}",
+        **changes,
+    }
+
+
+def sent(hs: ScriptedHomeserver, room: RoomId) -> list[int]:
+    return [event["content"]["n"] for event in hs.events(room, "m.test")]
+
+
+async def test_an_event_is_sent_as_the_ghost(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    event_id = await bridge.service.send_and_wait(**call(room, 1))
+    event = await hs.wait_event(room, "m.test")
+    assert (event["event_id"], event["sender"], event["content"]) == (event_id, GHOST, {"n": 1})
+    method, path, _ = hs.requests[-1]
+    assert method == "PUT"
+    assert path.endswith("/send/m.test/call.matrix.test.1?user_id=%40_sip_%2B15550100%3Aexample.org")
+
+
+async def test_events_of_a_room_arrive_in_order(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    for number in range(150):
+        await bridge.service.send(**call(room, number))
+    await hs.wait_event(room, "m.test", lambda event: event["content"]["n"] == 149)
+    assert sent(hs, room) == list(range(150))
+
+
+async def test_the_same_transaction_id_sends_once(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    first = await bridge.service.send_and_wait(**call(room, 1))
+    await bridge.service.send(**call(room, 1))
+    assert await bridge.service.send_and_wait(**call(room, 1)) == first
+    assert sent(hs, room) == [1]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(path="/send/", status=502, times=3),
+        Fault(path="/send/", status=500, times=2, after=True),
+        Fault(path="/send/", status=429, times=2, retry_after_ms=5),
+        Fault(path="/send/", status=429, times=1),
+    ],
+    ids=["502 burst", "answer lost", "rate limited", "rate limited without a time"],
+)
+async def test_a_homeserver_in_trouble_gets_everything_once_and_in_order(
+    hs: ScriptedHomeserver, bridge: Bridge, fault: Fault
+) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(fault)
+    for number in range(3):
+        await bridge.service.send(**call(room, number))
+    await bridge.service.send_and_wait(**call(room, 3))
+    assert sent(hs, room) == [0, 1, 2, 3]
+
+
+async def test_a_slow_room_does_not_hold_up_another(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    other = await hs.create_dm(UserId("@alice:example.org"), GHOST)
+    hs.faults.append(Fault(path=f"/rooms/%21{room[1:].split(':')[0]}", status=502, times=1_000_000))
+    await bridge.service.send(**call(room, 1))
+    await bridge.service.send_and_wait(**call(other, 2))
+    assert (sent(hs, room), sent(hs, other)) == ([], [2])
+    hs.faults.clear()
+    await hs.wait_event(room, "m.test")
+
+
+async def test_what_was_stored_is_sent_after_a_restart(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        room = await portal_room(hs, bridge)
+        hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
+        for number in range(3):
+            await bridge.service.send(**call(room, number))
+        # As in a crash: nothing is finished.
+        bridge.service._running.cancel()  # type: ignore[union-attr]
+    assert sent(hs, room) == []
+    hs.faults.clear()
+    async with running_bridge(hs, tmp_path / "db"):
+        await hs.wait_event(room, "m.test", lambda event: event["content"]["n"] == 2)
+    assert sent(hs, room) == [0, 1, 2]
+
+
+async def test_what_was_sent_but_not_noted_is_not_sent_twice(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        room = await portal_room(hs, bridge)
+        hs.faults.append(Fault(path="/send/", status=502, times=1_000_000, after=True))
+        await bridge.service.send(**call(room, 1))
+        await hs.wait_event(room, "m.test")
+        bridge.service._running.cancel()  # type: ignore[union-attr]
+    hs.faults.clear()
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await bridge.service.send_and_wait(**call(room, 1))
+    assert sent(hs, room) == [1]
+
+
+async def test_what_is_too_old_is_not_sent_after_a_restart(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        room = await portal_room(hs, bridge)
+        bridge.service._running.cancel()  # type: ignore[union-attr]
+        await asyncio.gather(bridge.service._running, return_exceptions=True)  # type: ignore[arg-type]
+        await bridge.service.send(**call(room, 1, give_up_after_s=-1.0))
+        await bridge.service.send(**call(room, 2))
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await bridge.service.send_and_wait(**call(room, 3))
+        assert sent(hs, room) == [2, 3]
+        assert bridge.telemetry.counts["matrix_send_total", "kind=other,outcome=expired"] == 1
+
+
+async def test_an_event_that_is_refused_fails_at_once(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=400, errcode="M_BAD_JSON"))
+    with pytest.raises(MatrixError):
+        await bridge.service.send_and_wait(**call(room, 1, event_type="m.call.invite"))
+    assert bridge.telemetry.counts["matrix_send_total", "kind=invite,outcome=refused"] == 1
+    with pytest.raises(MatrixError):
+        await bridge.service.send_and_wait(**call(room, 1, event_type="m.call.invite"))
+    await bridge.service.send_and_wait(**call(room, 2))
+
+
+async def test_a_homeserver_that_is_away_too_long_is_given_up(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
+    with pytest.raises(MatrixError):
+        await bridge.service.send_and_wait(**call(room, 1, give_up_after_s=0.1))
+    hs.faults.clear()
+    await bridge.service.send_and_wait(**call(room, 2))
+    assert sent(hs, room) == [2]
+
+
+async def test_a_ghost_that_was_removed_comes_back_once(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=403, errcode="M_FORBIDDEN"))
+    await bridge.service.send_and_wait(**call(room, 1))
+    assert sent(hs, room) == [1]
+    joins = [path for _, path, user in hs.requests if "/join/" in path and user == GHOST]
+    assert len(joins) == 2
+
+
+async def test_a_ghost_that_may_not_come_back_gives_up(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=403, times=2, errcode="M_FORBIDDEN"))
+    with pytest.raises(MatrixError):
+        await bridge.service.send_and_wait(**call(room, 1))
+
+
+async def test_what_waits_is_sent_before_the_bridge_stops(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        room = await portal_room(hs, bridge)
+        hs.faults.append(Fault(path="/send/", status=502, times=3))
+        await bridge.service.send(**call(room, 1))
+        await bridge.service.send(**call(room, 2))
+    assert sent(hs, room) == [1, 2]
+
+
+async def test_the_bridge_starts_without_a_homeserver_and_is_healthy_once_it_is_there(
+    hs: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    port = hs.port
+    await hs.stop()
+    async with running_bridge(hs, tmp_path / "db", connect=False) as bridge:
+        assert not bridge.service.healthy
+        await bridge.service.send(**call(RoomId("!none:example.org"), 1))
+        hs.connect("http://{}:{}".format(*bridge.service.address))
+        await hs.start(port)
+        await hs.wait_until(lambda: any("/ping" in path for _, path, _ in hs.requests), timeout_s=20)
+
+
+async def test_a_ping_that_fails_makes_the_bridge_unhealthy(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    hs.faults.append(Fault(path="/register", status=401))
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await hs.wait_until(lambda: bridge.service.healthy or None, timeout_s=10)

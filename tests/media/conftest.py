@@ -1,0 +1,67 @@
+"""Fixtures: an engine on loopback, and peers that are closed whatever happens."""
+
+from collections.abc import AsyncIterator, Callable
+
+import aioice.ice
+import pytest
+
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SystemEntropy
+from bridge.media.embedded import EmbeddedEngine
+from bridge.media.engine import MediaEvent
+from bridge.media.settings import MediaSettings
+from tests.media.browser import Browser
+from tests.media.counting import CountingTelemetry
+from tests.media.phone import Phone
+from tests.media.waiting import Collected
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the peers' candidates on this machine."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture
+def settings() -> MediaSettings:
+    return MediaSettings(webrtc_hosts=("127.0.0.1",), rtp_host="127.0.0.1", connect_timeout_s=10.0)
+
+
+@pytest.fixture
+def telemetry() -> CountingTelemetry:
+    return CountingTelemetry()
+
+
+@pytest.fixture
+def events() -> Collected[MediaEvent]:
+    return Collected()
+
+
+@pytest.fixture
+async def engine(
+    settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
+) -> AsyncIterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+async def phone() -> AsyncIterator[Phone]:
+    phone = await Phone.open()
+    yield phone
+    await phone.close()
+
+
+@pytest.fixture
+async def new_browser() -> AsyncIterator[Callable[..., Browser]]:
+    made: list[Browser] = []
+
+    def make(*codecs: str) -> Browser:
+        made.append(Browser(*codecs))
+        return made[-1]
+
+    yield make
+    for browser in made:
+        await browser.close()

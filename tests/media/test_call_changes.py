@@ -1,0 +1,420 @@
+"""What happens in the course of a call: digits, hold, crossing calls, changed addresses, ends and limits."""
+
+import asyncio
+import os
+import threading
+from dataclasses import replace
+
+import aioice.ice
+import aioice.stun
+import pytest
+
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SystemEntropy
+from bridge.core.ids import CallId
+from bridge.media import g711
+from bridge.media.dtmf import TelephoneEvent
+from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
+from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
+from bridge.media.rtp import RtpPacket
+from bridge.media.settings import MediaSettings
+from tests.media.browser import Browser
+from tests.media.counting import CountingTelemetry
+from tests.media.phone import Phone, tone_frames
+from tests.media.test_calls import CALL, NewBrowser, Place, call_in, call_out
+from tests.media.waiting import Collected
+
+SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
+MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
+
+
+def with_events(sdp: str, *lines: tuple[int, int]) -> str:
+    """Add telephone-event to a client's description (aiortc does not know it)."""
+    numbers = " ".join(str(payload_type) for payload_type, _ in lines)
+    head, _, rest = sdp.partition("\r\na=")
+    media = sdp.index("m=audio")
+    end = sdp.index("\r\n", media)
+    del head, rest
+    maps = "".join(f"a=rtpmap:{payload_type} telephone-event/{rate}\r\n" for payload_type, rate in lines)
+    return sdp[:end] + " " + numbers + sdp[end:] + maps
+
+
+def digits_in(packets: list[RtpPacket], payload_type: int) -> list[tuple[int, TelephoneEvent]]:
+    """Timestamp and content of the event packets."""
+    found = [(p.timestamp, TelephoneEvent.parse(p.payload)) for p in packets if p.payload_type == payload_type]
+    return [(timestamp, event) for timestamp, event in found if event is not None]
+
+
+async def connected_with_digits(engine: EmbeddedEngine, browser: Browser, phone: Phone) -> EmbeddedSession:
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(with_events(await browser.offer(), (110, 48000), (126, 8000)))
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp())
+    answer = await session.create_matrix_answer()
+    assert "telephone-event/48000" in answer
+    assert "telephone-event/8000" in answer
+    await browser.take_answer(answer)
+    await browser.connected()
+    return session
+
+
+@pytest.mark.parametrize(("codec", "payload_type", "scale"), [("opus", 110, 6), ("opus", 126, 1), ("PCMU", 126, 1)])
+async def test_digits_typed_in_the_browser_reach_the_phone(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    codec: str,
+    payload_type: int,
+    scale: int,
+) -> None:
+    browser = new_browser(codec)
+    session = await connected_with_digits(engine, browser, phone)
+    await events.count(1)
+    for digit in (4, 2):
+        for n, (duration, end) in enumerate([(160, False), (320, False), (800, True), (800, True), (800, True)]):
+            event = TelephoneEvent(event=digit, end=end, volume=10, duration=duration * scale)
+            await browser.send(bytes(event), payload_type, step=0, marker=n == 0)
+        browser.timestamp += 9600
+    await phone.received.until(lambda packets: len(digits_in(packets, 101)) == 10)
+    heard = digits_in(phone.received.items, 101)
+    assert [event.event for _, event in heard] == [4] * 5 + [2] * 5
+    assert [event.duration for _, event in heard] == [160, 320, 800, 800, 800] * 2
+    assert len({timestamp for timestamp, _ in heard}) == 2
+    marked = [p for p in phone.received.items if p.payload_type == 101 and p.marker]
+    assert len(marked) == 2
+    assert (await session.close()).digits_forwarded == 2
+
+
+@pytest.mark.parametrize(("codec", "payload_type", "scale"), [("opus", 110, 6), ("PCMU", 126, 1)])
+async def test_digits_pressed_on_the_phone_reach_the_browser(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    codec: str,
+    payload_type: int,
+    scale: int,
+) -> None:
+    browser = new_browser(codec)
+    session = await connected_with_digits(engine, browser, phone)
+    await events.count(1)
+    phone.send(SPEECH)
+    phone.send_digit(7)
+    await browser.received.until(lambda packets: len(digits_in(packets, payload_type)) == 6)
+    heard = digits_in(browser.received.items, payload_type)
+    assert {event.event for _, event in heard} == {7}
+    assert heard[-1][1].duration == 640 * scale
+    assert (await session.close()).digits_forwarded == 1
+
+
+async def test_hold_and_resume_by_the_phone(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await call_in(engine, browser, phone)
+    await events.count(1)
+    await session.set_sip_offer(phone.sdp(flow="sendonly", version=2))
+    assert "a=recvonly" in await session.create_sip_answer()
+    phone.received.clear()
+    await browser.send(SPEECH, 0, step=160)
+    phone.send(MUSIC)
+    await browser.received.until(lambda packets: any(p.payload == MUSIC for p in packets))
+    assert phone.received.items == []
+    await session.set_sip_offer(phone.sdp(version=3))
+    assert "a=sendrecv" in await session.create_sip_answer()
+    await browser.send(SPEECH, 0, step=160)
+    await phone.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+
+
+async def test_a_reinvite_may_move_the_phone(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await call_in(engine, browser, phone)
+    await events.count(1)
+    phone.send(MUSIC)
+    await browser.received.until(lambda packets: any(p.payload == MUSIC for p in packets))
+    moved = await Phone.open()
+    await session.set_sip_offer(moved.sdp(version=2))
+    moved.aim(await session.create_sip_answer())
+    await browser.send(SPEECH, 0, step=160)
+    await moved.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+    moved.send(SPEECH)
+    await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+    assert len({p.ssrc for p in browser.received.items}) == 1
+    await moved.close()
+
+
+async def test_the_phone_is_shown_our_address_before_the_browser_is_connected(
+    engine: EmbeddedEngine, phone: Phone
+) -> None:
+    session = await engine.open(CALL)
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp())
+    await session.set_matrix_offer(WEBRTC_OFFER)
+    await session.create_matrix_answer()
+    packets = await phone.received.count(3)
+    assert {p.payload for p in packets} == {b"\xff" * 160}
+    assert phone.sources == {phone.target}
+
+
+async def test_crossing_calls_keep_the_phone_and_take_the_users_own_call(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await engine.open(CALL)
+    await session.set_sip_offer(phone.sdp())
+    ours = await session.create_matrix_offer()
+    await session.reset_matrix_leg()
+    await session.set_matrix_offer(await browser.offer())
+    theirs = await session.create_matrix_answer()
+    phone.aim(await session.create_sip_answer())
+    assert ours.split("a=ice-ufrag:")[1].split()[0] not in theirs
+    await browser.take_answer(theirs)
+    await events.count(1)
+    assert events.items == [MediaConnected(call_id=CALL)]
+    phone.send(SPEECH)
+    await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+
+
+async def test_a_phone_that_calls_without_an_offer(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await engine.open(CALL)
+    await session.set_matrix_answer(await browser.answer(await session.create_matrix_offer()))
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp("0 101"))
+    await events.count(1)
+    phone.send(SPEECH)
+    await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+
+
+async def test_hold_by_the_matrix_user(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await engine.open(CALL)
+    offer = await browser.offer()
+    await session.set_matrix_offer(offer)
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp())
+    first = await session.create_matrix_answer()
+    await browser.take_answer(first)
+    await events.count(1)
+    await session.set_matrix_offer(offer.replace("a=sendrecv", "a=sendonly"))
+    held = await session.create_matrix_answer()
+    assert "a=recvonly" in held
+    assert held.split("a=ice-ufrag:")[1].split()[0] == first.split("a=ice-ufrag:")[1].split()[0]
+    await session.set_matrix_offer(offer)
+    assert "a=sendrecv" in await session.create_matrix_answer()
+    phone.send(SPEECH)
+    await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+
+
+async def test_an_ice_restart_brings_a_new_transport(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    before, after = new_browser(), new_browser()
+    session = await call_out(engine, before, phone)
+    await events.count(1)
+    await session.set_matrix_offer(await after.offer())
+    await after.take_answer(await session.create_matrix_answer())
+    await after.connected()
+    phone.send(SPEECH)
+    await after.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+    assert events.items == [MediaConnected(call_id=CALL)]
+
+
+@pytest.fixture
+def impatient(settings: MediaSettings) -> MediaSettings:
+    return replace(settings, connect_timeout_s=0.1)
+
+
+async def test_ice_that_never_connects_ends_the_call(
+    impatient: MediaSettings, events: Collected[MediaEvent], telemetry: CountingTelemetry, phone: Phone
+) -> None:
+    engine = EmbeddedEngine(impatient, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(WEBRTC_OFFER)
+    await session.create_sip_offer()
+    await session.set_sip_answer(phone.sdp())
+    await session.create_matrix_answer()
+    await events.count(1)
+    assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
+    await engine.stop()
+
+
+async def test_a_client_that_vanishes_ends_the_call(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 2)
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.05)
+    browser = new_browser()
+    await call_out(engine, browser, phone)
+    await events.count(1)
+    for protocol in browser.dtls.transport._connection._protocols:
+        protocol.transport.abort()
+    await events.count(2)
+    assert events.items[1] == MediaEnded(call_id=CALL, failure=MediaFailure.ICE_TIMEOUT)
+
+
+@pytest.mark.parametrize(("flow", "ends"), [("sendrecv", True), ("sendonly", False), ("inactive", False)])
+async def test_a_silent_phone_ends_the_call_unless_it_is_on_hold(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    flow: str,
+    ends: bool,
+) -> None:
+    session = await call_in(engine, new_browser(), phone)
+    await events.count(1)
+    await session.set_sip_offer(phone.sdp(flow=flow, version=2))
+    await session.create_sip_answer()
+
+    async def a_minute_later() -> None:
+        session._media.look_after(SystemClock().monotonic() + 60)
+
+    await session._thread.call(a_minute_later())
+    await session._thread.call(a_minute_later())
+    expected = [MediaEnded(call_id=CALL, failure=MediaFailure.RTP_TIMEOUT)] if ends else []
+    assert events.items[1:] == expected
+
+
+async def test_reports_go_out_on_both_legs(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    reports: Collected[bytes] = Collected()
+
+    async def take(data: bytes) -> None:
+        reports.add(data)
+
+    session = await call_out(engine, browser, phone)
+    browser.dtls._handle_rtcp_data = take
+    await events.count(1)
+    phone.send(SPEECH)
+
+    async def later() -> None:
+        session._media.look_after(SystemClock().monotonic() + 6)
+
+    await session._thread.call(later())
+    assert (await reports.count(1))[0][1] in (200, 201)
+
+
+@pytest.mark.parametrize("place", [call_out, call_in])
+async def test_steps_out_of_order_are_refused_not_crashed(engine: EmbeddedEngine, phone: Phone, place: Place) -> None:
+    session = await engine.open(CALL)
+    for step in (session.create_matrix_answer, session.create_sip_answer):
+        with pytest.raises(MediaError):
+            await step()
+    with pytest.raises(MediaError):
+        await session.set_matrix_answer(WEBRTC_OFFER.replace("actpass", "active"))
+    with pytest.raises(MediaError):
+        await session.set_sip_answer(phone.sdp())
+    with pytest.raises(MediaError):
+        await engine.open(CALL)
+    assert await session.close() == await session.close()
+
+
+async def test_ports_that_run_out_are_told_not_waited_for(
+    settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
+) -> None:
+    narrow = replace(settings, port_min=23990, port_max=23993)
+    engine = EmbeddedEngine(narrow, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    with pytest.raises(MediaError) as refused:
+        for number in range(3):
+            await engine.open(CallId(f"call-{number}"))
+    assert refused.value.verdict.sip_status == 503
+    await engine.stop()
+
+
+def resources(engine: EmbeddedEngine) -> tuple[int, int, int]:
+    """Open files, threads and ports."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), engine._ports.in_use
+
+
+async def media_tasks(engine: EmbeddedEngine) -> int:
+    """Tasks on the media thread, this question not counted."""
+
+    async def count() -> int:
+        return len(asyncio.all_tasks()) - 1
+
+    return await engine._thread.call(count())
+
+
+async def test_fifty_calls_leave_nothing_behind(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    before, tasks_before = resources(engine), await media_tasks(engine)
+    for number in range(50):
+        session = await engine.open(CallId(f"call-{number}"))
+        await session.set_matrix_offer(WEBRTC_OFFER)
+        await session.create_sip_offer()
+        if number % 2:
+            await session.set_sip_answer(phone.sdp())
+            await session.create_matrix_answer()
+        await session.close()
+    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
+
+
+async def test_connected_calls_leave_nothing_behind(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    before, tasks_before = resources(engine), await media_tasks(engine)
+    for _ in range(3):
+        browser = new_browser("opus")
+        session = await call_out(engine, browser, phone)
+        phone.send(SPEECH)
+        await browser.received.count(1)
+        numbers = await session.close()
+        assert numbers.sip.packets_received >= 1
+        await browser.close()
+    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
+
+
+async def test_stopping_the_engine_closes_what_is_left(
+    settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
+) -> None:
+    threads = threading.active_count()
+    engine = EmbeddedEngine(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(WEBRTC_OFFER)
+    await engine.stop()
+    await engine.stop()
+    assert engine._ports.in_use == 0
+    assert threading.active_count() == threads
+    with pytest.raises(MediaError):
+        await session.create_sip_offer()
+    assert (await session.close()).digits_forwarded == 0
+
+
+WEBRTC_OFFER = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+        "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
+        "a=setup:actpass",
+        "a=rtpmap:111 opus/48000/2",
+        "a=sendrecv",
+        "",
+    ]
+)

@@ -1,0 +1,140 @@
+"""Logs: one line of JSON for each event, with the call it belongs to, and without anybody's number."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+import structlog
+
+from bridge.core.ids import CallId
+from bridge.core.pii import Pii
+from bridge.ops.logs import LineWriter, bind_call, configure_logging, redaction_key
+
+NUMBER = "+15550100"
+USER = "@alice:example.org"
+
+
+@contextmanager
+def logging_to(stream: TextIO, *, level: str = "info", as_json: bool = True) -> Iterator[LineWriter]:
+    """The set-up of a process, undone afterwards."""
+    handlers, threshold = logging.root.handlers[:], logging.root.level
+    writer = configure_logging(level=level, json=as_json, key=b"k" * 16, stream=stream)
+    try:
+        yield writer
+    finally:
+        writer.close()
+        logging.root.handlers = handlers
+        logging.root.setLevel(threshold)
+        structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_json_with_time_level_and_event() -> None:
+    stream = io.StringIO()
+    with logging_to(stream):
+        structlog.get_logger().info("call_answered", trunk="carrier")
+    [line] = lines(stream)
+    assert (line["event"], line["level"], line["trunk"]) == ("call_answered", "info", "carrier")
+    assert line["time"].endswith("Z")
+    assert list(line) == ["time", "level", "event", "trunk"]
+
+
+def test_every_line_of_a_call_carries_its_id() -> None:
+    stream = io.StringIO()
+    with logging_to(stream):
+        with bind_call(CallId("c1")):
+            structlog.get_logger().info("call_started")
+            logging.getLogger("aioice.ice").warning("a library speaks")
+        structlog.get_logger().info("idle")
+    assert [line.get("call_id") for line in lines(stream)] == ["c1", "c1", None]
+
+
+def test_identities_are_redacted_wherever_they_stand() -> None:
+    stream = io.StringIO()
+    with logging_to(stream):
+        log = structlog.get_logger()
+        log.info("call_started", caller=Pii(NUMBER), people=[Pii(USER)], by_name={"called": Pii(NUMBER)})
+        log.warning("request_failed", error=f"403 for {USER}")
+        try:
+            raise ValueError(f"cannot call {NUMBER} for {USER}")
+        except ValueError:
+            log.exception("call_failed")
+        logging.getLogger("aiohttp.client").error("GET /x?user_id=%s", USER)
+    text = stream.getvalue()
+    assert len(text.splitlines()) == 4
+    assert NUMBER not in text
+    assert USER not in text
+    assert str(Pii(NUMBER)) not in ("", NUMBER)
+
+
+def test_a_redacted_value_is_the_same_in_every_line_and_after_a_restart() -> None:
+    seen = set()
+    for _ in range(2):
+        stream = io.StringIO()
+        with logging_to(stream):
+            structlog.get_logger().info("call_started", caller=Pii(NUMBER))
+        seen.add(lines(stream)[0]["caller"])
+    assert len(seen) == 1
+
+
+def test_the_redaction_key_depends_on_the_installation() -> None:
+    assert redaction_key("one") == redaction_key("one")
+    assert redaction_key("one") != redaction_key("other")
+
+
+def test_the_level_is_respected_and_libraries_start_at_warning() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, level="debug"):
+        structlog.get_logger().debug("packet_seen")
+        logging.getLogger("aiortc.rtcrtpsender").info("noise")
+        logging.getLogger("sqlalchemy.engine").warning("something odd")
+    assert [line["event"] for line in lines(stream)] == ["packet_seen", "something odd"]
+    stream = io.StringIO()
+    with logging_to(stream, level="error"):
+        structlog.get_logger().warning("quiet")
+    assert stream.getvalue() == ""
+
+
+def test_the_console_format_is_for_people() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, as_json=False):
+        structlog.get_logger().info("call_started", caller=Pii(NUMBER))
+    assert "call_started" in stream.getvalue()
+    assert "[redacted#" in stream.getvalue()
+
+
+class BrokenPipe(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_went_away_costs_lines_and_nothing_else() -> None:
+    with logging_to(BrokenPipe()) as writer:
+        structlog.get_logger().info("call_started")
+        writer.close()
+        assert writer.dropped == 1
+
+
+def test_a_reader_that_does_not_keep_up_costs_lines_and_no_memory() -> None:
+    class Stuck:
+        def write(self, text: str) -> int:
+            gate.acquire(timeout=10)
+            return len(text)
+
+        def flush(self) -> None: ...
+
+    import threading
+
+    gate = threading.Semaphore(0)
+    writer = LineWriter(cast(TextIO, Stuck()))
+    for _ in range(12_000):
+        writer.write("line\n")
+    assert 1_900 < writer.dropped <= 2_000
+    gate.release(20_000)
+    writer.close()

@@ -1,0 +1,176 @@
+"""Call records: one line for every attempt, on disk, whatever happens to the disk."""
+
+import asyncio
+import errno
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.core.ids import CallId, RoomId, TrunkName
+from bridge.core.pii import Pii
+from bridge.core.verdict import MatrixReason, Result
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.records import CallRecord, CallRecords, LegRecord, RecordFile
+
+
+def record(call_id: str = "c1") -> CallRecord:
+    return CallRecord(
+        call_id=CallId(call_id),
+        direction="outbound",
+        trunk=TrunkName("carrier"),
+        caller=Pii("@alice:example.org"),
+        called=Pii("+15550100"),
+        user=Pii("@alice:example.org"),
+        room_id=RoomId("!room:example.org"),
+        t_invite=1_700_000_000.0,
+        t_answer=1_700_000_005.25,
+        t_end=1_700_000_065.5,
+        duration_s=60.25,
+        result=Result.SUCCESS,
+        reason="completed",
+        sip_status=200,
+        matrix_reason=MatrixReason.USER_HANGUP,
+        ended_by="sip",
+        matrix=LegRecord(codec="OPUS", packets_received=10),
+        version="1.2.3",
+    )
+
+
+def telemetry() -> PrometheusTelemetry:
+    return PrometheusTelemetry(trunks=[], version="1", strict=True)
+
+
+def outcome(of: PrometheusTelemetry, name: str) -> float | None:
+    return of.registry.get_sample_value("trunkline_call_records_total", {"outcome": name})
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+async def written(into: CallRecords, *several: CallRecord) -> None:
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(into.run())
+        for one in several:
+            into.add(one)
+        into.stop()
+
+
+async def test_a_record_is_one_line_that_tells_the_whole_call(tmp_path: Path) -> None:
+    file = tmp_path / "records"
+    await written(CallRecords(file, telemetry=telemetry()), record("c1"), record("c2"))
+    first, second = read(file)
+    assert (first["call_id"], second["call_id"]) == ("c1", "c2")
+    assert first["t_invite"] == "2023-11-14T22:13:20.000Z"
+    assert first["t_answer"] == "2023-11-14T22:13:25.250Z"
+    assert first["t_ring"] is None
+    assert (first["result"], first["reason"], first["matrix_reason"]) == ("success", "completed", "user_hangup")
+    assert first["matrix"]["codec"] == "OPUS"
+    assert first["duration_s"] == 60.25
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_people_are_hashed_unless_the_configuration_says_otherwise(tmp_path: Path) -> None:
+    hashed, plain = tmp_path / "hashed", tmp_path / "plain"
+    await written(CallRecords(hashed, telemetry=telemetry()), record())
+    await written(CallRecords(plain, telemetry=telemetry(), record_numbers=True), record())
+    assert "+15550100" not in hashed.read_text()
+    assert "@alice" not in hashed.read_text()
+    assert read(hashed)[0]["called"] == str(Pii("+15550100"))
+    assert read(plain)[0]["called"] == "+15550100"
+    assert read(plain)[0]["user"] == "@alice:example.org"
+
+
+async def test_no_file_no_records() -> None:
+    await written(CallRecords(None, telemetry=telemetry()), record())
+
+
+def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "records")
+    file.append(["one"])
+    (tmp_path / "records").rename(tmp_path / "records.1")
+    file.append(["two"])
+    (tmp_path / "records").unlink()
+    file.append(["three"])
+    file.close()
+    assert (tmp_path / "records.1").read_text() == "one\n"
+    assert (tmp_path / "records").read_text() == "three\n"
+
+
+def test_a_half_written_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = RecordFile(tmp_path / "records")
+    file.append(["one"])
+    monkeypatch.setattr(os, "write", fill_the_disk_after(3))
+    with pytest.raises(OSError, match="No space"):
+        file.append(["two-two-two"])
+    monkeypatch.undo()
+    file.append(["three"])
+    file.close()
+    assert (tmp_path / "records").read_text() == "one\nthree\n"
+
+
+def fill_the_disk_after(octets: int) -> Any:
+    real, left = os.write, octets
+
+    def write(descriptor: int, content: memoryview) -> int:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = real(descriptor, content[:left])
+        left -= done
+        return done
+
+    return write
+
+
+class FailingFile(RecordFile):
+    """A disk that is full for the first write."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.failures = 1
+        self.failed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def append(self, lines: Sequence[str]) -> None:
+        if self.failures:
+            self.failures -= 1
+            self._loop.call_soon_threadsafe(self.failed.set)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(lines)
+
+
+async def test_a_full_disk_is_counted_and_the_record_is_written_with_the_next(tmp_path: Path) -> None:
+    metrics = telemetry()
+    into = CallRecords(tmp_path / "records", telemetry=metrics)
+    into._file = disk = FailingFile(tmp_path / "records")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(into.run())
+        into.add(record("c1"))
+        await disk.failed.wait()
+        into.add(record("c2"))
+        into.stop()
+    assert [line["call_id"] for line in read(tmp_path / "records")] == ["c1", "c2"]
+    assert (outcome(metrics, "failed"), outcome(metrics, "written"), outcome(metrics, "lost")) == (1, 2, 0)
+
+
+async def test_a_disk_that_stays_full_costs_the_oldest_records_and_no_memory(tmp_path: Path) -> None:
+    metrics = telemetry()
+    into = CallRecords(tmp_path / "records", telemetry=metrics)
+    into._file = disk = FailingFile(tmp_path / "records")
+    disk.failures = 1_000
+    for number in range(1_100):
+        into.add(record(f"c{number}"))
+    await written(into)
+    assert outcome(metrics, "lost") == 1_100
+    assert outcome(metrics, "written") == 0
+
+
+async def test_a_directory_that_vanished_is_survived(tmp_path: Path) -> None:
+    metrics = telemetry()
+    await written(CallRecords(tmp_path / "gone" / "records", telemetry=metrics), record())
+    assert outcome(metrics, "lost") == 1

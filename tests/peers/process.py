@@ -1,0 +1,128 @@
+"""What all peers share: a child process with a log file, a wait for readiness, an end that cannot hang."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+READY_LIMIT_S = 20.0
+STOP_LIMIT_S = 5.0
+POLL_S = 0.02
+LOOPBACK = "127.0.0.1"
+
+
+def free_port(*, span: int = 1) -> int:
+    """A port of which `span` consecutive numbers are free for UDP and for TCP on the loopback address."""
+    for _ in range(200):
+        with contextlib.ExitStack() as stack:
+            first = _bind(stack, socket.SOCK_DGRAM, 0)
+            if first is not None and first + span < 65536 and _span_is_free(stack, first, span):
+                return first
+    raise RuntimeError("no free port found")
+
+
+def _span_is_free(stack: contextlib.ExitStack, first: int, span: int) -> bool:
+    datagram = all(_bind(stack, socket.SOCK_DGRAM, first + offset) is not None for offset in range(1, span))
+    return datagram and all(_bind(stack, socket.SOCK_STREAM, first + offset) is not None for offset in range(span))
+
+
+def _bind(stack: contextlib.ExitStack, kind: socket.SocketKind, port: int) -> int | None:
+    holder = stack.enter_context(socket.socket(socket.AF_INET, kind))
+    try:
+        holder.bind((LOOPBACK, port))
+    except OSError:
+        return None
+    bound: int = holder.getsockname()[1]
+    return bound
+
+
+def port_is_bound(port: int, transport: str) -> bool:
+    """Whether any process of this machine holds `port` (for TCP: listens on it)."""
+    table = Path(f"/proc/net/{transport}").read_text().splitlines()[1:]
+    rows = (line.split() for line in table)
+    suffix = f":{port:04X}"
+    return any(row[1].endswith(suffix) and (transport == "udp" or row[3] == "0A") for row in rows)
+
+
+class PeerProcess:
+    """One child process: an asynchronous context that starts it and ends it by its own process id."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self.log_path = directory / f"{name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status once it ended."""
+        return self._process.returncode if self._process is not None else None
+
+    def log_tail(self, lines: int = 60) -> str:
+        """The end of what the process printed: for the message of a failed test."""
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    async def launch(self, arguments: Sequence[str | Path]) -> None:
+        """Start the program with its output in `log_path`."""
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *map(str, arguments), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
+            )
+
+    async def wait_until(self, ready: Callable[[], bool], *, limit_s: float = READY_LIMIT_S) -> None:
+        """Poll `ready` until it is true; a process that died or was too slow fails with its log."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit_s
+        while not ready():
+            if self.pid is None or loop.time() > deadline:
+                raise RuntimeError(f"{self.name} did not become ready:\n{self.log_tail()}")
+            await asyncio.sleep(POLL_S)
+
+    async def wait_exit(self, *, limit_s: float) -> int:
+        """Wait until the process ends by itself and return its exit status."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        try:
+            return await asyncio.wait_for(self._process.wait(), limit_s)
+        except TimeoutError:
+            raise RuntimeError(f"{self.name} did not end in {limit_s} s:\n{self.log_tail()}") from None
+
+    async def start(self) -> None:
+        """Start and wait until ready; subclasses say how."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """End the process: asked first, killed when it does not listen."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()

@@ -1,0 +1,200 @@
+"""The commands: what they print, what they write, and what they refuse."""
+
+import importlib.metadata
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+import bridge.app
+from bridge.cli import main
+from bridge.config import Config
+from bridge.core.errors import TrunklineError
+
+CONFIG = """
+homeserver: {url: "http://127.0.0.1:8008", server_name: example.org}
+appservice: {as_token_file: as_token, hs_token_file: hs_token}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "trunkline.yaml"
+    file.write_text(CONFIG)
+    return file
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "registration.yaml"
+
+
+def trunkline(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], env={"TRUNKLINE_AS_TOKEN": ""})
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def write_tokens(beside: Path) -> None:
+    for name in ("as_token", "hs_token"):
+        file = beside.parent / name
+        file.write_text(f"{name}-0123456789abcdef")
+        file.chmod(0o600)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert trunkline("version").output == f"trunkline {importlib.metadata.version('trunkline')}\n"
+
+
+def test_a_valid_configuration_is_called_valid(config: Path) -> None:
+    write_tokens(config)
+    result = trunkline("check-config", "--config", config)
+    assert result.exit_code == 0
+    assert "configuration is valid" in result.output
+    assert "permissions.outbound: nobody may call out" in result.output
+    assert "trunks: there is none" in result.output
+
+
+def test_every_fault_is_listed_with_file_and_line(config: Path) -> None:
+    write_tokens(config)
+    config.write_text(CONFIG + "calls: {ring_timeout: 1}\nmedia: {ports: x}\n")
+    result = trunkline("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert "2 faults" in result.output
+    assert f"{config}:4: calls.ring_timeout: unknown setting, did you mean ring_timeout_s?" in result.output
+    assert f"{config}:5: media.ports: expected" in result.output
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    result = trunkline("check-config", "--config", tmp_path / "none.yaml")
+    assert result.exit_code == 1
+    assert "cannot read" in result.output
+
+
+def test_a_registration_makes_the_tokens_it_needs(config: Path, output: Path) -> None:
+    result = trunkline("generate-registration", "--config", config, "--output", output)
+    assert result.exit_code == 0, result.output
+    registration = yaml.safe_load(output.read_text())
+    tokens = [(config.parent / name).read_text().strip() for name in ("as_token", "hs_token")]
+    assert [registration["as_token"], registration["hs_token"]] == tokens
+    assert len(set(tokens)) == 2
+    assert all(len(token) == 64 for token in tokens)
+    assert "created" in result.output
+
+
+def test_a_registration_says_what_the_homeserver_must_know(config: Path, output: Path) -> None:
+    trunkline("generate-registration", "--config", config, "--output", output)
+    registration = yaml.safe_load(output.read_text())
+    assert registration["rate_limited"] is False
+    assert registration["url"] == "http://127.0.0.1:29330"
+    assert registration["sender_localpart"] == "_sip_bot"
+    assert set(registration["protocols"]) == {"m.protocol.pstn", "im.vector.protocol.pstn"}
+    assert [user["exclusive"] for user in registration["namespaces"]["users"]] == [True]
+
+
+def test_secrets_can_be_read_by_their_owner_only(config: Path, output: Path) -> None:
+    trunkline("generate-registration", "--config", config, "--output", output)
+    for file in (output, config.parent / "as_token", config.parent / "hs_token"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_registration_is_not_overwritten_by_accident(config: Path, output: Path) -> None:
+    output.write_text("precious")
+    result = trunkline("generate-registration", "--config", config, "--output", output)
+    assert result.exit_code == 1
+    assert "--force" in result.output
+    assert output.read_text() == "precious"
+    assert not (config.parent / "as_token").exists()
+
+
+def test_a_registration_can_be_overwritten_and_keeps_the_tokens(config: Path, output: Path) -> None:
+    trunkline("generate-registration", "--config", config, "--output", output)
+    before = output.read_text()
+    output.write_text("old")
+    output.chmod(0o644)
+    assert trunkline("generate-registration", "--config", config, "--output", output, "--force").exit_code == 0
+    assert output.read_text() == before
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+
+
+def test_a_faulty_configuration_makes_no_tokens(config: Path, output: Path) -> None:
+    config.write_text(CONFIG + "media: {ports: x}\n")
+    result = trunkline("generate-registration", "--config", config, "--output", output)
+    assert result.exit_code == 1
+    assert "media.ports" in result.output
+    assert "does not exist" not in result.output
+    assert not (config.parent / "as_token").exists()
+    assert not output.exists()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(config: Path, tmp_path: Path) -> None:
+    write_tokens(config)
+    result = trunkline("generate-registration", "--config", config, "--output", tmp_path / "none" / "registration.yaml")
+    assert result.exit_code == 1
+    assert "cannot write" in result.output
+
+
+def test_a_wrong_configuration_does_not_start_anything(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(config: Config) -> None:
+        raise AssertionError("started")
+
+    monkeypatch.setattr(bridge.app, "run", start)
+    result = trunkline("run", "--config", config)
+    assert result.exit_code == 1
+    assert "appservice.as_token_file" in result.output
+
+
+@pytest.fixture
+def without_log_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging is a process's own: a test that sets it up would do so for all that follow."""
+    monkeypatch.setattr("bridge.ops.logs.configure_logging", lambda **settings: None)
+
+
+@pytest.mark.usefixtures("without_log_set_up")
+def test_a_valid_configuration_runs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tokens(config)
+    started: list[Config] = []
+
+    async def start(config: Config) -> None:
+        started.append(config)
+
+    monkeypatch.setattr(bridge.app, "run", start, raising=False)
+    assert trunkline("run", "--config", config).exit_code == 0
+    assert [one.homeserver.server_name for one in started] == ["example.org"]
+
+
+@pytest.mark.usefixtures("without_log_set_up")
+@pytest.mark.parametrize(
+    "error",
+    [
+        TrunklineError("ops.listen: cannot listen on 127.0.0.1:9464"),
+        OSError("cannot listen"),
+        ExceptionGroup("tasks", [ExceptionGroup("tasks", [TrunklineError("cannot listen")])]),
+    ],
+)
+def test_what_prevents_the_start_is_one_line(config: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    write_tokens(config)
+
+    async def fail(config: Config) -> None:
+        raise error
+
+    monkeypatch.setattr(bridge.app, "run", fail, raising=False)
+    result = trunkline("run", "--config", config)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert "cannot listen" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.usefixtures("without_log_set_up")
+def test_a_bug_is_not_explained_away(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tokens(config)
+
+    async def fail(config: Config) -> None:
+        raise ExceptionGroup("tasks", [TrunklineError("cannot listen"), ZeroDivisionError()])
+
+    monkeypatch.setattr(bridge.app, "run", fail, raising=False)
+    result = CliRunner().invoke(main, ["run", "--config", str(config)])
+    assert isinstance(result.exception, ExceptionGroup)

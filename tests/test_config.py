@@ -1,0 +1,342 @@
+"""The configuration: every mistake is found at once, and explained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bridge.config import (
+    Config,
+    ConfigError,
+    load_config,
+    matrix_settings,
+    media_settings,
+    sip_settings,
+    warnings,
+)
+from bridge.sip.settings import Listener, Transport, TrunkAuth
+
+TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
+MINIMAL = """
+homeserver: {url: "http://127.0.0.1:8008", server_name: example.org}
+"""
+
+
+def write(directory: Path, text: str) -> Path:
+    file = directory / "trunkline.yaml"
+    file.write_text(text)
+    return file
+
+
+def load(directory: Path, text: str, **variables: str) -> Config:
+    return load_config(write(directory, text), {**TOKENS, **variables})
+
+
+def faults(directory: Path, text: str, environ: Mapping[str, str] = TOKENS) -> dict[str, str]:
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(directory, text), environ)
+    return {fault.path: fault.message for fault in raised.value.faults}
+
+
+def test_two_lines_and_two_tokens_are_enough(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL)
+    assert config.homeserver.server_name == "example.org"
+    assert config.permissions.outbound == ()
+    assert config.store.path == tmp_path / "trunkline.sqlite3"
+
+
+def test_a_section_whose_settings_are_all_commented_out_takes_its_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL + "store:\nops:\nmedia:\n  #ports: 1\nsip:\n  user_agent:\n")
+    assert config.sip.user_agent == "Trunkline"
+
+
+def test_all_faults_are_reported_at_once_with_path_and_line(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        """
+homeserver: {url: "ftp://x", server_nam: example.org}
+trunks:
+  carrier: {auth: register, register_expires_s: abc, sources: [192.0.2.1/24]}
+media: {ports: 30000-200}
+calls: {ring_timeout_s: 9000}
+loging: {}
+""",
+        {},
+    )
+    assert set(found) == {
+        "homeserver.url",
+        "homeserver.server_nam",
+        "homeserver.server_name",
+        "appservice.as_token",
+        "appservice.hs_token",
+        "trunks.carrier.server",
+        "trunks.carrier.username",
+        "trunks.carrier.password",
+        "trunks.carrier.register_expires_s",
+        "trunks.carrier.sources[0]",
+        "media.ports",
+        "calls.ring_timeout_s",
+        "loging",
+    }
+
+
+def test_a_fault_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, "homeserver:\n  url: http://localhost\n  server_name: example.org\n  colour: red\n")
+    assert [fault.line for fault in raised.value.faults] == [4]
+    assert str(raised.value.faults[0]).startswith("line 4: homeserver.colour: unknown setting")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        ("calls: {ring_timeout: 5}", "calls.ring_timeout", "unknown setting, did you mean ring_timeout_s?"),
+        ("sip: {rtp_host: 127.0.0.1}", "sip.rtp_host", "unknown setting here, did you mean media.rtp_host?"),
+        ("media: {emergency: true}", "media.emergency", "unknown setting here, did you mean trunks.NAME.emergency?"),
+        ("calls: {ring_timeout_s: abc}", "calls.ring_timeout_s", "expected a number of seconds, found 'abc'"),
+        ("calls: {ring_timeout_s: '90'}", "calls.ring_timeout_s", "expected a number of seconds, found '90'"),
+        ("calls: {ring_timeout_s: true}", "calls.ring_timeout_s", "expected a number of seconds, found true"),
+        ("calls: {ring_timeout_s: .nan}", "calls.ring_timeout_s", "found the number nan"),
+        ("calls: {decline_status: 486.5}", "calls.decline_status", "expected a whole number, found the number 486.5"),
+        ("calls: {decline_status: 200}", "calls.decline_status", "must be at least 400, found the number 200"),
+        ("ops: {record_numbers: 1}", "ops.record_numbers", "expected true or false, found the number 1"),
+        ("logging: {level: loud}", "logging.level", "expected debug, info, warning or error; found 'loud'"),
+        ("logging: verbose", "logging", "expected a group of settings, found 'verbose'"),
+        ("sip: {listen: udp:127.0.0.1:5060}", "sip.listen", "expected a list"),
+        ("sip: {listen: []}", "sip.listen", "needs at least one entry"),
+        ("sip: {listen: [tls:127.0.0.1:5061]}", "sip.listen[0]", "expected udp:address:port or tcp:address:port"),
+        ("sip: {listen: [udp:127.0.0.1:66000]}", "sip.listen[0]", "expected a port from 0 to 65535, found '66000'"),
+        ("sip: {listen: [udp:example.org:5060]}", "sip.listen[0]", "expected an address such as 192.0.2.10"),
+        ("sip: {listen: [udp:0.0.0.0:5060]}", "sip.advertised_host", "is required when listening on every address"),
+        (
+            "sip: {listen: [udp:127.0.0.1:5060, udp:127.0.0.1:5060]}",
+            "sip.listen[1]",
+            "is listed twice",
+        ),
+        ("sip: {listen: [udp:127.0.0.1:20010]}", "sip.listen[0]", "its port lies inside media.ports"),
+        ("ops: {listen: 9464}", "ops.listen", "expected text, found the number 9464"),
+        ("ops: {listen: 127.0.0.1}", "ops.listen", "expected host:port"),
+        ("ops: {listen: 127.0.0.1:29330}", "ops.listen", "is the same address as appservice.listen"),
+        ("ops: {call_records: nowhere/records}", "ops.call_records", "does not exist"),
+        ("store: {path: nowhere/db}", "store.path", "does not exist"),
+        ("store: {path: ''}", "store.path", "expected a file"),
+        ("appservice: {url: 'http://u:p@h'}", "appservice.url", "must not carry a user name or password"),
+        ("appservice: {listen: 0.0.0.0:29330}", "appservice.url", "is required when listening on every address"),
+        ("appservice: {listen: 127.0.0.1:0}", "appservice.url", "is required when listening on port 0"),
+        ("appservice: {bot_localpart: Bot}", "appservice.bot_localpart", "expected a-z, 0-9"),
+        ("appservice: {id: 'a b'}", "appservice.id", "must not contain spaces"),
+        ("media: {rtp_host: localhost}", "media.rtp_host", "expected an address such as 192.0.2.10"),
+        ("media: {rtp_host: 0.0.0.0}", "media.advertised_host", "is required when rtp_host is every address"),
+        ("media: {ports: 20000}", "media.ports", "expected text, found the number 20000"),
+        ("media: {ports: 80-90}", "media.ports", "ports above 1023"),
+        ("numbers: {default_region: NO}", "numbers.default_region", "expected text, found false: put it in quotes"),
+        ("numbers: {default_region: XX}", "numbers.default_region", "expected a country code"),
+        ("numbers: {emergency: [112]}", "numbers.emergency[0]", "found the number 112: put it in quotes"),
+        ("numbers: {inbound: {+15550100: '@a:b.c'}}", "numbers.inbound[15550100]", "put it in quotes"),
+        ("numbers: {inbound: {'+1': '@a:b.c'}}", "numbers.inbound.+1", "expected + and 2 to 15 digits"),
+        ("numbers: {inbound: {'+15550100': alice}}", "numbers.inbound.+15550100", "expected a user id such as"),
+        (
+            "numbers: {inbound: {'+15550100': }}",
+            "numbers.inbound.+15550100",
+            "expected text, found nothing",
+        ),
+        (
+            "numbers: {inbound: {'+15550100': '@_sip_+15550101:example.org'}}",
+            "numbers.inbound.+15550100",
+            "is one of the bridge's own users",
+        ),
+        (
+            "numbers: {inbound: {'+15550100': '@a:b.c', '+1 555 0100': '@a:b.c'}}",
+            "numbers.inbound.+1 555 0100",
+            "is the same number as '+15550100'",
+        ),
+        ("permissions: {outbound: [{who: ['@a'], prefixes: ['+1']}]}", "permissions.outbound[0].who[0]", "user id"),
+        ("permissions: {outbound: [{who: [a.b], prefixes: [+1]}]}", "permissions.outbound[0].prefixes[0]", "quotes"),
+        ("permissions: {outbound: [{who: [a.b], prefixes: []}]}", "permissions.outbound[0].prefixes", "at least one"),
+        (
+            "permissions: {outbound: [{who: [a.b], prefixes: ['+'], trunk: x}]}",
+            "permissions.outbound[0].trunk",
+            "no trunk is called 'x'; there is none",
+        ),
+        ("trunks: {Carrier: {server: a.b}}", "trunks.Carrier", "expected a name of a-z, 0-9"),
+        ("trunks: {carrier: }", "trunks.carrier.server", "is required"),
+        ("trunks: {carrier: {server: 'a b'}}", "trunks.carrier.server", "expected a host name or an address"),
+        ("trunks: {carrier: {server: a.b, auth: basic}}", "trunks.carrier.auth", "expected register, digest or"),
+        (
+            "trunks: {carrier: {server: a.b, transport: tcp}}\nsip: {listen: [udp:127.0.0.1:5060]}",
+            "trunks.carrier.transport",
+            "is tcp, but sip.listen has no tcp address",
+        ),
+        ("trunks: {carrier: {server: a.b, sources: [192.0.2.1/24]}}", "trunks.carrier.sources[0]", "192.0.2.0/24?"),
+        ("trunks: {carrier: {server: a.b, caller_id: 'x y'}}", "trunks.carrier.caller_id", "expected a number"),
+    ],
+)
+def test_a_mistake_is_explained(tmp_path: Path, text: str, path: str, words: str) -> None:
+    found = faults(tmp_path, MINIMAL + text)
+    assert set(found) == {path}
+    assert words in found[path]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "not valid YAML at line"),
+        ("- a", "expected settings"),
+        ("\x00", "not valid YAML"),
+        ("'", "not valid YAML at line"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert words in faults(tmp_path, text)[""]
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*: No such file or directory"):
+        load_config(tmp_path / "none.yaml", {})
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "trunkline.yaml"
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(file, {})
+
+
+def test_a_setting_given_twice_is_a_fault(tmp_path: Path) -> None:
+    found = faults(tmp_path, MINIMAL + "calls:\n  decline_status: 486\n  decline_status: 603\n")
+    assert found == {"calls.decline_status": "given twice, first on line 4"}
+
+
+class TestSecrets:
+    def test_come_from_the_file_itself(self, tmp_path: Path) -> None:
+        text = MINIMAL + f"appservice: {{as_token: {'x' * 20}, hs_token: {'y' * 20}}}"
+        settings = matrix_settings(load_config(write(tmp_path, text), {}))
+        assert (settings.as_token, settings.hs_token) == ("x" * 20, "y" * 20)
+
+    def test_come_from_files_beside_the_configuration(self, tmp_path: Path) -> None:
+        (tmp_path / "as").write_text("x" * 20 + "\n")
+        (tmp_path / "hs").write_text("y" * 20)
+        text = MINIMAL + "appservice: {as_token_file: as, hs_token_file: hs}"
+        settings = matrix_settings(load_config(write(tmp_path, text), {}))
+        assert (settings.as_token, settings.hs_token) == ("x" * 20, "y" * 20)
+
+    def test_come_from_the_environment(self, tmp_path: Path) -> None:
+        text = MINIMAL + "trunks: {my-pbx: {server: a.b, auth: digest, username: u}}"
+        config = load(tmp_path, text, TRUNKLINE_TRUNKS_MY_PBX_PASSWORD="secret")
+        assert sip_settings(config).trunks[0].password == "secret"
+
+    def test_from_two_places_are_a_fault(self, tmp_path: Path) -> None:
+        (tmp_path / "as").write_text("x" * 20)
+        found = faults(tmp_path, MINIMAL + "appservice: {as_token_file: as}")
+        assert found["appservice.as_token"] == (
+            "comes from as_token_file and from the environment variable TRUNKLINE_AS_TOKEN: keep one of them"
+        )
+
+    def test_in_absent_files_name_the_file(self, tmp_path: Path) -> None:
+        text = MINIMAL + "appservice: {as_token_file: as, hs_token_file: hs}"
+        with pytest.raises(ConfigError) as raised:
+            load_config(write(tmp_path, text), {})
+        assert [fault.absent_file for fault in raised.value.faults] == [tmp_path / "as", tmp_path / "hs"]
+
+    def test_in_unreadable_files_are_faults(self, tmp_path: Path) -> None:
+        (tmp_path / "as").mkdir()
+        (tmp_path / "hs").write_bytes(b"\xff" * 20)
+        found = faults(tmp_path, MINIMAL + "appservice: {as_token_file: as, hs_token_file: hs}", {})
+        assert "cannot read" in found["appservice.as_token_file"]
+        assert "not UTF-8" in found["appservice.hs_token_file"]
+
+    def test_that_are_empty_or_huge_are_faults(self, tmp_path: Path) -> None:
+        (tmp_path / "as").write_text("\n")
+        (tmp_path / "hs").write_text("x" * 10_000)
+        found = faults(tmp_path, MINIMAL + "appservice: {as_token_file: as, hs_token_file: hs}", {})
+        assert "is empty" in found["appservice.as_token_file"]
+        assert "too large" in found["appservice.hs_token_file"]
+
+    def test_that_are_easily_guessed_are_faults(self, tmp_path: Path) -> None:
+        found = faults(tmp_path, MINIMAL, {**TOKENS, "TRUNKLINE_HS_TOKEN": "short"})
+        assert "at least 16 characters" in found["appservice.hs_token"]
+
+    def test_must_differ(self, tmp_path: Path) -> None:
+        same = dict.fromkeys(TOKENS, "x" * 20)
+        assert faults(tmp_path, MINIMAL, same) == {"appservice.hs_token": "must differ from as_token"}
+
+    def test_of_a_trunk_that_is_not_there_are_faults(self, tmp_path: Path) -> None:
+        found = faults(tmp_path, MINIMAL, {**TOKENS, "TRUNKLINE_TRUNKS_CARIER_PASSWORD": "x"})
+        assert found == {"": "the environment variable TRUNKLINE_TRUNKS_CARIER_PASSWORD names no trunk of this file"}
+
+    def test_of_two_trunks_in_one_variable_are_faults(self, tmp_path: Path) -> None:
+        text = MINIMAL + "trunks: {a-b: {server: a.b}, a_b: {server: a.c}}"
+        found = faults(tmp_path, text, {**TOKENS, "TRUNKLINE_TRUNKS_A_B_PASSWORD": "x"})
+        assert "names more than one trunk" in found["trunks"]
+
+    def test_are_not_printed(self, tmp_path: Path) -> None:
+        text = MINIMAL + "trunks: {a: {server: a.b, auth: digest, username: u, password: open-sesame}}"
+        config = load(tmp_path, text)
+        assert "open-sesame" not in repr(config) + str(config)
+        assert TOKENS["TRUNKLINE_AS_TOKEN"] not in repr(config)
+
+    def test_are_not_quoted_in_faults(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError) as raised:
+            load_config(write(tmp_path, MINIMAL), {**TOKENS, "TRUNKLINE_AS_TOKEN": "se cret" * 5})
+        assert "se cret" not in str(raised.value)
+
+
+def test_the_settings_of_each_package_follow_from_the_file(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        MINIMAL
+        + """
+sip: {listen: ["udp:192.0.2.1:5070", "tcp:[2001:db8::1]:5060"]}
+trunks:
+  carrier: {server: "sip.example.net:5080", auth: digest, username: u, password: p, sources: [192.0.2.0/24]}
+media: {ports: 30000-30099, rtp_host: 192.0.2.1}
+numbers: {default_region: de}
+""",
+    )
+    sip, media, matrix = sip_settings(config), media_settings(config), matrix_settings(config)
+    assert sip.listeners == (
+        Listener(transport=Transport.UDP, host="192.0.2.1", port=5070),
+        Listener(transport=Transport.TCP, host="2001:db8::1", port=5060),
+    )
+    assert (sip.trunks[0].host, sip.trunks[0].port, sip.trunks[0].auth) == ("sip.example.net", 5080, TrunkAuth.DIGEST)
+    assert [str(network) for network in sip.trunks[0].sources] == ["192.0.2.0/24"]
+    assert (media.port_min, media.port_max, media.rtp_host) == (30000, 30099, "192.0.2.1")
+    assert (matrix.server_name, matrix.default_region) == ("example.org", "DE")
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "port"),
+    [
+        ("sip.example.net", "sip.example.net", 5060),
+        ("192.0.2.1:5070", "192.0.2.1", 5070),
+        ("2001:db8::1", "2001:db8::1", 5060),
+        ("[2001:db8::1]", "2001:db8::1", 5060),
+        ("[2001:db8::1]:5070", "2001:db8::1", 5070),
+    ],
+)
+def test_a_trunk_is_a_host_with_or_without_a_port(tmp_path: Path, server: str, host: str, port: int) -> None:
+    trunk = sip_settings(load(tmp_path, MINIMAL + f"trunks: {{t: {{server: '{server}'}}}}")).trunks[0]
+    assert (trunk.host, trunk.port) == (host, port)
+
+
+def test_what_is_perhaps_not_meant_is_a_warning(tmp_path: Path) -> None:
+    words = "\n".join(warnings(load(tmp_path, MINIMAL)))
+    assert "permissions.outbound: nobody may call out" in words
+    assert "trunks: there is none" in words
+    assert "numbers.inbound" in words
+
+
+def test_a_trunk_elsewhere_on_sockets_of_this_machine_is_a_warning(tmp_path: Path) -> None:
+    words = "\n".join(warnings(load(tmp_path, MINIMAL + "trunks: {carrier: {server: sip.example.net}}")))
+    assert "media.rtp_host" in words
+    assert "sip.listen" in words
+
+
+def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "as"
+    file.write_text("x" * 20)
+    file.chmod(0o644)
+    config = load_config(write(tmp_path, MINIMAL + "appservice: {as_token_file: as}"), {"TRUNKLINE_HS_TOKEN": "y" * 20})
+    assert any("chmod 600" in warning for warning in warnings(config))
+    file.chmod(0o600)
+    assert not any("chmod 600" in warning for warning in warnings(config))
