@@ -29,6 +29,10 @@ class Lane:
         if self._task is None:
             self._task = asyncio.create_task(self._work())
 
+    def drop_waiting(self) -> None:
+        """Forget what has not begun."""
+        self._waiting.clear()
+
     async def _work(self) -> None:
         try:
             while self._waiting:

@@ -92,6 +92,8 @@ class Switchboard:
             try:
                 self._feed(live, event)
             except LaneFull:
+                live.media_lane.drop_waiting()
+                live.matrix_lane.drop_waiting()
                 self._break_off(live, "lane_full")
             except Exception:
                 log.exception("call_event_failed", event_type=type(event).__name__, state=live.call.state)
@@ -173,6 +175,10 @@ class Switchboard:
                 self._telemetry.count("internal_errors_total", component="ops")
             finally:
                 self._finishing.discard(live)
+
+    def lives(self) -> list[LiveCall]:
+        """Every call that is live, or whose end is still being told."""
+        return [*self.directory, *self._finishing]
 
     async def shut_down(self, limit_s: float) -> None:
         """Refuse new calls, end the live ones on both sides, and wait at most `limit_s` for that to be done."""

@@ -121,9 +121,8 @@ class Call:
         """End the call: tell each side that has not been told, exactly once, and let go of everything."""
         if self.ended:
             return []
-        commands = [*self._farewell_sip(verdict), *self._farewell_matrix(verdict)]
-        if verdict.user_text and self.matrix.room_id and self.matrix.ghost:
-            commands.append(cmd.SendNotice(text=verdict.user_text))
+        notice = self._notice(verdict)
+        commands = [*self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
         self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
         self.at.ended = now
@@ -131,6 +130,11 @@ class Call:
         self.buffered.clear()
         self.sip_sdp = self.matrix_sdp = None
         return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
+
+    def _notice(self, verdict: Verdict) -> list[cmd.Command]:
+        """A sentence for a user who placed the call or saw it ring; a call that never rang is not explained."""
+        saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
+        return [cmd.SendNotice(text=verdict.user_text)] if verdict.user_text and saw_it else []
 
     def _farewell_sip(self, verdict: Verdict) -> list[cmd.Command]:
         match self.sip_leg:

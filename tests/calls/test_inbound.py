@@ -175,3 +175,9 @@ def test_the_user_leaving_the_room_while_it_rings_turns_the_phone_away() -> None
     commands = run(scenes.ringing(), ev.MemberLeft(user=ALICE))
     assert only(commands, cmd.RejectSip).status == 480
     assert not any(isinstance(command, cmd.SendHangup) for command in commands)
+
+
+def test_a_call_that_never_rang_is_not_explained_in_the_room() -> None:
+    call = scenes.offering()
+    commands = run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert scenes.kinds(commands) == [cmd.RejectSip, cmd.CloseMedia, cmd.FinishCall]

@@ -1,0 +1,282 @@
+"""A switchboard whose three outsides note what they are asked to do: for what the application decides by itself.
+
+The real outsides are tested in `tests/e2e`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.app.matrix_intake import MatrixIntake
+from bridge.app.memory import Memory
+from bridge.app.sip_intake import SipIntake
+from bridge.app.switchboard import Switchboard
+from bridge.calls.call import CallTimes
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SeededEntropy
+from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.verdict import Verdict
+from bridge.matrix.events import RoomEvent
+from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
+from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.sip.events import IncomingCall, OutgoingCall
+from bridge.store import Store
+
+ALICE = UserId("@alice:example.org")
+BOB = UserId("@bob:example.org")
+GHOST = UserId("@_sip_+15550100:example.org")
+PHONE = "+15550100"
+ROOM = RoomId("!room:example.org")
+TRUNK = TrunkName("carrier")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePortal:
+    room_id: RoomId = ROOM
+    ghost: UserId = GHOST
+    user_joined: bool = True
+
+
+@dataclass(slots=True)
+class StageMatrix:
+    """Rooms with the members that a test gives them; notes what is sent."""
+
+    members: dict[RoomId, frozenset[UserId]] = field(default_factory=lambda: {ROOM: frozenset({ALICE, GHOST})})
+    public: set[RoomId] = field(default_factory=set)
+    sent: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
+    portal_delay: asyncio.Event | None = None
+
+    async def send(
+        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+    ) -> None:
+        self.sent.append((event_type, content, txn_id))
+
+    async def send_and_wait(
+        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+    ) -> EventId:
+        self.sent.append((event_type, content, txn_id))
+        return EventId("$event")
+
+    async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
+        return self.members.get(room_id, frozenset())
+
+    async def is_public(self, room_id: RoomId) -> bool:
+        return room_id in self.public
+
+    async def portal(self, *, user: UserId, number: E164) -> StagePortal:
+        if self.portal_delay is not None:
+            await self.portal_delay.wait()
+        return StagePortal()
+
+    def ghost_number(self, user_id: UserId) -> str | None:
+        return user_id.removeprefix("@_sip_").partition(":")[0] if user_id.startswith("@_sip_") else None
+
+    def is_ours(self, user_id: UserId) -> bool:
+        return user_id.startswith("@_sip_")
+
+    def types(self) -> list[str]:
+        return [event_type for event_type, _, _ in self.sent]
+
+    def content(self, event_type: str) -> Mapping[str, Any]:
+        """What the last event of a type said."""
+        return next(content for kind, content, _ in reversed(self.sent) if kind == event_type)
+
+
+@dataclass(slots=True)
+class StageSip:
+    """Notes the commands for dialogs."""
+
+    commands: list[tuple[Any, ...]] = field(default_factory=list)
+    broken: bool = False
+
+    def invite(self, call: OutgoingCall) -> DialogKey:
+        if self.broken:
+            raise RuntimeError("a bug in the user agent")
+        self.commands.append(("invite", call))
+        return DialogKey(f"out-{len(self.commands)}")
+
+    def ring(self, dialog: DialogKey, *, status: int = 180, sdp: str | None = None) -> None:
+        self.commands.append(("ring", dialog, status))
+
+    def accept(self, dialog: DialogKey, sdp: str | None) -> None:
+        self.commands.append(("accept", dialog, sdp))
+
+    def reject(self, dialog: DialogKey, status: int, *, reason_phrase: str = "", q850: int | None = None) -> None:
+        self.commands.append(("reject", dialog, status))
+
+    def cancel(self, dialog: DialogKey, *, q850: int | None = None) -> None:
+        self.commands.append(("cancel", dialog))
+
+    def bye(self, dialog: DialogKey, *, q850: int | None = None) -> None:
+        self.commands.append(("bye", dialog))
+
+    def sip_call_id(self, dialog: DialogKey) -> SipCallId | None:
+        return SipCallId(f"sip-{dialog}")
+
+    def trunk_up(self, trunk: TrunkName) -> bool:
+        return True
+
+    def names(self) -> list[str]:
+        return [command[0] for command in self.commands]
+
+
+@dataclass(slots=True)
+class StageSession:
+    """Writes descriptions that say what they are."""
+
+    asked: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    async def set_matrix_offer(self, sdp: str) -> None:
+        self.asked.append("set_matrix_offer")
+
+    async def create_matrix_answer(self) -> str:
+        return "our answer to matrix"
+
+    async def create_matrix_offer(self) -> str:
+        return "our offer to matrix"
+
+    async def set_matrix_answer(self, sdp: str) -> None:
+        self.asked.append("set_matrix_answer")
+
+    async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
+        self.asked.append("add_matrix_candidates")
+
+    async def reset_matrix_leg(self) -> None:
+        self.asked.append("reset_matrix_leg")
+
+    async def create_sip_offer(self) -> str:
+        return "our offer to sip"
+
+    async def set_sip_answer(self, sdp: str) -> None:
+        self.asked.append("set_sip_answer")
+
+    async def set_sip_offer(self, sdp: str) -> None:
+        self.asked.append("set_sip_offer")
+
+    async def create_sip_answer(self) -> str:
+        return "our answer to sip"
+
+    def stats(self) -> MediaStats:
+        return MediaStats()
+
+    async def close(self) -> MediaStats:
+        self.closed = True
+        return MediaStats()
+
+
+@dataclass(slots=True)
+class StageEngine:
+    sessions: list[StageSession] = field(default_factory=list)
+
+    async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
+        return None
+
+    async def open(self, call_id: CallId) -> StageSession:
+        self.sessions.append(StageSession())
+        return self.sessions[-1]
+
+    async def stop(self) -> None:
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """Everything together, with a store on disk."""
+
+    store: Store
+    matrix: StageMatrix = field(default_factory=StageMatrix)
+    sip: StageSip = field(default_factory=StageSip)
+    engine: StageEngine = field(default_factory=StageEngine)
+    finished: list[tuple[str, Verdict]] = field(default_factory=list)
+    telemetry: PrometheusTelemetry = field(
+        default_factory=lambda: PrometheusTelemetry(trunks=(TRUNK,), version="test", strict=True)
+    )
+    switchboard: Switchboard = field(init=False)
+    matrix_intake: MatrixIntake = field(init=False)
+    sip_intake: SipIntake = field(init=False)
+    memory: Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock, entropy, times = SystemClock(), SeededEntropy(1), CallTimes()
+        plan = NumberPlan(
+            permissions=(Permission(who=(ALICE,), prefixes=("+1555",)),),
+            trunks=(TrunkChoice(name=TRUNK, caller_id="+15550199"),),
+            inbound={E164("+15550199"): ALICE},
+            emergency=frozenset({"112"}),
+        )
+        self.memory = Memory(self.store, clock, self.telemetry)
+        self.switchboard = Switchboard(
+            engine=self.engine,
+            sip=self.sip,
+            matrix=self.matrix,
+            memory=self.memory,
+            clock=clock,
+            telemetry=self.telemetry,
+            on_finished=self._on_finished,
+        )
+        self.matrix_intake = MatrixIntake(
+            switchboard=self.switchboard,
+            matrix=self.matrix,
+            sip=self.sip,
+            plan=plan,
+            times=times,
+            clock=clock,
+            entropy=entropy,
+            telemetry=self.telemetry,
+        )
+        self.sip_intake = SipIntake(
+            switchboard=self.switchboard, sip=self.sip, plan=plan, times=times, clock=clock, entropy=entropy
+        )
+
+    async def _on_finished(self, live: Any, verdict: Verdict) -> None:
+        self.finished.append((live.call.call_id, verdict))
+
+    def reasons(self) -> list[str]:
+        return [verdict.reason for _, verdict in self.finished]
+
+    async def settle(self) -> None:
+        """Let every queued operation of every call be done."""
+        for _ in range(20):
+            for live in self.switchboard.lives():
+                await live.media_lane.drain()
+                await live.matrix_lane.drain()
+            await asyncio.sleep(0)
+
+    async def event(self, kind: str, content: Mapping[str, Any], **envelope: Any) -> None:
+        """An event of the room, as the homeserver delivers it."""
+        event = RoomEvent(
+            event_id=EventId(f"${kind}{len(content)}"),
+            room_id=envelope.pop("room_id", ROOM),
+            sender=envelope.pop("sender", ALICE),
+            type=kind,
+            content=content,
+            age_ms=envelope.pop("age_ms", 0),
+            received_at=SystemClock().monotonic(),
+            **envelope,
+        )
+        await self.matrix_intake.handle(event)
+        await self.settle()
+
+    async def invite(self, call_id: str = "call", **envelope: Any) -> None:
+        """Alice calls the phone."""
+        extra = envelope.pop("content", {})
+        content = {
+            "call_id": call_id,
+            "version": "1",
+            "party_id": "LAPTOP",
+            "lifetime": 60_000,
+            "offer": {"type": "offer", "sdp": "alice offer"},
+            **extra,
+        }
+        await self.event("m.call.invite", content, **envelope)
+
+    async def incoming(self, dialog: str = "in-1", **changes: Any) -> None:
+        """The phone calls Alice."""
+        call = {"called": "+15550199", "caller": PHONE, "sdp": "phone offer", **changes}
+        self.sip_intake.handle(
+            IncomingCall(dialog=DialogKey(dialog), trunk=TRUNK, sip_call_id=SipCallId("abc"), **call)
+        )
+        await self.settle()

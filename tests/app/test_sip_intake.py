@@ -1,0 +1,86 @@
+"""What an INVITE from a trunk leads to."""
+
+import asyncio
+
+from bridge.core.ids import DialogKey
+from bridge.sip.events import CallCancelled, CallEnded
+from tests.app.stage import ALICE, Stage
+
+
+async def test_a_call_for_a_user_rings_there_and_then_at_the_phone(stage: Stage) -> None:
+    await stage.incoming()
+    assert stage.matrix.types() == ["m.call.invite", "m.call.candidates"]
+    assert stage.matrix.content("m.call.invite")["invitee"] == ALICE
+    assert stage.sip.commands == [("ring", "in-1", 180)]
+
+
+async def test_a_number_that_nobody_has_is_a_404_with_a_record(stage: Stage) -> None:
+    await stage.incoming(called="+15550111")
+    assert stage.sip.commands == [("reject", "in-1", 404)]
+    assert stage.reasons() == ["unassigned_number"]
+
+
+async def test_a_second_call_between_the_same_two_is_busy(stage: Stage) -> None:
+    await stage.incoming("in-1")
+    await stage.incoming("in-2")
+    assert ("reject", "in-2", 486) in stage.sip.commands
+
+
+async def test_callers_who_withhold_their_number_can_call_at_the_same_time(stage: Stage) -> None:
+    await stage.incoming("in-1", caller="")
+    await stage.incoming("in-2", caller="")
+    assert stage.sip.names() == ["ring", "ring"]
+
+
+async def test_a_cancel_does_not_wait_behind_a_slow_homeserver(stage: Stage) -> None:
+    stage.matrix.portal_delay = asyncio.Event()
+    task = asyncio.create_task(stage.incoming("in-1"))
+    await asyncio.sleep(0)
+    stage.sip_intake.handle(CallCancelled(dialog=DialogKey("in-1")))
+    assert len(stage.switchboard.directory) == 0
+    stage.matrix.portal_delay.set()
+    await task
+    assert stage.matrix.sent == []
+    assert stage.reasons() == ["cancelled"]
+
+
+async def test_the_user_calling_the_phone_that_rings_is_connected_to_it(stage: Stage) -> None:
+    await stage.incoming()
+    await stage.invite("1-mine")
+    assert stage.matrix.types() == [
+        "m.call.invite",
+        "m.call.candidates",
+        "m.call.hangup",
+        "m.call.answer",
+        "m.call.candidates",
+    ]
+    assert stage.matrix.content("m.call.answer")["call_id"] == "1-mine"
+    assert stage.matrix.content("m.call.hangup")["reason"] == "replaced"
+    assert stage.sip.names() == ["ring", "accept"]
+    assert stage.engine.sessions[0].asked == ["set_sip_offer", "reset_matrix_leg", "set_matrix_offer"]
+
+
+async def test_the_phone_calling_the_user_who_dials_it_is_connected_to_that_call(stage: Stage) -> None:
+    await stage.invite("1-mine")
+    await stage.incoming("in-1")
+    assert stage.sip.names() == ["invite", "cancel", "accept"]
+    assert stage.matrix.content("m.call.answer")["call_id"] == "1-mine"
+    assert [session.closed for session in stage.engine.sessions] == [True, False]
+    stage.sip_intake.handle(CallEnded(dialog=DialogKey("in-1")))
+    await stage.settle()
+    assert stage.reasons() == ["completed"]
+
+
+async def test_events_of_the_dialog_that_was_given_up_do_not_end_the_call(stage: Stage) -> None:
+    await stage.invite("1-mine")
+    given_up = next(iter(stage.switchboard.lives())).call.dialog
+    assert given_up is not None
+    await stage.incoming("in-1")
+    stage.sip_intake.handle(CallEnded(dialog=given_up))
+    assert len(stage.switchboard.directory) == 1
+
+
+async def test_while_shutting_down_new_calls_are_turned_away(stage: Stage) -> None:
+    await stage.switchboard.shut_down(1.0)
+    await stage.incoming()
+    assert stage.sip.commands == [("reject", "in-1", 503)]

@@ -1,0 +1,92 @@
+"""What holds for every call: a bug ends that call alone, nothing is left behind, the next process knows the rest."""
+
+import pytest
+
+from bridge.app import lane
+from bridge.app.recovery import end_left_over_calls, remember_ended_calls
+from bridge.calls import events as ev
+from bridge.core.clock import SystemClock
+from tests.app.stage import ROOM, Stage
+
+
+async def test_a_bug_ends_its_own_call_on_both_sides_and_no_other(stage: Stage) -> None:
+    await stage.incoming("in-1", caller="+15550107")
+    stage.sip.broken = True
+    await stage.invite()
+    assert stage.reasons() == ["internal_error"]
+    assert stage.matrix.types()[-2:] == ["m.call.reject", "m.room.message"]
+    assert len(stage.switchboard.directory) == 1
+
+
+async def test_a_call_that_piles_up_work_is_broken_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stage.invite()
+    live = next(iter(stage.switchboard.lives()))
+    candidate = ev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host")
+    flood = ev.CandidatesReceived(
+        matrix_call_id=live.call.matrix.call_id,
+        user=live.call.matrix.user,
+        party=live.call.matrix.peer_party,
+        candidates=(candidate,),
+    )
+    for _ in range(lane.MAX_WAITING + 10):
+        stage.switchboard.feed(live, flood)
+    await stage.settle()
+    assert live.call.ended
+    assert stage.sip.names() == ["invite", "cancel"]
+    assert stage.reasons() == ["internal_error"]
+
+
+async def test_shutting_down_ends_calls_on_both_sides_and_tells_the_user(stage: Stage) -> None:
+    await stage.incoming("in-1", caller="+15550107")
+    await stage.invite()
+    await stage.switchboard.shut_down(2.0)
+    assert len(stage.switchboard.directory) == 0
+    assert ("reject", "in-1", 503) in stage.sip.commands
+    assert stage.sip.names()[-1] == "cancel"
+    assert {"m.call.hangup", "m.call.reject", "m.room.message"} <= set(stage.matrix.types())
+    assert stage.reasons() == ["shutting_down", "shutting_down"]
+    assert all(session.closed for session in stage.engine.sessions)
+
+
+async def test_a_finished_call_leaves_nothing_in_the_store_but_its_tombstone(stage: Stage) -> None:
+    await stage.invite()
+    assert len(await stage.store.calls.all()) == 1
+    await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
+    assert await stage.store.calls.all() == {}
+    assert [key[0] for key in await stage.store.ended_calls.since(0.0)] == [ROOM]
+
+
+async def test_a_refused_call_is_not_written_down(stage: Stage) -> None:
+    await stage.incoming(called="+15550111")
+    assert await stage.store.calls.all() == {}
+
+
+async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage) -> None:
+    await stage.incoming()
+    second = Stage(store=stage.store)
+    assert await end_left_over_calls(second.memory, second.switchboard, SystemClock()) == 1
+    await second.settle()
+    assert second.matrix.types() == ["m.call.hangup"]
+    assert second.matrix.content("m.call.hangup")["reason"] == "unknown_error"
+    assert second.sip.commands == []
+    assert second.reasons() == ["abnormal"]
+    ids = {txn_id for _, _, txn_id in stage.matrix.sent} & {txn_id for _, _, txn_id in second.matrix.sent}
+    assert ids == set()
+
+
+async def test_the_next_process_does_not_begin_a_call_again_that_is_over(stage: Stage) -> None:
+    await stage.invite()
+    await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
+    second = Stage(store=stage.store)
+    await remember_ended_calls(stage.store, second.switchboard.directory, SystemClock())
+    await second.invite()
+    assert second.sip.commands == []
+
+
+async def test_an_unreadable_snapshot_is_dropped(stage: Stage) -> None:
+    await stage.incoming()
+    live = next(iter(stage.switchboard.lives()))
+    await stage.store.calls.put(live.call.call_id, '{"state": "nonsense"}')
+    second = Stage(store=stage.store)
+    assert await end_left_over_calls(second.memory, second.switchboard, SystemClock()) == 0
+    assert await stage.store.calls.all() == {}
