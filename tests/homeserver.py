@@ -5,21 +5,20 @@ It speaks the part of the client-server API that an application service needs, p
 """
 
 import asyncio
-import io
 import itertools
 import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from bridge.core.ids import EventId, RoomId, UserId
 from tests.homeserver_model import Event, Fault, Json, RefusedError, Room
+from tests.homeserver_push import AppserviceClient
 
 __all__ = ["Fault", "ScriptedHomeserver"]
 
@@ -29,7 +28,7 @@ T = TypeVar("T")
 _TRANSACTION_SIZE = 100
 
 
-class ScriptedHomeserver:
+class ScriptedHomeserver(AppserviceClient):
     """`async with ScriptedHomeserver(...) as hs`, then `hs.connect(url)` once the application service listens."""
 
     def __init__(
@@ -44,9 +43,9 @@ class ScriptedHomeserver:
         room_version: str = "11",
         retry_delay_s: float = 0.02,
     ) -> None:
+        super().__init__(hs_token)
         self.server_name = server_name
         self.as_token = as_token
-        self.hs_token = hs_token
         self.appservice_id = appservice_id
         self.bot = UserId(f"@{bot_localpart}:{server_name}")
         self.room_version = room_version
@@ -58,10 +57,11 @@ class ScriptedHomeserver:
         self.faults: list[Fault] = []
         self.delay_s = 0.0
         """Every client-server request takes this much longer."""
-        self.transactions: list[tuple[str, bytes]] = []
-        """Every acknowledged transaction, for replays."""
         self.failed_pushes = 0
-        self.appservice_url = ""
+        self.held_back = False
+        """Whether a push had to be put off."""
+        self.shows_stripped_state = True
+        """Whether an invitation says what kind of room it is for."""
         self._ghost_prefix = f"@{ghost_prefix}"
         self._retry_delay_s = retry_delay_s
         self._ids = itertools.count(1)
@@ -89,13 +89,13 @@ class ScriptedHomeserver:
         host, bound = self._runner.addresses[0][:2]
         self.port = int(bound)
         self.url = f"http://{host}:{bound}"
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self.open_session()
         self._pusher = asyncio.create_task(self._push_forever())
 
     async def stop(self) -> None:
         self._pusher.cancel()
         await asyncio.gather(self._pusher, return_exceptions=True)
-        await self._session.close()
+        await self.close_session()
         await self._runner.cleanup()
 
     def connect(self, appservice_url: str) -> None:
@@ -183,31 +183,6 @@ class ScriptedHomeserver:
         """Until everything has been pushed and acknowledged."""
         await self.wait_until(lambda: not self._outgoing, timeout_s=timeout_s)
 
-    # --- what the homeserver asks the application service ---------------------------------------------------------
-
-    async def ask(self, method: str, path: str, body: bytes | None = None, token: str | None = None) -> tuple[int, Any]:
-        """One request to the application service, `path` percent-encoded: status and JSON."""
-        headers = {"Authorization": f"Bearer {self.hs_token if token is None else token}"}
-        url = URL(self.appservice_url + path, encoded=True)
-        data = None if body is None else io.BytesIO(body)
-        async with self._session.request(method, url, data=data, headers=headers) as response:
-            return response.status, await response.json(content_type=None)
-
-    async def lookup(self, typed: str, protocol: str = "m.protocol.pstn") -> Any:
-        """What the dial pad of a client gets for the text that was typed."""
-        path = f"/_matrix/app/v1/thirdparty/user/{protocol}?m.id.phone={quote(typed, safe='')}"
-        return (await self.ask("GET", path))[1]
-
-    async def replay(self, index: int = -1) -> int:
-        """Push an acknowledged transaction once more."""
-        txn_id, body = self.transactions[index]
-        return (await self.ask("PUT", f"/_matrix/app/v1/transactions/{txn_id}", body))[0]
-
-    async def push_raw(self, txn_id: str, body: object) -> int:
-        """Push a transaction of one's own making, outside the queue."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return (await self.ask("PUT", f"/_matrix/app/v1/transactions/{quote(txn_id, safe='')}", data))[0]
-
     # --- events and pushing ---------------------------------------------------------------------------------------
 
     def is_ghost(self, user_id: str) -> bool:
@@ -263,6 +238,8 @@ class ScriptedHomeserver:
             if self.appservice_url and await self._push_once(txn_id, body):
                 return body
             self._retry_now.clear()
+            self.held_back = True
+            await self._tell()
             try:
                 async with asyncio.timeout(delay_s):
                     await self._retry_now.wait()
@@ -278,9 +255,11 @@ class ScriptedHomeserver:
             self.failed_pushes += 1
         return status == 200
 
-    @staticmethod
-    def _aged(event: Event) -> Event:
-        return {**event, "unsigned": {"age": max(0, int(time.time() * 1000) - event["origin_server_ts"])}}
+    def _aged(self, event: Event) -> Event:
+        unsigned: Event = {"age": max(0, int(time.time() * 1000) - event["origin_server_ts"])}
+        if self.shows_stripped_state and event["content"].get("membership") == "invite":
+            unsigned["invite_room_state"] = [self.rooms[event["room_id"]].state["m.room.join_rules", ""]]
+        return {**event, "unsigned": unsigned}
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -394,7 +373,9 @@ class ScriptedHomeserver:
         return {}
 
     async def _joined_members(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
-        room = self._room(user, parts[1])
+        room = self._room(user, parts[1], joined=user != self.bot)
+        if not any(self.is_ghost(member) for member in room.joined()):
+            raise RefusedError(403, "M_FORBIDDEN")
         return {"joined": {member: {"display_name": self.users.get(member)} for member in room.joined()}}
 
     async def _joined_rooms(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:

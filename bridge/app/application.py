@@ -23,6 +23,7 @@ from bridge.core.verdict import MatrixReason
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEvent, MediaFailure
+from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.server import Heartbeat, OpsServer
@@ -87,6 +88,7 @@ class Application:
                 clock=self._clock,
                 entropy=self._entropy,
                 telemetry=self._telemetry,
+                read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
             )
             switchboard = self._switchboard(store, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)

@@ -13,6 +13,7 @@ from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, MatrixLeg, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
+from bridge.core.errors import TrunklineError
 from bridge.core.ids import CallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import MatrixReason, Result, Verdict
@@ -131,12 +132,18 @@ class MatrixIntake:
             self._ignored("repeated_invite")
         elif remaining_s < RING_GRACE_S:
             self._ignored("expired_invite")
-        elif await self._matrix.is_public(event.room_id):
-            self._ignored("public_room")
         else:
-            await self._ring_out(event, invite, age_s, remaining_s)
+            try:
+                await self._ring_out(event, invite, age_s, remaining_s)
+            except TrunklineError as error:
+                # Without the homeserver nobody could be told; the caller's client gives up at its own time.
+                log.warning("invite_not_judged", detail=str(error))
+                self._ignored("homeserver_unreachable")
 
     async def _ring_out(self, event: RoomEvent, invite: CallInvite, age_s: float, remaining_s: float) -> None:
+        if await self._matrix.is_public(event.room_id):
+            self._ignored("public_room")
+            return
         members = await self._matrix.joined_members(event.room_id)
         ghosts = [user for user in members if self._matrix.ghost_number(user) is not None]
         ghost = invite.invitee if invite.invitee in ghosts else ghosts[0] if len(ghosts) == 1 else None

@@ -21,7 +21,6 @@ def matrix_settings(config: Config) -> MatrixSettings:
         hs_token=appservice.hs_token.get_secret_value(),
         bot_localpart=appservice.bot_localpart,
         ghost_prefix=appservice.ghost_prefix,
-        default_region=config.numbers.default_region,
         request_timeout_s=config.homeserver.request_timeout_s,
     )
 

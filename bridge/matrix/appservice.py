@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 
 _MAX_BODY = 16 * 1024 * 1024
 """A hundred events of 64 KiB and their wrapping; a transaction refused for its size would come again for ever."""
+_MAX_LINE = 65536
 _READ_LIMIT_S = 30.0
 
 
@@ -52,7 +53,8 @@ class AppService:
         """Bind and serve. Raises `OSError` when the address cannot be had."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        # Transaction ids are opaque and may be long; aiohttp's default would refuse them with the whole transaction.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, max_line_size=_MAX_LINE)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.listen_host, self._settings.listen_port)
         await site.start()

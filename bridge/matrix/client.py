@@ -68,7 +68,12 @@ class Client:
 
     async def default_room_version(self) -> str:
         """The version that a new room gets, empty when the homeserver does not say."""
-        capabilities = (await self._call("GET", "capabilities")).get("capabilities")
+        try:
+            capabilities = (await self._call("GET", "capabilities")).get("capabilities")
+        except MatrixError as error:
+            if error.temporary:
+                raise
+            return ""
         versions = capabilities.get("m.room_versions") if isinstance(capabilities, Mapping) else None
         default = versions.get("default") if isinstance(versions, Mapping) else None
         return default if isinstance(default, str) else ""

@@ -14,6 +14,7 @@ from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
 from bridge.core.ids import UserId
+from bridge.core.pii import Pii
 from bridge.matrix.events import Json
 from bridge.matrix.settings import MatrixSettings
 
@@ -26,8 +27,10 @@ class MatrixError(TrunklineError):
     def __init__(
         self, errcode: str, message: str = "", *, status: int | None = None, retry_after_s: float | None = None
     ) -> None:
-        super().__init__(f"{status or 'unreachable'} {errcode} {message}".strip())
+        super().__init__(f"{errcode} ({status or 'unreachable'})")
         self.errcode = errcode
+        self.message = Pii(message)
+        """The homeserver's own words, in which it likes to name users."""
         self.status = status
         self.retry_after_s = retry_after_s
 

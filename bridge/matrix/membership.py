@@ -15,7 +15,6 @@ from bridge.matrix.ghosts import Ghosts
 from bridge.matrix.link import MatrixError
 from bridge.matrix.rooms import Rooms
 from bridge.store import Store
-from bridge.store.rooms import StoredPortal
 
 _log = structlog.get_logger()
 
@@ -74,17 +73,24 @@ class Membership:
         event = arrival.event
         refusal = self._refusal(arrival, ghost)
         if refusal:
-            self._telemetry.count("matrix_invites_total", outcome=refusal)
-            _log.info("invitation_declined", room_id=event.room_id, ghost=Pii(ghost), reason=refusal)
-            await self._client.leave(event.room_id, ghost)
+            await self._decline(event.room_id, ghost, refusal)
             return []
         await self._ghosts.ensure(ghost)
         await self._join(event.room_id, ghost)
-        self._telemetry.count("matrix_invites_total", outcome="joined")
         await self._rooms.ghost_joined(event.room_id, ghost)
         history = await self._history(event.room_id, ghost)
-        await self._remember_portal(event, ghost)
+        # Not every homeserver shows the rules of a room to whom it invites.
+        if await self._rooms.is_public(event.room_id):
+            await self._decline(event.room_id, ghost, "public_room")
+            return []
+        self._telemetry.count("matrix_invites_total", outcome="joined")
         return history
+
+    async def _decline(self, room_id: RoomId, ghost: UserId, reason: str) -> None:
+        self._telemetry.count("matrix_invites_total", outcome=reason)
+        _log.info("invitation_declined", room_id=room_id, ghost=Pii(ghost), reason=reason)
+        await self._client.leave(room_id, ghost)
+        await self._rooms.ghost_left(room_id, ghost)
 
     def _refusal(self, arrival: Arrival, ghost: UserId) -> str:
         if self._names.number(ghost) is None:
@@ -122,15 +128,6 @@ class Membership:
         if not isinstance(kind, str) or not isinstance(sender, str):
             return False
         return kind.startswith("m.call.") and not self._names.is_ours(sender)
-
-    async def _remember_portal(self, event: RoomEvent, ghost: UserId) -> None:
-        """A direct room that a user made is where the phone will find the user, unless they have one already."""
-        members = await self._rooms.members(event.room_id)
-        if members - {event.sender, ghost} or await self._store.portals.room(event.sender, ghost) is not None:
-            return
-        if not await self._rooms.is_public(event.room_id) and not await self._rooms.is_encrypted(event.room_id):
-            portal = StoredPortal(user_id=event.sender, ghost=ghost, room_id=event.room_id)
-            await self._store.portals.put(portal)
 
     # --- departures -----------------------------------------------------------------------------------------------
 

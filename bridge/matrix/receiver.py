@@ -22,7 +22,7 @@ from bridge.matrix.events import RoomEvent
 from bridge.matrix.ghosts import GhostNames
 from bridge.matrix.membership import Membership
 from bridge.matrix.room_queues import RoomQueues
-from bridge.store import Store
+from bridge.store import Store, StoreError
 from bridge.store.inbox import Accepted, DeadLetter, NewEvent, NewTransaction, StoredEvent
 
 _log = structlog.get_logger()
@@ -116,10 +116,21 @@ class Receiver:
 
     async def handle(self, item: Arrival) -> None:
         """Work on one event: ours first, which may be repeated, then the handler's, which may not."""
-        history = await self._membership.handle(item)
+        history = await self._own_work(item)
         await self._work_once(item)
         for past in await self._unseen(history):
             await self._work_once(past)
+
+    async def _own_work(self, item: Arrival) -> Sequence[object]:
+        """A fault in our own part must not keep the event from the calls."""
+        try:
+            return await self._membership.handle(item)
+        except StoreError:
+            raise
+        except Exception:
+            self._telemetry.count("internal_errors_total", component="matrix_membership")
+            _log.exception("membership_failed", event_id=item.event.event_id, room_id=item.event.room_id)
+            return []
 
     async def _work_once(self, item: Arrival) -> None:
         """Claim the event, then hand it over: a process that dies in between loses it rather than dial twice."""

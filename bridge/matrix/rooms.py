@@ -76,9 +76,12 @@ class Rooms:
         await self._store.rooms.put(room_id, ghost)
 
     async def ghost_left(self, room_id: RoomId, ghost: UserId) -> None:
-        """A ghost is no longer in a room."""
+        """A ghost is no longer in a room; after the last one we hear nothing of it any more."""
         await self._store.rooms.drop(room_id, ghost)
-        self._member(room_id, ghost, joined=False)
+        if await self._store.rooms.ghosts_in(room_id):
+            self._member(room_id, ghost, joined=False)
+        else:
+            self._states.pop(room_id, None)
 
     def observe(self, event: RoomEvent) -> None:
         """Follow what an event changes."""
@@ -108,7 +111,18 @@ class Rooms:
 
     async def _insider(self, room_id: RoomId) -> UserId:
         """A ghost that is in the room, in whose name it can be read."""
-        ghosts = await self._store.rooms.ghosts_in(room_id)
+        ghosts = await self._store.rooms.ghosts_in(room_id) or await self._discover(room_id)
         if not ghosts:
             raise MatrixError("M_NOT_IN_ROOM", "no ghost is in the room", status=403)
         return ghosts[0]
+
+    async def _discover(self, room_id: RoomId) -> tuple[UserId, ...]:
+        """Our ghosts in a room that an earlier database knew.
+
+        Synapse shows the bot the members of every room in which one of its ghosts is.
+        """
+        members = await self._client.joined_members(room_id, self._names.bot)
+        ghosts = tuple(member for member in members if self._names.number(member) is not None)
+        for ghost in ghosts:
+            await self.ghost_joined(room_id, ghost)
+        return ghosts

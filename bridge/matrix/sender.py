@@ -15,7 +15,7 @@ from bridge.matrix.events import Json
 from bridge.matrix.ghosts import Ghosts
 from bridge.matrix.link import MatrixError
 from bridge.matrix.room_queues import RoomQueues
-from bridge.store import Store
+from bridge.store import Store, StoreError
 from bridge.store.outbox import NewSend, StoredSend
 
 _log = structlog.get_logger()
@@ -140,10 +140,12 @@ class Sender:
         """Deliver one event, or find out that it cannot be delivered."""
         send = item.send
         event_id, outcome = await self._deliver(send)
-        self._telemetry.count("matrix_send_total", kind=_KINDS.get(send.event_type, "other"), outcome=outcome)
-        self._change_depth(-1)
         self._settle(send.txn_id, event_id)
         await self._store.outbox.finish(send.txn_id, event_id)
+        # Again, for who began to wait in between and found the send undecided in the store.
+        self._settle(send.txn_id, event_id)
+        self._telemetry.count("matrix_send_total", kind=_KINDS.get(send.event_type, "other"), outcome=outcome)
+        self._change_depth(-1)
 
     async def _deliver(self, send: NewSend) -> tuple[EventId | None, str]:
         remaining_s = send.give_up_at - self._clock.wall()
@@ -162,7 +164,14 @@ class Sender:
                 reason=error.errcode,
                 status=error.status,
             )
-            return None, "refused" if error.status is not None and not error.temporary else "failed"
+            return None, "failed" if error.temporary else "refused"
+        except StoreError:
+            raise
+        except Exception:
+            # Left undecided, it would come up again for ever.
+            self._telemetry.count("internal_errors_total", component="matrix_sender")
+            _log.exception("sending_failed", room_id=send.room_id, type=send.event_type, txn_id=send.txn_id)
+            return None, "failed"
 
     async def _put(self, send: NewSend, remaining_s: float) -> EventId:
         try:

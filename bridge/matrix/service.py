@@ -20,7 +20,7 @@ from bridge.matrix.receiver import Handler, Receiver
 from bridge.matrix.rooms import Rooms
 from bridge.matrix.sender import Sender
 from bridge.matrix.settings import MatrixSettings
-from bridge.matrix.thirdparty import ThirdParty
+from bridge.matrix.thirdparty import ReadNumber, ThirdParty
 from bridge.store import Store, StoreError
 
 _log = structlog.get_logger()
@@ -43,6 +43,7 @@ class MatrixService:
         clock: Clock,
         entropy: Entropy,
         telemetry: Telemetry,
+        read_number: ReadNumber,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._store = store
@@ -66,7 +67,7 @@ class MatrixService:
         self._appservice = AppService(
             settings,
             receiver=self._receiver,
-            third_party=ThirdParty(ghosts=ghosts, region=settings.default_region),
+            third_party=ThirdParty(ghosts=ghosts, read_number=read_number),
             telemetry=telemetry,
         )
         self._pinger = Pinger(settings, client=client, clock=clock, entropy=entropy, telemetry=telemetry)

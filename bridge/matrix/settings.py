@@ -20,6 +20,4 @@ class MatrixSettings:
     bot_localpart: str = "_sip_bot"
     ghost_prefix: str = "_sip_"
     """A ghost is `@<prefix><number>:<server_name>`, `@_sip_+15550100:example.org`."""
-    default_region: str = "US"
-    """ISO 3166 region in which numbers without a country code are read."""
     request_timeout_s: float = 15.0

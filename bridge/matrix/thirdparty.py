@@ -1,14 +1,17 @@
 """Third-party lookups: what makes a client's dial pad appear and work (specification, "Third-party networks")."""
 
 import asyncio
+from collections.abc import Callable
 
 from bridge.core.ids import UserId
 from bridge.matrix.events import Json
 from bridge.matrix.ghosts import Ghosts
-from bridge.matrix.lookup import normalise
 
 PROTOCOLS = ("m.protocol.pstn", "im.vector.protocol.pstn")
 """Element Web asks for the first, Element for iOS looks numbers up by the second alone."""
+
+ReadNumber = Callable[[str], str | None]
+"""What a person typed, as a canonical number; `None` when it is none."""
 
 _BUDGET_S = 2.0
 """A client shows an error when a lookup takes long; a ghost that could not be made in time is no result."""
@@ -30,16 +33,16 @@ def protocol(name: str) -> Json | None:
 class ThirdParty:
     """Numbers to ghosts, and back."""
 
-    def __init__(self, *, ghosts: Ghosts, region: str) -> None:
+    def __init__(self, *, ghosts: Ghosts, read_number: ReadNumber) -> None:
         self._ghosts = ghosts
-        self._region = region
+        self._read_number = read_number
 
     async def users(self, name: str, phone: str) -> list[Json]:
         """The ghost of a typed number, registered and named; nothing for other protocols.
 
         An answer to `sip_native` or `sip_virtual` would redirect ordinary calls between people.
         """
-        number = normalise(phone, self._region) if name in PROTOCOLS else None
+        number = self._read_number(phone) if name in PROTOCOLS else None
         if number is None:
             return []
         ghost = self._ghosts.names.ghost_id(number)

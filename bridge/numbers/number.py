@@ -6,27 +6,28 @@ import phonenumbers
 
 from bridge.core.ids import E164
 
-_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{1,14}\Z")
-_SHORT_CODE = re.compile(r"[0-9*#]{2,6}\Z")
-_SEPARATORS = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
-MAX_INPUT = 64
-"""Characters; longer input is no number."""
+_SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212]+")
+_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{1,14}")
+_SERVICE_CODE = re.compile(r"[0-9]{2,6}|(?=[0-9]*[*#])[0-9*#]{2,16}")
+_MAX_TEXT = 64
+"""Characters; longer text is no number."""
 
 
 def canonical(text: str, region: str) -> E164 | None:
-    """`+15550100` for `+1 (555) 0100`, `tel:`-less national forms of `region` (ISO 3166) included; `None` if no number.
+    """`+15550100` for `+1 (555) 0100` or `tel:+1-555-0100`, national forms of `region` (ISO 3166) included.
 
-    What is written with a `+` is taken as it stands, because numbering plans change faster than libraries. Short codes
-    (`112`, `*97`) keep their digits. Only ASCII digits count: look-alikes from other scripts are refused.
+    What is written with a `+` is taken at its word, because numbering plans change faster than libraries, and service
+    codes (`112`, `*97`) keep their digits: what exists is for the trunk to say. Only ASCII digits count; look-alikes of
+    other scripts are refused. `None` means that the text is no number.
     """
-    if len(text) > MAX_INPUT:
+    if len(text) > _MAX_TEXT:
         return None
+    # A space at the start was most likely a `+` that a client did not encode in a query string.
+    text = re.sub(r"^ (?=[0-9])", "+", text).removeprefix("tel:")
     bare = _SEPARATORS.sub("", text.replace("(0)", "") if text.startswith("+") else text)
     if not bare.isascii():
         return None
-    if _INTERNATIONAL.match(bare):
-        return E164(bare)
-    if _SHORT_CODE.match(bare):
+    if _INTERNATIONAL.fullmatch(bare) or _SERVICE_CODE.fullmatch(bare):
         return E164(bare)
     return _national(bare, region)
 

@@ -67,7 +67,7 @@ STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 TRANSPORTS = _of("udp", "tcp")
 COMPONENTS = _of(
     *("calls", "media", "ops", "sip", "store", "telemetry"),
-    *("matrix", "matrix_appservice", "matrix_handler", "matrix_receiver", "matrix_sender"),
+    *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),
 )
 CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "answering", "locating", "awaiting_join", "offering", "ringing"),
@@ -76,7 +76,7 @@ CALL_STATES = _of(
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
-    "not_for_us",
+    *("not_for_us", "homeserver_unreachable"),
 )
 SENDS = _of(
     *("invite", "answer", "candidates", "select_answer", "reject", "hangup", "negotiate", "notice", "other"),

@@ -12,6 +12,7 @@ from bridge.matrix.events import RoomEvent
 from bridge.matrix.link import RetryPolicy
 from bridge.matrix.service import MatrixService
 from bridge.matrix.settings import MatrixSettings
+from bridge.numbers.number import canonical
 from bridge.store import Store
 from tests.homeserver import ScriptedHomeserver
 
@@ -23,10 +24,16 @@ class Counts(NoTelemetry):
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], float] = {}
+        self.healthy = asyncio.Event()
+        self.unhealthy = asyncio.Event()
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         key = (name, ",".join(f"{label}={value}" for label, value in sorted(labels.items())))
         self.counts[key] = self.counts.get(key, 0) + amount
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        if name == "matrix_homeserver_up":
+            (self.healthy if value else self.unhealthy).set()
 
 
 class Handled:
@@ -61,7 +68,7 @@ def settings(hs: ScriptedHomeserver, *, appservice_url: str = "") -> MatrixSetti
         appservice_url=appservice_url,
         as_token=hs.as_token,
         hs_token=hs.hs_token,
-        request_timeout_s=5.0,
+        request_timeout_s=1.0,
     )
 
 
@@ -83,7 +90,13 @@ async def running_bridge(
     store = await Store.open(database)
     telemetry = Counts()
     service = MatrixService(
-        settings(hs), store=store, clock=SystemClock(), entropy=SeededEntropy(1), telemetry=telemetry, retry=QUICK
+        settings(hs),
+        store=store,
+        clock=SystemClock(),
+        entropy=SeededEntropy(1),
+        telemetry=telemetry,
+        read_number=lambda typed: canonical(typed, "US"),
+        retry=QUICK,
     )
     handled = handled or Handled()
     await service.start(handled)

@@ -30,6 +30,8 @@ ROWS: list[tuple[str, str, bytes | None, int, Any]] = [
     ("PUT", "/transactions/1", EMPTY_TRANSACTION, 200, {}),
     ("PUT", f"{V1}/transactions/a%2Fb", EMPTY_TRANSACTION, 200, {}),
     ("PUT", f"{V1}/transactions/%F0%9F%93%9E", EMPTY_TRANSACTION, 200, {}),
+    ("PUT", f"{V1}/transactions/{'x' * 10_000}", EMPTY_TRANSACTION, 200, {}),
+    ("PUT", f"{V1}/transactions/..", EMPTY_TRANSACTION, 200, {}),
     ("POST", f"{V1}/ping", b'{"transaction_id": "x"}', 200, {}),
     ("POST", f"{V1}/ping", b"", 200, {}),
     ("GET", f"{V1}/users/{GHOST}", None, 200, {}),

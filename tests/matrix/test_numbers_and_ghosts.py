@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.matrix.ghosts import GhostNames, display_name
-from bridge.matrix.lookup import normalise
 from bridge.matrix.settings import MatrixSettings
 
 NAMES = GhostNames(
@@ -62,49 +61,6 @@ def test_our_namespace_is_the_ghosts_and_the_bot() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_every_number_survives_the_way_there_and_back(number: str) -> None:
     assert NAMES.number(NAMES.ghost_id(number)) == number or len(NAMES.ghost_id(number)) > 255
-
-
-@pytest.mark.parametrize(
-    ("typed", "region", "number"),
-    [
-        ("+15550100", "US", "+15550100"),
-        (" 15550100", "US", "+15550100"),
-        ("+1 (555) 010-0", "US", "+15550100"),
-        ("+1 (415) 555-2671", "DE", "+14155552671"),
-        ("(415) 555-2671", "US", "+14155552671"),
-        ("tel:+14155552671", "US", "+14155552671"),
-        ("030 123456", "DE", "+4930123456"),
-        ("+49 (0)30 123456", "US", "+4930123456"),
-        ("0049 30 123456", "DE", "+4930123456"),
-        ("011 49 30 123456", "US", "+4930123456"),
-        ("+٤٩30123456", "US", "+4930123456"),
-        ("٩١١", "US", "911"),
-        ("911", "US", "911"),
-        ("112", "DE", "112"),
-        ("201", "US", "201"),
-        ("*97", "US", "*97"),
-        ("*#06#", "US", "*#06#"),
-        ("+123", "US", "+123"),
-        ("1-800-FLOWERS", "US", "+18003569377"),
-        ("", "US", None),
-        ("+", "US", None),
-        ("0", "US", None),
-        ("alice", "US", None),
-        ("@alice:example.org", "US", None),
-        ("sip:alice@example.org", "US", None),
-        ("+1234567890123456", "US", None),
-        ("1" * 40, "US", None),
-        ("+1555\x00100", "US", None),
-    ],
-)
-def test_what_people_type(typed: str, region: str, number: str | None) -> None:
-    assert normalise(typed, region) == number
-
-
-@given(st.text(max_size=80))
-def test_whatever_is_typed_gives_a_number_or_none(typed: str) -> None:
-    number = normalise(typed, "US")
-    assert number is None or set(number) <= set("+0123456789*#")
 
 
 @pytest.mark.parametrize(

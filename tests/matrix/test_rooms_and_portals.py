@@ -20,7 +20,7 @@ def alice(hs: ScriptedHomeserver) -> UserId:
     return hs.add_user("alice")
 
 
-# --- invitations --------------------------------------------------------------------------------------------------------
+# --- invitations ----------------------------------------------------------------------------------------------------
 
 
 async def test_a_call_placed_before_the_ghost_joined_is_not_lost(
@@ -112,15 +112,22 @@ async def test_an_invitation_from_another_server_is_declined(hs: ScriptedHomeser
     await hs.wait_member(room, GHOST, "leave")
 
 
-async def test_an_invitation_into_a_public_room_is_declined(
-    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_ghost_does_not_stay_in_a_public_room(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId, shown: bool
 ) -> None:
+    hs.shows_stripped_state = shown
     hs.add_user("_sip_+15550100")
-    room = await hs.create_room(alice, public=True, invite=[GHOST])
-    await hs.wait_member(room, GHOST, "leave")
+    room = await hs.create_room(alice, public=True)
+    await hs.send_as(alice, room, "m.call.invite", INVITE)
+    await hs.invite_as(alice, room, GHOST)
+    await hs.wait_event(room, "m.room.member", lambda e: e["content"] == {"membership": "leave"})
+    await bridge.handled.wait("m.room.member")
+    assert bridge.handled.of_type("m.call.invite") == []
+    assert len([event for event in hs.events(room, "m.room.member") if event["state_key"] == GHOST]) == 3 - shown
 
 
-# --- members ------------------------------------------------------------------------------------------------------------
+# --- members --------------------------------------------------------------------------------------------------------
 
 
 async def test_members_are_read_once_and_then_followed(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
@@ -153,17 +160,40 @@ async def test_a_room_without_a_ghost_cannot_be_read(hs: ScriptedHomeserver, bri
         await bridge.service.joined_members(RoomId("!none:example.org"))
 
 
+async def test_a_new_database_learns_the_old_rooms(hs: ScriptedHomeserver, tmp_path: Path, alice: UserId) -> None:
+    async with running_bridge(hs, tmp_path / "lost"):
+        room = await hs.create_dm(alice, GHOST)
+        await hs.wait_idle()
+    async with running_bridge(hs, tmp_path / "new") as bridge:
+        assert not await bridge.service.is_public(room)
+        assert await bridge.service.joined_members(room) == {alice, GHOST}
+
+
+async def test_a_ghost_that_was_away_learns_what_it_missed(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
+) -> None:
+    room = await hs.create_dm(alice, GHOST)
+    await bridge.handled.wait("m.room.member")
+    assert await bridge.service.joined_members(room) == {alice, GHOST}
+    await hs.send_as(alice, room, "m.room.member", {"membership": "leave"}, GHOST)
+    await bridge.handled.wait("m.room.member", 2)
+    bob = hs.add_user("bob")
+    await hs.join_as(bob, room)
+    await hs.invite_as(alice, room, GHOST)
+    await bridge.handled.wait("m.room.member", 3)
+    assert await bridge.service.joined_members(room) == {alice, bob, GHOST}
+
+
 async def test_the_ghost_leaves_with_its_user(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
     room = await hs.create_dm(alice, GHOST)
     await bridge.handled.wait("m.room.member")
     await hs.leave_as(alice, room)
     await hs.wait_member(room, GHOST, "leave")
     await bridge.handled.wait("m.room.member", 2)
-    assert await bridge.store.portals.room(alice, GHOST) is None
     assert await bridge.store.rooms.ghosts_in(room) == ()
 
 
-# --- portals ------------------------------------------------------------------------------------------------------------
+# --- portals --------------------------------------------------------------------------------------------------------
 
 
 async def test_a_phone_makes_a_direct_room_and_waits_for_the_user(

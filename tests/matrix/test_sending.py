@@ -1,6 +1,8 @@
 """What we send arrives once and in order, whatever the homeserver does meanwhile."""
 
 import asyncio
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 
 from bridge.core.ids import RoomId, UserId
 from bridge.matrix.link import MatrixError
+from bridge.store import Store
+from bridge.store.outbox import NewSend
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, running_bridge
 
@@ -125,11 +129,22 @@ async def test_what_was_sent_but_not_noted_is_not_sent_twice(hs: ScriptedHomeser
 async def test_what_is_too_old_is_not_sent_after_a_restart(hs: ScriptedHomeserver, tmp_path: Path) -> None:
     async with running_bridge(hs, tmp_path / "db") as bridge:
         room = await portal_room(hs, bridge)
-        bridge.service._running.cancel()  # type: ignore[union-attr]
-        await asyncio.gather(bridge.service._running, return_exceptions=True)  # type: ignore[arg-type]
-        await bridge.service.send(**call(room, 1, give_up_after_s=-1.0))
-        await bridge.service.send(**call(room, 2))
+    store = await Store.open(tmp_path / "db")
+    for number, give_up_at in ((1, time.time() - 1), (2, time.time() + 60)):
+        await store.outbox.put(
+            NewSend(
+                txn_id=f"call.matrix.test.{number}",
+                room_id=room,
+                sender=GHOST,
+                event_type="m.test",
+                content=json.dumps({"n": number}),
+                created_at=time.time() - 60,
+                give_up_at=give_up_at,
+            )
+        )
+    await store.close()
     async with running_bridge(hs, tmp_path / "db") as bridge:
+        await hs.wait_event(room, "m.test")
         await bridge.service.send_and_wait(**call(room, 3))
         assert sent(hs, room) == [2, 3]
         assert bridge.telemetry.counts["matrix_send_total", "kind=other,outcome=expired"] == 1
@@ -140,10 +155,10 @@ async def test_an_event_that_is_refused_fails_at_once(hs: ScriptedHomeserver, br
     hs.faults.append(Fault(path="/send/", status=400, errcode="M_BAD_JSON"))
     with pytest.raises(MatrixError):
         await bridge.service.send_and_wait(**call(room, 1, event_type="m.call.invite"))
-    assert bridge.telemetry.counts["matrix_send_total", "kind=invite,outcome=refused"] == 1
     with pytest.raises(MatrixError):
         await bridge.service.send_and_wait(**call(room, 1, event_type="m.call.invite"))
     await bridge.service.send_and_wait(**call(room, 2))
+    assert bridge.telemetry.counts["matrix_send_total", "kind=invite,outcome=refused"] == 1
 
 
 async def test_a_homeserver_that_is_away_too_long_is_given_up(hs: ScriptedHomeserver, bridge: Bridge) -> None:
@@ -186,15 +201,25 @@ async def test_the_bridge_starts_without_a_homeserver_and_is_healthy_once_it_is_
 ) -> None:
     port = hs.port
     await hs.stop()
-    async with running_bridge(hs, tmp_path / "db", connect=False) as bridge:
+    async with running_bridge(hs, tmp_path / "db", connect=False) as bridge, asyncio.timeout(20):
+        await bridge.telemetry.unhealthy.wait()
         assert not bridge.service.healthy
-        await bridge.service.send(**call(RoomId("!none:example.org"), 1))
         hs.connect("http://{}:{}".format(*bridge.service.address))
         await hs.start(port)
-        await hs.wait_until(lambda: any("/ping" in path for _, path, _ in hs.requests), timeout_s=20)
+        await bridge.telemetry.healthy.wait()
+        assert bridge.service.healthy
 
 
-async def test_a_ping_that_fails_makes_the_bridge_unhealthy(hs: ScriptedHomeserver, tmp_path: Path) -> None:
-    hs.faults.append(Fault(path="/register", status=401))
-    async with running_bridge(hs, tmp_path / "db") as bridge:
-        await hs.wait_until(lambda: bridge.service.healthy or None, timeout_s=10)
+async def test_a_homeserver_that_knows_no_ping_is_there_all_the_same(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    hs.faults.append(Fault(path="/ping", status=404, errcode="M_UNRECOGNIZED"))
+    async with running_bridge(hs, tmp_path / "db") as bridge, asyncio.timeout(5):
+        await bridge.telemetry.healthy.wait()
+
+
+async def test_what_a_homeserver_held_back_comes_as_soon_as_it_has_reached_us(tmp_path: Path) -> None:
+    async with ScriptedHomeserver(retry_delay_s=600.0) as hs:
+        alice = hs.add_user("alice")
+        room = await hs.create_dm(alice, GHOST, wait=False)
+        await hs.wait_until(lambda: hs.held_back)
+        async with running_bridge(hs, tmp_path / "db"):
+            await hs.wait_member(room, GHOST, "join")

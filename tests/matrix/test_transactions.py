@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from bridge.core.ids import RoomId, UserId
 from bridge.matrix.envelope import NotJsonError, load_json, take_apart
 from bridge.matrix.events import RoomEvent
+from bridge.matrix.rooms import Rooms
+from bridge.store import StoreError
+from bridge.store.inbox import Inbox
 from tests.homeserver import ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, Handled, running_bridge
 
@@ -146,6 +149,28 @@ async def test_an_event_whose_work_fails_does_not_stop_its_room(hs: ScriptedHome
     assert numbers(await bridge.handled.wait("m.test")) == [2]
     assert bridge.telemetry.counts["internal_errors_total", "component=matrix_handler"] == 1
     assert bridge.telemetry.counts["matrix_dead_letters_total", "reason=failed"] == 1
+
+
+async def test_a_fault_of_our_own_does_not_keep_the_event_from_the_calls(
+    hs: ScriptedHomeserver, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rooms, "observe", lambda *_: 1 // 0)
+    await hs.push_raw("1", {"events": [message(1), message(2)]})
+    assert numbers(await bridge.handled.wait("m.test", 2)) == [1, 2]
+    assert bridge.telemetry.counts["internal_errors_total", "component=matrix_membership"] == 2
+
+
+async def test_a_transaction_that_cannot_be_stored_is_not_acknowledged(
+    hs: ScriptedHomeserver, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Inbox, "accept", full)
+        assert await hs.push_raw("1", {"events": [message(1)]}) == 503
+    assert await hs.push_raw("1", {"events": [message(1)]}) == 200
+    assert numbers(await bridge.handled.wait("m.test")) == [1]
 
 
 async def test_a_transaction_is_acknowledged_while_its_events_are_worked_on(
