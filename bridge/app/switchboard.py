@@ -174,7 +174,11 @@ class Switchboard:
                 log.exception("call_report_failed")
                 self._telemetry.count("internal_errors_total", component="ops")
             finally:
-                self._finishing.discard(live)
+                # Last of all, behind everything that Matrix and the store still have to be told.
+                live.matrix_lane.submit(lambda: self._forget(live))
+
+    async def _forget(self, live: LiveCall) -> None:
+        self._finishing.discard(live)
 
     def lives(self) -> list[LiveCall]:
         """Every call that is live, or whose end is still being told."""

@@ -81,7 +81,7 @@ class Demo:
         self._terminal.heading("Join in")
         self._terminal.pairs(
             {
-                "Client": "Element Web or Element Desktop on this machine",
+                "Client": "Element Desktop, or Element Web in a browser, on this machine",
                 "Homeserver": parts.synapse.url,
                 "User": USER_NAME,
                 "Password": parts.password,

@@ -78,7 +78,7 @@ class Ear:
 async def listen_for(tone: Tone, ear: Ear, *, within_s: float) -> Heard | None:
     """What is heard once it is the tone, else what is heard at the end of the time for it."""
     heard: Heard | None = None
-    for _ in range(round(within_s / _LISTEN_AGAIN_S)):
+    for _ in range(max(1, round(within_s / _LISTEN_AGAIN_S))):
         heard = ear.measure()
         if tone.matches(heard):
             break

@@ -95,7 +95,10 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 def _die_with_parent(parent: int) -> None:
-    """In the child: be ended by the kernel when we die, however we die (prctl(2), PR_SET_PDEATHSIG)."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    """In the child: be killed by the kernel when we die, however we die (prctl(2), PR_SET_PDEATHSIG).
+
+    Not asked politely: its peers die in the same moment, and it would wait for them. SQLite survives that.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)

@@ -60,6 +60,7 @@ async def stage(directory: Path, terminal: Terminal) -> AsyncIterator[Stage]:
         phone = Phone(number=PHONE_NUMBER, port=phone_port, trunkline_port=sip_port, tone=PHONE_TONE)
         async with AsyncExitStack() as parts:
             await _timed(terminal, "Registration", str(trunkline.registration_file), trunkline.prepare())
+            # Ended last to first: the phone hangs up, Trunkline tells the homeserver, then the homeserver may go.
             parts.push_async_callback(synapse.stop)
             parts.push_async_callback(trunkline.stop)
             await _start_servers(synapse, trunkline, config, terminal)

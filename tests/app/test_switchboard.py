@@ -90,3 +90,12 @@ async def test_an_unreadable_snapshot_is_dropped(stage: Stage) -> None:
     second = Stage(store=stage.store)
     assert await end_left_over_calls(second.memory, second.switchboard, SystemClock()) == 0
     assert await stage.store.calls.all() == {}
+
+
+async def test_shutting_down_waits_for_calls_that_have_just_ended(stage: Stage) -> None:
+    await stage.invite()
+    live = next(iter(stage.switchboard.lives()))
+    stage.switchboard.feed(live, ev.SipFailed(status=486))
+    await stage.switchboard.shut_down(2.0)
+    assert await stage.store.calls.all() == {}
+    assert stage.reasons() == ["busy"]
