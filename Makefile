@@ -12,6 +12,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 
 VENV := .venv
 SYNAPSE := .venv-synapse
+FUZZ_COUNT ?= 20000
 PAGE := tests/e2e/browser
 BIN := $(VENV)/bin
 # One line for each package while pip works, errors in full.
@@ -40,8 +41,11 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 bench: $(VENV)/.tests-installed ## Measure, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(VENV)/.tests-installed ## Run the property tests with many more examples (FUZZ_EXAMPLES, 20000 each)
-	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis
+fuzz: $(VENV)/.tests-installed ## Throw damaged and random input at the parsers (FUZZ_COUNT of each kind)
+	@for target in tests/fuzz/[a-z]*.py; do \
+		echo "==> $$target"; $(BIN)/python -m "tests.fuzz.$$(basename "$$target" .py)" --count $(FUZZ_COUNT); done
+	@echo "==> Property tests"
+	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_COUNT) $(BIN)/pytest -m hypothesis
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 Operation = Callable[[], Awaitable[None]]
 
 MAX_WAITING = 256
-"""Operations of one call that may wait; a call that piles up more is broken or under attack."""
+"""Operations of one call that may wait before the lane is full; a call that piles up more is broken or under attack."""
 
 
 class LaneFull(Exception):  # noqa: N818 - it names a state, like queue.Full
@@ -22,9 +22,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, operation: Operation) -> None:
-        """Run `operation` after those submitted before. It must not raise. Raises `LaneFull`."""
-        if len(self._waiting) >= MAX_WAITING:
-            raise LaneFull
+        """Run `operation` after those submitted before. It must not raise."""
         self._waiting.append(operation)
         if self._task is None:
             self._task = asyncio.create_task(self._work())
@@ -39,6 +37,11 @@ class Lane:
                 await self._waiting.popleft()()
         finally:
             self._task = None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more that a stranger can ask for may be submitted; a call's own farewell always may."""
+        return len(self._waiting) >= MAX_WAITING
 
     @property
     def idle(self) -> bool:

@@ -42,7 +42,7 @@ class MatrixWork:
         self._telemetry = telemetry
 
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
-        """Queue a command with the identity that the call has now. Raises `LaneFull`."""
+        """Queue a command with the identity that the call has now."""
         identity = _identity(live, command)
         live.matrix_lane.submit(lambda: self._run(live, command, identity))
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -38,7 +39,9 @@ class MediaWork:
         self._telemetry = telemetry
 
     def submit(self, live: LiveCall, command: MediaCommand) -> None:
-        """Queue a command. Raises `LaneFull`."""
+        """Queue a command. Raises `LaneFull` when the other side asks for more than can be done."""
+        if live.media_lane.full and isinstance(command, cmd.AddCandidates | cmd.AnswerReoffer):
+            raise LaneFull
         live.media_lane.submit(lambda: self._run(live, command))
 
     async def _run(self, live: LiveCall, command: MediaCommand) -> None:

@@ -93,7 +93,6 @@ class Switchboard:
                 self._feed(live, event)
             except LaneFull:
                 live.media_lane.drop_waiting()
-                live.matrix_lane.drop_waiting()
                 self._break_off(live, "lane_full")
             except Exception:
                 log.exception("call_event_failed", event_type=type(event).__name__, state=live.call.state)

@@ -12,16 +12,8 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix, sdp_sip
-from bridge.media.direction import Direction
-from bridge.media.engine import (
-    IceCandidate,
-    LegStats,
-    MediaConnected,
-    MediaEnded,
-    MediaEvent,
-    MediaFailure,
-    MediaStats,
-)
+from bridge.media.audio import CallAudio
+from bridge.media.engine import IceCandidate, MediaConnected, MediaEnded, MediaEvent, MediaFailure, MediaStats
 from bridge.media.formats import LegFormats
 from bridge.media.negotiation import (
     matrix_answer_formats,
@@ -31,10 +23,7 @@ from bridge.media.negotiation import (
     sip_offer_audio,
     sip_offered_formats,
 )
-from bridge.media.outbound import OutboundStream
 from bridge.media.ports import PortPool
-from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, parse_rtcp, write_bye, write_report
-from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import Flow, SdpError
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
@@ -51,6 +40,8 @@ class CallMediaSettings:
     rtp_host: str
     sip_host: str
     """Written into descriptions for phones."""
+    sip_loopback: bool
+    """Whether a phone may be on this machine."""
     ip_version: int
     rtp_timeout_s: float
 
@@ -76,20 +67,23 @@ class CallMedia:
         self._around = around
         self._settings = around.settings
         self._now = around.clock.monotonic
-        self._cname = around.entropy.token(16)
+        self._sip = RtpLeg(around.ports, around.telemetry, now=self._now, on_rtp=self._sip_rtp, on_rtcp=self._sip_rtcp)
+        self._audio = CallAudio(
+            entropy=around.entropy,
+            clock=around.clock,
+            telemetry=around.telemetry,
+            to_matrix=self._send_to_matrix,
+            to_sip=self._sip.send,
+            to_sip_rtcp=self._sip.send_rtcp,
+        )
         self._stream = LocalStream(
             session=around.entropy.integer(1 << 32, 1 << 61),
             version=0,
             stream=around.entropy.token(24),
             track=around.entropy.token(24),
-            ssrc=0,
-            cname=self._cname,
+            ssrc=self._audio.to_matrix.outbound.ssrc,
+            cname=self._audio.cname,
         )
-        self._to_matrix = Direction(OutboundStream(around.entropy), self._send_to_matrix, fills_pauses=False)
-        self._to_sip = Direction(OutboundStream(around.entropy), self._send_to_sip, fills_pauses=True)
-        self._stream = replace(self._stream, ssrc=self._to_matrix.outbound.ssrc)
-        self._from_matrix, self._from_sip = Reception(), Reception()
-        self._sip = RtpLeg(around.ports, around.telemetry, now=self._now, on_rtp=self._sip_rtp, on_rtcp=self._sip_rtcp)
         self._sip_port = 0
         self._sip_version = 0
         self._matrix: WebRtcLeg | None = None
@@ -104,7 +98,6 @@ class CallMedia:
         self._connected = self._ended = False
         self._off_path = 0
         self._heard_phone_at: float | None = None
-        self._report_due = self._now() + REPORT_INTERVAL_S
 
     async def open(self) -> None:
         """Bind the RTP sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
@@ -208,7 +201,7 @@ class CallMedia:
         return WebRtcListener(
             on_connected=self._on_connected,
             on_ended=self._end,
-            on_packet=self._matrix_packet,
+            on_packet=self._audio.matrix_packet,
             on_off_path=self._on_off_path,
         )
 
@@ -221,7 +214,11 @@ class CallMedia:
     async def create_sip_offer(self) -> str:
         """Describe our RTP side first."""
         self._sip_offered = True
-        return sdp_sip.write_offer(self._local_sip(), Flow.SENDRECV, sip_offer_audio(self._matrix_remote))
+        return sdp_sip.write_offer(
+            self._local_sip(),
+            Flow.SENDRECV,
+            sip_offer_audio(self._sip_formats, self._matrix_formats, self._matrix_remote),
+        )
 
     async def set_sip_answer(self, text: str) -> None:
         """Take an answer, early or final."""
@@ -247,9 +244,7 @@ class CallMedia:
     def _read_sip(self, text: str) -> RemoteSip:
         settings = self._settings
         try:
-            return sdp_sip.read_remote(
-                text, allow_loopback=settings.webrtc.allow_loopback, ip_version=settings.ip_version
-            )
+            return sdp_sip.read_remote(text, allow_loopback=settings.sip_loopback, ip_version=settings.ip_version)
         except SdpError as error:
             raise sip_refused(error) from error
 
@@ -267,94 +262,46 @@ class CallMedia:
         moved = self._sip.direct(remote)
         self._reconfigure()
         if moved:
-            self._to_sip.prime()
+            self._audio.to_sip.prime()
+            self._audio.to_matrix.expect_new_source()
         self._heard_phone_at = self._now()
 
     # What flows
 
     def _reconfigure(self) -> None:
         """Fit both directions to what is agreed."""
-        self._to_sip.configure(self._matrix_formats, self._sip_formats)
-        self._to_matrix.configure(self._sip_formats, self._matrix_formats)
-        matrix, sip = self._matrix_remote, self._sip_remote
-        self._to_sip.enabled = sip is not None and sip.host is not None and sip.flow.receives
-        self._to_sip.filling = self._connected
-        self._to_matrix.enabled = self._connected and matrix is not None and matrix.flow.receives
-
-    def _matrix_packet(self, plain: bytes) -> None:
-        if is_rtcp(plain):
-            self._heard_rtcp(self._from_matrix, plain)
-            return
-        self._received(self._to_sip, self._from_matrix, plain)
+        audio, matrix, sip = self._audio, self._matrix_remote, self._sip_remote
+        audio.configure(self._matrix_formats, self._sip_formats)
+        audio.to_sip.enable(sip is not None and sip.host is not None and sip.flow.receives)
+        audio.to_sip.filling = self._connected
+        audio.to_matrix.enable(self._connected and matrix is not None and matrix.flow.receives)
 
     def _sip_rtp(self, datagram: bytes) -> None:
-        if self._received(self._to_matrix, self._from_sip, datagram):
+        if self._audio.sip_packet(datagram):
             self._heard_phone_at = self._now()
 
     def _sip_rtcp(self, datagram: bytes) -> None:
-        if self._heard_rtcp(self._from_sip, datagram):
+        if self._audio.sip_report(datagram):
             self._heard_phone_at = self._now()
 
-    def _received(self, direction: Direction, reception: Reception, datagram: bytes) -> bool:
-        try:
-            packet = RtpPacket.parse(datagram)
-        except RtpError:
-            self._around.telemetry.count("rtp_discarded_total", reason="malformed")
-            return False
-        now = self._now()
-        clock_rate = direction.receive(packet, now)
-        reception.receive(packet, now, clock_rate)
-        return True
-
-    def _heard_rtcp(self, reception: Reception, datagram: bytes) -> bool:
-        try:
-            summary = parse_rtcp(datagram)
-        except RtpError:
-            self._around.telemetry.count("rtp_discarded_total", reason="malformed")
-            return False
-        if summary.sender_report is not None:
-            reception.heard_report(summary.sender_report, self._now())
-        return True
-
-    def _send_to_matrix(self, packet: RtpPacket) -> None:
+    def _send_to_matrix(self, packet: bytes) -> None:
         if self._matrix is not None:
-            self._matrix.send(bytes(packet))
-
-    def _send_to_sip(self, packet: RtpPacket) -> None:
-        self._sip.send(bytes(packet))
+            self._matrix.send(packet)
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""
-        self._to_sip.tick(now)
-        self._to_matrix.tick(now)
+        self._audio.tick(now)
 
     def look_after(self, now: float) -> None:
         """A few times a second: reports and time limits."""
-        if now >= self._report_due:
-            self._report_due = now + REPORT_INTERVAL_S
-            self._send_reports(now)
-        limit_s = self._settings.rtp_timeout_s
-        heard_at, sip = self._heard_phone_at, self._sip_remote
+        self._audio.report(now)
+        limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._sip_remote
         if limit_s <= 0 or not self._connected or heard_at is None or sip is None:
             return
         if sip.on_hold:
             self._heard_phone_at = now
         elif now - heard_at > limit_s:
             self._end(MediaFailure.RTP_TIMEOUT)
-
-    def _send_reports(self, now: float) -> None:
-        wall = self._around.clock.wall()
-        if self._sip_formats is not None:
-            self._sip.send_rtcp(self._report(self._to_sip, self._from_sip, self._sip_formats, now, wall))
-        if self._matrix is not None and self._matrix_formats is not None:
-            report = self._report(self._to_matrix, self._from_matrix, self._matrix_formats, now, wall)
-            self._matrix.send(report)
-
-    def _report(
-        self, direction: Direction, reception: Reception, formats: LegFormats, now: float, wall: float
-    ) -> bytes:
-        rate = formats.send.codec.clock_rate
-        return write_report(direction.outbound, reception, cname=self._cname, clock_rate=rate, now=now, wall=wall)
 
     # What is told
 
@@ -376,16 +323,7 @@ class CallMedia:
 
     def stats(self) -> MediaStats:
         """The numbers so far; only reads, so any thread may call it."""
-        matrix, sip = self._matrix_formats, self._sip_formats
-        to_sip, to_matrix = self._to_sip, self._to_matrix
-        return MediaStats(
-            matrix=_leg_stats(matrix, self._from_matrix, to_matrix),
-            sip=_leg_stats(sip, self._from_sip, to_sip),
-            transcoded=to_sip.transcoder is not None or to_matrix.transcoder is not None,
-            digits_forwarded=to_sip.digits + to_matrix.digits,
-            concealed_frames=to_sip.concealed_frames + to_matrix.concealed_frames,
-            off_path_dropped=self._off_path,
-        )
+        return self._audio.stats(off_path_dropped=self._off_path)
 
     async def close(self) -> MediaStats:
         """Free everything; the numbers stay."""
@@ -393,21 +331,9 @@ class CallMedia:
         if self.closed:
             return final
         self.closed = True
-        self._sip.send_rtcp(write_bye(self._to_sip.outbound.ssrc, self._cname))
-        self._to_sip.close()
-        self._to_matrix.close()
+        self._audio.close()
         await self._discard_next()
         if self._matrix is not None:
             await self._matrix.close()
         await self._sip.close()
         return final
-
-
-def _leg_stats(formats: LegFormats | None, reception: Reception, direction: Direction) -> LegStats:
-    return LegStats(
-        codec=formats.send.codec.value if formats is not None else "",
-        packets_received=reception.packets,
-        packets_sent=direction.outbound.packets,
-        packets_lost=reception.lost,
-        jitter_ms=round(reception.jitter_s * 1000, 3),
-    )

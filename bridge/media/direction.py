@@ -34,13 +34,13 @@ class Direction:
     nothing or next to nothing.
     """
 
-    def __init__(self, outbound: OutboundStream, send: Callable[[RtpPacket], None], *, fills_pauses: bool) -> None:
+    def __init__(self, outbound: OutboundStream, send: Callable[[bytes], object], *, fills_pauses: bool) -> None:
         self.outbound = outbound
         self.enabled = False
         self.filling = False
         self.digits = 0
         self.transcoder: Transcoder | None = None
-        self._send = send
+        self._write = send
         self._fills_pauses = fills_pauses
         self._source: LegFormats | None = None
         self._target: LegFormats | None = None
@@ -51,18 +51,33 @@ class Direction:
         self._paused = True
         self._digit_until = 0.0
         self._concealed_before = 0
+        self._was_transcoded = False
 
     def configure(self, source: LegFormats | None, target: LegFormats | None) -> None:
         """Take what the legs agreed on; called again after every negotiation."""
-        if target is not None and self._target is not None and target.send.codec is not self._target.send.codec:
-            self._drop_transcoder()
+        if target != self._target:
+            self.expect_new_source()
         self._source, self._target = source, target
-        if target is not None and target.send.codec in G711:
-            self._rewriter.restart()
+
+    def enable(self, enabled: bool) -> None:
+        """Let audio through or hold it back; what waits to be played is out of date afterwards."""
+        if not enabled:
+            self._drop_transcoder()
+        self.enabled = enabled
+
+    def expect_new_source(self) -> None:
+        """The source moved: what comes next continues the stream, whatever its numbers."""
+        self._drop_transcoder()
+        self._rewriter.restart()
 
     def prime(self) -> None:
         """Open the path to a new address with a little silence."""
         self._priming = PRIMING_PACKETS
+
+    @property
+    def transcoded(self) -> bool:
+        """Whether audio was ever decoded and encoded on its way."""
+        return self._was_transcoded
 
     @property
     def concealed_frames(self) -> int:
@@ -105,6 +120,7 @@ class Direction:
             return current
         self._drop_transcoder()
         self.transcoder = Transcoder(source, target)
+        self._was_transcoded = True
         self._timeline = self.outbound.position(now, target.clock_rate)
         return self.transcoder
 
@@ -170,6 +186,9 @@ class Direction:
             now=now,
         )
 
+    def _send(self, packet: RtpPacket) -> None:
+        self._write(bytes(packet))
+
     # The clock
 
     def tick(self, now: float) -> None:
@@ -222,5 +241,4 @@ class Direction:
 
     def close(self) -> None:
         """Free the codec states."""
-        self.enabled = False
-        self._drop_transcoder()
+        self.enable(False)

@@ -29,7 +29,8 @@ CIPHERS = (
     "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
 )
 """Nheko's certificate is RSA: with ECDSA suites alone its calls die in the handshake while signalling looks perfect."""
-_LARGEST_SRTP = MAX_DATAGRAM
+_LARGEST_SRTP = MAX_DATAGRAM + 16
+"""With the longest authentication tag (RFC 7714)."""
 
 
 class Certificate(RTCCertificate):
@@ -85,10 +86,13 @@ class DtlsSession:
         await self._transport.start(RTCDtlsParameters(fingerprints=announced))
         return self.connected
 
-    def protect(self, packet: bytes) -> bytes:
-        """Encrypt RTP or RTCP."""
+    def protect(self, packet: bytes) -> bytes | None:
+        """Encrypt RTP or RTCP; `None` when libsrtp refuses (a key that is used up)."""
         session = self._transport._tx_srtp
-        protected: bytes = session.protect_rtcp(packet) if is_rtcp(packet) else session.protect(packet)
+        try:
+            protected: bytes = session.protect_rtcp(packet) if is_rtcp(packet) else session.protect(packet)
+        except pylibsrtp.Error:
+            return None
         return protected
 
     def unprotect(self, datagram: bytes) -> bytes | None:

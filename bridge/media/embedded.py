@@ -155,9 +155,12 @@ class EmbeddedEngine:
 
     def _emit(self, event: MediaEvent) -> None:
         """Deliver on the application's loop; one that is gone wants no events."""
-        if self._loop is None or self._on_event is None or self._loop.is_closed():
+        if self._loop is None or self._on_event is None:
             return
-        self._loop.call_soon_threadsafe(self._on_event, event)
+        try:
+            self._loop.call_soon_threadsafe(self._on_event, event)
+        except RuntimeError:
+            _log.info("media_event_dropped", call_id=event.call_id, media_event=type(event).__name__)
 
     async def stop(self) -> None:
         if self._thread.running:
@@ -208,16 +211,16 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
         raise unavailable("no address for WebRTC; set webrtc_hosts")
     if rtp_address.is_unspecified and not settings.advertised_host:
         raise unavailable("rtp_host is no address that a phone can send to; set advertised_host")
-    loopback = rtp_address.is_loopback or any(ipaddress.ip_address(host).is_loopback for host in hosts)
     return CallMediaSettings(
         webrtc=WebRtcSettings(
             hosts=hosts,
             advertised_host=settings.advertised_host,
-            allow_loopback=loopback,
+            allow_loopback=any(ipaddress.ip_address(host).is_loopback for host in hosts),
             connect_timeout_s=settings.connect_timeout_s,
         ),
         rtp_host=settings.rtp_host,
         sip_host=settings.advertised_host or settings.rtp_host,
+        sip_loopback=rtp_address.is_loopback,
         ip_version=rtp_address.version,
         rtp_timeout_s=settings.rtp_timeout_s,
     )

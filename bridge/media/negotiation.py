@@ -39,10 +39,14 @@ def matrix_offered_formats(answer: RemoteMatrix) -> LegFormats:
     )
 
 
-def sip_offer_audio(matrix: RemoteMatrix | None) -> tuple[AudioFormat, ...]:
-    """What we offer to a phone: both laws, the one that the Matrix client knows first."""
-    known = [entry.codec for entry in matrix.audio] if matrix is not None else []
-    return tuple(sorted(sdp_sip.OUR_AUDIO, key=lambda entry: bool(known) and entry.codec not in known))
+def sip_offer_audio(
+    before: LegFormats | None, matrix: LegFormats | None, remote: RemoteMatrix | None
+) -> tuple[AudioFormat, ...]:
+    """What we offer to a phone: both laws, first the one in use, else the one that the Matrix side speaks."""
+    order = [formats.send.codec for formats in (before, matrix) if formats is not None]
+    order += [entry.codec for entry in remote.audio] if remote is not None else []
+    rank = {codec: position for position, codec in reversed(list(enumerate(order)))}
+    return tuple(sorted(sdp_sip.OUR_AUDIO, key=lambda entry: rank.get(entry.codec, len(order))))
 
 
 def sip_answer_formats(offer: RemoteSip, matrix: LegFormats | None, before: LegFormats | None) -> LegFormats:

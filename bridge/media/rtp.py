@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _HEADER = struct.Struct("!BBHII")
 HEADER_SIZE = _HEADER.size
-MAX_DATAGRAM = 1400
+MAX_DATAGRAM = 1300
 """Longer datagrams are not audio: 60 ms of G.711 is 492 bytes."""
 
 

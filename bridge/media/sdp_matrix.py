@@ -200,7 +200,11 @@ def write_offer(transport: LocalTransport, stream: LocalStream, audio: Sequence[
 def write_answer(
     remote: RemoteMatrix, transport: LocalTransport, stream: LocalStream, formats: LegFormats, setup: Setup
 ) -> str:
-    """Our answer: the sections of the offer in their order, all but one audio rejected (RFC 3264 §6)."""
+    """Our answer: the sections of the offer in their order, all but one audio rejected (RFC 3264 §6).
+
+    Of several telephone-event clocks only the codec's own is answered: given two, libwebrtc measures a digit with one
+    and sends it with the other, and 100 ms become 20.
+    """
     lines = _session_lines(transport, stream)
     if remote.mid and any("BUNDLE" in value.upper() for value in remote.description.values("group")):
         lines.append(f"a=group:BUNDLE {remote.mid}")
@@ -212,7 +216,7 @@ def write_answer(
             transport,
             stream,
             (formats.send,),
-            formats.receive_digits,
+            (formats.send_digits,) if formats.send_digits is not None else (),
             mid=remote.mid,
             setup=setup,
             flow=remote.flow.mirrored,

@@ -11,7 +11,7 @@ import structlog
 from aioice import Candidate
 
 from bridge.core.telemetry import Telemetry
-from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
+from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, parse_candidate
 from bridge.media.dtls import Certificate, DtlsSession
 from bridge.media.engine import IceCandidate, MediaFailure
 from bridge.media.ice import IceAgent
@@ -98,7 +98,9 @@ class WebRtcLeg:
     def _advertised(self, candidate: Candidate) -> Candidate:
         """The candidate under the address that the outside knows (a one-to-one NAT keeps the port)."""
         shown = Candidate.from_sdp(candidate.to_sdp())
-        shown.host = self._settings.advertised_host or candidate.host
+        outside = self._settings.advertised_host
+        if outside and (":" in outside) == (":" in candidate.host):
+            shown.host = outside
         return shown
 
     async def set_remote(self, remote: RemoteMatrix) -> None:
@@ -119,6 +121,8 @@ class WebRtcLeg:
                 continue
             if self._trickled > _MOST_TRICKLED:
                 self._ignored(IgnoredCandidate.TOO_MANY)
+            elif len(entry.candidate) > MAX_LINE:
+                self._ignored(IgnoredCandidate.UNPARSABLE)
             elif self._remote is None:
                 self._early.append(entry)
             else:
@@ -158,23 +162,29 @@ class WebRtcLeg:
             self._task = tasks.create_task(self._run(self._agent, self._dtls, self._remote))
 
     async def _run(self, agent: IceAgent, dtls: DtlsSession, remote: RemoteMatrix) -> None:
-        """From the first check to the end of the association."""
+        """From the first check to the end of the association; a fault of one leg must not end the others' thread."""
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
-                await agent.connect()
-                up = await dtls.handshake(remote.fingerprints)
-        except (ConnectionError, TimeoutError):
-            up = False
+            await self._live(agent, dtls, remote)
         except Exception as error:
             _log.exception("webrtc_leg_failed", error=type(error).__name__)
             self._telemetry.count("internal_errors_total", component="media")
-            up = False
-        if not up:
+            self._listener.on_ended(MediaFailure.ICE_FAILED)
+
+    async def _live(self, agent: IceAgent, dtls: DtlsSession, remote: RemoteMatrix) -> None:
+        if not await self._connect(agent, dtls, remote):
             self._listener.on_ended(MediaFailure.ICE_FAILED)
             return
         self._listener.on_connected()
         await self._until_gone(agent, dtls)
         self._listener.on_ended(MediaFailure.ICE_TIMEOUT)
+
+    async def _connect(self, agent: IceAgent, dtls: DtlsSession, remote: RemoteMatrix) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await agent.connect()
+                return await dtls.handshake(remote.fingerprints)
+        except (ConnectionError, TimeoutError):
+            return False
 
     async def _until_gone(self, agent: IceAgent, dtls: DtlsSession) -> None:
         """Wait for the end: consent lost, or a goodbye and its grace."""
@@ -193,7 +203,8 @@ class WebRtcLeg:
         """Encrypt and send RTP or RTCP; `False` when the leg is not up."""
         if self._closed or self._agent is None or self._dtls is None or not self._dtls.connected:
             return False
-        return self._agent.send_now(self._dtls.protect(packet))
+        protected = self._dtls.protect(packet)
+        return protected is not None and self._agent.send_now(protected)
 
     async def close(self) -> None:
         """Free the task, the sockets and their ports."""

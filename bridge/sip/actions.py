@@ -47,6 +47,8 @@ class LocalAddress:
     transport: Transport
     host: str
     port: int
+    version: int = 4
+    """Of the Internet Protocol that its socket speaks; `host` may be a name."""
 
 
 class ClientKey(NamedTuple):

@@ -90,26 +90,31 @@ def authorization(
     """The value of Authorization or Proxy-Authorization; `uri` is the Request-URI as sent (RFC 7616 §3.4)."""
     for text in (username, uri, cnonce, method):
         check_sendable(text)
-    session = challenge.algorithm.lower().endswith("-sess")
-    secret = _secret(challenge, username, password, cnonce if session else None)
-    digest = _digest(challenge, f"{method}:{uri}")
     fields = [
         f"username={quote(username)}",
         f"realm={quote(challenge.realm)}",
         f"nonce={quote(challenge.nonce)}",
         f"uri={quote(uri)}",
+        *_proof(challenge, f"{method}:{uri}", username, password, cnonce, nc),
     ]
-    if challenge.qop:
-        response = _digest(challenge, f"{secret}:{challenge.nonce}:{nc:08x}:{cnonce}:auth:{digest}")
-        fields += [f'response="{response}"', f"cnonce={quote(cnonce)}", f"nc={nc:08x}", "qop=auth"]
-    else:
-        response = _digest(challenge, f"{secret}:{challenge.nonce}:{digest}")
-        fields += [f'response="{response}"'] + ([f"cnonce={quote(cnonce)}"] if session else [])
     if challenge.algorithm:
         fields.append(f"algorithm={challenge.algorithm}")
     if challenge.opaque is not None:
         fields.append(f"opaque={quote(challenge.opaque)}")
     return "Digest " + ", ".join(fields)
+
+
+def _proof(challenge: Challenge, request: str, username: str, password: str, cnonce: str, nc: int) -> list[str]:
+    """The response and what the server needs to compute it (RFC 7616 §3.4.1, RFC 2617 §3.2.2.1)."""
+    session = challenge.algorithm.lower().endswith("-sess")
+    secret = _secret(challenge, username, password, cnonce if session else None)
+    digest = _digest(challenge, request)
+    if challenge.qop:
+        count = f"{nc:08x}"
+        response = _digest(challenge, f"{secret}:{challenge.nonce}:{count}:{cnonce}:auth:{digest}")
+        return [f'response="{response}"', f"cnonce={quote(cnonce)}", f"nc={count}", "qop=auth"]
+    response = _digest(challenge, f"{secret}:{challenge.nonce}:{digest}")
+    return [f'response="{response}"', *([f"cnonce={quote(cnonce)}"] if session else [])]
 
 
 def _secret(challenge: Challenge, username: str, password: str, session_cnonce: str | None) -> str:

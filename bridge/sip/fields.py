@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from bridge.core.pii import Pii
 from bridge.sip.errors import SipError
 from bridge.sip.grammar import HOST, QUOTED, TOKEN, Params, format_params, parse_params, printable, quote, unquote
 from bridge.sip.uri import CACHED_LENGTH, CACHED_VALUES, PLAIN_SIP, Uri, bare_host, join_host_port, parse_any_uri
@@ -26,7 +27,7 @@ PLAIN_ADDRESS = re.compile(rf'(?:"[^"\\]*" ?|[A-Za-z0-9 ]*)<{PLAIN_SIP}>{_PLAIN_
 """As :data:`PLAIN_SIP`: whole values of the usual kind that cannot fail to parse."""
 
 _CSEQ = re.compile(rf"([0-9]{{1,20}})[ \t]+({TOKEN})")
-_DELTA_SECONDS = re.compile(r"[0-9]{1,10}")
+DELTA_SECONDS = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Via:
         return f"SIP/2.0/{self.transport} {self.sent_by}{format_params(self.params)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NameAddr:
     """A URI with a display name and header parameters: From, To, Contact, Route … (RFC 3261 §20.10)."""
 
@@ -128,11 +129,14 @@ class NameAddr:
     def expires(self) -> int | None:
         """The `expires` parameter of a Contact; a malformed one counts as absent (RFC 3261 §20.10)."""
         value = self.params.get("expires")
-        return int(value) if value and _DELTA_SECONDS.fullmatch(value) else None
+        return int(value) if value and DELTA_SECONDS.fullmatch(value) else None
 
     def with_tag(self, tag: str) -> "NameAddr":
         """The same party in a dialog."""
         return replace(self, params={**self.params, "tag": tag})
+
+    def __repr__(self) -> str:
+        return f"NameAddr({Pii(str(self))})"
 
     def __str__(self) -> str:
         name = f"{quote(self.display_name)} " if self.display_name else ""

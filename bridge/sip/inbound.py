@@ -149,7 +149,7 @@ class Inbound:
                 self._answer(server, 405, now, CAPABILITIES[:1])
 
     def _contact(self, usage: InviteUsage, server: ActiveServer) -> tuple[str, str]:
-        local = self.context.layer.local_address(server.flow.transport)
+        local = self.context.layer.local_address(server.flow)
         return ("Contact", f"<{usage.trunk.contact(local)}>")
 
     # Outside dialogs.
@@ -207,9 +207,7 @@ class Inbound:
             sdp=session_description(request),
         )
 
-    def _answer(
-        self, server: ActiveServer, status: int, now: float, fields: tuple[tuple[str, str], ...] = ()
-    ) -> None:
+    def _answer(self, server: ActiveServer, status: int, now: float, fields: tuple[tuple[str, str], ...] = ()) -> None:
         response = server.request.response(status, to_tag=self._tag(), headers=fields)
         self.context.layer.respond(server, response, now)
 

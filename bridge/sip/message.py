@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from bridge.sip import views
 from bridge.sip.digest import Challenge
 from bridge.sip.errors import LocalSipError, SipError
-from bridge.sip.fields import MAX_DELTA_SECONDS, CSeq, NameAddr, Via
-from bridge.sip.grammar import check_sendable, check_token, parse_number, split_list, split_tokens
+from bridge.sip.fields import CSeq, NameAddr, Via
+from bridge.sip.grammar import check_sendable, check_token, split_list
 from bridge.sip.headers import Headers, Pairs
 from bridge.sip.status import reason_phrase as phrase_of
 from bridge.sip.uri import SipUri, TelUri, Uri, parse_uri
@@ -37,99 +38,99 @@ class Message:
         return error
 
     def _view(self, name: str, make: Callable[[Headers], _T]) -> _T:
-        views = self.headers.views
-        if name not in views:
+        made = self.headers.views
+        if name not in made:
             try:
-                views[name] = make(self.headers)
+                made[name] = make(self.headers)
             except SipError as error:
                 raise self._blame(error) from None
-        view: _T = views[name]
+        view: _T = made[name]
         return view
 
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        return self._view("via", _top_via)
+        return self._view("via", views.top_via)
 
     @property
     def vias(self) -> list[Via]:
         """All Via elements, topmost first."""
-        return self._view("vias", _vias)
+        return self._view("vias", views.vias)
 
     @property
     def from_(self) -> NameAddr:
         """Who sent the request."""
-        return self._view("from", _from)
+        return self._view("from", views.from_)
 
     @property
     def to(self) -> NameAddr:
         """Whom the request was first meant for."""
-        return self._view("to", _to)
+        return self._view("to", views.to)
 
     @property
     def call_id(self) -> str:
         """Call-ID, compared byte by byte (RFC 3261 §20.8)."""
-        return self._view("call_id", _call_id)
+        return self._view("call_id", views.call_id)
 
     @property
     def cseq(self) -> CSeq:
         """Order and method of the transaction."""
-        return self._view("cseq", _cseq)
+        return self._view("cseq", views.cseq)
 
     @property
     def contacts(self) -> list[NameAddr]:
         """All Contact elements; `Contact: *` counts as none."""
-        return self._view("contacts", _contacts)
+        return self._view("contacts", views.contacts)
 
     @property
     def routes(self) -> list[NameAddr]:
         """All Route elements, topmost first."""
-        return self._view("routes", _routes)
+        return self._view("routes", views.routes)
 
     @property
     def record_routes(self) -> list[NameAddr]:
         """All Record-Route elements, topmost first."""
-        return self._view("record_routes", _record_routes)
+        return self._view("record_routes", views.record_routes)
 
     @property
     def asserted_identities(self) -> list[NameAddr]:
         """All P-Asserted-Identity elements (RFC 3325 §9.1); whether to believe them is the trunk's setting."""
-        return self._view("asserted_identities", _asserted_identities)
+        return self._view("asserted_identities", views.asserted_identities)
 
     @property
     def max_forwards(self) -> int | None:
         """Hops left, 0 to 255 (RFC 3261 §20.22)."""
-        return self._view("max_forwards", _max_forwards)
+        return self._view("max_forwards", views.max_forwards)
 
     @property
     def expires(self) -> int | None:
-        """The Expires header in seconds."""
-        return self._view("expires", _expires)
+        """The Expires header in seconds; a malformed one, which the parser refuses in requests, counts as absent."""
+        return self._view("expires", views.expires)
 
     @property
     def content_type(self) -> str | None:
         """Media type in lower case, without parameters."""
-        return self._view("content_type", _content_type)
+        return self._view("content_type", views.content_type)
 
     @property
     def require(self) -> tuple[str, ...]:
         """Option tags that the peer insists on, in lower case."""
-        return self._view("require", _require)
+        return self._view("require", views.require)
 
     @property
     def supported(self) -> tuple[str, ...]:
         """Option tags that the peer knows, in lower case."""
-        return self._view("supported", _supported)
+        return self._view("supported", views.supported)
 
     @property
     def allow(self) -> tuple[str, ...]:
         """Methods that the peer knows, in upper case."""
-        return self._view("allow", _allow)
+        return self._view("allow", views.allow)
 
     @property
     def challenges(self) -> list[Challenge]:
         """Digest challenges of WWW-Authenticate and Proxy-Authenticate, in order; other schemes are left out."""
-        return self._view("challenges", _challenges)
+        return self._view("challenges", views.challenges)
 
     def stamp_source(self, host: str, port: int) -> None:
         """Note in the topmost Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4)."""
@@ -254,88 +255,3 @@ class Response(Message):
 
 def _fields(headers: Headers) -> list[tuple[str, str]]:
     return [pair for pair in headers if pair[0] != "Content-Length"]
-
-
-def _required(headers: Headers, name: str) -> str:
-    value = headers.get(name)
-    if not value:
-        raise SipError(400, f"Missing {name}")
-    return value
-
-
-def _top_via(headers: Headers) -> Via:
-    return Via.parse(split_list(_required(headers, "Via"))[0])
-
-
-def _vias(headers: Headers) -> list[Via]:
-    return [Via.parse(element) for value in headers.get_all("Via") for element in split_list(value)]
-
-
-def _from(headers: Headers) -> NameAddr:
-    return NameAddr.parse(_required(headers, "From"))
-
-
-def _to(headers: Headers) -> NameAddr:
-    return NameAddr.parse(_required(headers, "To"))
-
-
-def _call_id(headers: Headers) -> str:
-    return _required(headers, "Call-ID")
-
-
-def _cseq(headers: Headers) -> CSeq:
-    return CSeq.parse(_required(headers, "CSeq"))
-
-
-def _addresses(headers: Headers, name: str) -> list[NameAddr]:
-    return [NameAddr.parse(element) for value in headers.get_all(name) for element in split_list(value)]
-
-
-def _contacts(headers: Headers) -> list[NameAddr]:
-    return [] if headers.get("Contact") == "*" else _addresses(headers, "Contact")
-
-
-def _routes(headers: Headers) -> list[NameAddr]:
-    return _addresses(headers, "Route")
-
-
-def _record_routes(headers: Headers) -> list[NameAddr]:
-    return _addresses(headers, "Record-Route")
-
-
-def _asserted_identities(headers: Headers) -> list[NameAddr]:
-    return _addresses(headers, "P-Asserted-Identity")
-
-
-def _max_forwards(headers: Headers) -> int | None:
-    value = headers.get("Max-Forwards")
-    return None if value is None else parse_number(value, 255, "Max-Forwards")
-
-
-def _expires(headers: Headers) -> int | None:
-    value = headers.get("Expires")
-    return None if value is None else parse_number(value, MAX_DELTA_SECONDS, "Expires")
-
-
-def _content_type(headers: Headers) -> str | None:
-    value = headers.get("Content-Type")
-    return None if value is None else value.partition(";")[0].strip(" \t").lower()
-
-
-def _require(headers: Headers) -> tuple[str, ...]:
-    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Require")))
-
-
-def _supported(headers: Headers) -> tuple[str, ...]:
-    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Supported")))
-
-
-def _allow(headers: Headers) -> tuple[str, ...]:
-    return tuple(method.upper() for method in split_tokens(headers.get_all("Allow")))
-
-
-def _challenges(headers: Headers) -> list[Challenge]:
-    return [
-        *Challenge.parse_all(headers.get_all("WWW-Authenticate")),
-        *Challenge.parse_all(headers.get_all("Proxy-Authenticate"), proxy=True),
-    ]

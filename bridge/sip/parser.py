@@ -14,6 +14,10 @@ from bridge.sip.uri import PLAIN_SIP, SipUri
 MAX_MESSAGE = 65_535
 MAX_HEADERS = 200
 MAX_LINE = 8_192
+"""Characters of one header field or start line, after unfolding."""
+
+MAX_LINES = 1_000
+"""Lines of a header section, folded ones counted: what is beyond is not even looked at."""
 
 _PLAIN_FIELD = re.compile(r"\n([^:]{1,64}): (?! )(.*)(?<! )\r")
 """A line as nearly all senders write it. The bound keeps lines without a colon from being searched to the end each."""
@@ -31,8 +35,7 @@ _SINGLE_NAMES = (
 )
 """Headers whose second value would let two readers see two messages (RFC 4475 §3.3.8)."""
 
-_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
-_ECHOED = frozenset(_REQUIRED)
+_ECHOED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 
 _NAME_BEARING_NAMES = (
     "From To Contact Reply-To P-Asserted-Identity P-Preferred-Identity Remote-Party-ID Diversion Referred-By"
@@ -87,7 +90,7 @@ def _parse_request(head: str, clean: bool, data: bytes, end: int) -> Request:
     first = dict(reversed(pairs))
     found = _REQUEST_LINE.fullmatch(start_line)
     try:
-        if found is None:
+        if found is None or len(start_line) > MAX_LINE:
             _refuse_request_line(start_line)
         _check_head(head, clean, pairs, whole)
         request = Request.trusted(found[1], found[2], Headers.trusted(pairs, first), _body(data, end, first))
@@ -116,13 +119,17 @@ def _parse_response(head: str, clean: bool, data: bytes, end: int) -> Response:
 
 def _lines(head: str) -> tuple[str, Pairs, bool]:
     """Start line, canonical name and value of each header field, and whether all lines were header fields."""
+    lines = head.count("\n")
+    if lines > MAX_LINES:
+        start_line, pairs, _ = _lines("\n".join(head.split("\n", MAX_LINES)[:MAX_LINES]))
+        return start_line, pairs, False
     try:
         pairs = [(CANONICAL[name], value) for name, value in _PLAIN_FIELD.findall(head)]
     except LocalSipError:
         return _odd_lines(head)
     count = len(pairs) + 1
     # Each line has matched, and no CR or LF stands alone for another reader to take for the end of a line.
-    if head.count("\n") != count or head.count("\r") != count or "\t" in head:
+    if lines != count or head.count("\r") != count or "\t" in head:
         return _odd_lines(head)
     return head[: head.find("\r\n")], pairs, True
 
@@ -140,7 +147,7 @@ def _check_head(head: str, clean: bool, pairs: Pairs, whole: bool) -> None:
         raise SipError(400, "Malformed Header Line")
     if len(pairs) > MAX_HEADERS:
         raise SipError(400, "Too Many Header Fields")
-    if len(head) > MAX_LINE and max(map(len, head.split("\r\n"))) > MAX_LINE:
+    if len(head) > MAX_LINE and max((len(name) + 2 + len(value) for name, value in pairs), default=0) > MAX_LINE:
         raise SipError(400, "Header Line Too Long")
     if not clean:
         _check_replaced(head, pairs)
@@ -167,16 +174,17 @@ def _body(data: bytes, end: int, first: dict[str, str]) -> bytes:
 def _check_common(message: Message, pairs: Pairs, first: dict[str, str]) -> None:
     if len(first) != len(pairs):
         _check_single(pairs)
-    if "Expires" in first:
-        parse_number(first["Expires"], MAX_DELTA_SECONDS, "Expires")
     _check_call_id(first.get("Call-ID", ""))
-    _check_views(message, first)
+    _check_views(message, pairs, first)
 
 
-def _check_views(message: Message, first: dict[str, str]) -> None:
+def _check_views(message: Message, pairs: Pairs, first: dict[str, str]) -> None:
     """Nobody behind this point may meet a malformed header of these; what looks unusual is parsed to find out."""
-    if not PLAIN_VIA.fullmatch(first.get("Via", "")):
-        _ = message.via
+    # All of them: a client must count them (RFC 3261 §8.1.3.3), and a server's responses repeat them.
+    if not first.get("Via"):
+        raise SipError(400, "Missing Via")
+    if not all(PLAIN_VIA.fullmatch(value) for name, value in pairs if name == "Via"):
+        _ = message.vias
     if not PLAIN_ADDRESS.fullmatch(first.get("From", "")):
         _ = message.from_
     if not PLAIN_ADDRESS.fullmatch(first.get("To", "")):
@@ -192,17 +200,17 @@ def _check_call_id(value: str) -> None:
 
 
 def _check_single(pairs: Pairs) -> None:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in _SINGLE:
-            if name in seen:
-                raise SipError(400, f"Repeated {name}")
-            seen.add(name)
+    names = [name for name, _ in pairs if name in _SINGLE]
+    if len(names) != len(set(names)):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise SipError(400, f"Repeated {repeated}")
 
 
 def _check_request(request: Request, first: dict[str, str]) -> None:
     if request.cseq.method != request.method:
         raise SipError(400, "CSeq Method Does Not Match")
+    if "Expires" in first:
+        parse_number(first["Expires"], MAX_DELTA_SECONDS, "Expires")
     if "Max-Forwards" in first:
         parse_number(first["Max-Forwards"], 255, "Max-Forwards")
     if _PLAIN_SIP.fullmatch(request.uri_text):

@@ -62,9 +62,7 @@ class Probe:
             self._miss()
             return
         labels = {"trunk": str(self.trunk.trunk.name)}
-        self.context.actions.append(
-            Observe(name="trunk_options_rtt_seconds", value=now - self.asked_at, labels=labels)
-        )
+        self.context.actions.append(Observe(name="trunk_options_rtt_seconds", value=now - self.asked_at, labels=labels))
         self.misses = 0
         self._judge(answers=True)
 
@@ -91,7 +89,7 @@ class Probe:
             return
         own = NameAddr("", self.trunk.uri(self.trunk.register_user or None), {"tag": self.context.entropy.token(12)})
         target = self.trunk.uri(None)
-        contact = self.trunk.contact(self.context.layer.local_address(flow.transport))
+        contact = self.trunk.contact(self.context.layer.local_address(flow))
         fields = (("Contact", f"<{contact}>"), *CAPABILITIES[:2], ("User-Agent", self.context.settings.user_agent))
         request = new_request(
             "OPTIONS",

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bridge.sip.actions import Gauge
+from bridge.sip.actions import Flow, Gauge
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.errors import SipError
@@ -14,7 +14,7 @@ from bridge.sip.requests import ALLOW, new_request, repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.trunks import TrunkState
-from bridge.sip.uri import SipUri
+from bridge.sip.uri import SipUri, Uri
 
 RETRY_BASE_S = 30.0
 RETRY_MAX_S = 1800.0
@@ -211,10 +211,10 @@ class Registration:
 
     def _granted(self, response: Response) -> int:
         """What our own contact got, else the header, else what we asked for (§10.2.4)."""
-        ours = self.trunk.contact(self.context.layer.local_address(self.trunk.trunk.transport))
         try:
+            ours = self.current and next(iter(self.current.request.contacts))
             for contact in response.contacts:
-                if contact.expires is not None and isinstance(contact.uri, SipUri) and _same_contact(contact.uri, ours):
+                if contact.expires is not None and ours and _same_contact(contact.uri, ours.uri):
                     return contact.expires
             return self.expires_s if response.expires is None else response.expires
         except SipError:
@@ -226,8 +226,7 @@ class Registration:
 
 def send(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Register, or refresh."""
-    registration.attempts = Attempts()
-    _send(registration, _register(registration, registration.expires_s), now)
+    _register(registration, registration.expires_s, now)
 
 
 def send_with_credentials(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -235,14 +234,13 @@ def send_with_credentials(registration: Registration, event: RegistrationEvent, 
     match event:
         case Challenged(credentials=credentials) if registration.current is not None:
             registration.cseq += 1
-            request = registration.current.request
-            _send(registration, repeated(request, cseq=registration.cseq, credentials=credentials), now)
+            again = repeated(registration.current.request, cseq=registration.cseq, credentials=credentials)
+            _send(registration, again, registration.current.flow, now)
 
 
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Take our contact back (§10.2.2)."""
-    registration.attempts = Attempts()
-    _send(registration, _register(registration, 0), now)
+    _register(registration, 0, now)
 
 
 def lengthen(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -305,23 +303,27 @@ def _set_timer(registration: Registration, deadline: float) -> None:
     registration.timer = registration.context.timers.schedule(deadline, RegistrationTimer(registration=registration))
 
 
-def _send(registration: Registration, request: Request, now: float) -> None:
+def _register(registration: Registration, expires_s: int, now: float) -> None:
     flow = registration.trunk.flow()
+    registration.attempts = Attempts()
+    registration.current = None
     if flow is None:
-        registration.current = None
         registration.handle(Failed(status=503), now)
-        return
+    else:
+        _send(registration, _request(registration, flow, expires_s), flow, now)
+
+
+def _send(registration: Registration, request: Request, flow: Flow, now: float) -> None:
     registration.current = registration.context.layer.send_request(request, flow, registration, now)
 
 
-def _register(registration: Registration, expires_s: int) -> Request:
+def _request(registration: Registration, flow: Flow, expires_s: int) -> Request:
     registration.cseq += 1
     trunk = registration.trunk
     context = registration.context
     user = trunk.uri(trunk.register_user)
-    contact = trunk.contact(context.layer.local_address(trunk.trunk.transport))
     fields = (
-        ("Contact", f"<{contact}>;expires={expires_s}"),
+        ("Contact", f"<{trunk.contact(context.layer.local_address(flow))}>;expires={expires_s}"),
         ("Expires", str(expires_s)),
         ("Allow", ALLOW),
         ("User-Agent", context.settings.user_agent),
@@ -337,8 +339,10 @@ def _register(registration: Registration, expires_s: int) -> Request:
     )
 
 
-def _same_contact(theirs: SipUri, ours: SipUri) -> bool:
+def _same_contact(theirs: Uri, ours: Uri) -> bool:
     """Registrars change parameters and case; user, host and port stay."""
+    if not isinstance(theirs, SipUri) or not isinstance(ours, SipUri):
+        return False
     return (theirs.user, theirs.host.lower(), theirs.port) == (ours.user, ours.host.lower(), ours.port)
 
 

@@ -133,8 +133,7 @@ class TransactionLayer:
         self.actions = actions
         self._entropy = entropy
         self._timers = timers
-        self._locals = {local.transport: local for local in reversed(local_addresses)}
-        self._fallback = local_addresses[0]
+        self._locals = local_addresses
         self._clients: dict[ClientKey, ActiveClient] = {}
         self._servers: dict[ServerKey, ActiveServer] = {}
         self._merges: dict[MergeKey, ActiveServer] = {}
@@ -144,23 +143,24 @@ class TransactionLayer:
 
     # Requests that we send.
 
-    def local_address(self, transport: Transport) -> LocalAddress:
-        """Our address for Via and Contact; without a listener of that transport, another one's stands in."""
-        return self._locals.get(transport, self._fallback)
+    def local_address(self, flow: Flow) -> LocalAddress:
+        """Our address for Via and Contact; without a listener of that kind, another one's stands in."""
+        version = 6 if ":" in flow.host else 4
+        return min(self._locals, key=lambda local: (local.transport is not flow.transport, local.version != version))
 
     def new_branch(self) -> str:
         """A branch that nobody can guess, so that forged responses match nothing."""
         return MAGIC_COOKIE + self._entropy.token(20)
 
-    def add_via(self, request: Request, transport: Transport, branch: str) -> None:
+    def add_via(self, request: Request, flow: Flow, branch: str) -> None:
         """Put our Via on top; `rport` always, so that answers come back through NAT (RFC 3581 §3)."""
-        local = self.local_address(transport)
-        via = Via(transport.value.upper(), local.host, local.port, {"branch": branch, "rport": None})
+        local = self.local_address(flow)
+        via = Via(flow.transport.value.upper(), local.host, local.port, {"branch": branch, "rport": None})
         request.headers.prepend("Via", str(via))
 
     def send_request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ActiveClient:
         """Start a client transaction; the request gets a Via with a new branch."""
-        self.add_via(request, flow.transport, self.new_branch())
+        self.add_via(request, flow, self.new_branch())
         return self._start_client(request, flow, user, now)
 
     def send_cancel(self, cancel: Request, invite: ActiveClient, user: ClientUser, now: float) -> ActiveClient:
@@ -191,6 +191,11 @@ class TransactionLayer:
             return False
         self._drive(client, _response_event(response), now)
         return True
+
+    def abandon(self, client: ActiveClient) -> None:
+        """Destroy an INVITE transaction that was cancelled without effect (RFC 3261 §9.1)."""
+        self._stop_timers(client, frozenset())
+        self._forget(client)
 
     def fail_client(self, key: ClientKey, now: float) -> None:
         """The request could not be sent."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
+from bridge.core.pii import Pii
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.grammar import HOST, Params
 
@@ -47,7 +48,7 @@ CACHED_LENGTH = 256
 CACHED_VALUES = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SipUri:
     """A SIP or SIPS URI, its parts without escapes."""
 
@@ -59,7 +60,7 @@ class SipUri:
     port: int | None = None
     params: Params = field(default_factory=dict, hash=False)
     headers: tuple[tuple[str, str], ...] = ()
-    _received: str | None = field(default=None, init=False, compare=False, repr=False)
+    _received: str | None = field(default=None, init=False, compare=False)
     """The peer's spelling: a remote target must go back as it came (RFC 3261 §12.2.1.1), escapes included."""
 
     @classmethod
@@ -81,6 +82,9 @@ class SipUri:
         value = self.params.get("transport")
         return value.lower() if value else None
 
+    def __repr__(self) -> str:
+        return f"SipUri({Pii(str(self))})"
+
     def __str__(self) -> str:
         return self._received if self._received is not None else self._compose()
 
@@ -90,7 +94,7 @@ class SipUri:
         return f"{self.scheme}:{self._userinfo()}{self.host_port}{_join_params(self.params)}{self._join_headers()}"
 
     def _userinfo(self) -> str:
-        if self.user is None:
+        if not self.user:
             return ""
         user = _encode(self.user, _SAFE_USER)
         return f"{user}@" if self.password is None else f"{user}:{_encode(self.password, _SAFE_PASSWORD)}@"
@@ -110,7 +114,7 @@ class SipUri:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TelUri:
     """A telephone number (RFC 3966)."""
 
@@ -122,6 +126,9 @@ class TelUri:
     def digits(self) -> str:
         """The number without the separators, which mean nothing (RFC 3966 §5.1.1)."""
         return self.number.translate(_NO_SEPARATORS)
+
+    def __repr__(self) -> str:
+        return f"TelUri({Pii(self.digits)})"
 
     def __str__(self) -> str:
         text = f"tel:{self.number}{_join_params(self.params)}"
@@ -138,12 +145,15 @@ class TelUri:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OtherUri:
     """A URI of a scheme that we cannot call, but that may stand in From, To and elsewhere."""
 
     scheme: str
     rest: str
+
+    def __repr__(self) -> str:
+        return f"OtherUri({Pii(self.rest)})"
 
     def __str__(self) -> str:
         text = f"{self.scheme}:{self.rest}"

@@ -160,7 +160,7 @@ def _send_ack(usage: "InviteUsage", dialog: Dialog, sdp: str | None, now: float)
     copy_credentials(usage.invite.request, ack)
     flow = usage.flow_of(dialog)
     layer = usage.context.layer
-    layer.add_via(with_sdp(ack, sdp), flow.transport, layer.new_branch())
+    layer.add_via(with_sdp(ack, sdp), flow, layer.new_branch())
     usage.acks[dialog.remote.tag or ""] = (ack, flow)
     layer.send_ack(ack, flow, now)
 
@@ -226,6 +226,12 @@ def tell_cancelled(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     local = isinstance(event, CancelOverdue)
     phrase = "Request Terminated"
     usage.context.emit(CallFailed(dialog=usage.key, status=487, reason_phrase=phrase, local=local))
+
+
+def abandon_invite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Nobody will answer the INVITE any more (§9.1)."""
+    if usage.invite is not None:
+        usage.context.layer.abandon(usage.invite)
 
 
 def keep_cancel_reason(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -418,7 +424,7 @@ def _response(
     server = _pending(usage)
     headers = list(fields)
     if status < 300:
-        local = usage.context.layer.local_address(server.flow.transport)
+        local = usage.context.layer.local_address(server.flow)
         headers += [("Contact", f"<{usage.trunk.contact(local)}>"), ("Allow", ALLOW)]
     if sdp is not None:
         headers.append(("Content-Type", SDP_TYPE))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bridge.sip.usage_effects import (
+    abandon_invite,
     acknowledge,
     answer_bye,
     authenticate,
@@ -104,7 +105,7 @@ CALLER: Rows = {
     (S.CANCELLING, AnswerReceived): (S.ENDING, _CROSSED),
     (S.CANCELLING, OfferReceived): (S.ENDING, _CROSSED),
     (S.CANCELLING, FailureReceived): (S.ENDED, (tell_failed,)),
-    (S.CANCELLING, CancelOverdue): (S.ENDED, (tell_cancelled,)),
+    (S.CANCELLING, CancelOverdue): (S.ENDED, (abandon_invite, tell_cancelled)),
     (S.CANCELLING, ByeReceived): (S.CANCELLING, (answer_bye,)),
     (S.CANCELLING, ReinviteReceived): (S.CANCELLING, (refuse_pending,)),
     (S.CANCELLING, UpdateReceived): (S.CANCELLING, (refuse_pending,)),

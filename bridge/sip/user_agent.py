@@ -108,6 +108,11 @@ class UserAgent:
         """Whether messages from this address are read at all (default-deny, before any parsing)."""
         return self._context.trunks.admits(host)
 
+    def is_next_hop(self, flow: Flow) -> bool:
+        """Whether this is the way to a trunk, which has to stay open."""
+        trunks = self._context.trunks
+        return any(state.trunk.transport is flow.transport and flow.address in state.addresses for state in trunks)
+
     @property
     def open_dialogs(self) -> int:
         """Calls that have not ended."""
@@ -197,7 +202,7 @@ class UserAgent:
         if state is None or flow is None:
             context.emit(CallFailed(dialog=dialog, status=503, reason_phrase="No Address", local=True))
             return
-        local = context.layer.local_address(flow.transport)
+        local = context.layer.local_address(flow)
         try:
             request = new_invite(call, state, local, entropy=context.entropy, user_agent=context.settings.user_agent)
         except LocalSipError:
@@ -282,5 +287,3 @@ class UserAgent:
         for state in self._context.trunks:
             if state.trunk.options_interval_s > 0:
                 yield Probe(trunk=state, context=self._context)
-
-

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.core.ids import UserId
 from bridge.sip import Request, parse_message
-from tests.e2e.bridge import Bridge, Section
+from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
 from tests.e2e.webrtc import mute_offer
 from tests.homeserver import ScriptedHomeserver

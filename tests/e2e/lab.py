@@ -9,9 +9,9 @@ from pathlib import Path
 from playwright.async_api import Browser, Playwright
 
 from deploy.demo.homeserver import Synapse
-from tests.e2e.bridge import REGISTRATION, Bridge, Section
 from tests.e2e.chromium import Device, Person, launch
 from tests.e2e.phone import Phone
+from tests.e2e.running_bridge import REGISTRATION, Bridge, Section
 from tests.e2e.sound import Tone
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import LOOPBACK, PeerProcess, free_port

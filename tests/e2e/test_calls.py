@@ -96,6 +96,7 @@ async def test_digits_pressed_in_the_browser_arrive_at_the_phone(lab: Lab) -> No
     async with lab.phone() as phone, lab.device(await lab.person()) as device:
         await device.dial(PHONE)
         await asyncio.gather(device.wait_connected(), phone.wait_answered())
+        await device.listen()
         for pressed in ("1", "15", "15#"):
             # A browser forgets the keys that wait when the next is pressed, so a person's pace is kept.
             await device.press(pressed[-1])
@@ -106,5 +107,6 @@ async def test_digits_of_a_caller_who_speaks_opus_only_arrive_at_the_phone(lab: 
     async with lab.phone() as phone, lab.device(await lab.person()) as device:
         await device.dial(PHONE, codecs=["audio/opus", "audio/telephone-event"])
         await asyncio.gather(device.wait_connected(), phone.wait_answered())
+        await device.listen()
         await device.press("7")
         assert await phone.wait_digits("7") == "7"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.e2e import scripted
-from tests.e2e.bridge import Bridge, Section
+from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_answer, mute_offer
 from tests.homeserver import ScriptedHomeserver

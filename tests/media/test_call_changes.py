@@ -1,8 +1,5 @@
 """What happens in the course of a call: digits, hold, crossing calls, changed addresses, ends and limits."""
 
-import asyncio
-import os
-import threading
 from dataclasses import replace
 
 import aioice.ice
@@ -11,8 +8,7 @@ import pytest
 
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
-from bridge.core.ids import CallId
-from bridge.media import g711
+from bridge.media import g711, webrtc
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
@@ -20,8 +16,9 @@ from bridge.media.rtp import RtpPacket
 from bridge.media.settings import MediaSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
+from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, Place, call_in, call_out
+from tests.media.test_calls import CALL, NewBrowser, call_in, call_out
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
@@ -31,10 +28,7 @@ MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
 def with_events(sdp: str, *lines: tuple[int, int]) -> str:
     """Add telephone-event to a client's description (aiortc does not know it)."""
     numbers = " ".join(str(payload_type) for payload_type, _ in lines)
-    head, _, rest = sdp.partition("\r\na=")
-    media = sdp.index("m=audio")
-    end = sdp.index("\r\n", media)
-    del head, rest
+    end = sdp.index("\r\n", sdp.index("m=audio"))
     maps = "".join(f"a=rtpmap:{payload_type} telephone-event/{rate}\r\n" for payload_type, rate in lines)
     return sdp[:end] + " " + numbers + sdp[end:] + maps
 
@@ -51,8 +45,7 @@ async def connected_with_digits(engine: EmbeddedEngine, browser: Browser, phone:
     phone.aim(await session.create_sip_offer())
     await session.set_sip_answer(phone.sdp())
     answer = await session.create_matrix_answer()
-    assert "telephone-event/48000" in answer
-    assert "telephone-event/8000" in answer
+    assert answer.count("telephone-event/") == 1
     await browser.take_answer(answer)
     await browser.connected()
     return session
@@ -266,6 +259,47 @@ async def test_a_client_that_vanishes_ends_the_call(
     assert events.items[1] == MediaEnded(call_id=CALL, failure=MediaFailure.ICE_TIMEOUT)
 
 
+async def test_a_client_that_says_goodbye_and_no_more_ends_the_call(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webrtc, "GOODBYE_GRACE_S", 0.0)
+    browser = new_browser()
+    await call_out(engine, browser, phone)
+    await events.count(1)
+    await browser.close()
+    await events.count(2)
+    assert events.items[1] == MediaEnded(call_id=CALL, failure=MediaFailure.ICE_TIMEOUT)
+
+
+async def test_descriptions_name_the_address_that_the_outside_knows(
+    settings: MediaSettings, events: Collected[MediaEvent], telemetry: CountingTelemetry, phone: Phone
+) -> None:
+    behind_nat = replace(settings, advertised_host="198.51.100.7")
+    engine = EmbeddedEngine(behind_nat, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    session = await engine.open(CALL)
+    for description in (await session.create_matrix_offer(), await session.create_sip_offer()):
+        assert "198.51.100.7" in description
+        assert "127.0.0.1" not in description
+    await engine.stop()
+
+
+async def test_an_engine_without_a_usable_address_says_so(
+    settings: MediaSettings, events: Collected[MediaEvent], telemetry: CountingTelemetry
+) -> None:
+    nowhere = replace(settings, rtp_host="0.0.0.0")
+    engine = EmbeddedEngine(nowhere, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    with pytest.raises(MediaError):
+        await engine.start(events.add)
+    with pytest.raises(MediaError):
+        await engine.open(CALL)
+    await engine.stop()
+
+
 @pytest.mark.parametrize(("flow", "ends"), [("sendrecv", True), ("sendonly", False), ("inactive", False)])
 async def test_a_silent_phone_ends_the_call_unless_it_is_on_hold(
     engine: EmbeddedEngine,
@@ -310,8 +344,7 @@ async def test_reports_go_out_on_both_legs(
     assert (await reports.count(1))[0][1] in (200, 201)
 
 
-@pytest.mark.parametrize("place", [call_out, call_in])
-async def test_steps_out_of_order_are_refused_not_crashed(engine: EmbeddedEngine, phone: Phone, place: Place) -> None:
+async def test_steps_out_of_order_are_refused_not_crashed(engine: EmbeddedEngine, phone: Phone) -> None:
     session = await engine.open(CALL)
     for step in (session.create_matrix_answer, session.create_sip_answer):
         with pytest.raises(MediaError):
@@ -323,98 +356,3 @@ async def test_steps_out_of_order_are_refused_not_crashed(engine: EmbeddedEngine
     with pytest.raises(MediaError):
         await engine.open(CALL)
     assert await session.close() == await session.close()
-
-
-async def test_ports_that_run_out_are_told_not_waited_for(
-    settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
-) -> None:
-    narrow = replace(settings, port_min=23990, port_max=23993)
-    engine = EmbeddedEngine(narrow, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
-    await engine.start(events.add)
-    with pytest.raises(MediaError) as refused:
-        for number in range(3):
-            await engine.open(CallId(f"call-{number}"))
-    assert refused.value.verdict.sip_status == 503
-    await engine.stop()
-
-
-def resources(engine: EmbeddedEngine) -> tuple[int, int, int]:
-    """Open files, threads and ports."""
-    return len(os.listdir("/proc/self/fd")), threading.active_count(), engine._ports.in_use
-
-
-async def media_tasks(engine: EmbeddedEngine) -> int:
-    """Tasks on the media thread, this question not counted."""
-
-    async def count() -> int:
-        return len(asyncio.all_tasks()) - 1
-
-    return await engine._thread.call(count())
-
-
-async def test_fifty_calls_leave_nothing_behind(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
-) -> None:
-    before, tasks_before = resources(engine), await media_tasks(engine)
-    for number in range(50):
-        session = await engine.open(CallId(f"call-{number}"))
-        await session.set_matrix_offer(WEBRTC_OFFER)
-        await session.create_sip_offer()
-        if number % 2:
-            await session.set_sip_answer(phone.sdp())
-            await session.create_matrix_answer()
-        await session.close()
-    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
-
-
-async def test_connected_calls_leave_nothing_behind(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
-) -> None:
-    before, tasks_before = resources(engine), await media_tasks(engine)
-    for _ in range(3):
-        browser = new_browser("opus")
-        session = await call_out(engine, browser, phone)
-        phone.send(SPEECH)
-        await browser.received.count(1)
-        numbers = await session.close()
-        assert numbers.sip.packets_received >= 1
-        await browser.close()
-    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
-
-
-async def test_stopping_the_engine_closes_what_is_left(
-    settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
-) -> None:
-    threads = threading.active_count()
-    engine = EmbeddedEngine(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
-    await engine.start(events.add)
-    session = await engine.open(CALL)
-    await session.set_matrix_offer(WEBRTC_OFFER)
-    await engine.stop()
-    await engine.stop()
-    assert engine._ports.in_use == 0
-    assert threading.active_count() == threads
-    with pytest.raises(MediaError):
-        await session.create_sip_offer()
-    assert (await session.close()).digits_forwarded == 0
-
-
-WEBRTC_OFFER = "\r\n".join(
-    [
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
-        "c=IN IP4 0.0.0.0",
-        "a=mid:0",
-        "a=rtcp-mux",
-        "a=ice-ufrag:abcd",
-        "a=ice-pwd:abcdefghijklmnopqrstuvwx",
-        "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
-        "a=setup:actpass",
-        "a=rtpmap:111 opus/48000/2",
-        "a=sendrecv",
-        "",
-    ]
-)

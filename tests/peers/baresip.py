@@ -15,6 +15,7 @@ _COMMAND_LIMIT_S = 5.0
 _EVENTS_KEPT = 1000
 
 _CONFIGURATION = """poll_method epoll
+net_interface {host}
 sip_listen {host}:{port}
 call_local_timeout 60
 call_max_calls 10

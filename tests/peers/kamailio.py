@@ -72,6 +72,9 @@ request_route {{
 class Kamailio(PeerProcess):
     """Registrar and proxy of `domain` on `port` (UDP and TCP); `users` maps user names, numbers too, to passwords."""
 
+    stop_limit_s = 1.0
+    """Asked while its children still start, it does not end; and it has nothing to lose."""
+
     def __init__(
         self,
         directory: Path,

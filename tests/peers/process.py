@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -49,7 +50,9 @@ def port_is_bound(port: int, transport: str) -> bool:
 
 
 class PeerProcess:
-    """One child process: an asynchronous context that starts it and ends it by its own process id."""
+    """One child process, leader of a group of its own: an asynchronous context that starts it and ends the group."""
+
+    stop_limit_s = STOP_LIMIT_S
 
     def __init__(self, name: str, directory: Path) -> None:
         self.name = name
@@ -77,7 +80,12 @@ class PeerProcess:
         """Start the program with its output in `log_path`."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *map(str, arguments), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
+                *map(str, arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                start_new_session=True,
             )
 
     async def wait_until(self, ready: Callable[[], bool], *, limit_s: float = READY_LIMIT_S) -> None:
@@ -103,16 +111,17 @@ class PeerProcess:
         raise NotImplementedError
 
     async def stop(self) -> None:
-        """End the process: asked first, killed when it does not listen."""
+        """End the process and its children: asked first, killed when they do not listen."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
-        process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), self.stop_limit_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
     async def __aenter__(self) -> Self:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Self, TypeVar
 
 from bridge.core.clock import SystemClock
@@ -122,13 +122,8 @@ class Phone:
 async def eventually(true: Callable[[], bool], *, limit_s: float = LIMIT_S) -> None:
     """Wait for a state that no event announces."""
     async with asyncio.timeout(limit_s):
-        while not true():
+        while not true():  # noqa: ASYNC110 - the state belongs to the code under test, which owes the test no event
             await asyncio.sleep(0.01)
-
-
-async def within(work: Awaitable[Wanted], limit_s: float = LIMIT_S) -> Wanted:
-    """A wait with a limit."""
-    return await asyncio.wait_for(work, limit_s)
 
 
 def answer_at_once(phone: Phone, event: SipEvent) -> None:

@@ -56,15 +56,17 @@ def hang_up_when_answered(phone: Phone, event: SipEvent) -> None:
 
 @BOTH
 async def test_sipp_answers_our_calls(tmp_path: Path, transport: Transport) -> None:
-    async with SippUas(tmp_path, transport=transport.value, calls=CALLS) as uas:
-        async with Phone(trunk_to(uas.port, transport), on_event=hang_up_when_answered) as phone:
-            for _ in range(CALLS):
-                phone.call("+15550100")
-            await phone.wait(CallAnswered, count=CALLS)
-            assert await uas.wait_exit(limit_s=20) == 0
-            await eventually(lambda: phone.endpoint.open_dialogs == 0)
-            assert not phone.of(CallFailed)
-            assert len(phone.of(CallProgress)) == CALLS
+    async with (
+        SippUas(tmp_path, transport=transport.value, calls=CALLS) as uas,
+        Phone(trunk_to(uas.port, transport), on_event=hang_up_when_answered) as phone,
+    ):
+        for _ in range(CALLS):
+            phone.call("+15550100")
+        await phone.wait(CallAnswered, count=CALLS)
+        assert await uas.wait_exit(limit_s=20) == 0
+        await eventually(lambda: phone.endpoint.open_dialogs == 0)
+        assert not phone.of(CallFailed)
+        assert len(phone.of(CallProgress)) == CALLS
 
 
 @BOTH
@@ -130,60 +132,60 @@ async def test_a_trunk_that_refuses_connections_fails_the_call_at_once() -> None
 
 @BOTH
 async def test_we_register_with_digest_and_take_the_registration_back(tmp_path: Path, transport: Transport) -> None:
-    async with Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio:
-        async with Phone(account(kamailio, NUMBER, "secret", transport)) as phone:
-            await phone.wait_trunk_up()
+    async with (
+        Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio,
+        Phone(account(kamailio, NUMBER, "secret", transport)) as phone,
+    ):
+        await phone.wait_trunk_up()
         assert phone.telemetry.counts["registrations_total outcome=granted trunk=trunk"] == 1
 
 
 async def test_a_wrong_password_is_not_tried_again_and_again(tmp_path: Path) -> None:
-    async with Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio:
-        async with Phone(account(kamailio, NUMBER, "wrong")) as phone:
-            refused = "registrations_total outcome=refused trunk=trunk"
-            await eventually(lambda: phone.telemetry.counts[refused] == 1)
-            assert not phone.endpoint.trunk_up(TRUNK)
+    async with Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio, Phone(account(kamailio, NUMBER, "wrong")) as phone:
+        refused = "registrations_total outcome=refused trunk=trunk"
+        await eventually(lambda: phone.telemetry.counts[refused] == 1)
+        assert not phone.endpoint.trunk_up(TRUNK)
 
 
 @BOTH
 async def test_a_call_through_a_proxy_that_wants_a_digest(tmp_path: Path, transport: Transport) -> None:
-    async with Kamailio(tmp_path, {NUMBER: "secret", "+15550112": "other"}) as kamailio:
-        async with (
-            Phone(account(kamailio, NUMBER, "secret", transport)) as caller,
-            Phone(account(kamailio, "+15550112", "other", transport)) as callee,
-        ):
-            await caller.wait_trunk_up()
-            await callee.wait_trunk_up()
-            dialog = caller.call("+15550112", NUMBER)
-            await caller.wait(CallAnswered)
-            call = await callee.wait(IncomingCall)
-            await callee.wait(CallConfirmed)
-            assert (call.called, call.caller) == ("+15550112", NUMBER)
-            caller.endpoint.bye(dialog, q850=16)
-            assert (await callee.wait(CallEnded)).q850 == 16
-            await eventually(lambda: not caller.endpoint.open_dialogs and not callee.endpoint.open_dialogs)
+    async with (
+        Kamailio(tmp_path, {NUMBER: "secret", "+15550112": "other"}) as kamailio,
+        Phone(account(kamailio, NUMBER, "secret", transport)) as caller,
+        Phone(account(kamailio, "+15550112", "other", transport)) as callee,
+    ):
+        await caller.wait_trunk_up()
+        await callee.wait_trunk_up()
+        dialog = caller.call("+15550112", NUMBER)
+        await caller.wait(CallAnswered)
+        call = await callee.wait(IncomingCall)
+        await callee.wait(CallConfirmed)
+        assert (call.called, call.caller) == ("+15550112", NUMBER)
+        caller.endpoint.bye(dialog, q850=16)
+        assert (await callee.wait(CallEnded)).q850 == 16
+        await eventually(lambda: not caller.endpoint.open_dialogs and not callee.endpoint.open_dialogs)
 
 
 async def test_a_call_through_a_proxy_is_cancelled_while_it_rings(tmp_path: Path) -> None:
-    async with Kamailio(tmp_path, {NUMBER: "secret", "+15550112": "other"}) as kamailio:
-        async with (
-            Phone(account(kamailio, NUMBER, "secret")) as caller,
-            Phone(account(kamailio, "+15550112", "other"), on_event=_only_ring) as callee,
-        ):
-            await caller.wait_trunk_up()
-            await callee.wait_trunk_up()
-            dialog = caller.call("+15550112", NUMBER)
-            await caller.wait_until(lambda: any(event.status == 180 for event in caller.of(CallProgress)))
-            caller.endpoint.cancel(dialog)
-            assert (await caller.wait(CallFailed)).status == 487
-            await callee.wait(CallCancelled)
+    async with (
+        Kamailio(tmp_path, {NUMBER: "secret", "+15550112": "other"}) as kamailio,
+        Phone(account(kamailio, NUMBER, "secret")) as caller,
+        Phone(account(kamailio, "+15550112", "other"), on_event=_only_ring) as callee,
+    ):
+        await caller.wait_trunk_up()
+        await callee.wait_trunk_up()
+        dialog = caller.call("+15550112", NUMBER)
+        await caller.wait_until(lambda: any(event.status == 180 for event in caller.of(CallProgress)))
+        caller.endpoint.cancel(dialog)
+        assert (await caller.wait(CallFailed)).status == 487
+        await callee.wait(CallCancelled)
 
 
 async def test_a_number_that_nobody_registered_is_not_found(tmp_path: Path) -> None:
-    async with Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio:
-        async with Phone(account(kamailio, NUMBER, "secret")) as phone:
-            await phone.wait_trunk_up()
-            phone.call("+15550113", NUMBER)
-            assert (await phone.wait(CallFailed)).status == 404
+    async with Kamailio(tmp_path, {NUMBER: "secret"}) as kamailio, Phone(account(kamailio, NUMBER, "secret")) as phone:
+        await phone.wait_trunk_up()
+        phone.call("+15550113", NUMBER)
+        assert (await phone.wait(CallFailed)).status == 404
 
 
 def _only_ring(phone: Phone, event: SipEvent) -> None:
@@ -196,14 +198,16 @@ def _only_ring(phone: Phone, event: SipEvent) -> None:
 
 @BOTH
 async def test_baresip_answers_and_hangs_up(tmp_path: Path, transport: Transport) -> None:
-    async with Baresip(tmp_path, "bob", transport=transport.value) as bob:
-        async with Phone(trunk_to(bob.port, transport)) as phone:
-            phone.call("bob")
-            answered = await phone.wait(CallAnswered)
-            assert answered.sdp is not None
-            await bob.wait_event("CALL_ESTABLISHED")
-            await bob.hangup()
-            await phone.wait(CallEnded)
+    async with (
+        Baresip(tmp_path, "bob", transport=transport.value) as bob,
+        Phone(trunk_to(bob.port, transport)) as phone,
+    ):
+        phone.call("bob")
+        answered = await phone.wait(CallAnswered)
+        assert answered.sdp is not None
+        await bob.wait_event("CALL_ESTABLISHED")
+        await bob.hangup()
+        await phone.wait(CallEnded)
 
 
 async def test_baresip_refuses(tmp_path: Path) -> None:

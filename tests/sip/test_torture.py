@@ -3,6 +3,7 @@
 import pytest
 
 from bridge.sip import Headers, Request, Response, SipError, SipUri, StreamFramer, parse_message
+from tests.fuzz import sip_messages
 from tests.sip.torture_messages import ACCEPTED, LATE, REFUSED
 
 
@@ -189,3 +190,8 @@ def test_ipv6_addresses_with_and_without_port() -> None:
     for name in ("via-received-param-with-delim", "via-received-param-no-delim"):
         assert accepted(name).via.received == "2001:db8::9:255"
     assert accepted("ipv6-good").via.sent_by == "[2001:db8::9:1]"
+
+
+def test_random_damage_raises_nothing_else() -> None:
+    outcomes = sip_messages.run(2_000, seed=4475)
+    assert min(outcomes["accepted"], outcomes["answered"], outcomes["dropped"]) > 100

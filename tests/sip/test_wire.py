@@ -70,7 +70,7 @@ class Reinviter:
         if self.usage.dialog is None:
             raise LookupError("no dialog")
         request = with_sdp(self.usage.dialog.request("INVITE"), self._sdp)
-        local = self.node.agent._context.layer.local_address(self.node.transport)
+        local = self.node.agent._context.layer.local_address(self.usage.flow)
         request.headers.add("Contact", f"<{self.usage.trunk.contact(local)}>")
         flow = self.usage.flow_of(self.usage.dialog)
         self.node.agent._context.layer.send_request(request, flow, self, self.node.wire.now)
@@ -85,7 +85,7 @@ class Reinviter:
             ack = with_sdp(
                 self.usage.dialog.request("ACK", cseq=client.request.cseq.number), None if self._sdp else SDP
             )
-            layer.add_via(ack, client.flow.transport, layer.new_branch())
+            layer.add_via(ack, client.flow, layer.new_branch())
             layer.send_ack(ack, client.flow, now)
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:

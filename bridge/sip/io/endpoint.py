@@ -77,6 +77,7 @@ class SipEndpoint:
         self._pool = TcpPool(
             telemetry=telemetry,
             admits=self._admits,
+            keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
             on_failed=self._take_failure,
             on_closed=lambda flow: self._run(ConnectionClosed(flow=flow)),
@@ -368,7 +369,12 @@ class SipEndpoint:
 
     def _local_addresses(self) -> tuple[LocalAddress, ...]:
         return tuple(
-            LocalAddress(transport=bound.transport, host=self._advertised(bound.host), port=bound.port)
+            LocalAddress(
+                transport=bound.transport,
+                host=self._advertised(bound.host),
+                port=bound.port,
+                version=ipaddress.ip_address(bound.host).version,
+            )
             for bound in self._bound
         )
 

@@ -27,6 +27,10 @@ MAX_UNSENT = 1 << 20
 """Bytes that a peer may be slow to take."""
 MAX_PINGS_PER_S = 10
 
+PING_INTERVAL_S = 100.0
+"""RFC 5626 §4.4.1 wants 95 to 120 s."""
+
+_PING = b"\r\n\r\n"
 _PONG = b"\r\n"
 
 
@@ -37,7 +41,7 @@ class Stream(asyncio.Protocol):
         self.number = number
         self.host, self.port = dialled or ("", 0)
         self.accepted = dialled is None
-        self.opened_at = self.heard_at = self.partial_since = asyncio.get_running_loop().time()
+        self.opened_at = self.heard_at = self.partial_since = self.pinged_at = asyncio.get_running_loop().time()
         self.spoke = False
         self._pool = pool
         self._framer = StreamFramer()
@@ -91,6 +95,12 @@ class Stream(asyncio.Protocol):
         self._transport.write(payload)
         return True
 
+    def ping(self, now: float) -> None:
+        """Keep the way through NAT open, if it is time (RFC 5626 §4.4.1)."""
+        if now - self.pinged_at > PING_INTERVAL_S:
+            self.pinged_at = now
+            self.write(_PING)
+
     def close(self) -> None:
         """End the connection after what was written."""
         if self._transport is not None:
@@ -136,6 +146,7 @@ class TcpPool:
         *,
         telemetry: Telemetry,
         admits: Callable[[str], bool],
+        keeps: Callable[[Flow], bool],
         on_message: Callable[[bytes, Flow], None],
         on_failed: Callable[[ClientKey], None],
         on_closed: Callable[[Flow], None],
@@ -143,6 +154,7 @@ class TcpPool:
         self.telemetry = telemetry
         self.on_message = on_message
         self._admits = admits
+        self._keeps = keeps
         self._on_failed = on_failed
         self._on_closed = on_closed
         self._servers: list[asyncio.Server] = []
@@ -241,9 +253,7 @@ class TcpPool:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 number = next(self._numbers)
-                _, stream = await loop.create_connection(
-                    lambda: Stream(self, number, dialled=(host, port)), host, port
-                )
+                _, stream = await loop.create_connection(lambda: Stream(self, number, dialled=(host, port)), host, port)
         except (OSError, TimeoutError):
             self.telemetry.count("sip_connect_failures_total", transport=Transport.TCP.value)
         finally:
@@ -265,9 +275,12 @@ class TcpPool:
         self._sweep = None
         now = asyncio.get_running_loop().time()
         for stream in list(self._streams.values()):
-            silent = now - stream.heard_at > IDLE_LIMIT_S
+            kept = not stream.accepted and self._keeps(stream.flow)
+            silent = not kept and now - stream.heard_at > IDLE_LIMIT_S
             slow = stream.pending and now - stream.partial_since > PARTIAL_LIMIT_S
             mute = stream.accepted and not stream.spoke and now - stream.opened_at > FIRST_MESSAGE_LIMIT_S
             if silent or slow or mute:
                 stream.abort()
+            elif kept:
+                stream.ping(now)
         self._watch()
