@@ -43,10 +43,6 @@ class Lane:
         """Whether nothing more that a stranger can ask for may be submitted; a call's own farewell always may."""
         return len(self._waiting) >= MAX_WAITING
 
-    @property
-    def idle(self) -> bool:
-        return self._task is None
-
     async def drain(self) -> None:
         """Wait until all that was submitted is done."""
         while self._task is not None:
