@@ -235,7 +235,7 @@ def _first_event(route: Route | Verdict, *, busy: bool, accepting: bool, age_s: 
 
 
 def _translate(user: UserId, content: CallContent) -> ev.Event | None:
-    """The same fact in the language of calls; `None` for what calls do not take (renegotiation)."""
+    """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
     call_id, party = content.call_id, content.party_id
     match content:
         case CallCandidates():
@@ -254,5 +254,7 @@ def _translate(user: UserId, content: CallContent) -> ev.Event | None:
             return ev.RejectReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
         case CallHangup():
             return ev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
+        case CallNegotiate(description_type="offer"):
+            return ev.MatrixReoffered(matrix_call_id=call_id, user=user, party=party, sdp=content.sdp)
         case CallNegotiate() | CallInvite():
             return None

@@ -23,6 +23,7 @@ MatrixCommand = (
     cmd.OpenPortal
     | cmd.SendInvite
     | cmd.SendAnswer
+    | cmd.SendNegotiateAnswer
     | cmd.SendSelectAnswer
     | cmd.SendReject
     | cmd.SendHangup
@@ -72,6 +73,8 @@ class MatrixWork:
             case cmd.SendAnswer():
                 await self._send(live, call_content.answer(identity, sdp=command.sdp))
                 await self._send(live, call_content.end_of_candidates(identity, sdp=command.sdp))
+            case cmd.SendNegotiateAnswer():
+                await self._send(live, call_content.negotiate_answer(identity, sdp=command.sdp))
             case cmd.SendSelectAnswer():
                 event = call_content.select_answer(identity, selected_party_id=command.selected_party)
                 await self._send(live, event)

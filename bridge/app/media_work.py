@@ -25,9 +25,13 @@ MediaCommand = (
     | cmd.WriteBothAnswers
     | cmd.TakeSipAnswer
     | cmd.AnswerReoffer
+    | cmd.AnswerMatrixReoffer
     | cmd.AddCandidates
     | cmd.CloseMedia
 )
+
+
+_ASKED_BY_STRANGERS = cmd.AddCandidates | cmd.AnswerReoffer | cmd.AnswerMatrixReoffer
 
 
 class MediaWork:
@@ -40,7 +44,7 @@ class MediaWork:
 
     def submit(self, live: LiveCall, command: MediaCommand) -> None:
         """Queue a command. Raises `LaneFull` when the other side asks for more than can be done."""
-        if live.media_lane.full and isinstance(command, cmd.AddCandidates | cmd.AnswerReoffer):
+        if live.media_lane.full and isinstance(command, _ASKED_BY_STRANGERS):
             raise LaneFull
         live.media_lane.submit(lambda: self._run(live, command))
 
@@ -61,6 +65,8 @@ class MediaWork:
         log.info("media_refused", reason=error.verdict.reason, detail=error.detail)
         if isinstance(command, cmd.AnswerReoffer):
             self._feed(live, ev.ReofferRefused(verdict=error.verdict))
+        elif isinstance(command, cmd.AnswerMatrixReoffer):
+            self._feed(live, ev.MatrixReofferRefused())
         else:
             self._feed(live, ev.MediaRefused(verdict=error.verdict))
 
@@ -80,6 +86,10 @@ class MediaWork:
                 await (await self._session(live)).set_sip_answer(command.sip_sdp)
             case cmd.AnswerReoffer():
                 await self._answer_reoffer(live, command)
+            case cmd.AnswerMatrixReoffer():
+                session = await self._session(live)
+                await session.set_matrix_offer(command.matrix_sdp)
+                self._feed(live, ev.MatrixReofferAnswered(sdp=await session.create_matrix_answer()))
             case cmd.AddCandidates():
                 await self._add_candidates(live, command)
             case cmd.CloseMedia():

@@ -69,6 +69,13 @@ class AnswerReoffer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerMatrixReoffer:
+    """Answer a new offer of the Matrix side → `MatrixReofferAnswered` or `MatrixReofferRefused`."""
+
+    matrix_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddCandidates:
     candidates: Sequence[Candidate]
 
@@ -139,6 +146,11 @@ class SendAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendNegotiateAnswer:
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendSelectAnswer:
     selected_party: PartyId
 
@@ -198,6 +210,7 @@ Command = (
     | WriteBothAnswers
     | TakeSipAnswer
     | AnswerReoffer
+    | AnswerMatrixReoffer
     | AddCandidates
     | CloseMedia
     | PlaceSipCall
@@ -209,6 +222,7 @@ Command = (
     | OpenPortal
     | SendInvite
     | SendAnswer
+    | SendNegotiateAnswer
     | SendSelectAnswer
     | SendReject
     | SendHangup

@@ -65,6 +65,17 @@ def reoffer_refused(call: Call, event: ev.ReofferRefused, now: float) -> list[cm
     return [cmd.RejectSip(status=event.verdict.sip_status)]
 
 
+def matrix_reoffered(call: Call, event: ev.MatrixReoffered, now: float) -> list[cmd.Command]:
+    """Hold, resume or ICE restart by the client. The phone hears the difference; it is not told by SIP."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    return [cmd.AnswerMatrixReoffer(matrix_sdp=event.sdp)]
+
+
+def matrix_reoffer_answered(call: Call, event: ev.MatrixReofferAnswered, now: float) -> list[cmd.Command]:
+    return [cmd.SendNegotiateAnswer(sdp=event.sdp)]
+
+
 _ESTABLISHED: dict[type[object], Row] = {
     ev.MediaLost: Row(media_lost, (State.ENDED,)),
     ev.MediaRefused: Row(refuse, (State.ENDED,)),
@@ -76,6 +87,9 @@ _ESTABLISHED: dict[type[object], Row] = {
     ev.SipReoffered: Row(sip_reoffered, ()),
     ev.ReofferAnswered: Row(reoffer_answered, ()),
     ev.ReofferRefused: Row(reoffer_refused, ()),
+    ev.MatrixReoffered: Row(matrix_reoffered, ()),
+    ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
+    ev.MatrixReofferRefused: Row(ignore, ()),
     ev.MemberLeft: Row(member_left, (State.ENDED,)),
     ev.Aborted: Row(abort, (State.ENDED,)),
     # Expected and without meaning: another device answers or rejects too late, a slow homeserver reports our invite.

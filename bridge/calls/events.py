@@ -98,6 +98,16 @@ class HangupReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixReoffered:
+    """A new offer within the call (`m.call.negotiate`): hold, resume, or an ICE restart on another network."""
+
+    matrix_call_id: MatrixCallId
+    user: UserId
+    party: PartyId | None
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberLeft:
     """A user or a ghost left the room, or was removed (specification, VoIP, "behaviour on room leave")."""
 
@@ -232,6 +242,16 @@ class ReofferRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixReofferAnswered:
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixReofferRefused:
+    """The client's change cannot be met: the change is given up, not the call (MSC2746)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRefused:
     """A description cannot be used or a resource is missing."""
 
@@ -250,7 +270,7 @@ class MediaLost:
     reason: MatrixReason
 
 
-OfMatrixCall = CandidatesReceived | AnswerReceived | AnswerSelected | RejectReceived | HangupReceived
+OfMatrixCall = CandidatesReceived | AnswerReceived | AnswerSelected | RejectReceived | HangupReceived | MatrixReoffered
 """Events that name the Matrix call they belong to; a call can have two of them while calls cross."""
 
 Event = (
@@ -263,6 +283,7 @@ Event = (
     | AnswerSelected
     | RejectReceived
     | HangupReceived
+    | MatrixReoffered
     | MemberLeft
     | MemberJoined
     | CrossingInvite
@@ -283,6 +304,8 @@ Event = (
     | BothAnswersReady
     | ReofferAnswered
     | ReofferRefused
+    | MatrixReofferAnswered
+    | MatrixReofferRefused
     | MediaRefused
     | MediaConnected
     | MediaLost

@@ -54,6 +54,12 @@ def answer(call: CallIdentity, *, sdp: str) -> OutgoingEvent:
     return OutgoingEvent(type="m.call.answer", content=content)
 
 
+def negotiate_answer(call: CallIdentity, *, sdp: str) -> OutgoingEvent:
+    """Answer a change that the client offered. Never sent unasked: Nheko hangs up on any offer of ours."""
+    content = {**call.content(), "lifetime": 10_000, "description": {"type": "answer", "sdp": sdp}}
+    return OutgoingEvent(type="m.call.negotiate", content={**content, **_stream_metadata(sdp)})
+
+
 def end_of_candidates(call: CallIdentity, *, sdp: str) -> OutgoingEvent:
     """Say that all candidates are in `sdp`.
 
@@ -98,12 +104,16 @@ def _with_reason(call: CallIdentity, reason: MatrixReason | None) -> Json:
 
 
 def _description_extras(sdp: str) -> dict[str, object]:
+    return {"capabilities": _CAPABILITIES, **_stream_metadata(sdp)}
+
+
+def _stream_metadata(sdp: str) -> dict[str, object]:
     stream = _stream_id(sdp)
     if stream is None:
-        return {"capabilities": _CAPABILITIES}
+        return {}
     # `video_muted: false` would make it a video call for the Dart SDK.
     media = {"purpose": "m.usermedia", "audio_muted": False, "video_muted": True}
-    return {"capabilities": _CAPABILITIES, "sdp_stream_metadata": {stream: media}}
+    return {"sdp_stream_metadata": {stream: media}}
 
 
 def _stream_id(sdp: str) -> str | None:

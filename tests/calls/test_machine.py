@@ -43,6 +43,8 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, selected_party=PARTIES),
     st.builds(ev.RejectReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
     st.builds(ev.HangupReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
+    st.builds(ev.MatrixReoffered, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, sdp=st.just("sdp")),
+    st.just(ev.MatrixReofferAnswered(sdp="sdp")),
     st.builds(ev.MemberLeft, user=USERS),
     st.builds(ev.MemberJoined, user=USERS),
     st.builds(scenes.crossing, CALL_IDS, user=USERS),

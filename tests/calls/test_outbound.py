@@ -216,3 +216,17 @@ def test_nothing_happens_to_a_call_that_is_over() -> None:
     run(call, scenes.hangup())
     assert run(call, ev.SipEnded(), scenes.hangup(), ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
     assert call.illegal_events == 0
+
+
+def test_hold_by_the_client_is_answered_and_the_phone_is_not_bothered() -> None:
+    call = scenes.talking()
+    offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, sdp="hold")
+    assert run(call, offer) == [cmd.AnswerMatrixReoffer(matrix_sdp="hold")]
+    assert run(call, ev.MatrixReofferAnswered(sdp="held")) == [cmd.SendNegotiateAnswer(sdp="held")]
+
+
+def test_a_change_that_cannot_be_met_or_comes_from_another_device_leaves_the_call_as_it_is() -> None:
+    call = scenes.talking()
+    offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, sdp="hold")
+    assert run(call, offer, ev.MatrixReofferRefused()) == []
+    assert call.state is State.CONNECTED

@@ -60,6 +60,17 @@ def test_an_answer() -> None:
     assert isinstance(parsed(sent), CallAnswer)
 
 
+def test_an_answer_to_a_change_within_the_call() -> None:
+    sent = call_content.negotiate_answer(CALL, sdp=SDP)
+    assert sent.type == "m.call.negotiate"
+    assert sent.content == {
+        **COMMON,
+        "lifetime": 10_000,
+        "description": {"type": "answer", "sdp": SDP},
+        "sdp_stream_metadata": METADATA,
+    }
+
+
 @pytest.mark.parametrize("line", ["", "a=msid:- track\r\n", "a=msid:\r\n"])
 def test_without_a_stream_there_is_no_metadata(line: str) -> None:
     sdp = SDP.replace("a=msid:stream-1 track-1\r\n", line)

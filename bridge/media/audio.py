@@ -1,0 +1,134 @@
+"""What flows in a call: two directions, the statistics of both legs, their reports."""
+
+from collections.abc import Callable
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.telemetry import Telemetry
+from bridge.media.direction import Direction
+from bridge.media.engine import LegStats, MediaStats
+from bridge.media.formats import LegFormats
+from bridge.media.outbound import OutboundStream
+from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, parse_rtcp, write_bye, write_report
+from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
+
+SendBytes = Callable[[bytes], object]
+
+
+class CallAudio:
+    """Packets of either leg in, packets for the other out."""
+
+    def __init__(
+        self,
+        *,
+        entropy: Entropy,
+        clock: Clock,
+        telemetry: Telemetry,
+        to_matrix: SendBytes,
+        to_sip: SendBytes,
+        to_sip_rtcp: SendBytes,
+    ) -> None:
+        self._clock, self._telemetry = clock, telemetry
+        self._write_matrix, self._write_sip_rtcp = to_matrix, to_sip_rtcp
+        self.cname = entropy.token(16)
+        self.to_matrix = Direction(OutboundStream(entropy), to_matrix, fills_pauses=False)
+        self.to_sip = Direction(OutboundStream(entropy), to_sip, fills_pauses=True)
+        self._from_matrix, self._from_sip = Reception(), Reception()
+        self._matrix: LegFormats | None = None
+        self._sip: LegFormats | None = None
+        self._report_due = clock.monotonic() + REPORT_INTERVAL_S
+
+    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
+        """Take what the legs agreed on."""
+        self._matrix, self._sip = matrix, sip
+        self.to_sip.configure(matrix, sip)
+        self.to_matrix.configure(sip, matrix)
+
+    def matrix_packet(self, plain: bytes) -> None:
+        """RTP or RTCP of the Matrix leg, decrypted (both share a port, RFC 5761)."""
+        if is_rtcp(plain):
+            self._heard_report(self._from_matrix, plain)
+        else:
+            self._received(self.to_sip, self._from_matrix, plain)
+
+    def sip_packet(self, datagram: bytes) -> bool:
+        """RTP of the phone; `True` when it was well-formed."""
+        return self._received(self.to_matrix, self._from_sip, datagram)
+
+    def sip_report(self, datagram: bytes) -> bool:
+        """RTCP of the phone; `True` when it was well-formed."""
+        return self._heard_report(self._from_sip, datagram)
+
+    def _received(self, direction: Direction, reception: Reception, datagram: bytes) -> bool:
+        try:
+            packet = RtpPacket.parse(datagram)
+        except RtpError:
+            self._telemetry.count("rtp_discarded_total", reason="malformed")
+            return False
+        now = self._clock.monotonic()
+        reception.receive(packet, now, direction.receive(packet, now))
+        return True
+
+    def _heard_report(self, reception: Reception, datagram: bytes) -> bool:
+        try:
+            summary = parse_rtcp(datagram)
+        except RtpError:
+            self._telemetry.count("rtp_discarded_total", reason="malformed")
+            return False
+        if summary.sender_report is not None:
+            reception.heard_report(summary.sender_report, self._clock.monotonic())
+        return True
+
+    def tick(self, now: float) -> None:
+        """Every 20 ms."""
+        self.to_sip.tick(now)
+        self.to_matrix.tick(now)
+
+    def report(self, now: float) -> None:
+        """A few times a second: send RTCP on both legs when its interval is over."""
+        if now < self._report_due:
+            return
+        self._report_due = now + REPORT_INTERVAL_S
+        if self._sip is not None:
+            self._write_sip_rtcp(self._written(self.to_sip, self._from_sip, self._sip, now))
+        if self._matrix is not None:
+            self._write_matrix(self._written(self.to_matrix, self._from_matrix, self._matrix, now))
+
+    def _written(self, direction: Direction, reception: Reception, formats: LegFormats, now: float) -> bytes:
+        return write_report(
+            direction.outbound,
+            reception,
+            cname=self.cname,
+            clock_rate=formats.send.codec.clock_rate,
+            now=now,
+            wall=self._clock.wall(),
+        )
+
+    def stats(self, *, off_path_dropped: int) -> MediaStats:
+        """The numbers so far; only reads, so any thread may call it."""
+        to_sip, to_matrix = self.to_sip, self.to_matrix
+        return MediaStats(
+            matrix=_leg_stats(self._matrix, self._from_matrix, to_matrix),
+            sip=_leg_stats(self._sip, self._from_sip, to_sip),
+            transcoded=to_sip.transcoded or to_matrix.transcoded,
+            digits_forwarded=to_sip.digits + to_matrix.digits,
+            concealed_frames=to_sip.concealed_frames + to_matrix.concealed_frames,
+            off_path_dropped=off_path_dropped,
+        )
+
+    def close(self) -> None:
+        """Say goodbye to the phone's RTCP, free the codec states."""
+        if self.to_sip.outbound.packets:
+            self._write_sip_rtcp(write_bye(self.to_sip.outbound.ssrc, self.cname))
+        self.to_sip.close()
+        self.to_matrix.close()
+
+
+def _leg_stats(formats: LegFormats | None, reception: Reception, direction: Direction) -> LegStats:
+    return LegStats(
+        codec=formats.send.codec.value if formats is not None else "",
+        packets_received=reception.packets,
+        packets_sent=direction.outbound.packets,
+        packets_lost=reception.lost,
+        jitter_ms=round(reception.jitter_s * 1000, 3),
+    )

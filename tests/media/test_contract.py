@@ -1,0 +1,95 @@
+"""The inside of aioice and aiortc that the packet path stands on. When one of these fails, read `bridge/media/ice.py`
+and `bridge/media/dtls.py` against the new version before raising the pinned one."""
+
+import asyncio
+import inspect
+import re
+
+import aioice
+import aiortc
+from aioice.ice import CandidatePair, StunProtocol
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
+
+from bridge.media.dtls import Certificate, DtlsSession
+from bridge.media.ice import GuardedProtocol, IceAgent
+
+
+def parameters(function: object) -> list[str]:
+    """Names of a function's parameters."""
+    assert callable(function)
+    return list(inspect.signature(function).parameters)
+
+
+def test_the_pinned_versions_are_installed() -> None:
+    assert aiortc.__version__.startswith("1.16.")
+    assert aioice.__version__.startswith("0.13.")
+
+
+async def test_an_ice_connection_has_the_state_that_the_agent_uses() -> None:
+    connection = aioice.Connection(ice_controlling=True)
+    assert connection._local_candidates_start is False
+    assert connection._local_candidates_end is False
+    assert connection._local_candidates == []
+    assert connection._protocols == []
+    assert connection._nominated == {}
+    assert (connection._closed, connection._closing) == (False, False)
+    assert isinstance(connection._queue, asyncio.Queue)
+    assert connection._early_checks.maxlen is not None
+    await connection.close()
+    assert (connection._closed, connection._closing) == (True, True)
+
+
+def test_the_overridden_methods_are_still_called_the_same_way() -> None:
+    assert parameters(StunProtocol.datagram_received) == ["self", "data", "addr"]
+    assert parameters(aioice.Connection.request_received) == ["self", "message", "addr", "protocol"]
+    assert parameters(aioice.Connection.check_incoming) == ["self", "message", "addr", "protocol"]
+    assert parameters(aioice.Connection.check_complete) == ["self", "pair"]
+    assert parameters(aioice.Connection.data_received) == ["self", "data", "component"]
+    assert parameters(aioice.Connection.respond_error) == ["self", "request", "addr", "protocol", "error_code"]
+    assert parameters(RTCCertificate._create_ssl_context) == ["self", "srtp_profiles"]
+    for name in ("datagram_received",):
+        assert getattr(GuardedProtocol, name) is not getattr(StunProtocol, name)
+    for name in ("request_received", "check_incoming", "check_complete", "data_received"):
+        assert getattr(IceAgent, name) is not getattr(aioice.Connection, name)
+
+
+def test_checks_and_data_take_the_way_that_the_guard_watches() -> None:
+    source = inspect.getsource(aioice.Connection)
+    assert "self._early_checks.append((message, addr, protocol))" in source
+    assert "self.check_incoming(message, addr, protocol)" in source
+    assert "self.check_complete(pair)" in inspect.getsource(aioice.Connection.check_start)
+    assert "self.receiver.data_received(data" in inspect.getsource(StunProtocol.datagram_received)
+    assert "self.receiver.request_received(message, addr, self)" in inspect.getsource(StunProtocol.datagram_received)
+    assert CandidatePair.State.SUCCEEDED in CandidatePair.State
+    assert isinstance(CandidatePair.remote_addr, property)
+
+
+def test_dtls_uses_no_more_of_its_transport_than_the_pipe_has() -> None:
+    used = set(re.findall(r"self\.(?:_transport|transport)\.(\w+)", inspect.getsource(RTCDtlsTransport)))
+    assert used == {"_recv", "_send", "role"}
+
+
+async def test_a_dtls_transport_has_the_state_that_the_session_uses() -> None:
+    agent = IceAgent(controlling=False, on_srtp=lambda data: None, on_off_path=lambda: None)
+    session = DtlsSession(agent, Certificate.generateCertificate(), server=True)
+    transport = session._transport
+    assert transport._role == "server"
+    assert transport._state is State.NEW
+    assert not any((transport._task, transport._rx_srtp, transport._tx_srtp))
+    assert {State.CONNECTED, State.FAILED, State.CLOSED} <= set(State)
+    assert 'self.emit("statechange")' in inspect.getsource(RTCDtlsTransport._set_state)
+    assert not session.connected
+    assert session.unprotect(b"\x80" * 50) is None
+    await session.close()
+    await agent.close()
+
+
+def test_our_context_offers_suites_for_both_kinds_of_certificate() -> None:
+    from aiortc.rtcdtlstransport import SRTP_PROFILES
+    from OpenSSL import SSL
+
+    context = Certificate.generateCertificate()._create_ssl_context(SRTP_PROFILES)
+    names = SSL.Connection(context).get_cipher_list()
+    assert any(name.startswith("ECDHE-RSA-") for name in names)
+    assert any(name.startswith("ECDHE-ECDSA-") for name in names)
+    assert not any("NULL" in name or name.startswith(("AES", "DHE")) for name in names if not name.startswith("TLS_"))

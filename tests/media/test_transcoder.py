@@ -1,0 +1,222 @@
+"""Transcoding under loss and jitter; time is an argument."""
+
+import math
+import random
+from array import array
+
+import pytest
+
+from bridge.core.entropy import SeededEntropy
+from bridge.media import g711, tones
+from bridge.media.coders import FRAME_BYTES
+from bridge.media.direction import Direction
+from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.opus import OpusEncoder
+from bridge.media.outbound import OutboundStream
+from bridge.media.rtp import RtpPacket
+from bridge.media.transcoder import Transcoder
+
+FRAME_S = 0.020
+OPUS = LegFormats(
+    receive=(AudioFormat(payload_type=111, codec=Codec.OPUS),),
+    receive_digits=(DigitFormat(payload_type=110, clock_rate=48000),),
+    send=AudioFormat(payload_type=111, codec=Codec.OPUS),
+    send_digits=DigitFormat(payload_type=110, clock_rate=48000),
+)
+PCMU = LegFormats(
+    receive=(AudioFormat(payload_type=0, codec=Codec.PCMU), AudioFormat(payload_type=8, codec=Codec.PCMA)),
+    receive_digits=(DigitFormat(payload_type=101, clock_rate=8000),),
+    send=AudioFormat(payload_type=0, codec=Codec.PCMU),
+    send_digits=DigitFormat(payload_type=101, clock_rate=8000),
+)
+PCMA = LegFormats(
+    receive=(AudioFormat(payload_type=8, codec=Codec.PCMA),),
+    receive_digits=(),
+    send=AudioFormat(payload_type=8, codec=Codec.PCMA),
+    send_digits=None,
+)
+
+
+def rtp(n: int, payload: bytes, *, step: int, payload_type: int = 0, ssrc: int = 1) -> RtpPacket:
+    return RtpPacket(
+        payload_type=payload_type, sequence=n & 0xFFFF, timestamp=n * step & 0xFFFFFFFF, ssrc=ssrc, payload=payload
+    )
+
+
+def spoken(seconds: float, level_dbfs: float = -12.0) -> list[bytes]:
+    pcm = tones.sine(440, seconds, level_dbfs=level_dbfs)
+    return [pcm[n : n + FRAME_BYTES] for n in range(0, len(pcm), FRAME_BYTES)]
+
+
+def voice(seconds: float) -> list[bytes]:
+    """Something like speech: harmonics of a moving pitch, swelling four times a second, over a little noise."""
+    chance, phase, samples = random.Random(1), 0.0, array("h")
+    for n in range(round(seconds * 8000)):
+        time_s = n / 8000
+        phase += 2 * math.pi * (120 + 20 * math.sin(2 * math.pi * 3 * time_s)) / 8000
+        loudness = 0.25 * (0.5 + 0.5 * math.sin(2 * math.pi * 4 * time_s))
+        buzz = sum(math.sin(k * phase) / k for k in range(1, 16))
+        samples.append(int(20000 * max(-1.0, min(1.0, loudness * buzz + chance.uniform(-0.02, 0.02)))))
+    pcm = samples.tobytes()
+    return [pcm[n : n + FRAME_BYTES] for n in range(0, len(pcm), FRAME_BYTES)]
+
+
+def through_opus(frames: list[bytes], loss: float) -> tuple[bytes, Transcoder]:
+    """PCM of what arrives when packets are lost and late on the way."""
+    chance, encoder = random.Random(7), OpusEncoder(expected_loss_percent=10)
+    transcoder, heard = Transcoder(Codec.OPUS, Codec.PCMU), b""
+    for n, frame in enumerate(frames):
+        packet = encoder.encode(frame)
+        if not n or chance.random() >= loss:
+            transcoder.push(rtp(n, packet, step=960), n * FRAME_S + chance.random() * 0.01)
+        heard += transcoder.frame(n * FRAME_S + 0.011) or b""
+    transcoder.close()
+    return g711.ulaw_decode(heard), transcoder
+
+
+def test_a_tone_stays_a_tone_through_opus() -> None:
+    heard, _ = through_opus(spoken(5), 0.0)
+    settled = heard[8000:]
+    assert tones.dominant_pitch_hz(settled) == pytest.approx(440, abs=2)
+    assert tones.level_dbfs(settled) == pytest.approx(-12, abs=0.5)
+    assert tones.goertzel_dbfs(settled, 440) == pytest.approx(-12, abs=0.5)
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.10, 0.20])
+def test_a_voice_keeps_its_level_under_loss(loss: float) -> None:
+    frames = voice(8)
+    clean, _ = through_opus(frames, 0.0)
+    heard, transcoder = through_opus(frames, loss)
+    assert len(heard) >= FRAME_BYTES * (len(frames) - 10)
+    assert tones.level_dbfs(heard[16000:]) == pytest.approx(tones.level_dbfs(clean[16000:]), abs=1)
+    counters = transcoder.playout.counters
+    assert counters.late + counters.shed == 0
+    assert counters.played + counters.concealed_frames >= len(frames) - 10
+
+
+@pytest.mark.parametrize("frame_ms", [10, 20, 40, 60])
+def test_packets_of_any_length_become_20_ms(frame_ms: int) -> None:
+    transcoder, size = Transcoder(Codec.PCMU, Codec.OPUS), 8 * frame_ms
+    octets = g711.ulaw_encode(tones.sine(440, 1.2))
+    frames, sent = 0, 0
+    for tick in range(60):
+        now = tick * FRAME_S
+        while sent * frame_ms <= tick * 20 and sent * size < len(octets):
+            payload = octets[sent * size : (sent + 1) * size]
+            transcoder.push(rtp(sent, payload, step=size), now)
+            sent += 1
+        frames += transcoder.frame(now) is not None
+    transcoder.close()
+    assert frames >= 60 - 8
+
+
+def test_opus_that_is_none_is_survived() -> None:
+    transcoder = Transcoder(Codec.OPUS, Codec.PCMU)
+    frames = []
+    for n in range(20):
+        transcoder.push(rtp(n, b"\xff" * 60, step=960), n * FRAME_S)
+        frames.append(transcoder.frame(n * FRAME_S))
+    assert transcoder.undecodable > 0
+    assert all(len(frame) == 160 for frame in frames if frame is not None)
+    transcoder.close()
+    transcoder.close()
+
+
+class Line:
+    """A direction whose packets are kept."""
+
+    def __init__(self, source: LegFormats, target: LegFormats, *, fills_pauses: bool = True) -> None:
+        self.sent: list[RtpPacket] = []
+        self.direction = Direction(
+            OutboundStream(SeededEntropy(1)),
+            lambda packet: self.sent.append(RtpPacket.parse(packet)),
+            fills_pauses=fills_pauses,
+        )
+        self.direction.configure(source, target)
+        self.direction.enable(True)
+
+
+def test_pauses_of_the_browser_are_silence_for_the_phone() -> None:
+    line, encoder = Line(OPUS, PCMU), OpusEncoder()
+    for n in range(20):
+        line.direction.receive(rtp(n, encoder.encode(bytes(FRAME_BYTES)), step=960, payload_type=111), n * FRAME_S)
+        line.direction.tick(n * FRAME_S)
+    for n in range(20, 200):
+        line.direction.tick(n * FRAME_S)
+    assert len(line.sent) == 200
+    assert [p.sequence for p in line.sent] == [(line.sent[0].sequence + n) & 0xFFFF for n in range(200)]
+    assert {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in zip(line.sent, line.sent[1:], strict=False)} == {160}
+    assert line.sent[-1].payload == b"\xff" * 160
+
+
+def test_pauses_of_the_phone_cost_the_browser_nothing() -> None:
+    line = Line(PCMU, OPUS, fills_pauses=False)
+    for n in range(20):
+        line.direction.receive(rtp(n, b"\xff" * 160, step=160), n * FRAME_S)
+        line.direction.tick(n * FRAME_S)
+    for n in range(20, 200):
+        line.direction.tick(n * FRAME_S)
+    assert len(line.sent) <= 30
+
+
+def test_a_muted_browser_does_not_look_like_a_dead_call() -> None:
+    line = Line(PCMU, PCMU)
+    line.direction.filling = True
+    line.direction.receive(rtp(1, b"\x55" * 160, step=160), 0.0)
+    for n in range(200):
+        line.direction.tick(n * FRAME_S)
+    line.direction.receive(rtp(2, b"\x66" * 160, step=160), 4.0)
+    assert len(line.sent) >= 8
+    assert line.sent[-1].payload == b"\x66" * 160
+    sequences = [p.sequence for p in line.sent]
+    assert sequences == [(sequences[0] + n) & 0xFFFF for n in range(len(sequences))]
+
+
+def test_the_law_is_changed_without_delay() -> None:
+    line, octets = Line(PCMU, PCMA), g711.ulaw_encode(tones.sine(440, 0.02))
+    line.direction.receive(rtp(1, octets, step=160), 0.0)
+    assert [(p.payload_type, p.payload) for p in line.sent] == [(8, g711.ulaw_to_alaw(octets))]
+    assert not line.direction.transcoded
+
+
+def test_comfort_noise_is_left_out() -> None:
+    line = Line(PCMU, PCMU)
+    for n, payload_type in enumerate([0, 13, 0]):
+        line.direction.receive(rtp(n, b"\x11" * 160, step=160, payload_type=payload_type), n * FRAME_S)
+    assert [p.payload_type for p in line.sent] == [0, 0]
+    assert (line.sent[1].sequence - line.sent[0].sequence) & 0xFFFF == 1
+
+
+def test_a_source_that_changes_its_codec_in_the_middle_is_followed() -> None:
+    line, encoder = (
+        Line(
+            LegFormats(receive=(*OPUS.receive, *PCMU.receive), receive_digits=(), send=OPUS.send, send_digits=None),
+            PCMU,
+        ),
+        OpusEncoder(),
+    )
+    for n in range(20):
+        line.direction.receive(rtp(n, encoder.encode(bytes(FRAME_BYTES)), step=960, payload_type=111), n * FRAME_S)
+        line.direction.tick(n * FRAME_S)
+    line.direction.receive(rtp(20, b"\x66" * 160, step=960), 0.4)
+    assert line.sent[-1].payload == b"\x66" * 160
+    assert line.direction.transcoder is None
+    assert line.direction.transcoded
+
+
+def test_a_digit_the_other_side_cannot_take_leaves_no_trace() -> None:
+    line = Line(PCMU, PCMA)
+    line.direction.receive(rtp(1, b"\x11" * 160, step=160), 0.0)
+    line.direction.receive(rtp(2, b"\x05\x0a\x01\x00", step=160, payload_type=101), 0.02)
+    line.direction.receive(rtp(3, b"\x11" * 160, step=160), 0.04)
+    assert [p.payload_type for p in line.sent] == [8, 8]
+    assert (line.sent[1].sequence - line.sent[0].sequence) & 0xFFFF == 1
+    assert line.direction.digits == 0
+
+
+def test_a_closed_direction_is_silent() -> None:
+    line = Line(PCMU, PCMU)
+    line.direction.close()
+    line.direction.receive(rtp(1, b"\x11" * 160, step=160), 0.0)
+    line.direction.tick(1.0)
+    assert line.sent == []
