@@ -102,12 +102,5 @@ class CallReoffered:
 
 
 SipEvent = (
-    IncomingCall
-    | CallProgress
-    | CallAnswered
-    | CallFailed
-    | CallCancelled
-    | CallEnded
-    | CallConfirmed
-    | CallReoffered
+    IncomingCall | CallProgress | CallAnswered | CallFailed | CallCancelled | CallEnded | CallConfirmed | CallReoffered
 )

@@ -47,7 +47,7 @@ class UsageTimer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class InviteUsage:
-    """The state of one call. What happens when is in `usage_table`, what is done then in `usage_effects`."""
+    """The state of one call. What happens when is in `usage_table`, what is done then in the modules of effects."""
 
     key: DialogKey
     trunk: TrunkState

@@ -3,38 +3,42 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from bridge.sip.usage_effects import (
-    abandon_invite,
-    acknowledge,
-    answer_bye,
-    authenticate,
-    confirm,
+from bridge.sip.callee_effects import (
     decline,
-    keep_bye_reason,
-    keep_cancel_reason,
-    note_early_dialog,
-    reacknowledge,
-    refuse_overlapping,
-    refuse_pending,
-    refuse_unknown,
     repeat_answer,
     repeat_provisional,
     send_answer,
-    send_bye,
-    send_cancel,
     send_provisional,
     send_rejection,
     send_update_answer,
     stop_answering,
-    take_offer,
-    tell_answered,
     tell_call_cancelled,
-    tell_cancelled,
     tell_confirmed,
-    tell_ended,
+    terminate_invite,
+)
+from bridge.sip.caller_effects import (
+    abandon_invite,
+    acknowledge,
+    authenticate,
+    confirm,
+    keep_cancel_reason,
+    note_early_dialog,
+    reacknowledge,
+    send_cancel,
+    tell_answered,
+    tell_cancelled,
     tell_failed,
     tell_progress,
-    terminate_invite,
+)
+from bridge.sip.dialog_effects import (
+    answer_bye,
+    keep_bye_reason,
+    refuse_overlapping,
+    refuse_pending,
+    refuse_unknown,
+    send_bye,
+    take_offer,
+    tell_ended,
 )
 from bridge.sip.usage_events import (
     AcceptAsked,

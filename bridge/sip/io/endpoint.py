@@ -39,6 +39,7 @@ from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.tcp import TcpPool
 from bridge.sip.io.udp import UdpSocket
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
     AcceptAsked,
     CancelAsked,
@@ -101,9 +102,9 @@ class SipEndpoint:
         try:
             for listener in self._settings.listeners:
                 await self._bind(listener)
-        except OSError as error:
+        except EndpointError:
             await self._close()
-            raise EndpointError(f"cannot listen: {error.strerror or error}") from error
+            raise
         if not self._bound:
             raise EndpointError("no listener is configured")
         self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=self._local_addresses())
@@ -352,6 +353,14 @@ class SipEndpoint:
         return next((bound for bound in self._sockets if bound.version == version), None)
 
     async def _bind(self, listener: Listener) -> None:
+        try:
+            host, port = await self._open(listener)
+        except (OSError, ValueError) as error:
+            address = f"{listener.transport}:{join_host_port(listener.host, listener.port)}"
+            raise EndpointError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}") from error
+        self._bound.append(Listener(transport=listener.transport, host=host, port=port))
+
+    async def _open(self, listener: Listener) -> tuple[str, int]:
         match listener.transport:
             case Transport.UDP:
                 bound = UdpSocket(
@@ -359,10 +368,9 @@ class SipEndpoint:
                 )
                 bound.open(listener.host, listener.port)
                 self._sockets.append(bound)
-                host, port = bound.host, bound.port
+                return bound.host, bound.port
             case Transport.TCP:
-                host, port = await self._pool.listen(listener.host, listener.port)
-        self._bound.append(Listener(transport=listener.transport, host=host, port=port))
+                return await self._pool.listen(listener.host, listener.port)
 
     def _take_unreachable(self, host: str, port: int) -> None:
         self._run(Unreachable(transport=Transport.UDP, address=Address(host.removeprefix("::ffff:"), port)))

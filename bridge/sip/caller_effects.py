@@ -1,4 +1,4 @@
-"""What is done on the steps of an invite usage: as caller, as callee, and inside the dialog."""
+"""What is done on the steps of a call that we place (RFC 3261 §9.1, §13.2)."""
 
 from typing import TYPE_CHECKING
 
@@ -57,15 +57,9 @@ from bridge.sip.usage_events import (
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
+from bridge.sip.dialog_effects import request_inside
 MAX_FORKS = 20
 """Early dialogs of one INVITE that are kept; a proxy that forks further is broken or hostile."""
-
-RING_INTERVAL_S = 60.0
-"""A callee that takes long repeats its provisional response each minute, or proxies give up (RFC 3261 §13.3.1.1)."""
-
-RETRY_AFTER_MAX_S = 10
-"""RFC 3261 §14.2."""
-
 
 class Indifferent:
     """Sends requests whose outcome does not matter: CANCEL, and BYE to a fork that answered too late."""
@@ -80,7 +74,7 @@ class Indifferent:
 INDIFFERENT = Indifferent()
 
 
-# As caller.
+
 
 
 def note_early_dialog(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -149,14 +143,14 @@ def _end_fork(usage: "InviteUsage", response: Response, now: float) -> None:
     dialog = _dialog_of(usage, usage.invite.request, response)
     if dialog is not None:
         _send_ack(usage, dialog, None, now)
-        bye = _request(usage, dialog, "BYE")
+        bye = request_inside(usage, dialog, "BYE")
         usage.context.layer.send_request(bye, usage.flow_of(dialog), INDIFFERENT, now)
 
 
 def _send_ack(usage: "InviteUsage", dialog: Dialog, sdp: str | None, now: float) -> None:
     if usage.invite is None:
         return
-    ack = _request(usage, dialog, "ACK", cseq=usage.invite.request.cseq.number)
+    ack = request_inside(usage, dialog, "ACK", cseq=usage.invite.request.cseq.number)
     copy_credentials(usage.invite.request, ack)
     flow = usage.flow_of(dialog)
     layer = usage.context.layer
@@ -251,192 +245,3 @@ def send_cancel(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     usage.set_timer(CancelOverdue(), now + usage.context.layer.timing.timeout_s)
 
 
-# As callee.
-
-
-def send_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Ringing, with early media if there is any."""
-    match event:
-        case RingAsked(status=status, sdp=sdp):
-            usage.answer = _response(usage, status, sdp=sdp)
-            _respond(usage, usage.answer, now)
-            usage.set_timer(RingDue(), now + RING_INTERVAL_S)
-
-
-def repeat_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Keep proxies on the way from giving up."""
-    if usage.answer is not None:
-        _respond(usage, usage.answer, now)
-        usage.set_timer(RingDue(), now + RING_INTERVAL_S)
-
-
-def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """200, repeated until its ACK comes, over every transport (§13.3.1.4)."""
-    match event:
-        case AcceptAsked(sdp=sdp):
-            timing = usage.context.layer.timing
-            usage.stop_timer(RingDue)
-            usage.answer = _response(usage, 200, sdp=sdp)
-            usage.answer_interval_s = timing.t1_s
-            _respond(usage, usage.answer, now)
-            usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
-            usage.set_timer(AckOverdue(), now + timing.timeout_s)
-
-
-def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """200 to an UPDATE, which needs no ACK (RFC 3311 §5.2)."""
-    match event:
-        case AcceptAsked(sdp=sdp):
-            _respond(usage, _response(usage, 200, sdp=sdp), now)
-
-
-def repeat_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Doubling up to T2 (§13.3.1.4)."""
-    if usage.incoming is None or usage.answer is None:
-        return
-    layer = usage.context.layer
-    layer.respond(usage.incoming, usage.answer, now, again=True)
-    usage.answer_interval_s = min(usage.answer_interval_s * 2, layer.timing.t2_s)
-    usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
-
-
-def stop_answering(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The ACK is here, or no longer expected."""
-    usage.answer = None
-    usage.stop_timer(AnswerDue)
-    usage.stop_timer(AckOverdue)
-
-
-def send_rejection(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The final response that our user chose."""
-    match event:
-        case RejectAsked(status=status, reason_phrase=phrase, q850=q850):
-            fields = [] if q850 is None else [("Reason", q850_reason(q850))]
-            _respond(usage, _response(usage, status, printable(phrase) or None, fields=fields), now)
-
-
-def decline(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Hung up before it was answered: to the caller we are away."""
-    match event:
-        case CancelAsked(q850=q850) | HangUpAsked(q850=q850):
-            fields = [] if q850 is None else [("Reason", q850_reason(q850))]
-            _respond(usage, _response(usage, 480, fields=fields), now)
-
-
-def terminate_invite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """487 to the request that is pending (§9.2, §15.1.2)."""
-    _respond(usage, _response(usage, 487), now)
-
-
-def tell_call_cancelled(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The caller gave up."""
-    match event:
-        case CancelReceived(request=request):
-            elsewhere = cause(request, "SIP") == 200
-            usage.context.emit(CallCancelled(dialog=usage.key, answered_elsewhere=elsewhere))
-        case ByeReceived():
-            usage.context.emit(CallCancelled(dialog=usage.key))
-
-
-def tell_confirmed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The ACK came; after a late offer it has the answer."""
-    match event:
-        case AckReceived(request=request):
-            usage.context.emit(CallConfirmed(dialog=usage.key, sdp=usage.sdp_of(request)))
-
-
-# Inside the dialog.
-
-
-def send_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """End the dialog (§15.1.1)."""
-    if usage.dialog is None:
-        return
-    q850 = event.q850 if isinstance(event, HangUpAsked | CancelAsked | RejectAsked) else usage.cancel_q850
-    bye = with_reason(_request(usage, usage.dialog, "BYE"), q850)
-    usage.context.layer.send_request(bye, usage.flow_of(usage.dialog), usage, now)
-
-
-def keep_bye_reason(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The BYE has to wait for the ACK (§15)."""
-    match event:
-        case CancelAsked(q850=q850) | HangUpAsked(q850=q850) | RejectAsked(q850=q850):
-            usage.cancel_q850 = q850
-
-
-def answer_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """200 (§15.1.2)."""
-    match event:
-        case ByeReceived(server=server):
-            usage.context.layer.respond(server, server.request.response(200), now)
-
-
-def tell_ended(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Over: by the peer's BYE, or by ours because no ACK came."""
-    match event:
-        case ByeReceived(server=server):
-            usage.context.emit(CallEnded(dialog=usage.key, q850=q850_cause(server.request)))
-        case _:
-            usage.context.emit(CallEnded(dialog=usage.key, by_peer=False))
-
-
-def take_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """A re-INVITE or UPDATE is ours to answer from now on."""
-    match event:
-        case ReinviteReceived(server=server, sdp=sdp) | UpdateReceived(server=server, sdp=sdp):
-            usage.incoming = server
-            server.user = usage
-            usage.context.emit(CallReoffered(dialog=usage.key, sdp=sdp))
-
-
-def refuse_pending(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Our own INVITE is not answered yet (§14.2, RFC 3311 §5.2)."""
-    _refuse(usage, event, 491, (), now)
-
-
-def refuse_overlapping(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The peer's previous offer is not settled yet (§14.2, RFC 3311 §5.2)."""
-    wait_s = usage.context.entropy.integer(0, RETRY_AFTER_MAX_S)
-    _refuse(usage, event, 500, (("Retry-After", str(wait_s)),), now)
-
-
-def refuse_unknown(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The dialog is over."""
-    _refuse(usage, event, 481, (), now)
-
-
-def _refuse(usage: "InviteUsage", event: UsageEvent, status: int, fields: Fields, now: float) -> None:
-    match event:
-        case ReinviteReceived(server=server) | UpdateReceived(server=server):
-            usage.context.layer.respond(server, server.request.response(status, headers=fields), now)
-
-
-def _request(usage: "InviteUsage", dialog: Dialog, method: str, *, cseq: int | None = None) -> Request:
-    request = dialog.request(method, cseq=cseq)
-    request.headers.add("User-Agent", usage.context.settings.user_agent)
-    return request
-
-
-def _response(
-    usage: "InviteUsage", status: int, phrase: str | None = None, *, sdp: str | None = None, fields: Fields = ()
-) -> Response:
-    """A response to the request that is pending, with what makes or refreshes the dialog (§12.1.1)."""
-    server = _pending(usage)
-    headers = list(fields)
-    if status < 300:
-        local = usage.context.layer.local_address(server.flow)
-        headers += [("Contact", f"<{usage.trunk.contact(local)}>"), ("Allow", ALLOW)]
-    if sdp is not None:
-        headers.append(("Content-Type", SDP_TYPE))
-    body = b"" if sdp is None else sdp.encode(errors="replace")
-    return server.request.response(status, phrase, to_tag=usage.local_tag, headers=headers, body=body)
-
-
-def _respond(usage: "InviteUsage", response: Response, now: float) -> None:
-    usage.context.layer.respond(_pending(usage), response, now)
-
-
-def _pending(usage: "InviteUsage") -> ActiveServer:
-    if usage.incoming is None:
-        raise LookupError("the table allows this only while a request of the peer is pending")
-    return usage.incoming

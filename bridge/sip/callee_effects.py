@@ -1,0 +1,179 @@
+"""What is done on the steps of a call that comes in, and to answer requests inside one (RFC 3261 §9.2, §13.3)."""
+
+from typing import TYPE_CHECKING
+
+from bridge.core.ids import SipCallId
+from bridge.sip.dialog import Dialog
+from bridge.sip.errors import SipError
+from bridge.sip.events import (
+    CallAnswered,
+    CallCancelled,
+    CallConfirmed,
+    CallEnded,
+    CallFailed,
+    CallProgress,
+    CallReoffered,
+)
+from bridge.sip.grammar import printable
+from bridge.sip.message import Request, Response
+from bridge.sip.reasons import cause, q850_cause
+from bridge.sip.requests import (
+    ALLOW,
+    SDP_TYPE,
+    Fields,
+    cancel_of,
+    copy_credentials,
+    q850_reason,
+    repeated,
+    with_reason,
+    with_sdp,
+)
+from bridge.sip.transaction import State
+from bridge.sip.transaction_layer import ActiveClient, ActiveServer
+from bridge.sip.usage_events import (
+    AcceptAsked,
+    AckOverdue,
+    AckReceived,
+    AnswerDue,
+    AnswerReceived,
+    ByeReceived,
+    CancelAsked,
+    CancelOverdue,
+    CancelReceived,
+    ChallengeReceived,
+    FailureReceived,
+    HangUpAsked,
+    NoResponse,
+    OfferReceived,
+    ProgressReceived,
+    ReinviteReceived,
+    RejectAsked,
+    RingAsked,
+    RingDue,
+    UpdateReceived,
+    UsageEvent,
+)
+
+if TYPE_CHECKING:
+    from bridge.sip.invite_usage import InviteUsage
+
+RING_INTERVAL_S = 60.0
+"""A callee that takes long repeats its provisional response each minute, or proxies give up (RFC 3261 §13.3.1.1)."""
+
+
+
+
+def send_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Ringing, with early media if there is any."""
+    match event:
+        case RingAsked(status=status, sdp=sdp):
+            usage.answer = _response(usage, status, sdp=sdp)
+            _respond(usage, usage.answer, now)
+            usage.set_timer(RingDue(), now + RING_INTERVAL_S)
+
+
+def repeat_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Keep proxies on the way from giving up."""
+    if usage.answer is not None:
+        _respond(usage, usage.answer, now)
+        usage.set_timer(RingDue(), now + RING_INTERVAL_S)
+
+
+def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """200, repeated until its ACK comes, over every transport (§13.3.1.4)."""
+    match event:
+        case AcceptAsked(sdp=sdp):
+            timing = usage.context.layer.timing
+            usage.stop_timer(RingDue)
+            usage.answer = _response(usage, 200, sdp=sdp)
+            usage.answer_interval_s = timing.t1_s
+            _respond(usage, usage.answer, now)
+            usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
+            usage.set_timer(AckOverdue(), now + timing.timeout_s)
+
+
+def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """200 to an UPDATE, which needs no ACK (RFC 3311 §5.2)."""
+    match event:
+        case AcceptAsked(sdp=sdp):
+            _respond(usage, _response(usage, 200, sdp=sdp), now)
+
+
+def repeat_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Doubling up to T2 (§13.3.1.4)."""
+    if usage.incoming is None or usage.answer is None:
+        return
+    layer = usage.context.layer
+    layer.respond(usage.incoming, usage.answer, now, again=True)
+    usage.answer_interval_s = min(usage.answer_interval_s * 2, layer.timing.t2_s)
+    usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
+
+
+def stop_answering(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The ACK is here, or no longer expected."""
+    usage.answer = None
+    usage.stop_timer(AnswerDue)
+    usage.stop_timer(AckOverdue)
+
+
+def send_rejection(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The final response that our user chose."""
+    match event:
+        case RejectAsked(status=status, reason_phrase=phrase, q850=q850):
+            fields = [] if q850 is None else [("Reason", q850_reason(q850))]
+            _respond(usage, _response(usage, status, printable(phrase) or None, fields=fields), now)
+
+
+def decline(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Hung up before it was answered: to the caller we are away."""
+    match event:
+        case CancelAsked(q850=q850) | HangUpAsked(q850=q850):
+            fields = [] if q850 is None else [("Reason", q850_reason(q850))]
+            _respond(usage, _response(usage, 480, fields=fields), now)
+
+
+def terminate_invite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """487 to the request that is pending (§9.2, §15.1.2)."""
+    _respond(usage, _response(usage, 487), now)
+
+
+def tell_call_cancelled(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The caller gave up."""
+    match event:
+        case CancelReceived(request=request):
+            elsewhere = cause(request, "SIP") == 200
+            usage.context.emit(CallCancelled(dialog=usage.key, answered_elsewhere=elsewhere))
+        case ByeReceived():
+            usage.context.emit(CallCancelled(dialog=usage.key))
+
+
+def tell_confirmed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The ACK came; after a late offer it has the answer."""
+    match event:
+        case AckReceived(request=request):
+            usage.context.emit(CallConfirmed(dialog=usage.key, sdp=usage.sdp_of(request)))
+
+
+def _response(
+    usage: "InviteUsage", status: int, phrase: str | None = None, *, sdp: str | None = None, fields: Fields = ()
+) -> Response:
+    """A response to the request that is pending, with what makes or refreshes the dialog (§12.1.1)."""
+    server = _pending(usage)
+    headers = list(fields)
+    if status < 300:
+        local = usage.context.layer.local_address(server.flow)
+        headers += [("Contact", f"<{usage.trunk.contact(local)}>"), ("Allow", ALLOW)]
+    if sdp is not None:
+        headers.append(("Content-Type", SDP_TYPE))
+    body = b"" if sdp is None else sdp.encode(errors="replace")
+    return server.request.response(status, phrase, to_tag=usage.local_tag, headers=headers, body=body)
+
+
+def _respond(usage: "InviteUsage", response: Response, now: float) -> None:
+    usage.context.layer.respond(_pending(usage), response, now)
+
+
+def _pending(usage: "InviteUsage") -> ActiveServer:
+    if usage.incoming is None:
+        raise LookupError("the table allows this only while a request of the peer is pending")
+    return usage.incoming

@@ -1,0 +1,136 @@
+"""What is done inside a dialog: offers of the peer, and the end (RFC 3261 §14.2, §15)."""
+
+from typing import TYPE_CHECKING
+
+from bridge.core.ids import SipCallId
+from bridge.sip.dialog import Dialog
+from bridge.sip.errors import SipError
+from bridge.sip.events import (
+    CallAnswered,
+    CallCancelled,
+    CallConfirmed,
+    CallEnded,
+    CallFailed,
+    CallProgress,
+    CallReoffered,
+)
+from bridge.sip.grammar import printable
+from bridge.sip.message import Request, Response
+from bridge.sip.reasons import cause, q850_cause
+from bridge.sip.requests import (
+    ALLOW,
+    SDP_TYPE,
+    Fields,
+    cancel_of,
+    copy_credentials,
+    q850_reason,
+    repeated,
+    with_reason,
+    with_sdp,
+)
+from bridge.sip.transaction import State
+from bridge.sip.transaction_layer import ActiveClient, ActiveServer
+from bridge.sip.usage_events import (
+    AcceptAsked,
+    AckOverdue,
+    AckReceived,
+    AnswerDue,
+    AnswerReceived,
+    ByeReceived,
+    CancelAsked,
+    CancelOverdue,
+    CancelReceived,
+    ChallengeReceived,
+    FailureReceived,
+    HangUpAsked,
+    NoResponse,
+    OfferReceived,
+    ProgressReceived,
+    ReinviteReceived,
+    RejectAsked,
+    RingAsked,
+    RingDue,
+    UpdateReceived,
+    UsageEvent,
+)
+
+if TYPE_CHECKING:
+    from bridge.sip.invite_usage import InviteUsage
+
+RETRY_AFTER_MAX_S = 10
+"""RFC 3261 §14.2."""
+
+
+
+
+
+def send_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """End the dialog (§15.1.1)."""
+    if usage.dialog is None:
+        return
+    q850 = event.q850 if isinstance(event, HangUpAsked | CancelAsked | RejectAsked) else usage.cancel_q850
+    bye = with_reason(request_inside(usage, usage.dialog, "BYE"), q850)
+    usage.context.layer.send_request(bye, usage.flow_of(usage.dialog), usage, now)
+
+
+def keep_bye_reason(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The BYE has to wait for the ACK (§15)."""
+    match event:
+        case CancelAsked(q850=q850) | HangUpAsked(q850=q850) | RejectAsked(q850=q850):
+            usage.cancel_q850 = q850
+
+
+def answer_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """200 (§15.1.2)."""
+    match event:
+        case ByeReceived(server=server):
+            usage.context.layer.respond(server, server.request.response(200), now)
+
+
+def tell_ended(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Over: by the peer's BYE, or by ours because no ACK came."""
+    match event:
+        case ByeReceived(server=server):
+            usage.context.emit(CallEnded(dialog=usage.key, q850=q850_cause(server.request)))
+        case _:
+            usage.context.emit(CallEnded(dialog=usage.key, by_peer=False))
+
+
+def take_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """A re-INVITE or UPDATE is ours to answer from now on."""
+    match event:
+        case ReinviteReceived(server=server, sdp=sdp) | UpdateReceived(server=server, sdp=sdp):
+            usage.incoming = server
+            server.user = usage
+            usage.context.emit(CallReoffered(dialog=usage.key, sdp=sdp))
+
+
+def refuse_pending(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Our own INVITE is not answered yet (§14.2, RFC 3311 §5.2)."""
+    _refuse(usage, event, 491, (), now)
+
+
+def refuse_overlapping(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The peer's previous offer is not settled yet (§14.2, RFC 3311 §5.2)."""
+    wait_s = usage.context.entropy.integer(0, RETRY_AFTER_MAX_S)
+    _refuse(usage, event, 500, (("Retry-After", str(wait_s)),), now)
+
+
+def refuse_unknown(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The dialog is over."""
+    _refuse(usage, event, 481, (), now)
+
+
+def _refuse(usage: "InviteUsage", event: UsageEvent, status: int, fields: Fields, now: float) -> None:
+    match event:
+        case ReinviteReceived(server=server) | UpdateReceived(server=server):
+            usage.context.layer.respond(server, server.request.response(status, headers=fields), now)
+
+
+def request_inside(usage: "InviteUsage", dialog: Dialog, method: str, *, cseq: int | None = None) -> Request:
+    """A request inside the dialog that says who we are."""
+    request = dialog.request(method, cseq=cseq)
+    request.headers.add("User-Agent", usage.context.settings.user_agent)
+    return request
+
+

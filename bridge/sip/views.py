@@ -1,0 +1,111 @@
+"""How each typed view of a message is made from its headers."""
+
+from bridge.sip.digest import Challenge
+from bridge.sip.errors import SipError
+from bridge.sip.fields import DELTA_SECONDS, CSeq, NameAddr, Via
+from bridge.sip.grammar import parse_number, split_list, split_tokens
+from bridge.sip.headers import Headers
+
+
+def _required(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    if not value:
+        raise SipError(400, f"Missing {name}")
+    return value
+
+
+def top_via(headers: Headers) -> Via:
+    """The topmost Via."""
+    return Via.parse(split_list(_required(headers, "Via"))[0])
+
+
+def vias(headers: Headers) -> list[Via]:
+    """All Via elements."""
+    return [Via.parse(element) for value in headers.get_all("Via") for element in split_list(value)]
+
+
+def from_(headers: Headers) -> NameAddr:
+    """Who sent the request."""
+    return NameAddr.parse(_required(headers, "From"))
+
+
+def to(headers: Headers) -> NameAddr:
+    """Whom it was meant for."""
+    return NameAddr.parse(_required(headers, "To"))
+
+
+def call_id(headers: Headers) -> str:
+    """Call-ID as it is."""
+    return _required(headers, "Call-ID")
+
+
+def cseq(headers: Headers) -> CSeq:
+    """Order and method."""
+    return CSeq.parse(_required(headers, "CSeq"))
+
+
+def _addresses(headers: Headers, name: str) -> list[NameAddr]:
+    return [NameAddr.parse(element) for value in headers.get_all(name) for element in split_list(value)]
+
+
+def contacts(headers: Headers) -> list[NameAddr]:
+    """Contact elements, none for `*`."""
+    return [] if headers.get("Contact") == "*" else _addresses(headers, "Contact")
+
+
+def routes(headers: Headers) -> list[NameAddr]:
+    """Route elements."""
+    return _addresses(headers, "Route")
+
+
+def record_routes(headers: Headers) -> list[NameAddr]:
+    """Record-Route elements."""
+    return _addresses(headers, "Record-Route")
+
+
+def asserted_identities(headers: Headers) -> list[NameAddr]:
+    """P-Asserted-Identity elements."""
+    return _addresses(headers, "P-Asserted-Identity")
+
+
+def max_forwards(headers: Headers) -> int | None:
+    """Hops left."""
+    value = headers.get("Max-Forwards")
+    return None if value is None else parse_number(value, 255, "Max-Forwards")
+
+
+def expires(headers: Headers) -> int | None:
+    """Seconds, or `None` when absent or malformed."""
+    value = headers.get("Expires")
+    if value is None or not DELTA_SECONDS.fullmatch(value):
+        return None
+    return int(value)
+
+
+def content_type(headers: Headers) -> str | None:
+    """Media type without parameters."""
+    value = headers.get("Content-Type")
+    return None if value is None else value.partition(";")[0].strip(" \t").lower()
+
+
+def require(headers: Headers) -> tuple[str, ...]:
+    """Option tags in lower case."""
+    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Require")))
+
+
+def supported(headers: Headers) -> tuple[str, ...]:
+    """Option tags in lower case."""
+    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Supported")))
+
+
+def allow(headers: Headers) -> tuple[str, ...]:
+    """Methods in upper case."""
+    return tuple(method.upper() for method in split_tokens(headers.get_all("Allow")))
+
+
+def challenges(headers: Headers) -> list[Challenge]:
+    """Digest challenges of both kinds."""
+    return [
+        *Challenge.parse_all(headers.get_all("WWW-Authenticate")),
+        *Challenge.parse_all(headers.get_all("Proxy-Authenticate"), proxy=True),
+    ]

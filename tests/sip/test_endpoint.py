@@ -1,0 +1,272 @@
+"""The endpoint on real sockets: datagrams, streams, limits, and what it leaves behind."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bridge.core.ids import TrunkName
+from bridge.sip.events import CallFailed, IncomingCall, SipEvent
+from bridge.sip.io.endpoint import EndpointError
+from bridge.sip.io.resolver import Resolver
+from bridge.sip.io.tcp import MAX_PER_HOST, MAX_PINGS_PER_S
+from bridge.sip.message import Request, Response
+from bridge.sip.parser import parse_message
+from bridge.sip.settings import Listener, Transport, Trunk
+from tests.peers.process import free_port
+from tests.sip.phone import LOOPBACK, Phone, eventually
+from tests.sip.scripted_peer import SDP, peer_request
+
+TRUNK = TrunkName("trunk")
+LIMIT_S = 5.0
+
+
+def phone(*, trunk_host: str = LOOPBACK, transport: Transport = Transport.UDP) -> Phone:
+    return Phone(Trunk(name=TRUNK, host=trunk_host, port=free_port(), transport=transport))
+
+
+def a_request(method: str, transport: Transport, *, branch: str = "one", **more: str) -> Request:
+    request = peer_request(method, branch=branch, call_id=f"call-{branch}", **more)  # type: ignore[arg-type]
+    request.headers.set("Via", f"SIP/2.0/{transport.upper()} {LOOPBACK}:9;branch=z9hG4bK{branch};rport")
+    return request
+
+
+class Datagrams:
+    """A peer's datagram socket."""
+
+    def __init__(self, port: int, host: str) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind((host, 0))
+        self._socket.connect((LOOPBACK, port))
+
+    def send(self, payload: bytes) -> None:
+        self._socket.send(payload)
+
+    async def receive(self) -> Request | Response:
+        loop = asyncio.get_running_loop()
+        return parse_message(await asyncio.wait_for(loop.sock_recv(self._socket, 65_535), LIMIT_S))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@asynccontextmanager
+async def datagrams(to: Phone, host: str = LOOPBACK) -> AsyncIterator[Datagrams]:
+    peer = Datagrams(to.port, host)
+    try:
+        yield peer
+    finally:
+        peer.close()
+
+
+@asynccontextmanager
+async def stream(to: Phone) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(LOOPBACK, to.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def read_message(reader: asyncio.StreamReader) -> Request | Response:
+    return parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT_S))
+
+
+# Life.
+
+
+async def test_free_ports_are_taken_and_told() -> None:
+    async with Phone(Trunk(name=TRUNK, host=LOOPBACK), transports=(Transport.UDP, Transport.TCP)) as subject:
+        assert [listener.transport for listener in subject.endpoint.addresses] == [Transport.UDP, Transport.TCP]
+        assert all(listener.port for listener in subject.endpoint.addresses)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_a_taken_port_is_a_clear_error(transport: Transport) -> None:
+    async with phone(transport=transport) as first:
+        second = phone(transport=transport)
+        taken = Listener(transport=transport, host=LOOPBACK, port=first.port)
+        settings = second.endpoint._settings
+        object.__setattr__(settings, "listeners", (taken,))
+        with pytest.raises(EndpointError, match="cannot listen"):
+            await second.endpoint.start(lambda event: None)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_nothing_is_left_after_stop(transport: Transport) -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async with phone(transport=transport):
+        pass  # What the loop itself opens on first use is open now.
+    files, tasks = open_files(), len(asyncio.all_tasks())
+    for _ in range(3):
+        async with phone(transport=transport) as subject:
+            subject.call("+15550100")
+            await subject.wait(CallFailed)
+    assert (open_files(), len(asyncio.all_tasks())) == (files, tasks)
+
+
+async def test_events_never_come_from_inside_a_command() -> None:
+    async with phone() as subject:
+        core = subject.endpoint._core
+        assert core is not None
+        state = core._context.trunks.get(TRUNK)
+        assert state is not None
+        state.addresses = ()
+        subject.call("+15550100")
+        assert subject.events == []
+        assert (await subject.wait(CallFailed)).status == 503
+
+
+async def test_a_name_is_resolved() -> None:
+    async with phone(trunk_host="localhost") as subject:
+        subject.call("+15550100")
+        assert (await subject.wait(CallFailed)).status == 503
+
+
+async def test_an_unknown_name_does_not_keep_the_endpoint_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror("unknown")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    resolver = Resolver()
+    assert await resolver.resolve("trunk.example.org", 5060) == ()
+    assert await resolver.resolve("192.0.2.1", 5060) == (("192.0.2.1", 5060),)
+
+
+# Datagrams.
+
+
+async def test_garbage_harms_nobody() -> None:
+    async with phone() as subject, datagrams(subject) as peer:
+        for payload in (
+            b"",
+            b"\r\n\r\n",
+            b"\0" * 100,
+            b"garbage",
+            b"INVITE\r\n\r\n",
+            b"SIP/2.0 200 OK\r\n\r\n",
+            b"\xff" * 9000,
+        ):
+            peer.send(payload)
+        peer.send(bytes(a_request("OPTIONS", Transport.UDP)))
+        while True:
+            response = await peer.receive()
+            if isinstance(response, Response) and response.status == 200:
+                break
+
+
+async def test_a_stranger_is_not_read() -> None:
+    async with phone(trunk_host="127.0.0.9") as subject:
+        async with datagrams(subject) as stranger, datagrams(subject, "127.0.0.9") as known:
+            stranger.send(bytes(a_request("OPTIONS", Transport.UDP)))
+            known.send(bytes(a_request("OPTIONS", Transport.UDP, branch="two")))
+            await known.receive()
+        assert subject.telemetry.counts["sip_dropped_total reason=acl"] == 1
+
+
+async def test_a_fault_in_a_handler_reaches_no_other_call() -> None:
+    def faulty(subject: Phone, event: SipEvent) -> None:
+        if isinstance(event, IncomingCall) and event.sip_call_id == "call-bad":
+            raise ValueError("a bug")
+
+    subject = Phone(Trunk(name=TRUNK, host=LOOPBACK, port=free_port()), on_event=faulty)
+    async with subject, datagrams(subject) as peer:
+        peer.send(bytes(a_request("INVITE", Transport.UDP, branch="bad", sdp=SDP)))
+        peer.send(bytes(a_request("INVITE", Transport.UDP, branch="good", sdp=SDP)))
+        for _ in range(2):
+            await peer.receive()
+        await eventually(lambda: len(subject.of(IncomingCall)) == 2)
+        assert subject.telemetry.counts["internal_errors_total component=sip"] == 1
+
+
+async def test_a_fault_in_the_core_is_counted_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with phone() as subject, datagrams(subject) as peer:
+        core = subject.endpoint._core
+        assert core is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(core, "_receive", lambda *_: 1 / 0)
+            for _ in range(3):
+                peer.send(bytes(a_request("OPTIONS", Transport.UDP)))
+            await eventually(lambda: subject.telemetry.counts["internal_errors_total component=sip"] == 3)
+        peer.send(bytes(a_request("OPTIONS", Transport.UDP)))
+        assert isinstance(await peer.receive(), Response)
+
+
+# Streams.
+
+
+async def test_a_message_may_come_byte_by_byte_and_several_at_once() -> None:
+    async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
+        request = bytes(a_request("OPTIONS", Transport.TCP))
+        for position in range(len(request)):
+            writer.write(request[position : position + 1])
+            await writer.drain()
+        assert isinstance(await read_message(reader), Response)
+        writer.write(b"".join(bytes(a_request("OPTIONS", Transport.TCP, branch=str(n))) for n in range(5)))
+        branches = [(await read_message(reader)).via.branch for _ in range(5)]
+        assert branches == [f"z9hG4bK{n}" for n in range(5)]
+
+
+async def test_a_ping_gets_a_pong() -> None:
+    async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
+        writer.write(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.readexactly(2), LIMIT_S) == b"\r\n"
+
+
+async def test_a_flood_of_pings_ends_the_connection() -> None:
+    async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
+        writer.write(b"\r\n\r\n" * (MAX_PINGS_PER_S * 3))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(reader.readexactly(2 * MAX_PINGS_PER_S * 3), LIMIT_S)
+
+
+@pytest.mark.parametrize("length", ["99999999", "-1", "nonsense"])
+async def test_a_length_that_cannot_be_ends_the_connection(length: str) -> None:
+    async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
+        request = bytes(a_request("OPTIONS", Transport.TCP)).replace(
+            b"Content-Length: 0", f"Content-Length: {length}".encode()
+        )
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
+        assert answer.startswith((b"SIP/2.0 400", b"SIP/2.0 413", b"SIP/2.0 513"))
+
+
+async def test_a_stranger_may_not_even_connect() -> None:
+    async with phone(trunk_host="127.0.0.9", transport=Transport.TCP) as subject:
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            async with stream(subject) as (reader, _):
+                await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
+        assert subject.telemetry.counts["sip_dropped_total reason=acl"] == 1
+
+
+async def test_one_address_gets_only_so_many_connections() -> None:
+    async with phone(transport=Transport.TCP) as subject:
+        writers = []
+        for _ in range(MAX_PER_HOST + 5):
+            _, writer = await asyncio.open_connection(LOOPBACK, subject.port)
+            writers.append(writer)
+        await eventually(lambda: subject.telemetry.counts["sip_dropped_total reason=overload"] == 5)
+        assert len(subject.endpoint._pool) == MAX_PER_HOST
+        for writer in writers:
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def test_answers_take_the_connection_and_new_requests_reuse_it() -> None:
+    async with Phone(Trunk(name=TRUNK, host=LOOPBACK, port=free_port(), transport=Transport.TCP)) as callee:
+        trunk = Trunk(name=TRUNK, host=LOOPBACK, port=callee.port, transport=Transport.TCP)
+        async with Phone(trunk) as caller:
+            for count in range(1, 4):
+                dialog = caller.call("+15550100")
+                await callee.wait(IncomingCall, count=count)
+                await eventually(lambda: caller.endpoint.open_dialogs == 1)
+                caller.endpoint.bye(dialog)
+                await eventually(lambda: not callee.endpoint.open_dialogs and not caller.endpoint.open_dialogs)
+            assert len(caller.endpoint._pool) <= 2

@@ -1,0 +1,199 @@
+"""Registering at a trunk, refreshing, failing and stopping (RFC 3261 §10.2, RFC 5626 §4.5), and asking with OPTIONS."""
+
+import pytest
+
+from bridge.sip.actions import Address, ConnectionClosed, Flow, TrunkResolved
+from bridge.sip.settings import Transport, TrunkAuth
+from bridge.sip.user_agent import Stop
+from tests.sip.scripted_peer import PEER, TRUNK, US, Scripted, trunk
+
+REGISTER = trunk(TrunkAuth.REGISTER, domain="example.org", register_user="+15550199")
+
+
+def started(**settings: object) -> Scripted:
+    peer = Scripted(trunk(TrunkAuth.REGISTER, **settings))
+    peer.start()
+    return peer
+
+
+def grant(peer: Scripted, expires_s: int) -> None:
+    request = peer.last_request("REGISTER")
+    contact = str(request.contacts[0].uri)
+    peer.answer(request, 200, Contact=f"<{contact}>;expires={expires_s}")
+
+
+def next_attempt_s(peer: Scripted, *, limit_s: float = 4000.0) -> float:
+    """How long until the next REGISTER, which is answered by nobody."""
+    before, start = peer.titles().count("REGISTER"), peer.now
+    while peer.titles().count("REGISTER") == before and peer.now - start < limit_s:
+        deadline = peer.agent.next_deadline()
+        if deadline is None:
+            return limit_s
+        peer.advance(max(deadline - peer.now, 0.001))
+    return peer.now - start
+
+
+def test_the_register_names_account_and_contact() -> None:
+    peer = Scripted(REGISTER)
+    peer.start()
+    request = peer.last_request("REGISTER")
+    assert request.uri_text == "sip:example.org"
+    assert str(request.to.uri) == str(request.from_.uri) == "sip:+15550199@example.org"
+    assert request.contacts[0].expires == request.expires == 600
+    assert str(request.contacts[0].uri).startswith(f"sip:+15550199@{US}:5060")
+
+
+def test_a_challenge_is_answered_and_the_trunk_is_up() -> None:
+    peer = started()
+    first = peer.last_request("REGISTER")
+    assert not peer.agent.trunk_up(TRUNK)
+    peer.challenge(first, 401)
+    second = peer.last_request("REGISTER")
+    assert "Authorization" in second.headers
+    assert (second.call_id, second.cseq.number) == (first.call_id, first.cseq.number + 1)
+    grant(peer, 600)
+    assert peer.agent.trunk_up(TRUNK)
+    assert peer.counted("registrations_total", outcome="granted") == 1
+
+
+@pytest.mark.parametrize("expires_s", [30, 600, 3600])
+def test_it_is_refreshed_between_half_and_nine_tenths_of_what_was_granted(expires_s: int) -> None:
+    peer = started()
+    grant(peer, expires_s)
+    assert 0.5 * expires_s <= next_attempt_s(peer) <= 0.9 * expires_s
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_the_expires_header_counts_where_the_contact_is_not_listed() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 200, Expires="100")
+    assert 50 <= next_attempt_s(peer) <= 90
+
+
+def test_an_interval_that_is_too_short_is_lengthened() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 423, Min_Expires="1800")
+    assert peer.last_request("REGISTER").expires == 1800
+    grant(peer, 1800)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_a_registrar_that_always_wants_longer_is_not_believed_twice() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 423, Min_Expires="1800")
+    peer.answer(peer.last_request("REGISTER"), 423, Min_Expires="3600")
+    assert peer.titles() == ["REGISTER"] * 2
+
+
+def test_it_gives_up_after_the_third_refusal() -> None:
+    peer = started()
+    for _ in range(2):
+        peer.answer(peer.last_request("REGISTER"), 403)
+        assert next_attempt_s(peer) < 100
+    peer.answer(peer.last_request("REGISTER"), 403)
+    assert next_attempt_s(peer) == 4000
+    assert peer.counted("registrations_total", outcome="refused") == 3
+
+
+def test_a_wrong_password_counts_as_refused() -> None:
+    peer = started()
+    peer.challenge(peer.last_request("REGISTER"), 401)
+    peer.challenge(peer.last_request("REGISTER"), 401, nonce="n2")
+    assert peer.counted("registrations_total", outcome="refused") == 1
+
+
+def test_the_wait_doubles_after_each_failure_up_to_half_an_hour() -> None:
+    peer = started()
+    waits = []
+    for _ in range(9):
+        peer.answer(peer.last_request("REGISTER"), 500)
+        waits.append(next_attempt_s(peer))
+    for failures, wait_s in enumerate(waits):
+        limit_s = min(1800, 30 * 2**failures)
+        assert 0.5 * limit_s <= wait_s <= limit_s
+
+
+def test_the_registrar_may_ask_for_patience() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 503, Retry_After="300")
+    assert next_attempt_s(peer) >= 300
+
+
+def test_silence_makes_the_trunk_go_down_and_an_answer_brings_it_back() -> None:
+    peer = started()
+    grant(peer, 100)
+    next_attempt_s(peer)
+    peer.advance(33)
+    assert not peer.agent.trunk_up(TRUNK)
+    assert peer.counted("registrations_total", outcome="failed") == 1
+    next_attempt_s(peer)
+    grant(peer, 100)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_a_name_that_is_resolved_late_is_registered_at_once() -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER, host="trunk.example.org"))
+    state = peer.agent._context.trunks.get(TRUNK)
+    assert state is not None
+    state.addresses = ()
+    peer.start()
+    assert peer.titles() == []
+    peer.feed(TrunkResolved(trunk=TRUNK, addresses=(Address(PEER, 5060),)))
+    assert peer.titles() == ["REGISTER"]
+
+
+def test_a_lost_connection_is_replaced() -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER, transport=Transport.TCP), transport=Transport.TCP)
+    peer.start()
+    grant(peer, 600)
+    peer.feed(ConnectionClosed(flow=Flow(transport=Transport.TCP, host=PEER, port=5060, connection=1)))
+    assert not peer.agent.trunk_up(TRUNK)
+    assert next_attempt_s(peer) <= 1
+
+
+def test_stopping_takes_the_contact_back() -> None:
+    peer = started()
+    grant(peer, 600)
+    peer.feed(Stop())
+    before = peer.agent.settled
+    request = peer.last_request("REGISTER")
+    assert request.expires == 0
+    peer.challenge(request, 401)
+    peer.answer(peer.last_request("REGISTER"), 200)
+    assert (before, peer.agent.settled) == (False, True)
+    assert peer.titles() == ["REGISTER"] * 3
+
+
+# OPTIONS.
+
+
+def test_a_trunk_is_asked_at_its_interval() -> None:
+    peer = Scripted(trunk(options_interval_s=30))
+    peer.start()
+    for _ in range(10):
+        peer.answer(peer.last_request("OPTIONS"), 200)
+        peer.advance(15)
+    questions = {message.call_id for message, _ in peer.sent}
+    assert 5 <= len(questions) <= 6
+
+
+def test_two_questions_without_answer_take_the_trunk_down_and_one_answer_brings_it_up() -> None:
+    peer = Scripted(trunk(options_interval_s=60))
+    peer.start()
+    assert peer.agent.trunk_up(TRUNK)
+    peer.advance(50)
+    assert peer.agent.trunk_up(TRUNK)
+    peer.advance(60)
+    assert not peer.agent.trunk_up(TRUNK)
+    peer.advance(10)
+    peer.answer(peer.last_request("OPTIONS"), 404)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_an_overloaded_trunk_is_a_trunk_that_is_not_there() -> None:
+    peer = Scripted(trunk(options_interval_s=10))
+    peer.start()
+    for _ in range(2):
+        peer.answer(peer.last_request("OPTIONS"), 503)
+        peer.advance(10)
+    assert not peer.agent.trunk_up(TRUNK)
