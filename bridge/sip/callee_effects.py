@@ -2,55 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-from bridge.core.ids import SipCallId
-from bridge.sip.dialog import Dialog
-from bridge.sip.errors import SipError
 from bridge.sip.events import (
-    CallAnswered,
     CallCancelled,
     CallConfirmed,
-    CallEnded,
-    CallFailed,
-    CallProgress,
-    CallReoffered,
 )
 from bridge.sip.grammar import printable
-from bridge.sip.message import Request, Response
-from bridge.sip.reasons import cause, q850_cause
+from bridge.sip.message import Response
+from bridge.sip.reasons import cause
 from bridge.sip.requests import (
     ALLOW,
     SDP_TYPE,
     Fields,
-    cancel_of,
-    copy_credentials,
     q850_reason,
-    repeated,
-    with_reason,
-    with_sdp,
 )
-from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient, ActiveServer
+from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.usage_events import (
     AcceptAsked,
     AckOverdue,
     AckReceived,
     AnswerDue,
-    AnswerReceived,
     ByeReceived,
     CancelAsked,
-    CancelOverdue,
     CancelReceived,
-    ChallengeReceived,
-    FailureReceived,
     HangUpAsked,
-    NoResponse,
-    OfferReceived,
-    ProgressReceived,
-    ReinviteReceived,
     RejectAsked,
     RingAsked,
     RingDue,
-    UpdateReceived,
     UsageEvent,
 )
 
@@ -59,8 +36,6 @@ if TYPE_CHECKING:
 
 RING_INTERVAL_S = 60.0
 """A callee that takes long repeats its provisional response each minute, or proxies give up (RFC 3261 §13.3.1.1)."""
-
-
 
 
 def send_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

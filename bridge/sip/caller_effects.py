@@ -7,50 +7,30 @@ from bridge.sip.dialog import Dialog
 from bridge.sip.errors import SipError
 from bridge.sip.events import (
     CallAnswered,
-    CallCancelled,
-    CallConfirmed,
-    CallEnded,
     CallFailed,
     CallProgress,
-    CallReoffered,
 )
-from bridge.sip.grammar import printable
 from bridge.sip.message import Request, Response
-from bridge.sip.reasons import cause, q850_cause
+from bridge.sip.reasons import q850_cause
 from bridge.sip.requests import (
-    ALLOW,
-    SDP_TYPE,
-    Fields,
     cancel_of,
     copy_credentials,
-    q850_reason,
     repeated,
-    with_reason,
     with_sdp,
 )
 from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient, ActiveServer
+from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import (
     AcceptAsked,
-    AckOverdue,
-    AckReceived,
-    AnswerDue,
     AnswerReceived,
-    ByeReceived,
     CancelAsked,
     CancelOverdue,
-    CancelReceived,
     ChallengeReceived,
     FailureReceived,
     HangUpAsked,
     NoResponse,
     OfferReceived,
     ProgressReceived,
-    ReinviteReceived,
-    RejectAsked,
-    RingAsked,
-    RingDue,
-    UpdateReceived,
     UsageEvent,
 )
 
@@ -58,8 +38,10 @@ if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
 from bridge.sip.dialog_effects import request_inside
+
 MAX_FORKS = 20
 """Early dialogs of one INVITE that are kept; a proxy that forks further is broken or hostile."""
+
 
 class Indifferent:
     """Sends requests whose outcome does not matter: CANCEL, and BYE to a fork that answered too late."""
@@ -72,9 +54,6 @@ class Indifferent:
 
 
 INDIFFERENT = Indifferent()
-
-
-
 
 
 def note_early_dialog(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -243,5 +222,3 @@ def send_cancel(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     cancel = cancel_of(usage.invite.request, q850=usage.cancel_q850)
     usage.context.layer.send_cancel(cancel, usage.invite, INDIFFERENT, now)
     usage.set_timer(CancelOverdue(), now + usage.context.layer.timing.timeout_s)
-
-

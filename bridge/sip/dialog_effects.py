@@ -2,54 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from bridge.core.ids import SipCallId
 from bridge.sip.dialog import Dialog
-from bridge.sip.errors import SipError
 from bridge.sip.events import (
-    CallAnswered,
-    CallCancelled,
-    CallConfirmed,
     CallEnded,
-    CallFailed,
-    CallProgress,
     CallReoffered,
 )
-from bridge.sip.grammar import printable
-from bridge.sip.message import Request, Response
-from bridge.sip.reasons import cause, q850_cause
+from bridge.sip.message import Request
+from bridge.sip.reasons import q850_cause
 from bridge.sip.requests import (
-    ALLOW,
-    SDP_TYPE,
     Fields,
-    cancel_of,
-    copy_credentials,
-    q850_reason,
-    repeated,
     with_reason,
-    with_sdp,
 )
-from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.usage_events import (
-    AcceptAsked,
-    AckOverdue,
-    AckReceived,
-    AnswerDue,
-    AnswerReceived,
     ByeReceived,
     CancelAsked,
-    CancelOverdue,
-    CancelReceived,
-    ChallengeReceived,
-    FailureReceived,
     HangUpAsked,
-    NoResponse,
-    OfferReceived,
-    ProgressReceived,
     ReinviteReceived,
     RejectAsked,
-    RingAsked,
-    RingDue,
     UpdateReceived,
     UsageEvent,
 )
@@ -59,9 +28,6 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_MAX_S = 10
 """RFC 3261 §14.2."""
-
-
-
 
 
 def send_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -132,5 +98,3 @@ def request_inside(usage: "InviteUsage", dialog: Dialog, method: str, *, cseq: i
     request = dialog.request(method, cseq=cseq)
     request.headers.add("User-Agent", usage.context.settings.user_agent)
     return request
-
-

@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.e2e.waiting import until
 from tests.peers.process import LOOPBACK, PeerProcess, free_port
 
 _COMMAND_LIMIT_S = 30.0
 _READY_LIMIT_S = 30.0
-_POLL_S = 0.05
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 REGISTRATION = "registration.yaml"
 COMMAND = Path(sys.executable).parent / "trunkline"
@@ -69,11 +69,12 @@ class Bridge(PeerProcess):
         if not self.registration.exists():
             await self.generate_registration()
         await self.launch((COMMAND, "run", "--config", self.config))
-        async with asyncio.timeout(_READY_LIMIT_S):
-            while not await self.is_ready():
-                if self.pid is None:
-                    raise RuntimeError(f"trunkline ended at start:\n{self.log_tail()}")
-                await asyncio.sleep(_POLL_S)
+        await until(self._ready_or_ended, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
+        if self.pid is None:
+            raise RuntimeError(f"trunkline ended at start:\n{self.log_tail()}")
+
+    async def _ready_or_ended(self) -> bool:
+        return self.pid is None or await self.is_ready()
 
     async def is_ready(self) -> bool:
         """Whether `/readyz` says 200."""
@@ -86,34 +87,36 @@ class Bridge(PeerProcess):
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def metrics(self) -> dict[str, float]:
-        """`/metrics` by sample, `trunkline_name{label="value"}`."""
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over the labels that are not given; one that is not declared at all is an error."""
+        text = await self._metrics()
+        if f"# TYPE trunkline_{name} " not in text:
+            raise AssertionError(f"there is no metric {name}")
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        rows = (line.rpartition(" ") for line in text.splitlines() if line.startswith(f"trunkline_{name}"))
+        return sum(
+            float(value)
+            for sample, _, value in rows
+            if sample.partition("{")[0] == f"trunkline_{name}" and all(pair in sample for pair in wanted)
+        )
+
+    async def _metrics(self) -> str:
         async with (
             aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT) as session,
             session.get(f"http://{LOOPBACK}:{self.ops_port}/metrics") as answer,
         ):
-            text = await answer.text()
-        rows = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-        return {name: float(value) for name, _, value in rows}
-
-    async def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric over the labels that are not given, 0 when it has never been counted."""
-        wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        return sum(
-            value
-            for sample, value in (await self.metrics()).items()
-            if sample.partition("{")[0] == f"trunkline_{name}" and all(pair in sample for pair in wanted)
-        )
+            return await answer.text()
 
     async def wait_metric(self, name: str, value: float, *, limit_s: float = 15.0, **labels: str) -> None:
         """Poll until a metric, summed over the labels that are not given, has `value`."""
-        now = await self.metric(name, **labels)
-        deadline = asyncio.get_running_loop().time() + limit_s
-        while now != value:
-            if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"{name} is {now} after {limit_s} s, not {value}")
-            await asyncio.sleep(_POLL_S)
+        now = 0.0
+
+        async def reached() -> bool:
+            nonlocal now
             now = await self.metric(name, **labels)
+            return now == value
+
+        await until(reached, lambda: f"{name} is {now}, not {value}", limit_s=limit_s)
 
     def records(self) -> list[dict[str, Any]]:
         """The call records so far."""

@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.e2e import scripted
 from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
+from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_answer, mute_offer
 from tests.homeserver import ScriptedHomeserver
 from tests.peers.process import LOOPBACK, free_port
@@ -130,13 +131,14 @@ async def call_all(exchange: Exchange, numbers: range) -> None:
 async def nothing_is_left(exchange: Exchange, before: Footprint) -> None:
     """What the bridge holds is again what it held before, within a few seconds."""
     await exchange.bridge.wait_metric("calls_active", 0)
-    after = await Footprint.of(exchange)
-    for _ in range(100):
-        if after.tasks <= before.tasks and after.files <= before.files:
-            return
-        await asyncio.sleep(0.1)
+    after = before
+
+    async def is_small_again() -> bool:
+        nonlocal after
         after = await Footprint.of(exchange)
-    raise AssertionError(f"before {before}, after {after}")
+        return after.tasks <= before.tasks and after.files <= before.files
+
+    await until(is_small_again, lambda: f"before {before}, now {after}", limit_s=10)
 
 
 async def test_two_hundred_calls_to_a_phone_are_all_answered_and_leave_nothing(exchange: Exchange) -> None:
