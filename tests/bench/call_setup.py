@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
+from typing import Any, cast
 
 from bridge.core.ids import UserId
 from bridge.sip import Request, parse_message
@@ -53,8 +53,8 @@ class BusyPhone(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Not checked: the datagram transport of CPython 3.11 is no subclass of DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         now = time.perf_counter()
