@@ -90,9 +90,13 @@ class Application:
                 telemetry=self._telemetry,
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
             )
-            switchboard = self._switchboard(store, matrix)
+            memory = Memory(store, self._clock, self._telemetry)
+            # Read before anything can call: what is written from here on belongs to this process.
+            left_over = await memory.left_over()
+            switchboard = self._switchboard(memory, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
-            await self._start_parts(stack, store, matrix, switchboard)
+            await self._start_parts(stack, matrix, switchboard)
+            end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, matrix)
             yield
 
@@ -102,26 +106,23 @@ class Application:
         background.create_task(self._records.run())
         stack.callback(self._records.stop)
 
-    def _switchboard(self, store: Store, matrix: MatrixService) -> Switchboard:
+    def _switchboard(self, memory: Memory, matrix: MatrixService) -> Switchboard:
         reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)
         return Switchboard(
             engine=self._engine,
             sip=self._sip,
             matrix=matrix,
-            memory=Memory(store, self._clock, self._telemetry),
+            memory=memory,
             clock=self._clock,
             telemetry=self._telemetry,
             on_finished=reporting.finished,
         )
 
-    async def _start_parts(
-        self, stack: AsyncExitStack, store: Store, matrix: MatrixService, switchboard: Switchboard
-    ) -> None:
+    async def _start_parts(self, stack: AsyncExitStack, matrix: MatrixService, switchboard: Switchboard) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times = number_plan(self._config), call_times(self._config)
         sip_intake = SipIntake(
             switchboard=switchboard,
-            sip=self._sip,
             plan=plan,
             times=times,
             clock=self._clock,
@@ -144,7 +145,6 @@ class Application:
         stack.push_async_callback(matrix.stop)
         await matrix.start(matrix_intake.handle)
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
-        await end_left_over_calls(Memory(store, self._clock, self._telemetry), switchboard, self._clock)
 
     async def _start_ops(self, stack: AsyncExitStack, matrix: MatrixService) -> None:
         """The ops port comes last, so that a bridge that answers there is a bridge that works."""

@@ -1,9 +1,11 @@
 """Events of Matrix rooms: to the call they belong to, or the beginning of a call by a Matrix user."""
 
 from collections import OrderedDict
+from dataclasses import replace
 
 import structlog
 
+from bridge.app.early_candidates import EarlyCandidates
 from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
@@ -20,7 +22,6 @@ from bridge.core.verdict import MatrixReason, Result, Verdict
 from bridge.matrix.events import (
     CallAnswer,
     CallCandidates,
-    CallContent,
     CallHangup,
     CallInvite,
     CallNegotiate,
@@ -54,6 +55,10 @@ NOT_ONE_TO_ONE = Verdict(
 _PRE_ANSWER = frozenset({State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED})
 
 
+InCall = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
+"""What can come within a call."""
+
+
 class MatrixIntake:
     """Decides what an `m.call.*` event means. Rooms come in order; nothing here waits for SIP or audio."""
 
@@ -77,6 +82,7 @@ class MatrixIntake:
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
+        self._early = EarlyCandidates()
         self._notified: OrderedDict[RoomId, None] = OrderedDict()
 
     async def handle(self, event: RoomEvent) -> None:
@@ -87,7 +93,7 @@ class MatrixIntake:
         try:
             content = parse_call_content(event)
         except InvalidCallEvent as error:
-            self._ignored(error.reason)
+            self._ignored(event, error.reason)
             return
         if content is None or self._matrix.is_ours(event.sender):
             return
@@ -96,9 +102,9 @@ class MatrixIntake:
         else:
             self._of_a_call(event, content)
 
-    def _ignored(self, reason: str) -> None:
+    def _ignored(self, event: RoomEvent, reason: str) -> None:
         self._telemetry.count("matrix_call_events_ignored_total", reason=reason)
-        log.info("call_event_ignored", reason=reason)
+        log.info("call_event_ignored", reason=reason, kind=event.type, room_id=event.room_id, event_id=event.event_id)
 
     def _member(self, event: RoomEvent) -> None:
         membership, user = event.content.get("membership"), UserId(event.state_key or "")
@@ -108,72 +114,79 @@ class MatrixIntake:
         for live in self._switchboard.directory.in_room(event.room_id):
             self._switchboard.feed(live, change)
 
-    def _of_a_call(self, event: RoomEvent, content: CallContent) -> None:
-        live = self._switchboard.directory.by_matrix_call(event.room_id, content.call_id)
-        if live is None:
-            self._of_no_call(event, content)
-            return
+    def _of_a_call(self, event: RoomEvent, content: InCall) -> None:
         translated = _translate(event.sender, content)
+        live = self._switchboard.directory.by_matrix_call(event.room_id, content.call_id)
         if translated is None:
-            self._ignored("negotiation")
-        else:
+            self._ignored(event, "negotiation")
+        elif live is not None:
             self._switchboard.feed(live, translated)
+        else:
+            self._of_no_call(event, translated)
 
-    def _of_no_call(self, event: RoomEvent, content: CallContent) -> None:
-        """A hangup can overtake its invite (federation, a backlog): the invite must not ring any more."""
-        if isinstance(content, CallHangup | CallReject):
-            self._switchboard.directory.bury(event.room_id, content.call_id, self._clock.monotonic())
-        self._ignored("unknown_call")
+    def _of_no_call(self, event: RoomEvent, translated: ev.OfMatrixCall) -> None:
+        """Other servers' events may come in another order: an end forbids the invite, candidates wait for it."""
+        now = self._clock.monotonic()
+        known = self._switchboard.directory.knows(event.room_id, translated.matrix_call_id)
+        if isinstance(translated, ev.HangupReceived | ev.RejectReceived):
+            self._switchboard.directory.bury(event.room_id, translated.matrix_call_id, now)
+        elif isinstance(translated, ev.CandidatesReceived) and not known:
+            self._early.keep(event.room_id, translated, now)
+        self._ignored(event, "unknown_call")
 
     async def _invite(self, event: RoomEvent, invite: CallInvite) -> None:
-        age_s = event.age_ms / 1000 + max(0.0, self._clock.monotonic() - event.received_at)
-        remaining_s = invite.lifetime_ms / 1000 - age_s
         if self._switchboard.directory.knows(event.room_id, invite.call_id):
-            self._ignored("repeated_invite")
-        elif remaining_s < RING_GRACE_S:
-            self._ignored("expired_invite")
-        else:
-            try:
-                await self._ring_out(event, invite, age_s, remaining_s)
-            except TrunklineError as error:
-                # Without the homeserver nobody could be told; the caller's client gives up at its own time.
-                log.warning("invite_not_judged", detail=str(error))
-                self._ignored("homeserver_unreachable")
-
-    async def _ring_out(self, event: RoomEvent, invite: CallInvite, age_s: float, remaining_s: float) -> None:
-        if await self._matrix.is_public(event.room_id):
-            self._ignored("public_room")
+            self._ignored(event, "repeated_invite")
             return
-        members = await self._matrix.joined_members(event.room_id)
+        try:
+            public = await self._matrix.is_public(event.room_id)
+            members = await self._matrix.joined_members(event.room_id)
+        except TrunklineError as error:
+            # Without the homeserver nobody could be told; the caller's client gives up at its own time.
+            log.warning("invite_not_judged", detail=str(error), room_id=event.room_id)
+            self._ignored(event, "homeserver_unreachable")
+            return
+        self._judge(event, invite, public=public, members=members)
+
+    def _judge(self, event: RoomEvent, invite: CallInvite, *, public: bool, members: frozenset[UserId]) -> None:
+        """Nothing is waited for from here on, so the age that is judged is the age at which the phone is dialled."""
         ghosts = [user for user in members if self._matrix.ghost_number(user) is not None]
         ghost = invite.invitee if invite.invitee in ghosts else ghosts[0] if len(ghosts) == 1 else None
-        if ghost is None or (invite.invitee is not None and invite.invitee != ghost):
-            self._ignored("not_for_us")
+        if self._remaining_s(event, invite) < RING_GRACE_S:
+            self._ignored(event, "expired_invite")
+        elif public:
+            self._ignored(event, "public_room")
+        elif ghost is None or invite.invitee not in (None, ghost):
+            self._ignored(event, "not_for_us")
         elif invite.invitee is None and len(members) != 2:
-            self._refuse_crowded_room(event, invite, ghost, remaining_s)
+            self._refuse_crowded_room(event, invite, ghost)
         else:
-            self._offer(event, invite, ghost, age_s, remaining_s)
+            self._offer(event, invite, ghost)
 
-    def _offer(self, event: RoomEvent, invite: CallInvite, ghost: UserId, age_s: float, remaining_s: float) -> None:
+    def _age_s(self, event: RoomEvent) -> float:
+        return event.age_ms / 1000 + max(0.0, self._clock.monotonic() - event.received_at)
+
+    def _remaining_s(self, event: RoomEvent, invite: CallInvite) -> float:
+        return invite.lifetime_ms / 1000 - self._age_s(event)
+
+    def _offer(self, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
         """The invite is for us and in time: join it to a call from that phone, or begin one."""
-        number = self._matrix.ghost_number(ghost) or ""
-        others = self._switchboard.directory.between(event.sender, number)
+        dialled = self._matrix.ghost_number(ghost) or ""
+        others = self._switchboard.directory.between(event.sender, self._plan.caller_number(dialled))
         if crossing := next((live for live in others if _crosses(live)), None):
             self._cross(crossing, event, invite, ghost)
             return
-        route = self._plan.route(event.sender, number, self._sip.trunk_up)
-        first = _first_event(route, busy=bool(others), accepting=self._switchboard.accepting, age_s=age_s)
-        call = self._begin(event, invite, ghost, route, remaining_s)
-        caller = route.caller if isinstance(route, Route) else ""
-        live = LiveCall.of(call, clock=self._clock, caller=caller, called=number)
+        route = self._plan.route(event.sender, dialled, self._sip.trunk_up)
+        first = _first_event(route, busy=bool(others), accepting=self._switchboard.accepting, age_s=self._age_s(event))
+        live = LiveCall(call=self._call(event, invite, ghost, route))
         self._switchboard.open(live, first)
+        for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
+            self._switchboard.feed(live, early)
 
-    def _begin(
-        self, event: RoomEvent, invite: CallInvite, ghost: UserId, route: Route | Verdict, remaining_s: float
-    ) -> Call:
-        trunk, number = TrunkName(""), self._matrix.ghost_number(ghost) or ""
+    def _call(self, event: RoomEvent, invite: CallInvite, ghost: UserId, route: Route | Verdict) -> Call:
+        trunk, number, caller = TrunkName(""), self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), ""
         if isinstance(route, Route):
-            trunk, number = route.trunk, route.number
+            trunk, number, caller = route.trunk, route.number, route.caller
         return outbound.begin(
             call_id=CallId(self._entropy.token(20)),
             trunk=trunk,
@@ -188,9 +201,11 @@ class MatrixIntake:
                 version=invite.version,
             ),
             sdp=invite.sdp,
-            remaining_s=remaining_s,
+            remaining_s=self._remaining_s(event, invite),
+            caller=caller,
             times=self._times,
             now=self._clock.monotonic(),
+            wall=self._clock.wall(),
         )
 
     def _cross(self, live: LiveCall, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
@@ -205,18 +220,16 @@ class MatrixIntake:
         )
         self._switchboard.feed(live, crossing)
 
-    def _refuse_crowded_room(self, event: RoomEvent, invite: CallInvite, ghost: UserId, remaining_s: float) -> None:
+    def _refuse_crowded_room(self, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
         """Somebody else in the room could be meant, so nothing rings and nothing is rejected; one notice explains."""
-        call = self._begin(event, invite, ghost, NOT_ONE_TO_ONE, remaining_s)
+        call = self._call(event, invite, ghost, NOT_ONE_TO_ONE)
         call.matrix_leg = MatrixLeg.NONE
-        verdict = NOT_ONE_TO_ONE
-        if event.room_id in self._notified:
-            verdict = Verdict(result=verdict.result, reason=verdict.reason, sip_status=verdict.sip_status)
+        known = event.room_id in self._notified
+        verdict = replace(NOT_ONE_TO_ONE, user_text=None) if known else NOT_ONE_TO_ONE
         self._notified[event.room_id] = None
         if len(self._notified) > MAX_NOTIFIED_ROOMS:
             self._notified.popitem(last=False)
-        live = LiveCall.of(call, clock=self._clock, called=call.number)
-        self._switchboard.open(live, ev.CallRefused(verdict=verdict))
+        self._switchboard.open(LiveCall(call=call), ev.CallRefused(verdict=verdict))
 
 
 def _crosses(live: LiveCall) -> bool:
@@ -234,7 +247,7 @@ def _first_event(route: Route | Verdict, *, busy: bool, accepting: bool, age_s: 
     return ev.CallPermitted(hold_s=BACKLOG_HOLD_S if age_s > BACKLOG_AGE_S else 0.0)
 
 
-def _translate(user: UserId, content: CallContent) -> ev.Event | None:
+def _translate(user: UserId, content: InCall) -> ev.OfMatrixCall | None:
     """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
     call_id, party = content.call_id, content.party_id
     match content:
@@ -256,5 +269,5 @@ def _translate(user: UserId, content: CallContent) -> ev.Event | None:
             return ev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
         case CallNegotiate(description_type="offer"):
             return ev.MatrixReoffered(matrix_call_id=call_id, user=user, party=party, sdp=content.sdp)
-        case CallNegotiate() | CallInvite():
+        case CallNegotiate():
             return None

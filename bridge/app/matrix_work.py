@@ -1,6 +1,8 @@
 """Carries out what a call wants of its Matrix side: rooms and events, one after the other in the call's order."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 
@@ -10,7 +12,7 @@ from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.ports import MatrixPort
 from bridge.core.errors import CallError, TrunklineError
-from bridge.core.ids import E164, MatrixCallId
+from bridge.core.ids import E164, RoomId, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.matrix import call_content
 from bridge.matrix.call_content import CallIdentity, OutgoingEvent
@@ -19,19 +21,20 @@ log = structlog.get_logger(__name__)
 
 Feed = Callable[[LiveCall, ev.Event], None]
 
-MatrixCommand = (
-    cmd.OpenPortal
-    | cmd.SendInvite
-    | cmd.SendAnswer
-    | cmd.SendNegotiateAnswer
-    | cmd.SendSelectAnswer
-    | cmd.SendReject
-    | cmd.SendHangup
-    | cmd.SendNotice
-)
+OneEvent = cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendNotice
+MatrixCommand = cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
 
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """As whom, in which call and in which room something is said, fixed when it is decided."""
+
+    identity: CallIdentity
+    room_id: RoomId | None
+    ghost: UserId | None
 
 
 class MatrixWork:
@@ -43,14 +46,15 @@ class MatrixWork:
         self._telemetry = telemetry
 
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
-        """Queue a command with the identity that the call has now."""
-        identity = _identity(live, command)
-        live.matrix_lane.submit(lambda: self._run(live, command, identity))
+        """Queue a command, to be sent by whom and where the call is now."""
+        origin = _origin(live, command)
+        lane = live.portal_lane if isinstance(command, cmd.OpenPortal) else live.matrix_lane
+        lane.submit(lambda: self._run(live, command, origin))
 
-    async def _run(self, live: LiveCall, command: MatrixCommand, identity: CallIdentity) -> None:
+    async def _run(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         """Never raises: whatever goes wrong becomes an event of the call."""
         try:
-            await self._carry_out(live, command, identity)
+            await self._carry_out(live, command, origin)
         except TrunklineError as error:
             self._refused(live, command, error)
         except Exception:
@@ -64,26 +68,17 @@ class MatrixWork:
         if not live.call.ended:
             self._feed(live, ev.CallRefused(verdict=verdict))
 
-    async def _carry_out(self, live: LiveCall, command: MatrixCommand, identity: CallIdentity) -> None:
+    async def _carry_out(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         match command:
             case cmd.OpenPortal():
                 await self._open_portal(live)
             case cmd.SendInvite():
-                await self._send_invite(live, command, identity)
+                await self._send_invite(live, command, origin)
             case cmd.SendAnswer():
-                await self._send(live, call_content.answer(identity, sdp=command.sdp))
-                await self._send(live, call_content.end_of_candidates(identity, sdp=command.sdp))
-            case cmd.SendNegotiateAnswer():
-                await self._send(live, call_content.negotiate_answer(identity, sdp=command.sdp))
-            case cmd.SendSelectAnswer():
-                event = call_content.select_answer(identity, selected_party_id=command.selected_party)
-                await self._send(live, event)
-            case cmd.SendReject():
-                await self._send(live, call_content.reject(identity, reason=command.reason))
-            case cmd.SendHangup():
-                await self._send(live, call_content.hangup(identity, reason=command.reason))
-            case cmd.SendNotice():
-                await self._send(live, call_content.notice(command.text))
+                await self._send(live, origin, call_content.answer(origin.identity, sdp=command.sdp))
+                await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
+            case _:
+                await self._send(live, origin, _event(command, origin.identity))
 
     async def _open_portal(self, live: LiveCall) -> None:
         call = live.call
@@ -93,38 +88,60 @@ class MatrixWork:
         ready = ev.PortalReady(room_id=portal.room_id, ghost=portal.ghost, user_joined=portal.user_joined)
         self._feed(live, ready)
 
-    async def _send_invite(self, live: LiveCall, command: cmd.SendInvite, identity: CallIdentity) -> None:
+    async def _send_invite(self, live: LiveCall, command: cmd.SendInvite, origin: Origin) -> None:
         """Given up before it was sent, an invite must not be sent at all."""
-        if live.call.ended or live.call.matrix.call_id != identity.call_id:
+        identity, call = origin.identity, live.call
+        if call.ended or call.matrix.call_id != identity.call_id:
             return
-        user = live.call.matrix.user
-        event = call_content.invite(identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=user)
-        await self._send(live, event, wait=True)
-        await self._send(live, call_content.end_of_candidates(identity, sdp=command.sdp))
+        invite = call_content.invite(
+            identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=call.matrix.user
+        )
+        await self._send(live, origin, invite, wait=True)
+        await self._send(live, origin, call_content.end_of_candidates(identity, sdp=command.sdp))
         self._feed(live, ev.InviteDelivered())
 
-    async def _send(self, live: LiveCall, event: OutgoingEvent, *, wait: bool = False) -> None:
+    async def _send(self, live: LiveCall, origin: Origin, event: OutgoingEvent, *, wait: bool = False) -> None:
         """Hand an event over for delivery; with `wait`, until the homeserver has it."""
-        matrix = live.call.matrix
-        if matrix.room_id is None or matrix.ghost is None:
+        if origin.room_id is None or origin.ghost is None:
             return
         send = self._matrix.send_and_wait if wait else self._matrix.send
         await send(
-            room_id=matrix.room_id,
-            sender=matrix.ghost,
+            room_id=origin.room_id,
+            sender=origin.ghost,
             event_type=event.type,
             content=event.content,
             txn_id=live.next_txn_id(event.type.rpartition(".")[2]),
         )
 
 
-def _identity(live: LiveCall, command: MatrixCommand) -> CallIdentity:
-    """Whose event it is: of the call's Matrix side, or of the other call of a glare that the command names."""
+def _origin(live: LiveCall, command: MatrixCommand) -> Origin:
+    """The call's Matrix side as it is now, or the other call of a glare that the command names."""
     matrix = live.call.matrix
-    named: MatrixCallId | None = getattr(command, "matrix_call_id", None)
-    version: int | None = getattr(command, "version", None)
-    return CallIdentity(
-        call_id=named or matrix.call_id,
+    other = command.other if isinstance(command, cmd.SendReject | cmd.SendHangup) else None
+    identity = CallIdentity(
+        call_id=other.call_id if other else matrix.call_id,
         party_id=matrix.own_party,
-        version=matrix.version if version is None else version,
+        version=other.version if other else matrix.version,
     )
+    return Origin(
+        identity=identity,
+        room_id=other.room_id if other else matrix.room_id,
+        ghost=other.ghost if other else matrix.ghost,
+    )
+
+
+def _event(command: OneEvent, identity: CallIdentity) -> OutgoingEvent:
+    """The one event that a command stands for."""
+    match command:
+        case cmd.SendNegotiateAnswer():
+            return call_content.negotiate_answer(identity, sdp=command.sdp)
+        case cmd.SendSelectAnswer():
+            return call_content.select_answer(identity, selected_party_id=command.selected_party)
+        case cmd.SendReject():
+            return call_content.reject(identity, reason=command.reason)
+        case cmd.SendHangup():
+            return call_content.hangup(identity, reason=command.reason)
+        case cmd.SendNotice():
+            return call_content.notice(command.text)
+        case _:
+            assert_never(command)

@@ -1,6 +1,7 @@
 """Carries out what a call wants of its media session, one thing after the other, and reports the results as events."""
 
 from collections.abc import Awaitable, Callable
+from typing import assert_never
 
 import structlog
 
@@ -94,6 +95,8 @@ class MediaWork:
                 await self._add_candidates(live, command)
             case cmd.CloseMedia():
                 await self._close(live)
+            case _:
+                assert_never(command)
 
     async def _session(self, live: LiveCall) -> MediaSession:
         if live.session is None:

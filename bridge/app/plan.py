@@ -15,7 +15,12 @@ def number_plan(config: Config) -> NumberPlan:
             for entry in config.permissions.outbound
         ),
         trunks=tuple(
-            TrunkChoice(name=name, caller_id=trunk.caller_id, emergency=trunk.emergency)
+            TrunkChoice(
+                name=name,
+                caller_id=trunk.caller_id,
+                emergency=trunk.emergency,
+                joins_crossing_calls=trunk.join_crossing_calls,
+            )
             for name, trunk in config.trunks.items()
         ),
         inbound={E164(number): UserId(user) for number, user in config.numbers.inbound.items()},
@@ -25,4 +30,8 @@ def number_plan(config: Config) -> NumberPlan:
 
 def call_times(config: Config) -> CallTimes:
     """Time limits of a call."""
-    return CallTimes(ring_s=config.calls.ring_timeout_s, decline_status=config.calls.decline_status)
+    return CallTimes(
+        ring_s=config.calls.ring_timeout_s,
+        connect_s=config.media.connect_timeout_s + 10,
+        decline_status=config.calls.decline_status,
+    )

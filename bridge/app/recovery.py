@@ -1,12 +1,12 @@
 """Ends what the last process left behind: nobody may hang in a call whose other side is gone."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
-from bridge.app.memory import Memory
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outcomes
@@ -21,21 +21,32 @@ _AFTER_RESTART = 1_000
 """Transaction ids of this process begin here, so that they cannot meet those of the last one."""
 
 
-async def end_left_over_calls(memory: Memory, switchboard: Switchboard, clock: Clock) -> int:
-    """Hang up, on the Matrix side, every call of the last process, and write its record; returns how many."""
-    left_over = await memory.left_over()
+def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, clock: Clock) -> None:
+    """Hang up, on the Matrix side, every call of the last process, and write its record."""
     for call in left_over:
-        live = LiveCall.of(_without_past(call, clock.monotonic()), clock=clock, called=call.number)
-        live.sent = _AFTER_RESTART
+        live = LiveCall(call=_in_this_process(call, clock), sent=_AFTER_RESTART, remembered=True)
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
-    return len(left_over)
 
 
-def _without_past(call: Call, now: float) -> Call:
-    """Its SIP dialog and its clock died with the process; what the Matrix side was told still holds."""
+def _in_this_process(call: Call, clock: Clock) -> Call:
+    """Its SIP dialog died with the process, its moments move to this process's clock; what Matrix was told holds."""
+    shift = clock.monotonic() - (clock.wall() - call.began_wall) - call.at.invited
     return replace(
-        call, at=Milestones(invited=now), sip_leg=SipLeg.NONE, dialog=None, deadlines={}, rival=None, buffered={}
+        call, at=_shifted(call.at, shift), sip_leg=SipLeg.NONE, dialog=None, deadlines={}, rival=None, buffered={}
+    )
+
+
+def _shifted(at: Milestones, by_s: float) -> Milestones:
+    def moved(moment: float | None) -> float | None:
+        return None if moment is None else moment + by_s
+
+    return Milestones(
+        invited=at.invited + by_s,
+        ringing=moved(at.ringing),
+        answered=moved(at.answered),
+        connected=moved(at.connected),
+        ended=moved(at.ended),
     )
 
 

@@ -6,8 +6,7 @@ from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
-from bridge.calls.call import CallTimes
-from bridge.calls.ports import SipPort
+from bridge.calls.call import Call, CallTimes
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -32,14 +31,12 @@ class SipIntake:
         self,
         *,
         switchboard: Switchboard,
-        sip: SipPort,
         plan: NumberPlan,
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._switchboard = switchboard
-        self._sip = sip
         self._plan = plan
         self._times = times
         self._clock = clock
@@ -55,24 +52,43 @@ class SipIntake:
             self._switchboard.feed(live, _translate(event))
 
     def _incoming(self, event: sip.IncomingCall) -> None:
-        if not self._switchboard.accepting:
-            self._sip.reject(event.dialog, outcomes.SHUTTING_DOWN.sip_status)
-            return
         user = self._plan.user_of(event.called)
         number = self._plan.caller_number(event.caller)
-        if user is None:
-            self._begin(event, UserId(""), number, ev.CallRefused(verdict=UNKNOWN_NUMBER))
+        others = self._switchboard.directory.between(user, number) if user and number else []
+        crossing = next((live for live in others if self._crosses(live, event)), None)
+        if crossing is not None:
+            self._cross(crossing, event)
             return
-        others = self._switchboard.directory.between(user, number) if number else []
-        if crossing := next((live for live in others if _crosses(live)), None):
-            self._switchboard.feed(crossing, ev.CrossingSipCall(dialog=event.dialog, sdp=event.sdp))
-        elif others:
-            self._begin(event, user, number, ev.CallRefused(verdict=ALREADY_TALKING))
-        else:
-            self._begin(event, user, number, ev.CallPermitted())
+        call = self._call(event, user or UserId(""), number)
+        refusal = self._refusal(user, busy=bool(others))
+        first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
+        self._switchboard.open(LiveCall(call=call), first)
 
-    def _begin(self, event: sip.IncomingCall, user: UserId, number: str, first: ev.Event) -> None:
-        call = inbound.begin(
+    def _refusal(self, user: UserId | None, *, busy: bool) -> Verdict | None:
+        if not self._switchboard.accepting:
+            return outcomes.SHUTTING_DOWN
+        if user is None:
+            return UNKNOWN_NUMBER
+        return ALREADY_TALKING if busy else None
+
+    def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
+        """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""
+        call = live.call
+        return (
+            call.direction is Direction.OUTBOUND
+            and call.state in _CROSSING
+            and call.trunk == event.trunk
+            and self._plan.joins_crossing_calls(event.trunk)
+        )
+
+    def _cross(self, live: LiveCall, event: sip.IncomingCall) -> None:
+        crossing = ev.CrossingSipCall(
+            dialog=event.dialog, trunk=event.trunk, sip_call_id=event.sip_call_id, sdp=event.sdp
+        )
+        self._switchboard.feed(live, crossing)
+
+    def _call(self, event: sip.IncomingCall, user: UserId, number: str) -> Call:
+        return inbound.begin(
             call_id=CallId(self._entropy.token(20)),
             trunk=event.trunk,
             number=number,
@@ -82,21 +98,27 @@ class SipIntake:
             # Ids that sort last lose every glare, so that giving way is always the rule.
             matrix_call_id=MatrixCallId("z" + self._entropy.token(24)),
             own_party=PartyId(self._entropy.token(12)),
+            caller=event.caller,
+            called=event.called,
+            sip_call_id=event.sip_call_id,
             times=self._times,
             now=self._clock.monotonic(),
+            wall=self._clock.wall(),
         )
-        live = LiveCall.of(
-            call, clock=self._clock, caller=event.caller, called=event.called, caller_name=event.caller_name
-        )
-        live.sip_call_id = event.sip_call_id
-        self._switchboard.open(live, first)
 
 
-def _crosses(live: LiveCall) -> bool:
-    return live.call.direction is Direction.OUTBOUND and live.call.state in _CROSSING
+InDialog = (
+    sip.CallProgress
+    | sip.CallAnswered
+    | sip.CallFailed
+    | sip.CallCancelled
+    | sip.CallEnded
+    | sip.CallConfirmed
+    | sip.CallReoffered
+)
 
 
-def _translate(event: sip.SipEvent) -> ev.Event:
+def _translate(event: InDialog) -> ev.Event:
     """The same fact in the language of calls."""
     match event:
         case sip.CallProgress():
@@ -113,5 +135,3 @@ def _translate(event: sip.SipEvent) -> ev.Event:
             return ev.SipConfirmed(sdp=event.sdp)
         case sip.CallReoffered():
             return ev.SipReoffered(sdp=event.sdp)
-        case sip.IncomingCall():
-            return ev.CrossingSipCall(dialog=event.dialog, sdp=event.sdp)

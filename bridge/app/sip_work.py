@@ -1,5 +1,7 @@
 """Carries out what a call wants of its SIP dialog. Every command takes effect at once."""
 
+from typing import assert_never
+
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
@@ -19,7 +21,7 @@ class SipWork:
         if isinstance(command, cmd.PlaceSipCall):
             self._place(live, command)
             return
-        dialog = getattr(command, "dialog", None) or live.call.dialog
+        dialog = live.call.dialog
         if dialog is None:
             return
         match command:
@@ -30,19 +32,20 @@ class SipWork:
             case cmd.RejectSip():
                 self._sip.reject(dialog, command.status, q850=command.q850)
             case cmd.CancelSip():
-                self._sip.cancel(dialog)
+                self._sip.cancel(command.dialog or dialog)
             case cmd.ByeSip():
                 self._sip.bye(dialog, q850=command.q850)
+            case _:
+                assert_never(command)
 
     def _place(self, live: LiveCall, command: cmd.PlaceSipCall) -> None:
         call = live.call
         outgoing = OutgoingCall(
             trunk=call.trunk,
             called=call.number,
-            caller=live.caller,
-            caller_name=live.caller_name,
+            caller=call.caller,
             sdp=command.sdp,
         )
         call.dialog = self._sip.invite(outgoing)
-        live.sip_call_id = self._sip.sip_call_id(call.dialog)
+        call.sip_call_id = self._sip.sip_call_id(call.dialog)
         self._directory.follow_dialog(live, call.dialog)

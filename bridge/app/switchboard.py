@@ -6,6 +6,7 @@ next event; what takes time answers with an event of its own.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import assert_never
 
 import structlog
 
@@ -79,7 +80,7 @@ class Switchboard:
                 direction=call.direction,
                 trunk=call.trunk,
                 room_id=call.matrix.room_id,
-                sip_call_id=live.sip_call_id,
+                sip_call_id=call.sip_call_id,
                 matrix_call_id=call.matrix.call_id,
             )
         if not isinstance(first, ev.CallRefused):
@@ -106,29 +107,37 @@ class Switchboard:
             self._telemetry.count("call_illegal_events_total", state=before)
             log.warning("call_event_illegal", event_type=type(event).__name__, state=before)
         if call.state is not before and call.state in _MILESTONES:
-            log.info(_MILESTONES[call.state], state=call.state, sip_call_id=live.sip_call_id)
+            log.info(_MILESTONES[call.state], state=call.state, sip_call_id=call.sip_call_id)
             self._memory.remember(live)
         self._carry_out_all(live, commands)
 
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
+        """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""
         self.directory.follow_room(live)
         for command in commands:
-            self._carry_out(live, command)
+            try:
+                self._carry_out(live, command)
+            except Exception:
+                if not live.call.ended:
+                    raise
+                log.exception("farewell_failed", command=type(command).__name__)
+                self._telemetry.count("internal_errors_total", component="calls")
 
     def _carry_out(self, live: LiveCall, command: cmd.Command) -> None:
-        match command:
-            case cmd.FollowDialog():
-                self.directory.follow_dialog(live, command.dialog)
-            case cmd.FollowMatrixCall():
-                self.directory.follow_matrix_call(live, command.room_id, command.matrix_call_id)
-            case cmd.FinishCall():
-                self._finish(live, command.verdict)
-            case _ if isinstance(command, MediaCommand):
-                self._media.submit(live, command)
-            case _ if isinstance(command, SipCommand):
-                self._sip.carry_out(live, command)
-            case _ if isinstance(command, MatrixCommand):
-                self._matrix.submit(live, command)
+        if isinstance(command, cmd.FollowDialog):
+            self.directory.follow_dialog(live, command.dialog)
+        elif isinstance(command, cmd.FollowMatrixCall):
+            self.directory.follow_matrix_call(live, command.room_id, command.matrix_call_id)
+        elif isinstance(command, cmd.FinishCall):
+            self._finish(live, command.verdict)
+        elif isinstance(command, MediaCommand):
+            self._media.submit(live, command)
+        elif isinstance(command, SipCommand):
+            self._sip.carry_out(live, command)
+        elif isinstance(command, MatrixCommand):
+            self._matrix.submit(live, command)
+        else:
+            assert_never(command)
 
     def _break_off(self, live: LiveCall, cause: str) -> None:
         """End a call that cannot be carried on, as far as that is still possible."""
@@ -192,7 +201,7 @@ class Switchboard:
             async with asyncio.timeout(limit_s):
                 while self._finishing:
                     live = next(iter(self._finishing))
-                    await live.media_lane.drain()
-                    await live.matrix_lane.drain()
+                    await live.drain()
+                    self._finishing.discard(live)
         except TimeoutError:
             log.warning("calls_not_finished", calls=len(self._finishing))

@@ -12,7 +12,7 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
 MAX_BUFFERED_CANDIDATES = 100
@@ -29,6 +29,8 @@ class CallTimes:
     glare_s: float = 3.0
     expiry_slack_s: float = 0.5
     """A Matrix invite is given up this long before it runs out: our reject must meet a client that still listens."""
+    connect_s: float = 30.0
+    """Audio must be up this long after the answer; the media session gives up earlier, this is the safety net."""
     decline_status: int = 603
 
 
@@ -50,17 +52,14 @@ class MatrixParty:
 class Rival:
     """The user's own call to us that waits until crossing calls are settled."""
 
-    call_id: MatrixCallId
-    room_id: RoomId
-    ghost: UserId
+    call: cmd.OtherMatrixCall
     party: PartyId | None
-    version: int
     sdp: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Milestones:
-    """When things happened, on the clock the events came with (seconds)."""
+    """When things happened, on the monotonic clock that events come with (seconds)."""
 
     invited: float
     ringing: float | None = None
@@ -81,6 +80,13 @@ class Call:
     matrix: MatrixParty
     times: CallTimes
     at: Milestones
+    began_wall: float
+    """Seconds since 1970 at `at.invited`: with it, any milestone is a moment of the calendar."""
+    caller: str = ""
+    """The calling number: what the phone is shown, or what it said it was."""
+    called: str = ""
+    """The called number, as it was dialled."""
+    sip_call_id: SipCallId | None = None
     state: State = State.NEW
     matrix_leg: MatrixLeg = MatrixLeg.NONE
     sip_leg: SipLeg = SipLeg.NONE
@@ -95,6 +101,9 @@ class Call:
     buffered: dict[str, list[ev.Candidate]] = field(default_factory=dict)
     """Candidates by Matrix call and party, until the call is answered."""
     deadlines: dict[Timer, float] = field(default_factory=dict)
+    peer_status: int | None = None
+    """The final status with which the phone's side refused, for the record."""
+    peer_q850: int | None = None
     verdict: Verdict | None = None
     ended_by: EndedBy | None = None
     illegal_events: int = 0
@@ -157,6 +166,19 @@ class Call:
             case MatrixLeg.NONE | MatrixLeg.ENDED:
                 return rival
 
+    def connect(self, now: float) -> None:
+        """Both sides are answered. Audio may have been quicker than the last step of signalling."""
+        self.state = State.CONNECTED if self.at.connected is not None else State.CONNECTING
+        if self.at.answered is None:
+            self.at.answered = now
+        self.deadlines.clear()
+        if self.state is State.CONNECTING:
+            self.deadlines[Timer.CONNECT] = now + self.times.connect_s
+
+    def wall(self, moment: float | None) -> float | None:
+        """A moment of the call's clock as seconds since 1970."""
+        return None if moment is None else self.began_wall + (moment - self.at.invited)
+
     def buffer_candidates(self, event: ev.CandidatesReceived) -> None:
         """Keep candidates of a party that may be selected later; the total is bounded."""
         room_left = MAX_BUFFERED_CANDIDATES - sum(map(len, self.buffered.values()))
@@ -175,7 +197,7 @@ class Call:
             return []
         rival, self.rival = self.rival, None
         self.deadlines.pop(Timer.GLARE, None)
-        return [cmd.SendReject(reason=MatrixReason.USER_BUSY, matrix_call_id=rival.call_id, version=rival.version)]
+        return [cmd.SendReject(reason=MatrixReason.USER_BUSY, other=rival.call)]
 
 
 def _buffer_key(call_id: MatrixCallId | None, party: PartyId | None) -> str:
@@ -208,6 +230,22 @@ def abort(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
 def refuse(call: Call, event: ev.CallRefused | ev.MediaRefused, now: float) -> list[cmd.Command]:
     """The call cannot be made or cannot go on."""
     return call.end(event.verdict, EndedBy.BRIDGE, now)
+
+
+def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
+    """Audio is up before signalling is through: remembered for `Call.connect`."""
+    call.at.connected = now
+    return []
+
+
+def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
+    return call.end(outcomes.of_media_loss(event.reason), EndedBy.BRIDGE, now)
+
+
+MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {
+    ev.MediaConnected: Row(media_connected_early, ()),
+    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+}
 
 
 def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.calls.events import Candidate
-from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
 # --- media ---
@@ -107,15 +107,16 @@ class AcceptSip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectSip:
-    """A final failure to the INVITE or to the pending re-INVITE. `dialog` names one that is not the call's own."""
+    """A final failure to the INVITE or to the pending re-INVITE."""
 
     status: int
     q850: int | None = None
-    dialog: DialogKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelSip:
+    """`dialog` names one that is no longer the call's own."""
+
     dialog: DialogKey | None = None
 
 
@@ -156,18 +157,25 @@ class SendSelectAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendReject:
-    """`matrix_call_id` names a call that is not the call's own (the loser of a glare)."""
+class OtherMatrixCall:
+    """A Matrix call that is not, or no longer, the call's own: the loser of a glare, which may be in another room."""
 
+    call_id: MatrixCallId
+    room_id: RoomId
+    ghost: UserId
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendReject:
     reason: MatrixReason | None
-    matrix_call_id: MatrixCallId | None = None
-    version: int | None = None
+    other: OtherMatrixCall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendHangup:
     reason: MatrixReason
-    matrix_call_id: MatrixCallId | None = None
+    other: OtherMatrixCall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

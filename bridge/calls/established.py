@@ -3,19 +3,20 @@
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.call import Call, Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
 
 
 def media_connected(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
-    call.state = State.CONNECTED
     call.at.connected = now
+    call.connect(now)
     return []
 
 
-def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
-    return call.end(outcomes.of_media_loss(event.reason), EndedBy.BRIDGE, now)
+def never_connected(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    """The media session said nothing in time."""
+    return call.end(outcomes.ICE_FAILED, EndedBy.BRIDGE, now)
 
 
 def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
@@ -37,6 +38,7 @@ def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cm
 
 def sip_ended(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
+    call.peer_q850 = event.q850
     return call.end(outcomes.COMPLETED if event.by_peer else outcomes.NEVER_ACKNOWLEDGED, EndedBy.SIP, now)
 
 
@@ -97,11 +99,13 @@ _ESTABLISHED: dict[type[object], Row] = {
     ev.RejectReceived: Row(ignore, ()),
     ev.MemberJoined: Row(ignore, ()),
     ev.InviteDelivered: Row(ignore, ()),
+    ev.PortalReady: Row(ignore, ()),
     ev.CallRefused: Row(ignore, ()),
 }
 
 TABLE: Table = {
     (State.CONNECTING, ev.MediaConnected): Row(media_connected, (State.CONNECTED,)),
+    (State.CONNECTING, ev.TimerFired): Row(never_connected, (State.ENDED,)),
     (State.CONNECTED, ev.MediaConnected): Row(ignore, ()),
     **{(state, event): row for state in (State.CONNECTING, State.CONNECTED) for event, row in _ESTABLISHED.items()},
 }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.calls.state import Timer
-from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, UserId
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
 
@@ -193,6 +193,8 @@ class CrossingSipCall:
     """The phone that we are calling calls this same user (glare between SIP and Matrix)."""
 
     dialog: DialogKey
+    trunk: TrunkName
+    sip_call_id: SipCallId
     sdp: str | None
 
 

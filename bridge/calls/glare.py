@@ -5,14 +5,15 @@ Android and iOS do not implement it, so both calls would ring for ever; we there
 sort last so that giving way is also the rule. The user's own call is then connected to the phone that rings: they
 called, and the phone "picked up"; on the phone they called, and the user "picked up".
 
-Between SIP and us there is no rule: when the phone that we are dialling calls the same user, our INVITE is cancelled
-and the user's call is connected to the phone's call.
+Between SIP and us there is no rule. Where the configuration believes a trunk's caller numbers, the phone that we are
+dialling and that calls the same user is joined to the user's call, and our INVITE is cancelled; anywhere else somebody
+with a forged number could take over a call, so the phone hears busy and goes on ringing.
 """
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
-from bridge.calls.call import Call, Rival, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.call import MEDIA_WHILE_ANSWERING, Call, Rival, Row, Table, abort, ignore, member_left, refuse
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import MatrixCallId
 from bridge.core.verdict import MatrixReason
@@ -69,7 +70,7 @@ def our_invite_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list
 def of_another_call(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.Command]:
     """An event of the other Matrix call of a glare: of the rival that waits, or of the one that was given up."""
     rival = call.rival
-    if rival is None or event.matrix_call_id != rival.call_id or event.user != call.matrix.user:
+    if rival is None or event.matrix_call_id != rival.call.call_id or event.user != call.matrix.user:
         return []
     if isinstance(event, ev.HangupReceived):
         call.rival = None
@@ -79,42 +80,37 @@ def of_another_call(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.
     return []
 
 
-def busy_in_call(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
-    """A second call while one is up, or while two have just been joined, is not glare."""
-    return [] if event.matrix_call_id == call.matrix.call_id else [_busy(event)]
-
-
 def _busy(event: ev.CrossingInvite) -> cmd.SendReject:
-    return cmd.SendReject(reason=MatrixReason.USER_BUSY, matrix_call_id=event.matrix_call_id, version=event.version)
+    return cmd.SendReject(reason=MatrixReason.USER_BUSY, other=_rival(event).call)
 
 
 def _rival(event: ev.CrossingInvite) -> Rival:
-    return Rival(
-        call_id=event.matrix_call_id,
-        room_id=event.room_id,
-        ghost=event.ghost,
-        party=event.party,
-        version=event.version,
-        sdp=event.sdp,
+    call = cmd.OtherMatrixCall(
+        call_id=event.matrix_call_id, room_id=event.room_id, ghost=event.ghost, version=event.version
     )
+    return Rival(call=call, party=event.party, sdp=event.sdp)
 
 
 def _give_way(call: Call, rival: Rival) -> list[cmd.Command]:
     """Abort our invite with the reason that js-sdk itself uses, then answer theirs."""
-    hangup = cmd.SendHangup(reason=MatrixReason.REPLACED, matrix_call_id=call.matrix.call_id)
-    return [hangup, *_adopt(call, rival)]
+    ours = call.matrix
+    if ours.room_id is None or ours.ghost is None:
+        return _adopt(call, rival)
+    given_up = cmd.OtherMatrixCall(call_id=ours.call_id, room_id=ours.room_id, ghost=ours.ghost, version=ours.version)
+    return [cmd.SendHangup(reason=MatrixReason.REPLACED, other=given_up), *_adopt(call, rival)]
 
 
 def _adopt(call: Call, rival: Rival) -> list[cmd.Command]:
     """Make the user's own call the Matrix side of this call."""
+    theirs = rival.call
     call.state, call.matrix_leg = State.ADOPTING, MatrixLeg.THEIRS
-    call.matrix.call_id, call.matrix.peer_party, call.matrix.version = rival.call_id, rival.party, rival.version
-    call.matrix.room_id, call.matrix.ghost = rival.room_id, rival.ghost
+    call.matrix.call_id, call.matrix.peer_party, call.matrix.version = theirs.call_id, rival.party, theirs.version
+    call.matrix.room_id, call.matrix.ghost = theirs.room_id, theirs.ghost
     call.deadlines.clear()
     return [
-        cmd.FollowMatrixCall(room_id=rival.room_id, matrix_call_id=rival.call_id),
+        cmd.FollowMatrixCall(room_id=theirs.room_id, matrix_call_id=theirs.call_id),
         cmd.WriteBothAnswers(matrix_sdp=rival.sdp, sip_sdp=call.sip_sdp, fresh=False),
-        *call.buffered_of(rival.call_id, rival.party),
+        *call.buffered_of(theirs.call_id, rival.party),
     ]
 
 
@@ -122,6 +118,7 @@ def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[
     """The phone that we dial calls the user who dials it: drop our INVITE, join the two."""
     cancel = [cmd.CancelSip(dialog=call.dialog)] if call.sip_leg is SipLeg.DIALLING else []
     matrix_sdp, call.dialog = call.matrix_sdp or "", event.dialog
+    call.trunk, call.sip_call_id = event.trunk, event.sip_call_id
     call.state, call.sip_leg = State.ADOPTING, SipLeg.INCOMING
     call.sip_sdp, call.late_offer = event.sdp, event.sdp is None
     call.deadlines.clear()
@@ -134,9 +131,8 @@ def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[
 
 
 def both_answers_ready(call: Call, event: ev.BothAnswersReady, now: float) -> list[cmd.Command]:
-    call.state = State.CONNECTING
     call.matrix_leg, call.sip_leg = MatrixLeg.ANSWERED, SipLeg.ESTABLISHED
-    call.at.answered = now
+    call.connect(now)
     return [cmd.SendAnswer(sdp=event.matrix_sdp), cmd.AcceptSip(sdp=event.sip_sdp)]
 
 
@@ -148,7 +144,7 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
 
 
 ADOPTION: Table = {
-    (State.ADOPTING, ev.BothAnswersReady): Row(both_answers_ready, (State.CONNECTING,)),
+    (State.ADOPTING, ev.BothAnswersReady): Row(both_answers_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ADOPTING, ev.MediaRefused): Row(refuse, (State.ENDED,)),
     (State.ADOPTING, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
     (State.ADOPTING, ev.HangupReceived): Row(caller_hung_up, (State.ENDED,)),
@@ -161,10 +157,7 @@ ADOPTION: Table = {
         (State.ADOPTING, event): Row(ignore, ())
         for event in (ev.CallRefused, ev.PortalReady, ev.InviteDelivered, ev.MatrixOfferReady, ev.SipOfferReady)
     },
-    **{
-        (state, ev.CrossingInvite): Row(busy_in_call, ())
-        for state in (State.ADOPTING, State.CONNECTING, State.CONNECTED)
-    },
+    **{(State.ADOPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }
 """Joining the two halves, whoever was first."""
 
@@ -186,7 +179,6 @@ INBOUND: Table = {
     (State.RINGING, ev.CrossingInvite): Row(crossing_while_ringing, (State.ADOPTING,)),
     (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED)),
     (State.RINGING, ev.HangupReceived): Row(our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED)),
-    (State.ACCEPTING, ev.CrossingInvite): Row(busy_in_call, ()),
     (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED,)),
     (State.REPLACED, ev.InviteDelivered): Row(inbound.invite_delivered, ()),
     (State.REPLACED, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),

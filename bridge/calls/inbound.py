@@ -3,9 +3,21 @@
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty, Milestones, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.call import (
+    MEDIA_WHILE_ANSWERING,
+    Call,
+    CallTimes,
+    MatrixParty,
+    Milestones,
+    Row,
+    Table,
+    abort,
+    ignore,
+    member_left,
+    refuse,
+)
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
 
 
@@ -19,8 +31,12 @@ def begin(
     user: UserId,
     matrix_call_id: MatrixCallId,
     own_party: PartyId,
+    caller: str = "",
+    called: str = "",
+    sip_call_id: SipCallId | None = None,
     times: CallTimes,
     now: float,
+    wall: float,
 ) -> Call:
     """A call that a phone wants to make. Feed it `CallPermitted` or `CallRefused` next."""
     call = Call(
@@ -31,6 +47,10 @@ def begin(
         matrix=MatrixParty(call_id=matrix_call_id, user=user, own_party=own_party),
         times=times,
         at=Milestones(invited=now),
+        began_wall=wall,
+        caller=caller,
+        called=called,
+        sip_call_id=sip_call_id,
         sip_leg=SipLeg.INCOMING,
         dialog=dialog,
         sip_sdp=sdp,
@@ -108,7 +128,6 @@ def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Comma
     call.state, call.matrix_leg = State.ACCEPTING, MatrixLeg.ANSWERED
     call.matrix.peer_party, call.matrix.version = event.party, event.version
     call.deadlines.clear()
-    call.at.answered = now
     select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
     write = cmd.WriteSipAnswer(matrix_sdp=event.sdp, late_offer=call.late_offer)
     candidates = call.buffered_of(call.matrix.call_id, event.party)
@@ -155,7 +174,8 @@ def cancelled(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Comman
 
 
 def sip_answer_ready(call: Call, event: ev.SipAnswerReady, now: float) -> list[cmd.Command]:
-    call.state, call.sip_leg = State.CONNECTING, SipLeg.ESTABLISHED
+    call.sip_leg = SipLeg.ESTABLISHED
+    call.connect(now)
     return [cmd.AcceptSip(sdp=event.sdp)]
 
 
@@ -198,7 +218,7 @@ TABLE: Table = {
     (State.ACCEPTING, ev.CallRefused): Row(ignore, ()),
     (State.ACCEPTING, ev.MemberJoined): Row(ignore, ()),
     (State.ACCEPTING, ev.InviteDelivered): Row(invite_delivered, ()),
-    (State.ACCEPTING, ev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING,)),
+    (State.ACCEPTING, ev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ACCEPTING, ev.CandidatesReceived): Row(peer_candidates, ()),
     (State.ACCEPTING, ev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
     (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
@@ -206,4 +226,5 @@ TABLE: Table = {
     **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED,)) for state in WAITING},
     **{(state, ev.CallRefused): Row(refuse, (State.ENDED,)) for state in WAITING},
     **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},
+    **{(State.ACCEPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }

@@ -3,7 +3,19 @@
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty, Milestones, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.call import (
+    MEDIA_WHILE_ANSWERING,
+    Call,
+    CallTimes,
+    MatrixParty,
+    Milestones,
+    Row,
+    Table,
+    abort,
+    ignore,
+    member_left,
+    refuse,
+)
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, TrunkName
 
@@ -16,8 +28,10 @@ def begin(
     matrix: MatrixParty,
     sdp: str,
     remaining_s: float,
+    caller: str = "",
     times: CallTimes,
     now: float,
+    wall: float,
 ) -> Call:
     """A call that a Matrix user wants to make; `remaining_s` is what is left of the invite's lifetime.
 
@@ -32,6 +46,9 @@ def begin(
         matrix=matrix,
         times=times,
         at=Milestones(invited=now),
+        began_wall=wall,
+        caller=caller,
+        called=number,
         matrix_leg=MatrixLeg.THEIRS,
         matrix_sdp=sdp,
     )
@@ -82,7 +99,7 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
     """The phone answered. Its description may have come earlier, in a 183 (RFC 3261 §13.2.1)."""
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
-    call.deadlines.pop(Timer.EXPIRY, None)
+    call.deadlines.clear()
     sdp = event.sdp or call.sip_sdp
     if sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
@@ -92,11 +109,14 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
 
 def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
+    if not event.local:
+        call.peer_status, call.peer_q850 = event.status, event.q850
     return call.end(outcomes.of_sip_failure(event.status, local=event.local), EndedBy.SIP, now)
 
 
 def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
-    call.state, call.matrix_leg = State.CONNECTING, MatrixLeg.ANSWERED
+    call.matrix_leg = MatrixLeg.ANSWERED
+    call.connect(now)
     return [cmd.SendAnswer(sdp=event.sdp)]
 
 
@@ -146,7 +166,7 @@ TABLE: Table = {
     (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
     (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
-    (State.ANSWERING, ev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING,)),
+    (State.ANSWERING, ev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ANSWERING, ev.SipReoffered): Row(reoffer_too_early, ()),
     (State.ANSWERING, ev.SipEnded): Row(sip_ended_while_answering, (State.ENDED,)),
     **{
@@ -154,4 +174,5 @@ TABLE: Table = {
         for state in (State.HELD, State.PREPARING, State.DIALLING, State.ANSWERING)
         for event, row in _ANY_TIME.items()
     },
+    **{(State.ANSWERING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }

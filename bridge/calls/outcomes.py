@@ -141,7 +141,7 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 
 def of_sip_failure(status: int, *, local: bool) -> Verdict:
     """The verdict for a final failure of our INVITE; `local` when no response came and the status was made up here."""
-    if local:
+    if local and status != 484:  # 484: what was dialled cannot be written as an address
         return TRUNK_UNREACHABLE
     if status in _FINAL_RESPONSES:
         return _FINAL_RESPONSES[status]

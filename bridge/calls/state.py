@@ -81,6 +81,8 @@ class Timer(enum.StrEnum):
     """The Matrix invite, theirs or ours, is no longer valid."""
     PROGRESS = "progress"
     """The caller must hear a ringing tone by now: some trunks drop a call without 180 after 5 s."""
+    CONNECT = "connect"
+    """Audio should have come up by now, or the media session should have said that it cannot."""
     GLARE = "glare"
     """Their client should have settled the crossing calls by now."""
 

@@ -149,6 +149,7 @@ class TrunkConfig(Section):
     trust_identity: Flag = True
     options_interval_s: SecondsOrNever = 0.0
     emergency: Flag = False
+    join_crossing_calls: Flag = False
 
 
 class NumbersConfig(Section):

@@ -82,6 +82,8 @@ class TrunkChoice:
     name: TrunkName
     caller_id: str = ""
     emergency: bool = False
+    joins_crossing_calls: bool = False
+    """Whether its caller numbers can be believed so far that a call may be handed to one (see `calls.glare`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +108,23 @@ class NumberPlan:
     """Emergency numbers as dialled, without a country code."""
 
     def is_emergency(self, number: str) -> bool:
-        """Whether a dialled number is an emergency number, in whatever way it is written."""
-        return number.lstrip("+") in self.emergency
+        """Whether a dialled number is an emergency number, in whatever way it is written.
+
+        Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
+        """
+        bare = canonical(number, self.default_region) or number
+        if not bare.startswith("+"):
+            return bare in self.emergency
+        return any(bare[code:] in self.emergency for code in range(1, 5))
+
+    def joins_crossing_calls(self, trunk: TrunkName) -> bool:
+        """Whether a call from this trunk may take the place of one to the same number."""
+        return any(choice.name == trunk and choice.joins_crossing_calls for choice in self.trunks)
 
     def route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
         """Decide an outgoing call: a route, or the verdict that refuses it."""
         if self.is_emergency(dialled):
-            return self._emergency_route(user, dialled)
+            return self._emergency_route(user, dialled, is_up)
         number = canonical(dialled, self.default_region)
         if number is None:
             return NO_NUMBER
@@ -127,16 +139,19 @@ class NumberPlan:
             return NO_TRUNK
         return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk))
 
-    def _emergency_route(self, user: UserId, dialled: str) -> Route | Verdict:
+    def _emergency_route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
         """Only over a trunk that is marked for it: never routed silently wrong, never limited by permissions."""
-        trunk = next((trunk for trunk in self.trunks if trunk.emergency), None)
+        trunk = _first_that_is_up([trunk for trunk in self.trunks if trunk.emergency], is_up)
         if trunk is None:
             return NO_EMERGENCY_CALLS
-        return Route(trunk=trunk.name, number=E164(dialled.lstrip("+")), caller=self._caller(user, trunk))
+        number = canonical(dialled, self.default_region) or dialled
+        short = next(code for code in self.emergency if number.endswith(code))
+        return Route(trunk=trunk.name, number=E164(short), caller=self._caller(user, trunk))
 
     def _caller(self, user: UserId, trunk: TrunkChoice) -> str:
         """The caller's own number if they have one, so that they can be called back; else the trunk's."""
-        return next((number for number, owner in self.inbound.items() if owner == user), trunk.caller_id)
+        own = (number for number, owner in self.inbound.items() if owner == user and number.startswith("+"))
+        return next(own, trunk.caller_id)
 
     def user_of(self, called: str) -> UserId | None:
         """The Matrix user that a called number reaches, however the trunk writes it."""

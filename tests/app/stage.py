@@ -13,8 +13,10 @@ from bridge.app.memory import Memory
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
 from bridge.calls.call import CallTimes
+from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SeededEntropy
+from bridge.core.errors import CallError
 from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
@@ -29,7 +31,7 @@ BOB = UserId("@bob:example.org")
 GHOST = UserId("@_sip_+15550100:example.org")
 PHONE = "+15550100"
 ROOM = RoomId("!room:example.org")
-TRUNK = TrunkName("carrier")
+TRUNK, PBX = TrunkName("carrier"), TrunkName("pbx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,16 @@ class StageMatrix:
     members: dict[RoomId, frozenset[UserId]] = field(default_factory=lambda: {ROOM: frozenset({ALICE, GHOST})})
     public: set[RoomId] = field(default_factory=set)
     sent: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    down: bool = False
     portal_delay: asyncio.Event | None = None
 
     async def send(
         self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
     ) -> None:
         self.sent.append((event_type, content, txn_id))
+        if event_type == "m.call.answer":
+            self.answered.set()
 
     async def send_and_wait(
         self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
@@ -60,6 +66,8 @@ class StageMatrix:
         return EventId("$event")
 
     async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
+        if self.down:
+            raise CallError(MATRIX_UNREACHABLE)
         return self.members.get(room_id, frozenset())
 
     async def is_public(self, room_id: RoomId) -> bool:
@@ -90,6 +98,7 @@ class StageSip:
 
     commands: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
+    cannot_reject: bool = False
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         if self.broken:
@@ -97,16 +106,18 @@ class StageSip:
         self.commands.append(("invite", call))
         return DialogKey(f"out-{len(self.commands)}")
 
-    def ring(self, dialog: DialogKey, *, status: int = 180, sdp: str | None = None) -> None:
-        self.commands.append(("ring", dialog, status))
+    def ring(self, dialog: DialogKey) -> None:
+        self.commands.append(("ring", dialog))
 
     def accept(self, dialog: DialogKey, sdp: str | None) -> None:
         self.commands.append(("accept", dialog, sdp))
 
-    def reject(self, dialog: DialogKey, status: int, *, reason_phrase: str = "", q850: int | None = None) -> None:
+    def reject(self, dialog: DialogKey, status: int, *, q850: int | None = None) -> None:
+        if self.cannot_reject:
+            raise RuntimeError("a bug in the user agent")
         self.commands.append(("reject", dialog, status))
 
-    def cancel(self, dialog: DialogKey, *, q850: int | None = None) -> None:
+    def cancel(self, dialog: DialogKey) -> None:
         self.commands.append(("cancel", dialog))
 
     def bye(self, dialog: DialogKey, *, q850: int | None = None) -> None:
@@ -187,12 +198,13 @@ class Stage:
     """Everything together, with a store on disk."""
 
     store: Store
+    trunk: TrunkName = TRUNK
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
     engine: StageEngine = field(default_factory=StageEngine)
     finished: list[tuple[str, Verdict]] = field(default_factory=list)
     telemetry: PrometheusTelemetry = field(
-        default_factory=lambda: PrometheusTelemetry(trunks=(TRUNK,), version="test", strict=True)
+        default_factory=lambda: PrometheusTelemetry(trunks=(TRUNK, PBX), version="test", strict=True)
     )
     switchboard: Switchboard = field(init=False)
     matrix_intake: MatrixIntake = field(init=False)
@@ -202,8 +214,11 @@ class Stage:
     def __post_init__(self) -> None:
         clock, entropy, times = SystemClock(), SeededEntropy(1), CallTimes()
         plan = NumberPlan(
-            permissions=(Permission(who=(ALICE,), prefixes=("+1555",)),),
-            trunks=(TrunkChoice(name=TRUNK, caller_id="+15550199"),),
+            permissions=(Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
+            trunks=(
+                TrunkChoice(name=TRUNK, caller_id="+15550199"),
+                TrunkChoice(name=PBX, joins_crossing_calls=True),
+            ),
             inbound={E164("+15550199"): ALICE},
             emergency=frozenset({"112"}),
         )
@@ -227,9 +242,7 @@ class Stage:
             entropy=entropy,
             telemetry=self.telemetry,
         )
-        self.sip_intake = SipIntake(
-            switchboard=self.switchboard, sip=self.sip, plan=plan, times=times, clock=clock, entropy=entropy
-        )
+        self.sip_intake = SipIntake(switchboard=self.switchboard, plan=plan, times=times, clock=clock, entropy=entropy)
 
     async def _on_finished(self, live: Any, verdict: Verdict) -> None:
         self.finished.append((live.call.call_id, verdict))
@@ -241,8 +254,7 @@ class Stage:
         """Let every queued operation of every call be done."""
         for _ in range(20):
             for live in self.switchboard.lives():
-                await live.media_lane.drain()
-                await live.matrix_lane.drain()
+                await live.drain()
             await asyncio.sleep(0)
 
     async def event(self, kind: str, content: Mapping[str, Any], **envelope: Any) -> None:
@@ -254,7 +266,7 @@ class Stage:
             type=kind,
             content=content,
             age_ms=envelope.pop("age_ms", 0),
-            received_at=SystemClock().monotonic(),
+            received_at=SystemClock().monotonic() - envelope.pop("waited_s", 0),
             **envelope,
         )
         await self.matrix_intake.handle(event)
@@ -273,10 +285,10 @@ class Stage:
         }
         await self.event("m.call.invite", content, **envelope)
 
-    async def incoming(self, dialog: str = "in-1", **changes: Any) -> None:
+    async def incoming(self, dialog: str = "in-1", *, trunk: TrunkName = TRUNK, **changes: Any) -> None:
         """The phone calls Alice."""
         call = {"called": "+15550199", "caller": PHONE, "sdp": "phone offer", **changes}
         self.sip_intake.handle(
-            IncomingCall(dialog=DialogKey(dialog), trunk=TRUNK, sip_call_id=SipCallId("abc"), **call)
+            IncomingCall(dialog=DialogKey(dialog), trunk=trunk, sip_call_id=SipCallId("abc"), **call)
         )
         await self.settle()

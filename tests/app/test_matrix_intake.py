@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.ids import UserId
+from bridge.core.ids import RoomId, UserId
 from bridge.sip.events import CallAnswered, CallProgress, OutgoingCall
 from tests.app.stage import ALICE, BOB, GHOST, PHONE, ROOM, TRUNK, Stage
 
@@ -163,3 +163,31 @@ async def test_a_version_0_caller_is_refused_with_a_hangup_of_version_0(stage: S
     await stage.invite(sender=BOB, content={"version": 0})
     assert stage.matrix.types()[0] == "m.call.hangup"
     assert stage.matrix.content("m.call.hangup")["version"] == 0
+
+
+async def test_an_invite_that_grew_old_while_the_homeserver_was_slow_rings_nobody(stage: Stage) -> None:
+    await stage.invite(waited_s=58)
+    assert stage.sip.commands == []
+
+
+async def test_an_invite_that_the_homeserver_does_not_let_us_judge_rings_nobody(stage: Stage) -> None:
+    stage.matrix.down = True
+    await stage.invite()
+    assert stage.sip.commands == []
+    assert len(stage.switchboard.directory) == 0
+
+
+async def test_candidates_that_overtake_their_invite_are_used(stage: Stage) -> None:
+    early = {"call_id": "call", "version": "1", "party_id": "LAPTOP", "candidates": [{"candidate": "candidate:1"}]}
+    await stage.event("m.call.candidates", early)
+    await stage.invite()
+    assert stage.engine.sessions[0].asked == ["set_matrix_offer", "add_matrix_candidates"]
+
+
+async def test_a_ghost_of_another_spelling_is_the_same_phone(stage: Stage) -> None:
+    other = UserId("@_sip_+1-555-0100:example.org")
+    await stage.invite("first")
+    stage.matrix.members[RoomId("!second:example.org")] = frozenset({ALICE, other})
+    await stage.invite("second", room_id="!second:example.org")
+    assert stage.sip.names() == ["invite"]
+    assert stage.matrix.content("m.call.reject")["reason"] == "user_busy"

@@ -4,14 +4,14 @@ import asyncio
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallCancelled, CallEnded
-from tests.app.stage import ALICE, Stage
+from tests.app.stage import ALICE, PBX, Stage
 
 
 async def test_a_call_for_a_user_rings_there_and_then_at_the_phone(stage: Stage) -> None:
     await stage.incoming()
     assert stage.matrix.types() == ["m.call.invite", "m.call.candidates"]
     assert stage.matrix.content("m.call.invite")["invitee"] == ALICE
-    assert stage.sip.commands == [("ring", "in-1", 180)]
+    assert stage.sip.commands == [("ring", "in-1")]
 
 
 async def test_a_number_that_nobody_has_is_a_404_with_a_record(stage: Stage) -> None:
@@ -60,9 +60,28 @@ async def test_the_user_calling_the_phone_that_rings_is_connected_to_it(stage: S
     assert stage.engine.sessions[0].asked == ["set_sip_offer", "reset_matrix_leg", "set_matrix_offer"]
 
 
-async def test_the_phone_calling_the_user_who_dials_it_is_connected_to_that_call(stage: Stage) -> None:
+async def test_a_number_that_could_be_forged_does_not_take_over_a_call(stage: Stage) -> None:
     await stage.invite("1-mine")
     await stage.incoming("in-1")
+    await stage.incoming("in-2", trunk=PBX)
+    assert stage.sip.names() == ["invite", "reject", "reject"]
+    assert stage.reasons() == ["busy", "busy"]
+    assert stage.matrix.sent == []
+
+
+async def crossed(stage: Stage) -> DialogKey:
+    """Alice dials an extension of the PBX, which calls her at the same moment; gives the dialog that was given up."""
+    stage.trunk = PBX
+    stage.__post_init__()
+    await stage.invite("1-mine")
+    given_up = next(iter(stage.switchboard.lives())).call.dialog
+    assert given_up is not None
+    await stage.incoming("in-1", trunk=PBX)
+    return given_up
+
+
+async def test_the_phone_of_a_trusted_pbx_is_connected_to_the_user_who_dials_it(stage: Stage) -> None:
+    await crossed(stage)
     assert stage.sip.names() == ["invite", "cancel", "accept"]
     assert stage.matrix.content("m.call.answer")["call_id"] == "1-mine"
     assert [session.closed for session in stage.engine.sessions] == [True, False]
@@ -72,15 +91,23 @@ async def test_the_phone_calling_the_user_who_dials_it_is_connected_to_that_call
 
 
 async def test_events_of_the_dialog_that_was_given_up_do_not_end_the_call(stage: Stage) -> None:
-    await stage.invite("1-mine")
-    given_up = next(iter(stage.switchboard.lives())).call.dialog
-    assert given_up is not None
-    await stage.incoming("in-1")
-    stage.sip_intake.handle(CallEnded(dialog=given_up))
+    stage.sip_intake.handle(CallEnded(dialog=await crossed(stage)))
     assert len(stage.switchboard.directory) == 1
+
+
+async def test_an_answer_does_not_wait_behind_a_room_that_is_slow_to_make(stage: Stage) -> None:
+    stage.matrix.portal_delay = asyncio.Event()
+    waiting = asyncio.create_task(stage.incoming("in-1"))
+    await asyncio.sleep(0)
+    inviting = asyncio.create_task(stage.invite("1-mine"))
+    await asyncio.wait_for(stage.matrix.answered.wait(), 5)
+    stage.matrix.portal_delay.set()
+    await asyncio.gather(waiting, inviting)
+    assert stage.sip.names() == ["accept"]
 
 
 async def test_while_shutting_down_new_calls_are_turned_away(stage: Stage) -> None:
     await stage.switchboard.shut_down(1.0)
     await stage.incoming()
     assert stage.sip.commands == [("reject", "in-1", 503)]
+    assert stage.reasons() == ["shutting_down"]

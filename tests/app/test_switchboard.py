@@ -5,8 +5,10 @@ import pytest
 from bridge.app import lane
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.calls import events as ev
+from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
-from tests.app.stage import ROOM, Stage
+from bridge.core.ids import PartyId
+from tests.app.stage import ALICE, PHONE, ROOM, Stage
 
 
 async def test_a_bug_ends_its_own_call_on_both_sides_and_no_other(stage: Stage) -> None:
@@ -64,7 +66,7 @@ async def test_a_refused_call_is_not_written_down(stage: Stage) -> None:
 async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage) -> None:
     await stage.incoming()
     second = Stage(store=stage.store)
-    assert await end_left_over_calls(second.memory, second.switchboard, SystemClock()) == 1
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, SystemClock())
     await second.settle()
     assert second.matrix.types() == ["m.call.hangup"]
     assert second.matrix.content("m.call.hangup")["reason"] == "unknown_error"
@@ -88,7 +90,7 @@ async def test_an_unreadable_snapshot_is_dropped(stage: Stage) -> None:
     live = next(iter(stage.switchboard.lives()))
     await stage.store.calls.put(live.call.call_id, '{"state": "nonsense"}')
     second = Stage(store=stage.store)
-    assert await end_left_over_calls(second.memory, second.switchboard, SystemClock()) == 0
+    assert await second.memory.left_over() == []
     assert await stage.store.calls.all() == {}
 
 
@@ -99,3 +101,32 @@ async def test_shutting_down_waits_for_calls_that_have_just_ended(stage: Stage) 
     await stage.switchboard.shut_down(2.0)
     assert await stage.store.calls.all() == {}
     assert stage.reasons() == ["busy"]
+
+
+async def test_the_record_of_a_call_that_a_crash_cut_off_tells_who_talked_and_since_when(stage: Stage) -> None:
+    await stage.incoming()
+    live = next(iter(stage.switchboard.lives()))
+    answer = ev.AnswerReceived(
+        matrix_call_id=live.call.matrix.call_id, user=ALICE, party=PartyId("X"), version=1, sdp="alice answer"
+    )
+    stage.switchboard.feed(live, answer)
+    await stage.settle()
+    second = Stage(store=stage.store)
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, SystemClock())
+    again = next(iter(second.switchboard.lives())).call
+    assert (again.caller, again.called, again.sip_call_id) == (PHONE, "+15550199", "abc")
+    assert again.wall(again.at.answered) == pytest.approx(live.call.wall(live.call.at.answered), abs=0.1)
+    await second.settle()
+    assert second.reasons() == ["abnormal"]
+
+
+async def test_a_bug_in_the_farewell_does_not_keep_the_rest_from_being_told_and_freed(stage: Stage) -> None:
+    await stage.incoming()
+    stage.sip.cannot_reject = True
+    live = next(iter(stage.switchboard.lives()))
+    stage.switchboard.feed(live, ev.Aborted(verdict=outcomes.NO_ANSWER))
+    await stage.settle()
+    assert stage.matrix.types()[-1] == "m.call.hangup"
+    assert stage.engine.sessions[0].closed
+    assert stage.reasons() == ["no_answer"]
+    assert len(stage.switchboard.directory) == 0

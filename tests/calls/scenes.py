@@ -6,7 +6,7 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, machine, outbound
 from bridge.calls.call import Call, CallTimes, MatrixParty
-from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 
 C = TypeVar("C")
 
@@ -20,6 +20,7 @@ BRIDGE = PartyId("BRIDGE")
 THEIR_CALL = MatrixCallId("1795341941987Gwfu")
 OUR_CALL = MatrixCallId("zOURCALL")
 DIALOG = DialogKey("dialog-1")
+OTHER_DIALOG = DialogKey("dialog-2")
 TIMES = CallTimes()
 CANDIDATE = ev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_m_line_index=0)
 
@@ -43,6 +44,7 @@ def outgoing(*, version: int = 1, remaining_s: float = 60.0) -> Call:
         remaining_s=remaining_s,
         times=TIMES,
         now=0.0,
+        wall=1_000_000.0,
     )
 
 
@@ -73,6 +75,7 @@ def incoming(sdp: str | None = "phone offer") -> Call:
         own_party=BRIDGE,
         times=TIMES,
         now=0.0,
+        wall=1_000_000.0,
     )
 
 
@@ -116,16 +119,20 @@ def candidates(party: PartyId | None, call_id: MatrixCallId = OUR_CALL) -> ev.Ca
     return ev.CandidatesReceived(matrix_call_id=call_id, user=ALICE, party=party, candidates=(CANDIDATE,))
 
 
-def crossing(call_id: MatrixCallId = THEIR_CALL, *, user: UserId = ALICE) -> ev.CrossingInvite:
+def crossing(call_id: MatrixCallId = THEIR_CALL, *, user: UserId = ALICE, room_id: RoomId = ROOM) -> ev.CrossingInvite:
     return ev.CrossingInvite(
         matrix_call_id=call_id,
-        room_id=ROOM,
+        room_id=room_id,
         ghost=GHOST,
         user=user,
         party=LAPTOP,
         version=1,
         sdp="alice offer",
     )
+
+
+def sip_crossing(sdp: str | None = "phone offer") -> ev.CrossingSipCall:
+    return ev.CrossingSipCall(dialog=OTHER_DIALOG, trunk=TrunkName("pbx"), sip_call_id=SipCallId("theirs"), sdp=sdp)
 
 
 def kinds(commands: list[cmd.Command]) -> list[type[object]]:

@@ -9,13 +9,16 @@ from bridge.calls import events as ev
 from bridge.calls import glare
 from bridge.calls.call import Call
 from bridge.calls.state import State, Timer
-from bridge.core.ids import DialogKey, MatrixCallId
+from bridge.core.ids import MatrixCallId, RoomId
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
-from tests.calls.scenes import DIALOG, LAPTOP, MALLORY, OUR_CALL, THEIR_CALL, only, run
+from tests.calls.scenes import DIALOG, GHOST, LAPTOP, MALLORY, OTHER_DIALOG, OUR_CALL, ROOM, THEIR_CALL, only, run
 
 SORTS_LAST = MatrixCallId("~sorts after ours")
-OTHER_DIALOG = DialogKey("dialog-2")
+
+
+def other_call(call_id: MatrixCallId, room_id: RoomId = ROOM) -> cmd.OtherMatrixCall:
+    return cmd.OtherMatrixCall(call_id=call_id, room_id=room_id, ghost=GHOST, version=1)
 
 
 def finish(call: Call) -> list[cmd.Command]:
@@ -46,7 +49,7 @@ def test_our_invite_is_never_sent_when_the_user_was_faster(begin: Callable[[], C
 def test_our_ringing_call_gives_way_to_the_lesser_id() -> None:
     call = scenes.ringing()
     commands = run(call, scenes.crossing())
-    assert commands[0] == cmd.SendHangup(reason=MatrixReason.REPLACED, matrix_call_id=OUR_CALL)
+    assert commands[0] == cmd.SendHangup(reason=MatrixReason.REPLACED, other=other_call(OUR_CALL))
     assert only(commands, cmd.WriteBothAnswers).matrix_sdp == "alice offer"
     assert scenes.kinds(finish(call)) == [cmd.SendAnswer, cmd.AcceptSip]
     assert call.state is State.CONNECTING
@@ -56,7 +59,7 @@ def test_a_greater_id_waits_for_the_client_to_answer_ours() -> None:
     call = scenes.ringing()
     assert scenes.kinds(run(call, scenes.crossing(SORTS_LAST))) == [cmd.FollowMatrixCall]
     commands = run(call, scenes.answer())
-    assert only(commands, cmd.SendReject).matrix_call_id == SORTS_LAST
+    assert only(commands, cmd.SendReject).other == other_call(SORTS_LAST)
     assert only(commands, cmd.SendReject).reason is MatrixReason.USER_BUSY
     assert only(commands, cmd.WriteSipAnswer)
 
@@ -110,8 +113,8 @@ def test_the_candidates_of_the_users_own_call_are_kept_until_it_is_answered() ->
 def test_a_third_call_is_turned_down_as_busy() -> None:
     call = scenes.ringing()
     run(call, scenes.crossing(SORTS_LAST))
-    third = run(call, scenes.crossing(MatrixCallId("~~third")))
-    assert third == [cmd.SendReject(reason=MatrixReason.USER_BUSY, matrix_call_id=MatrixCallId("~~third"), version=1)]
+    third = MatrixCallId("~~third")
+    assert run(call, scenes.crossing(third)) == [cmd.SendReject(reason=MatrixReason.USER_BUSY, other=other_call(third))]
 
 
 @pytest.mark.parametrize("event", [scenes.crossing(OUR_CALL), scenes.crossing(user=MALLORY)])
@@ -138,7 +141,7 @@ def test_the_caller_can_give_up_while_the_calls_are_joined() -> None:
 
 def test_the_phone_calling_the_user_who_dials_it_is_connected_to_that_call() -> None:
     call = scenes.dialling()
-    commands = run(call, ev.CrossingSipCall(dialog=OTHER_DIALOG, sdp="phone offer"))
+    commands = run(call, scenes.sip_crossing())
     assert commands[0] == cmd.CancelSip(dialog=DIALOG)
     assert only(commands, cmd.FollowDialog).dialog == OTHER_DIALOG
     assert only(commands, cmd.WriteBothAnswers).fresh
@@ -149,5 +152,32 @@ def test_the_phone_calling_the_user_who_dials_it_is_connected_to_that_call() -> 
 def test_the_candidates_that_came_before_go_to_the_new_session() -> None:
     call = scenes.dialling()
     run(call, scenes.candidates(LAPTOP, THEIR_CALL))
-    commands = run(call, ev.CrossingSipCall(dialog=OTHER_DIALOG, sdp="phone offer"))
+    commands = run(call, scenes.sip_crossing())
     assert only(commands, cmd.AddCandidates)
+
+
+def test_calls_that_cross_in_two_rooms_are_each_ended_in_their_own() -> None:
+    elsewhere = RoomId("!elsewhere:example.org")
+    call = scenes.ringing()
+    commands = run(call, scenes.crossing(room_id=elsewhere))
+    assert only(commands, cmd.SendHangup).other == other_call(OUR_CALL, ROOM)
+    assert call.matrix.room_id == elsewhere
+
+    waiting = scenes.ringing()
+    run(waiting, scenes.crossing(SORTS_LAST, room_id=elsewhere))
+    commands = run(waiting, scenes.answer())
+    assert only(commands, cmd.SendReject).other == other_call(SORTS_LAST, elsewhere)
+
+
+def test_the_record_names_the_trunk_and_dialog_that_carried_the_call() -> None:
+    call = scenes.dialling()
+    run(call, scenes.sip_crossing())
+    assert (call.trunk, call.sip_call_id) == ("pbx", "theirs")
+
+
+def test_a_room_that_is_found_after_the_calls_were_joined_changes_nothing() -> None:
+    call = locating()
+    run(call, scenes.crossing())
+    finish(call)
+    assert run(call, ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=True)) == []
+    assert call.illegal_events == 0

@@ -181,3 +181,16 @@ def test_a_call_that_never_rang_is_not_explained_in_the_room() -> None:
     call = scenes.offering()
     commands = run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
     assert scenes.kinds(commands) == [cmd.RejectSip, cmd.CloseMedia, cmd.FinishCall]
+
+
+def test_audio_lost_before_the_phone_is_told_of_the_answer_ends_the_call() -> None:
+    call = scenes.ringing()
+    run(call, scenes.answer())
+    commands = run(call, ev.MediaLost(reason=MatrixReason.ICE_FAILED))
+    assert only(commands, cmd.RejectSip).status == 480
+
+
+def test_a_call_that_the_phone_was_never_connected_to_has_no_answer_on_record() -> None:
+    call = scenes.ringing()
+    run(call, scenes.answer(), ev.SipCancelled())
+    assert call.at.answered is None

@@ -11,7 +11,7 @@ from bridge.calls import events as ev
 from bridge.calls import machine, outcomes, snapshot
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State, Timer
-from bridge.core.ids import DialogKey, MatrixCallId, PartyId
+from bridge.core.ids import MatrixCallId, PartyId
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
 
@@ -57,7 +57,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.SipEnded, by_peer=st.booleans()),
     st.builds(ev.SipConfirmed, sdp=SDP),
     st.builds(ev.SipReoffered, sdp=SDP),
-    st.builds(ev.CrossingSipCall, dialog=st.just(DialogKey("dialog-2")), sdp=SDP),
+    st.builds(scenes.sip_crossing, SDP),
     st.just(ev.SipOfferReady(sdp="sdp")),
     st.just(ev.MatrixOfferReady(sdp="sdp")),
     st.just(ev.MatrixAnswerReady(sdp="sdp")),
@@ -73,7 +73,7 @@ CALLS = st.sampled_from([scenes.outgoing, scenes.incoming])
 def final(commands: list[cmd.Command], call_id: MatrixCallId) -> int:
     """How many times the Matrix call was ended by us."""
     ends = [command for command in commands if isinstance(command, cmd.SendReject | cmd.SendHangup)]
-    return sum(command.matrix_call_id in (None, call_id) for command in ends)
+    return sum(command.other is None or command.other.call_id == call_id for command in ends)
 
 
 @given(begin=CALLS, history=st.lists(EVENTS, max_size=30))

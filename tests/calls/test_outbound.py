@@ -137,8 +137,37 @@ def test_an_invite_that_runs_out_is_cancelled_and_rejected_by_us_because_some_cl
     assert only(commands, cmd.SendReject).reason is MatrixReason.INVITE_TIMEOUT
 
 
-def test_an_answered_call_has_no_deadline_left() -> None:
+def test_a_connected_call_has_no_deadline_left() -> None:
     assert scenes.talking().next_deadline() is None
+
+
+def test_a_media_session_that_says_nothing_cannot_hold_a_call_for_ever() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), now=10.0)
+    assert call.next_deadline() == 40.0
+    commands = run(call, ev.TimerFired(timer=Timer.CONNECT), now=40.0)
+    assert only(commands, cmd.ByeSip)
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.ICE_FAILED
+
+
+def test_audio_that_is_quicker_than_signalling_counts() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipAnswered(sdp="phone answer"), ev.MediaConnected(), ev.MatrixAnswerReady(sdp="our answer"))
+    assert call.state is State.CONNECTED
+    assert call.next_deadline() is None
+
+
+def test_the_record_keeps_what_the_trunk_said() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipFailed(status=410, q850=22))
+    assert (call.peer_status, call.peer_q850) == (410, 22)
+
+
+def test_a_number_that_cannot_be_written_as_an_address_is_not_the_trunks_fault() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipFailed(status=484, local=True))
+    assert call.verdict is outcomes.NOT_IN_SERVICE
+    assert call.peer_status is None
 
 
 def test_a_refused_call_is_rejected_with_a_notice_and_never_reaches_the_phone() -> None:

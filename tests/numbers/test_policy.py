@@ -43,6 +43,10 @@ def up(_: TrunkName) -> bool:
         (ALICE, "alice", policy.NO_NUMBER),
         (ALICE, "112", policy.NO_EMERGENCY_CALLS),
         (ALICE, "+112", policy.NO_EMERGENCY_CALLS),
+        (ALICE, "+1911", policy.NO_EMERGENCY_CALLS),
+        (ALICE, "+1 911", policy.NO_EMERGENCY_CALLS),
+        (ALICE, "+44112", policy.NO_EMERGENCY_CALLS),
+        (ALICE, "9-1-1", policy.NO_EMERGENCY_CALLS),
         (EVE, "911", policy.NO_EMERGENCY_CALLS),
     ],
 )
@@ -109,3 +113,21 @@ def test_a_number_that_nobody_has_finds_nobody(called: str) -> None:
 def test_an_extensions_name_stays_as_it_is() -> None:
     assert plan().caller_number("alice") == "alice"
     assert plan().caller_number("(212) 555-0123") == "+12125550123"
+
+
+def test_emergency_calls_take_the_trunk_that_is_up_in_the_form_that_it_knows() -> None:
+    trunks = (TrunkChoice(name=CARRIER, emergency=True), TrunkChoice(name=RESCUE, emergency=True))
+    decision = plan(trunks=trunks).route(EVE, "+1911", lambda trunk: trunk == RESCUE)
+    assert decision == Route(trunk=RESCUE, number=E164("911"), caller="")
+
+
+def test_an_extension_is_not_shown_to_the_world() -> None:
+    decision = plan(inbound={E164("201"): ALICE}).route(ALICE, "+15550100", up)
+    assert isinstance(decision, Route)
+    assert decision.caller == "+15550199"
+
+
+def test_only_a_trunk_that_is_marked_joins_crossing_calls() -> None:
+    trunks = (TrunkChoice(name=CARRIER), TrunkChoice(name=BACKUP, joins_crossing_calls=True))
+    assert not plan(trunks=trunks).joins_crossing_calls(CARRIER)
+    assert plan(trunks=trunks).joins_crossing_calls(BACKUP)

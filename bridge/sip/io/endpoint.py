@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, assert_never
 
 import structlog
@@ -288,7 +289,8 @@ class SipEndpoint:
             self._timer.cancel()
         self._timer_deadline = deadline
         delay_s = max(0.0, deadline - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._elapse)
+        # A context of its own: whoever moved the deadline may log a call's id, and the timer serves all calls.
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._elapse, context=Context())
 
     def _elapse(self) -> None:
         self._timer = None
@@ -411,7 +413,7 @@ class SipEndpoint:
             await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._finish)
 

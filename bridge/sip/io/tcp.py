@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from bridge.core.telemetry import Telemetry
@@ -243,7 +244,7 @@ class TcpPool:
     def _dial(self, host: str, port: int) -> _Dialling | None:
         if self._closing or len(self._streams) + len(self._dialling) >= MAX_CONNECTIONS:
             return None
-        task = asyncio.get_running_loop().create_task(self._connect(host, port))
+        task = asyncio.get_running_loop().create_task(self._connect(host, port), context=Context())
         dialling = self._dialling[host, port] = _Dialling(task=task)
         return dialling
 
@@ -268,7 +269,7 @@ class TcpPool:
 
     def _watch(self) -> None:
         if self._sweep is None and self._streams and not self._closing:
-            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._close_silent)
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._close_silent, context=Context())
 
     def _close_silent(self) -> None:
         """Slow and silent peers hold a connection only for so long."""
