@@ -30,8 +30,11 @@ class Heard:
     pitch_hz: float
     level_db: float
 
-    def is_like(self, tone: Tone, *, pitch_hz: float = 3.0, level_db: float = 1.5) -> bool:
-        """Whether this could be `tone` after a telephone line: right pitch, neither louder nor softer."""
+    def is_like(self, tone: Tone, *, pitch_hz: float = 8.0, level_db: float = 1.5) -> bool:
+        """Whether this could be `tone` after a telephone line: right pitch, neither louder nor softer.
+
+        A browser's jitter buffer stretches time a little, which moves a short measurement by some hertz.
+        """
         return abs(self.pitch_hz - tone.pitch_hz) <= pitch_hz and abs(self.level_db - tone.level_db) <= level_db
 
 
