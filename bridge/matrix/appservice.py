@@ -24,6 +24,8 @@ _MAX_BODY = 16 * 1024 * 1024
 """A hundred events of 64 KiB and their wrapping; a transaction refused for its size would come again for ever."""
 _MAX_LINE = 65536
 _READ_LIMIT_S = 30.0
+_FINISH_S = 0.5
+"""For requests at work when we stop, and once more after they were told to end; what is not answered comes again."""
 
 
 class _Answer(Exception):  # noqa: N818 - an answer is no error of ours
@@ -47,6 +49,7 @@ class AppService:
         self._telemetry = telemetry
         self._prefix = urlsplit(settings.appservice_url).path.rstrip("/")
         self._runner: web.AppRunner | None = None
+        self._refusing = False
         self.address: tuple[str, int] = (settings.listen_host, settings.listen_port)
 
     async def start(self) -> None:
@@ -54,7 +57,7 @@ class AppService:
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._serve)
         # Transaction ids are opaque and may be long; aiohttp's default would refuse them with the whole transaction.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, max_line_size=_MAX_LINE)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S, max_line_size=_MAX_LINE)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.listen_host, self._settings.listen_port)
         await site.start()
@@ -66,6 +69,10 @@ class AppService:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    def refuse_transactions(self) -> None:
+        """Acknowledge no more, for nobody would work on it: the homeserver keeps it for the next process."""
+        self._refusing = True
 
     async def _serve(self, request: web.Request) -> web.Response:
         raw_path, _, raw_query = request.raw_path.partition("?")
@@ -134,6 +141,8 @@ class AppService:
 
     async def _transaction(self, request: web.Request, txn_id: str) -> Mapping[str, object]:
         body = await self._body(request)
+        if self._refusing:
+            raise _Answer(503, "M_UNKNOWN", "transactions are not worked on at present")
         try:
             await self._receiver.accept(txn_id, body)
         except NotJsonError as error:

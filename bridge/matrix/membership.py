@@ -77,7 +77,7 @@ class Membership:
             return []
         await self._ghosts.ensure(ghost)
         await self._join(event.room_id, ghost)
-        await self._rooms.ghost_joined(event.room_id, ghost)
+        await self._rooms.ghost_joined(event.room_id, ghost, peer=event.sender)
         history = await self._history(event.room_id, ghost)
         # Not every homeserver shows the rules of a room to whom it invites.
         if await self._rooms.is_public(event.room_id):

@@ -15,12 +15,17 @@ from bridge.matrix.settings import MatrixSettings
 _log = structlog.get_logger()
 
 _INTERVAL_S = 60.0
+_SECOND_S = 5.0
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 15.0
 
 
 class Pinger:
-    """A homeserver that could not deliver waits up to 512 s before it tries again, unless a ping succeeds."""
+    """A homeserver that could not deliver waits up to 512 s before it tries again, unless a ping succeeds.
+
+    Synapse begins to deliver with the first event after its own start, and a ping before that hastens nothing. So after
+    the first success there is a second ping soon, for a homeserver that was started together with us.
+    """
 
     def __init__(
         self, settings: MatrixSettings, *, client: Client, clock: Clock, entropy: Entropy, telemetry: Telemetry
@@ -38,10 +43,11 @@ class Pinger:
         """Ping now, again soon after a failure, and now and then after a success."""
         retry_s = _FIRST_RETRY_S
         for number in itertools.count(1):
+            healthy_before = self.healthy
             await self._ping(f"ping-{self._entropy.token(8)}-{number}")
             if self.healthy:
                 retry_s = _FIRST_RETRY_S
-                await asyncio.sleep(_INTERVAL_S)
+                await asyncio.sleep(_INTERVAL_S if healthy_before else _SECOND_S)
             else:
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, _LONGEST_RETRY_S)

@@ -39,6 +39,10 @@ _EVENT_LEVELS: Mapping[str, int] = {
 """This map takes the place of the homeserver's own as a whole, so the usual entries are in it."""
 
 
+_MAX_CANDIDATES = 5
+_FIRST_VERSION_OF_POWERFUL_CREATORS = 12
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portal:
     """Where a ghost can call a user; one who has not joined yet cannot be rung."""
@@ -58,6 +62,7 @@ class Portals:
         self._client = client
         self._locks = KeyedLocks()
         self._creators_have_power: bool | None = None
+        """`None` while the homeserver has not told, neither in words nor by making a room."""
 
     async def portal(self, *, user: UserId, ghost: UserId) -> Portal:
         """The portal of a user and a ghost, made when there is none."""
@@ -77,8 +82,8 @@ class Portals:
         return None
 
     async def _found(self, user: UserId, ghost: UserId) -> RoomId | None:
-        """A room of just these two, made by the user's client."""
-        for room_id in await self._store.rooms.rooms_of(ghost):
+        """A room of just these two, made by the user's client; the homeserver is asked about a few at most."""
+        for room_id in await self._store.rooms.rooms_with(ghost, user, limit=_MAX_CANDIDATES):
             if await self._usable(room_id, user, ghost, joined=True):
                 await self._store.portals.put(StoredPortal(user_id=user, ghost=ghost, room_id=room_id))
                 return room_id
@@ -110,17 +115,22 @@ class Portals:
         try:
             return await self._client.create_room(ghost, _room(user, ghost, creator_listed=not powerful))
         except MatrixError as error:
-            if error.status != 400 or powerful:
+            # What was told may have changed since; the next room asks again.
+            self._creators_have_power = None
+            if error.status != 400 or powerful is not None:
                 raise
-        # From room version 12 on the creator must not be listed, and not every homeserver says what it makes.
+        # The creator must not be listed from room version 12 on, and not every homeserver says what it makes. But 400
+        # has other reasons too (a server of the invited that does not know the version), so only a room proves it.
+        room_id = await self._client.create_room(ghost, _room(user, ghost, creator_listed=False))
         self._creators_have_power = True
-        return await self._client.create_room(ghost, _room(user, ghost, creator_listed=False))
+        return room_id
 
-    async def _creator_has_power(self) -> bool:
+    async def _creator_has_power(self) -> bool | None:
         """Whether rooms are made in a version (12 and later) in which the creator stands above all power levels."""
         if self._creators_have_power is None:
             version = await self._client.default_room_version()
-            self._creators_have_power = version.isdigit() and int(version) >= 12
+            if version.isdecimal():
+                self._creators_have_power = int(version) >= _FIRST_VERSION_OF_POWERFUL_CREATORS
         return self._creators_have_power
 
 

@@ -118,7 +118,7 @@ class Receiver:
         """Work on one event: ours first, which may be repeated, then the handler's, which may not."""
         history = await self._own_work(item)
         await self._work_once(item)
-        for past in await self._unseen(history):
+        for past in await self._missed(history):
             await self._work_once(past)
 
     async def _own_work(self, item: Arrival) -> Sequence[object]:
@@ -148,8 +148,8 @@ class Receiver:
             letter = DeadLetter(reason=type(error).__name__, body=f"{item.event.type} {item.event.event_id}")
             await self._inbox.bury(letter, now=self._clock.wall())
 
-    async def _unseen(self, history: Sequence[object]) -> Sequence[Arrival]:
-        """Recent events of a room's history that no transaction has brought."""
+    async def _missed(self, history: Sequence[object]) -> Sequence[Arrival]:
+        """Recent events of a room's history that nobody has worked on."""
         fresh: list[NewEvent] = []
         for raw in history:
             try:

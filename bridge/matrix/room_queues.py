@@ -5,9 +5,11 @@ and rooms beyond the number of workers, are read from the disk when their turn c
 """
 
 import asyncio
+import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -46,11 +48,19 @@ class Backlog(Protocol[Item]):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queued(Generic[Item]):
+    """An item and what its log lines carry: the call of whoever handed it in, nothing after a restart."""
+
+    item: Item
+    log_context: Mapping[str, Any]
+
+
 class _Lane(Generic[Item]):
     """One room's queue. While `on_disk`, what follows the items in memory is read from the disk."""
 
     def __init__(self, *, on_disk: bool) -> None:
-        self.items: deque[Item] = deque()
+        self.items: deque[_Queued[Item]] = deque()
         self.on_disk = on_disk
         self.missed = False
         self.last = 0
@@ -84,7 +94,11 @@ class RoomQueues(Generic[Item]):
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin with what earlier processes left on disk; `group` owns the workers."""
         self._group = group
-        group.create_task(self._refill(), name=f"{self._component}-recovery")
+        self._spawn(group, self._refill(), "recovery")
+
+    def abandon(self) -> None:
+        """The workers are gone: what is offered from now on stays on disk."""
+        self._stopping = True
 
     def offer(self, room_id: RoomId, item: Item) -> None:
         """Hand in an item that is on disk already."""
@@ -94,7 +108,7 @@ class RoomQueues(Generic[Item]):
         elif lane.on_disk or len(lane.items) >= self._max_items:
             lane.on_disk = lane.missed = True
         else:
-            lane.items.append(item)
+            lane.items.append(_queued(item))
 
     async def stop(self, *, finish: bool) -> None:
         """Let the items at work end; with `finish` also those that wait in memory."""
@@ -110,10 +124,14 @@ class RoomQueues(Generic[Item]):
             return
         lane: _Lane[Item] = _Lane(on_disk=item is None)
         if item is not None:
-            lane.items.append(item)
+            lane.items.append(_queued(item))
         self._lanes[room_id] = lane
         self._idle.clear()
-        self._group.create_task(self._run(room_id, lane), name=f"{self._component}-room")
+        self._spawn(self._group, self._run(room_id, lane), "room")
+
+    def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
+        """In a context of its own: a worker outlives the call whose item it began with."""
+        group.create_task(work, name=f"{self._component}-{name}", context=contextvars.Context())
 
     async def _run(self, room_id: RoomId, lane: _Lane[Item]) -> None:
         try:
@@ -132,15 +150,16 @@ class RoomQueues(Generic[Item]):
                 await self._load(room_id, lane)
 
     async def _handle(self, lane: _Lane[Item]) -> None:
-        item = lane.items.popleft()
-        if item.position <= lane.last:
+        queued = lane.items.popleft()
+        if queued.item.position <= lane.last:
             return
-        lane.last = item.position
-        try:
-            await self._persist(lambda: self._backlog.handle(item))
-        except Exception:
-            self._telemetry.count("internal_errors_total", component=self._component)
-            _log.exception("room_work_failed", component=self._component)
+        lane.last = queued.item.position
+        with structlog.contextvars.bound_contextvars(**queued.log_context):
+            try:
+                await self._persist(lambda: self._backlog.handle(queued.item))
+            except Exception:
+                self._telemetry.count("internal_errors_total", component=self._component)
+                _log.exception("room_work_failed", component=self._component)
 
     async def _load(self, room_id: RoomId, lane: _Lane[Item]) -> None:
         lane.missed = False
@@ -148,7 +167,7 @@ class RoomQueues(Generic[Item]):
             items = await self._persist(lambda: self._backlog.load(room_id, self._max_items))
         except StoreError:
             return  # Only while stopping: what is on disk stays there for the next process.
-        lane.items.extend(items)
+        lane.items.extend(_Queued(item=item, log_context={}) for item in items)
         # What was committed after the read has been offered since, and refused because of `on_disk`.
         lane.on_disk = lane.missed or len(items) >= self._max_items
 
@@ -178,3 +197,7 @@ class RoomQueues(Generic[Item]):
                 _log.warning("store_failed", component=self._component, reason=str(error))
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
+
+
+def _queued(item: Item) -> _Queued[Item]:
+    return _Queued(item=item, log_context=structlog.contextvars.get_contextvars())

@@ -19,7 +19,7 @@ _MAX_READS = 5
 
 @dataclass(slots=True)
 class _RoomState:
-    """`None` is unknown. `changes` counts what the events of the room changed, to notice it during a read."""
+    """`None` is unknown. `changes` counts what events changed of the members, to notice it during a read."""
 
     members: set[UserId] | None = None
     public: bool | None = None
@@ -55,7 +55,9 @@ class Rooms:
         state = self._state(room_id)
         if state.public is None:
             content = await self._client.state(room_id, await self._insider(room_id), "m.room.join_rules")
-            state.public = content is not None and content.get("join_rule") == "public"
+            # An event that came meanwhile has set it, and may be younger than what was read.
+            if state.public is None:
+                state.public = content is not None and content.get("join_rule") == "public"
         return state.public
 
     async def is_encrypted(self, room_id: RoomId) -> bool:
@@ -63,7 +65,9 @@ class Rooms:
         state = self._state(room_id)
         if state.encrypted is None:
             content = await self._client.state(room_id, await self._insider(room_id), "m.room.encryption")
-            state.encrypted = content is not None
+            # As above; here the mistake would last.
+            if state.encrypted is None:
+                state.encrypted = content is not None
         return state.encrypted
 
     async def was_invited(self, room_id: RoomId, user: UserId) -> bool:
@@ -71,9 +75,9 @@ class Rooms:
         content = await self._client.state(room_id, await self._insider(room_id), "m.room.member", user)
         return content is not None and content.get("membership") == "invite"
 
-    async def ghost_joined(self, room_id: RoomId, ghost: UserId) -> None:
-        """A ghost is in a room; from now on it can be asked about it."""
-        await self._store.rooms.put(room_id, ghost)
+    async def ghost_joined(self, room_id: RoomId, ghost: UserId, *, peer: str = "") -> None:
+        """A ghost is in a room, for the sake of `peer` where that is known; from now on it can be asked about it."""
+        await self._store.rooms.put(room_id, ghost, peer=peer)
 
     async def ghost_left(self, room_id: RoomId, ghost: UserId) -> None:
         """A ghost is no longer in a room; after the last one we hear nothing of it any more."""
@@ -123,6 +127,7 @@ class Rooms:
         """
         members = await self._client.joined_members(room_id, self._names.bot)
         ghosts = tuple(member for member in members if self._names.number(member) is not None)
+        people = [member for member in members if not self._names.is_ours(member)]
         for ghost in ghosts:
-            await self.ghost_joined(room_id, ghost)
+            await self.ghost_joined(room_id, ghost, peer=people[0] if len(people) == 1 else "")
         return ghosts

@@ -57,6 +57,10 @@ class Sender:
         """Try what is in memory once more; the rest stays on disk."""
         await self._queues.stop(finish=True)
 
+    def abandon(self) -> None:
+        """Only store from now on: nobody is left to send."""
+        self._queues.abandon()
+
     async def send(
         self,
         *,

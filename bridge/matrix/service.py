@@ -26,6 +26,7 @@ from bridge.store import Store, StoreError
 _log = structlog.get_logger()
 
 _STOP_LIMIT_S = 5.0
+"""In all; what has not been sent by then stays on disk."""
 _PRUNE_INTERVAL_S = 3600.0
 
 
@@ -72,6 +73,7 @@ class MatrixService:
         )
         self._pinger = Pinger(settings, client=client, clock=clock, entropy=entropy, telemetry=telemetry)
         self._running: asyncio.Task[None] | None = None
+        self._failed = asyncio.Event()
 
     async def start(self, on_event: Handler) -> None:
         """Listen, work on what an earlier process left, and ask the homeserver to deliver.
@@ -92,17 +94,35 @@ class MatrixService:
 
     async def stop(self) -> None:
         """Take no more events, finish what is at work, send what waits; what cannot be sent stays on disk."""
+        deadline = asyncio.get_running_loop().time() + _STOP_LIMIT_S
         await self._appservice.stop()
-        try:
-            async with asyncio.timeout(_STOP_LIMIT_S):
-                await self._receiver.stop()
-                await self._sender.stop()
-        except TimeoutError:
-            _log.warning("matrix_work_abandoned")
+        if not self._failed.is_set():
+            await self._finish_work(deadline)
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         await self._link.close()
+
+    async def _finish_work(self, deadline: float) -> None:
+        """The events at work first, for they may send; they leave half of the time to what is to be sent."""
+        remaining_s = deadline - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(deadline - remaining_s / 2):
+                await self._receiver.stop()
+        except TimeoutError:
+            _log.warning("matrix_events_abandoned")
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._sender.stop()
+        except TimeoutError:
+            _log.warning("matrix_sends_left_on_disk")
+
+    async def wait_failed(self) -> None:
+        """Return when a bug has ended our work, and never otherwise: then the process should end and start anew.
+
+        From then on no transaction is acknowledged, so that the homeserver keeps what comes, and nothing is sent.
+        """
+        await self._failed.wait()
 
     async def _run(self, on_event: Handler, ready: asyncio.Event) -> None:
         try:
@@ -116,6 +136,9 @@ class MatrixService:
             # From here on `healthy` is false: nothing below may fail, so this is a bug to be seen at once.
             self._telemetry.count("internal_errors_total", component="matrix")
             _log.exception("matrix_failed")
+            self._appservice.refuse_transactions()
+            self._sender.abandon()
+            self._failed.set()
 
     async def _prune_forever(self) -> None:
         while True:
@@ -193,10 +216,6 @@ class MatrixService:
     def ghost_number(self, user_id: UserId) -> str | None:
         """The number that a ghost stands for; `None` when it is no ghost of ours."""
         return self._names.number(user_id)
-
-    def ghost_id(self, number: str) -> UserId:
-        """The ghost that stands for a number."""
-        return self._names.ghost_id(number)
 
     def is_ours(self, user_id: UserId) -> bool:
         """Whether a user is a ghost of ours or the bot."""

@@ -137,6 +137,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("internal_errors_total", "Faults of Trunkline itself: each one is a bug.", component=COMPONENTS),
     _histogram("event_loop_lag_seconds", "How late an event loop is.", LAG_S, loop=_of("signalling", "media")),
     _gauge("tasks", "asyncio tasks of the signalling loop."),
+    _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
     _counter("call_records_total", "Call records by what became of them.", outcome=_of("written", "failed", "lost")),
     # Calls.
     _gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),

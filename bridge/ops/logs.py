@@ -7,7 +7,6 @@ import atexit
 import hashlib
 import logging
 import queue
-import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bridge.core.ids import CallId
-from bridge.core.pii import Pii, use_redaction_key
+from bridge.core.pii import use_redaction_key
+from bridge.ops.scrubbing import scrub
 
 _LIBRARIES = ("aiohttp", "aioice", "aiortc", "alembic", "asyncio", "sqlalchemy")
-_PERSONAL = re.compile(r"\+[0-9]{7,15}(?![0-9])|@[^\s@:'\"]{1,255}:[A-Za-z0-9.-]+")
 _QUEUE_LINES = 10_000
 _EXIT_LIMIT_S = 2.0
 
@@ -33,6 +32,8 @@ class LineWriter:
         self._stream = stream
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=_QUEUE_LINES)
         self.dropped = 0
+        """Lines that nobody will read."""
+        self._counting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -41,7 +42,7 @@ class LineWriter:
         try:
             self._lines.put_nowait(line)
         except queue.Full:
-            self.dropped += 1
+            self._drop()
         return len(line)
 
     def flush(self) -> None:
@@ -62,7 +63,20 @@ class LineWriter:
                 if self._lines.empty():
                     self._stream.flush()
             except (OSError, ValueError):  # a closed pipe or a closed stream
-                self.dropped += 1
+                self._drop()
+
+    def _drop(self) -> None:
+        with self._counting:
+            self.dropped += 1
+
+
+_writers: list[LineWriter] = []
+"""The one of this process. Logging is set up for a process as a whole, so what it lost is counted so too."""
+
+
+def lines_dropped() -> int:
+    """How many log lines of this process were lost since its start."""
+    return sum(writer.dropped for writer in _writers)
 
 
 def redaction_key(secret: str) -> bytes:
@@ -74,6 +88,7 @@ def configure_logging(*, level: str, json: bool, key: bytes, stream: TextIO | No
     """Set up the logs of this process; called once, before anything is logged."""
     use_redaction_key(key)
     writer = LineWriter(stream or sys.stderr)
+    _writers.append(writer)
     atexit.register(writer.close)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     renderer = _renderer(json)
@@ -84,6 +99,7 @@ def configure_logging(*, level: str, json: bool, key: bytes, stream: TextIO | No
         cache_logger_on_first_use=False,
     )
     _route_libraries(writer, renderer, threshold)
+    _route_last_words()
     return writer
 
 
@@ -107,19 +123,12 @@ def _in_reading_order(logger: WrappedLogger, method: str, event: EventDict) -> E
 def _renderer(json: bool) -> Processor:
     if json:
         return structlog.processors.JSONRenderer(default=_as_text, ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=False)
+    # Exceptions are text by then, with nobody's number in it.
+    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 
 
 def _as_text(value: object) -> str:
     return str(value)
-
-
-def scrub(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Redact numbers and user ids inside free text, where no type could do it: tracebacks and libraries' messages."""
-    for key in ("exception", "error", "event"):
-        if isinstance(value := event.get(key), str):
-            event[key] = _PERSONAL.sub(lambda match: str(Pii(match[0])), value)
-    return event
 
 
 def _route_libraries(writer: LineWriter, renderer: Processor, threshold: int) -> None:
@@ -135,6 +144,18 @@ def _route_libraries(writer: LineWriter, renderer: Processor, threshold: int) ->
     logging.root.setLevel(max(threshold, logging.WARNING))
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def _route_last_words() -> None:
+    """What nobody caught goes through the log as well: Python's own way prints it as it is, with all that it names."""
+    sys.excepthook = lambda kind, error, trace: _tell_uncaught("process_failed", error)
+    threading.excepthook = lambda hook: _tell_uncaught("thread_failed", hook.exc_value)
+    sys.unraisablehook = lambda hook: _tell_uncaught("error_lost", hook.exc_value)
+
+
+def _tell_uncaught(event: str, error: BaseException | None) -> None:
+    if not isinstance(error, KeyboardInterrupt):
+        structlog.get_logger(__name__).critical(event, exc_info=error)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from aiohttp import web
 from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
 from bridge.core.telemetry import Telemetry
+from bridge.ops.logs import lines_dropped
 from bridge.ops.metrics import PrometheusTelemetry
 
 _log = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class OpsServer:
         self._telemetry = telemetry
         self._heartbeat = heartbeat
         self._checks = dict(checks)
+        self._lines_counted = 0
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -88,8 +90,15 @@ class OpsServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._telemetry.gauge("tasks", len(asyncio.all_tasks()))
+        self._count_dropped_lines()
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=self._telemetry.exposition(), headers=headers)
+
+    def _count_dropped_lines(self) -> None:
+        """When it is asked for: the logs know nothing of telemetry, and must not wait for it."""
+        dropped = lines_dropped()
+        self._telemetry.count("log_lines_dropped_total", dropped - self._lines_counted)
+        self._lines_counted = dropped
 
     async def _livez(self, request: web.Request) -> web.Response:
         alive = self._heartbeat.alive()

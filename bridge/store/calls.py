@@ -56,13 +56,6 @@ class EndedCalls:
 
         await self._database.write(work, durable=False)
 
-    async def contains(self, room_id: RoomId, matrix_call_id: MatrixCallId) -> bool:
-        """Whether a Matrix call of this room is known to be over."""
-        statement = select(ended_calls.c.ended_at).where(
-            ended_calls.c.room_id == room_id, ended_calls.c.matrix_call_id == matrix_call_id
-        )
-        return await self._database.read(lambda connection: connection.execute(statement).first() is not None)
-
     async def since(self, oldest: float) -> dict[tuple[RoomId, MatrixCallId], float]:
         """The calls that ended after `oldest`, with the time, for a memory that starts anew."""
         statement = select(ended_calls).where(ended_calls.c.ended_at >= oldest)

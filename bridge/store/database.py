@@ -60,6 +60,8 @@ class Database:
             raise StoreError("the store is closed")
         job: _Job[T] = _Job(work=work, durable=durable, done=asyncio.get_running_loop().create_future())
         await self._jobs.put(job)
+        if self._task.done():
+            raise StoreError("the store is closed")
         return await job.done
 
     async def read(self, work: Work[T]) -> T:
@@ -75,16 +77,28 @@ class Database:
         if not self._closed:
             self._closed = True
             await self._jobs.put(None)
-        await self._task
-        await self._writer.dispose()
-        await self._reader.dispose()
+        try:
+            await self._task
+        finally:
+            await self._writer.dispose()
+            await self._reader.dispose()
 
     async def _write_forever(self) -> None:
-        while (first := await self._jobs.get()) is not None:
-            batch, last = self._collect(first)
-            await self._commit_batch(batch)
-            if last:
-                return
+        """However this ends, nobody is left waiting for it."""
+        batch: list[_Job[Any]] = []
+        last = False
+        try:
+            while not last and (first := await self._jobs.get()) is not None:
+                batch, last = self._collect(first)
+                await self._commit_batch(batch)
+        finally:
+            self._closed = True
+            self._abandon(batch)
+
+    def _abandon(self, batch: Sequence[_Job[Any]]) -> None:
+        waiting = [job for _ in range(self._jobs.qsize()) if (job := self._jobs.get_nowait()) is not None]
+        for job in (*batch, *waiting):
+            _settle(job, error=StoreError("the store is closed"))
 
     def _collect(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
         batch = [first]

@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import EventId, RoomId
@@ -77,8 +78,11 @@ class Inbox:
         return await self._database.write(lambda connection: _accept(connection, transaction, now))
 
     async def add(self, new: Sequence[NewEvent], *, now: float) -> tuple[StoredEvent, ...]:
-        """Store events that were read from a room's history; returns those not seen before."""
-        return await self._database.write(lambda connection: _insert(connection, new, now), durable=False)
+        """Store events that were read from a room's history; returns those nobody has claimed, in the order given.
+
+        Also those that were seen before: work that was broken off can be repeated with the same events.
+        """
+        return await self._database.write(lambda connection: _add(connection, new, now), durable=False)
 
     async def claim(self, position: int) -> bool:
         """Take an event for good; `False` when it has been taken before. Its body is forgotten."""
@@ -103,16 +107,7 @@ class Inbox:
         )
 
         def work(connection: Connection) -> tuple[StoredEvent, ...]:
-            return tuple(
-                StoredEvent(
-                    position=row.position,
-                    event_id=row.event_id,
-                    room_id=row.room_id,
-                    body=row.body,
-                    received_at=row.received_at,
-                )
-                for row in connection.execute(statement)
-            )
+            return tuple(_stored(row) for row in connection.execute(statement))
 
         return await self._database.read(work)
 
@@ -164,6 +159,25 @@ def _insert(connection: Connection, new: Sequence[NewEvent], now: float) -> tupl
             received_at=now,
         )
         for position, event_id in sorted((row.position, row.event_id) for row in inserted)
+    )
+
+
+def _add(connection: Connection, new: Sequence[NewEvent], now: float) -> tuple[StoredEvent, ...]:
+    _insert(connection, new, now)
+    # An event's place is that of the history: a transaction may have brought a later one before an earlier one.
+    order = tuple(dict.fromkeys(event.event_id for event in new))
+    statement = select(events).where(events.c.event_id.in_(order), events.c.claimed.is_(False))
+    unclaimed = {row.event_id: _stored(row) for row in connection.execute(statement)}
+    return tuple(unclaimed[event_id] for event_id in order if event_id in unclaimed)
+
+
+def _stored(row: Row[Any]) -> StoredEvent:
+    return StoredEvent(
+        position=row.position,
+        event_id=row.event_id,
+        room_id=row.room_id,
+        body=row.body,
+        received_at=row.received_at,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Executable, delete, select
+from sqlalchemy import Connection, Executable, delete, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import RoomId, UserId
@@ -42,9 +42,13 @@ class GhostRooms:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, room_id: RoomId, user_id: UserId) -> None:
-        statement = insert(ghost_rooms).values(room_id=room_id, user_id=user_id)
-        await _execute(self._database, statement.on_conflict_do_nothing())
+    async def put(self, room_id: RoomId, user_id: UserId, *, peer: str = "") -> None:
+        """Note a room, and where it is known whom the ghost is there for; what is known is not unlearned."""
+        statement = insert(ghost_rooms).values(room_id=room_id, user_id=user_id, peer=peer)
+        update = {"index_elements": ["room_id", "user_id"], "set_": {"peer": peer}}
+        await _execute(
+            self._database, statement.on_conflict_do_update(**update) if peer else statement.on_conflict_do_nothing()
+        )
 
     async def drop(self, room_id: RoomId, user_id: UserId) -> None:
         matches = (ghost_rooms.c.room_id == room_id, ghost_rooms.c.user_id == user_id)
@@ -55,9 +59,14 @@ class GhostRooms:
         statement = select(ghost_rooms.c.user_id).where(ghost_rooms.c.room_id == room_id)
         return await self._database.read(lambda connection: tuple(connection.execute(statement).scalars()))
 
-    async def rooms_of(self, user_id: UserId, *, limit: int = 50) -> tuple[RoomId, ...]:
-        """Rooms of one ghost."""
-        statement = select(ghost_rooms.c.room_id).where(ghost_rooms.c.user_id == user_id).limit(limit)
+    async def rooms_with(self, user_id: UserId, peer: UserId, *, limit: int) -> tuple[RoomId, ...]:
+        """Rooms in which a ghost is for the sake of `peer`, the newest first."""
+        statement = (
+            select(ghost_rooms.c.room_id)
+            .where(ghost_rooms.c.user_id == user_id, ghost_rooms.c.peer == peer)
+            .order_by(literal_column("rowid").desc())
+            .limit(limit)
+        )
         return await self._database.read(lambda connection: tuple(connection.execute(statement).scalars()))
 
 

@@ -72,8 +72,13 @@ ghost_rooms = Table(
     metadata,
     Column("room_id", String, primary_key=True),
     Column("user_id", String, primary_key=True, index=True),
+    Column("peer", String, nullable=False, server_default=""),
 )
-"""Rooms that users of ours have joined."""
+"""Rooms that users of ours have joined; `peer` is for whom: who invited it there, or the only other member.
+
+The ghost of a main line has a room with each of its callers, and the right one must be found without asking for all.
+"""
+Index("ix_ghost_rooms_pair", ghost_rooms.c.user_id, ghost_rooms.c.peer)
 
 portals = Table(
     "portals",

@@ -160,7 +160,11 @@ class Lab:
     def _bridge_settings(self) -> dict[str, Section]:
         return {
             "trunks": {
-                "phone": {"server": f"{LOOPBACK}:{self.phone_port}", "caller_id": "+15550199"},
+                "phone": {
+                    "server": f"{LOOPBACK}:{self.phone_port}",
+                    "caller_id": "+15550199",
+                    "join_crossing_calls": True,
+                },
                 "script": {"server": f"{LOOPBACK}:{self.scripted_port}"},
                 "pbx": self._pbx_trunk(),
             },
