@@ -1,12 +1,12 @@
 """Which call an event belongs to, and which calls have been."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import TypeVar
 
 from bridge.app.live_call import LiveCall
 from bridge.calls.state import Direction
-from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, UserId
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, UserId
 
 MAX_TOMBSTONES = 10_000
 TOMBSTONE_S = 600.0
@@ -25,6 +25,8 @@ class Directory:
         self._by_matrix_call: dict[MatrixCallKey, LiveCall] = {}
         self._by_room: dict[RoomId, dict[CallId, LiveCall]] = {}
         self._by_pair: dict[tuple[UserId, str], dict[CallId, LiveCall]] = {}
+        self._unanswered: Counter[TrunkName | UserId] = Counter()
+        """Calls from phones that nobody has answered, by trunk and by called user."""
         self._counts = dict.fromkeys(Direction, 0)
         self._tombstones: OrderedDict[MatrixCallKey, float] = OrderedDict()
 
@@ -43,6 +45,7 @@ class Directory:
             self.follow_dialog(live, call.dialog)
         self.follow_room(live)
         self._counts[call.direction] += 1
+        self.note_answer(live)
         if call.matrix.room_id is not None:
             self.follow_matrix_call(live, call.matrix.room_id, call.matrix.call_id)
 
@@ -64,6 +67,24 @@ class Directory:
         if room_id is not None:
             self._by_room.setdefault(room_id, {})[live.call.call_id] = live
 
+    def note_answer(self, live: LiveCall) -> None:
+        """Keep count of the calls from phones that wait for an answer."""
+        call = live.call
+        waits = call.direction is Direction.INBOUND and call.at.answered is None and not call.ended
+        if waits == live.counted_unanswered:
+            return
+        live.counted_unanswered = waits
+        for key in (call.trunk, call.matrix.user):
+            self._unanswered[key] += 1 if waits else -1
+            if not self._unanswered[key]:
+                del self._unanswered[key]
+
+    def unanswered_of_trunk(self, trunk: TrunkName) -> int:
+        return self._unanswered[trunk]
+
+    def unanswered_of_user(self, user: UserId) -> int:
+        return self._unanswered[user]
+
     def _leave_room(self, live: LiveCall) -> None:
         if live.room_id is not None:
             _discard(self._by_room, live.room_id, live.call.call_id)
@@ -75,6 +96,7 @@ class Directory:
         if self._calls.pop(call.call_id, None) is None:
             return
         self._counts[call.direction] -= 1
+        self.note_answer(live)
         _discard(self._by_pair, (call.matrix.user, call.number), call.call_id)
         self._leave_room(live)
         for dialog in live.dialogs:

@@ -24,6 +24,7 @@ class LiveCall:
     dialogs: set[DialogKey] = field(default_factory=set)
     matrix_calls: set[tuple[RoomId, MatrixCallId]] = field(default_factory=set)
     room_id: RoomId | None = None
+    counted_unanswered: bool = False
     """Names under which the directory finds this call; kept by the directory."""
     remembered: bool = False
     """Whether the call has been written down and must be forgotten again."""

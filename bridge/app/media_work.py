@@ -21,6 +21,7 @@ Feed = Callable[[LiveCall, ev.Event], None]
 MediaCommand = (
     cmd.WriteSipOffer
     | cmd.WriteMatrixAnswer
+    | cmd.TakeSipOffer
     | cmd.WriteMatrixOffer
     | cmd.WriteSipAnswer
     | cmd.WriteBothAnswers
@@ -77,8 +78,11 @@ class MediaWork:
                 await self._write_sip_offer(live, command)
             case cmd.WriteMatrixAnswer():
                 await self._write_matrix_answer(live, command)
+            case cmd.TakeSipOffer():
+                await (await self._session(live)).set_sip_offer(command.sip_sdp)
             case cmd.WriteMatrixOffer():
-                await self._write_matrix_offer(live, command)
+                session = await self._session(live)
+                self._feed(live, ev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
             case cmd.WriteSipAnswer():
                 await self._write_sip_answer(live, command)
             case cmd.WriteBothAnswers():
@@ -117,12 +121,6 @@ class MediaWork:
         session = await self._session(live)
         await session.set_sip_answer(command.sip_sdp)
         self._feed(live, ev.MatrixAnswerReady(sdp=await session.create_matrix_answer()))
-
-    async def _write_matrix_offer(self, live: LiveCall, command: cmd.WriteMatrixOffer) -> None:
-        session = await self._session(live)
-        if command.sip_sdp is not None:
-            await session.set_sip_offer(command.sip_sdp)
-        self._feed(live, ev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
 
     async def _write_sip_answer(self, live: LiveCall, command: cmd.WriteSipAnswer) -> None:
         session = await self._session(live)

@@ -10,7 +10,7 @@ from bridge.calls.call import Call, CallTimes
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
-from bridge.core.ids import CallId, MatrixCallId, PartyId, UserId
+from bridge.core.ids import CallId, MatrixCallId, PartyId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
 from bridge.sip import events as sip
@@ -20,6 +20,13 @@ log = structlog.get_logger(__name__)
 ALREADY_TALKING = Verdict(
     result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY
 )
+
+TOO_MANY_CALLS = Verdict(result=Result.POLICY, reason="too_many_calls", sip_status=503, q850=42)
+
+MAX_UNANSWERED_OF_A_TRUNK = 100
+"""Each costs a ghost, a room and ports: a flood must not be able to take them all."""
+MAX_UNANSWERED_OF_A_USER = 4
+"""More than that nobody can answer: the next caller hears busy."""
 
 _CROSSING = frozenset({State.PREPARING, State.DIALLING})
 
@@ -60,16 +67,19 @@ class SipIntake:
             self._cross(crossing, event)
             return
         call = self._call(event, user or UserId(""), number)
-        refusal = self._refusal(user, busy=bool(others))
+        refusal = self._refusal(event.trunk, user, busy=bool(others))
         first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
         self._switchboard.open(LiveCall(call=call), first)
 
-    def _refusal(self, user: UserId | None, *, busy: bool) -> Verdict | None:
+    def _refusal(self, trunk: TrunkName, user: UserId | None, *, busy: bool) -> Verdict | None:
+        directory = self._switchboard.directory
         if not self._switchboard.accepting:
             return outcomes.SHUTTING_DOWN
         if user is None:
             return UNKNOWN_NUMBER
-        return ALREADY_TALKING if busy else None
+        if directory.unanswered_of_trunk(trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
+            return TOO_MANY_CALLS
+        return ALREADY_TALKING if busy or directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER else None
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""

@@ -114,6 +114,7 @@ class Switchboard:
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
         """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""
         self.directory.follow_room(live)
+        self.directory.note_answer(live)
         for command in commands:
             try:
                 self._carry_out(live, command)

@@ -28,10 +28,15 @@ class WriteMatrixAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteMatrixOffer:
-    """Take the phone's offer, if it made one, and write ours for Matrix → `MatrixOfferReady` or `MediaRefused`."""
+class TakeSipOffer:
+    """Take the phone's offer, before anything is made or rings for it → `MediaRefused` when it cannot be used."""
 
-    sip_sdp: str | None
+    sip_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteMatrixOffer:
+    """Write our offer for Matrix, after the phone's was taken if it made one → `MatrixOfferReady` or `MediaRefused`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +218,7 @@ class FinishCall:
 Command = (
     WriteSipOffer
     | WriteMatrixAnswer
+    | TakeSipOffer
     | WriteMatrixOffer
     | WriteSipAnswer
     | WriteBothAnswers

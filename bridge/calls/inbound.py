@@ -62,8 +62,10 @@ def begin(
 
 
 def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Command]:
+    """Look at the phone's offer while the room is found: what cannot be used is refused before anything rings."""
     call.state = State.LOCATING
-    return [cmd.OpenPortal()]
+    take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
+    return [*take, cmd.OpenPortal()]
 
 
 def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Command]:
@@ -76,7 +78,7 @@ def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Comm
 
 def offer(call: Call) -> list[cmd.Command]:
     call.state = State.OFFERING
-    return [cmd.WriteMatrixOffer(sip_sdp=call.sip_sdp)]
+    return [cmd.WriteMatrixOffer()]
 
 
 def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Command]:

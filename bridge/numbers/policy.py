@@ -10,6 +10,9 @@ from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from bridge.numbers.number import canonical
 
+MAX_CALLER = 64
+"""Characters of a caller that is no number."""
+
 NOT_PERMITTED = Verdict(
     result=Result.POLICY,
     reason="not_permitted",
@@ -164,7 +167,12 @@ class NumberPlan:
         return None
 
     def caller_number(self, caller: str) -> str:
-        """The canonical number of a phone that calls; what is no number (an extension's name) stays as it is."""
+        """The canonical number of a phone that calls; what is no number (an extension's name) stays as it is.
+
+        A name that is too long to be one counts as withheld: no user id could be made of it.
+        """
+        if len(caller) > MAX_CALLER:
+            return ""
         return canonical(caller, self.default_region) or caller
 
 

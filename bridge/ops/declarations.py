@@ -110,6 +110,7 @@ REASONS = _of(
     "outbound_is_off",
     "room_left",
     "room_busy",
+    "too_many_calls",
     "shutting_down",
     "sip_media_unacceptable",
     "trunk_credentials",
@@ -174,7 +175,12 @@ METRICS: tuple[Metric, ...] = (
     # SIP.
     _counter("sip_requests_total", "Requests.", method=METHODS, direction=WAYS, transport=TRANSPORTS),
     _counter("sip_responses_total", "Responses.", method=METHODS, direction=WAYS, status_class=STATUS_CLASSES),
-    _counter("sip_retransmissions_total", "Messages repeated for want of an answer.", method=METHODS, direction=WAYS),
+    _counter(
+        "sip_retransmissions_total",
+        "Messages repeated for want of an answer.",
+        method=METHODS,
+        direction=_of("sent", "received"),
+    ),
     _counter(
         "sip_parse_errors_total",
         "Messages that could not be understood.",

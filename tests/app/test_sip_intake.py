@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+
+from bridge.app import sip_intake
+from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_USER
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallCancelled, CallEnded
 from tests.app.stage import ALICE, PBX, Stage
@@ -111,3 +115,28 @@ async def test_while_shutting_down_new_calls_are_turned_away(stage: Stage) -> No
     await stage.incoming()
     assert stage.sip.commands == [("reject", "in-1", 503)]
     assert stage.reasons() == ["shutting_down"]
+
+
+async def test_a_user_whose_devices_ring_for_several_callers_is_busy_for_the_next(stage: Stage) -> None:
+    for number in range(MAX_UNANSWERED_OF_A_USER):
+        await stage.incoming(f"in-{number}", caller=f"+1555020{number}")
+    await stage.incoming("one-too-many", caller="+15550300")
+    assert ("reject", "one-too-many", 486) in stage.sip.commands
+    stage.sip_intake.handle(CallCancelled(dialog=DialogKey("in-0")))
+    await stage.incoming("after-all", caller="+15550300")
+    assert ("ring", "after-all") in stage.sip.commands
+
+
+async def test_a_flood_from_a_trunk_is_turned_away_before_rooms_are_made_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sip_intake, "MAX_UNANSWERED_OF_A_TRUNK", 2)
+    for number in range(4):
+        await stage.incoming(f"in-{number}", caller=f"+1555020{number}")
+    assert [command for command in stage.sip.commands if command[0] == "reject"] == [
+        ("reject", "in-2", 503),
+        ("reject", "in-3", 503),
+    ]
+    assert stage.reasons() == ["too_many_calls", "too_many_calls"]
+    await stage.incoming("other-trunk", caller="+15550300", trunk=PBX)
+    assert ("ring", "other-trunk") in stage.sip.commands

@@ -33,9 +33,9 @@ def test_a_slow_homeserver_does_not_make_the_trunk_give_up_without_a_ringing_ton
 def test_a_user_who_is_not_in_the_room_yet_rings_on_joining() -> None:
     call = scenes.incoming()
     commands = run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=False))
-    assert scenes.kinds(commands) == [cmd.OpenPortal, cmd.RingSip]
+    assert scenes.kinds(commands) == [cmd.TakeSipOffer, cmd.OpenPortal, cmd.RingSip]
     assert run(call, ev.MemberJoined(user=MALLORY)) == []
-    assert run(call, ev.MemberJoined(user=ALICE)) == [cmd.WriteMatrixOffer(sip_sdp="phone offer")]
+    assert run(call, ev.MemberJoined(user=ALICE)) == [cmd.WriteMatrixOffer()]
 
 
 def test_the_first_answer_is_selected_and_accepted() -> None:
@@ -194,3 +194,10 @@ def test_a_call_that_the_phone_was_never_connected_to_has_no_answer_on_record() 
     call = scenes.ringing()
     run(call, scenes.answer(), ev.SipCancelled())
     assert call.at.answered is None
+
+
+def test_an_offer_that_cannot_be_used_is_refused_before_anybody_is_invited() -> None:
+    call = scenes.incoming()
+    commands = run(call, ev.CallPermitted())
+    assert commands == [cmd.TakeSipOffer(sip_sdp="phone offer"), cmd.OpenPortal()]
+    assert only(run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)), cmd.RejectSip).status == 488

@@ -113,6 +113,7 @@ def test_a_number_that_nobody_has_finds_nobody(called: str) -> None:
 def test_an_extensions_name_stays_as_it_is() -> None:
     assert plan().caller_number("alice") == "alice"
     assert plan().caller_number("(212) 555-0123") == "+12125550123"
+    assert plan().caller_number("x" * 2_000) == ""
 
 
 def test_emergency_calls_take_the_trunk_that_is_up_in_the_form_that_it_knows() -> None:
