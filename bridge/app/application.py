@@ -3,8 +3,9 @@
 import asyncio
 import importlib.metadata
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from bridge.calls import events as ev
 from bridge.config import Config, matrix_settings, media_settings, sip_settings
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
+from bridge.core.errors import TrunklineError
 from bridge.core.verdict import MatrixReason
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
@@ -37,6 +39,8 @@ log = structlog.get_logger(__name__)
 FAREWELL_LIMIT_S = 5.0
 """Hanging up every call at the end may take this long."""
 
+Failure = Callable[[], Coroutine[Any, Any, None]]
+
 _MEDIA_REASONS = {
     MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
     MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
@@ -44,17 +48,26 @@ _MEDIA_REASONS = {
 }
 
 
+class BridgeFailedError(TrunklineError):
+    """A part of the bridge died of a bug; the process must end, so that whoever watches it starts a new one."""
+
+
 async def run(config: Config) -> None:
-    """Run the bridge until SIGINT or SIGTERM. Raises `TrunklineError` or `OSError` when it cannot start."""
+    """Run the bridge until SIGINT or SIGTERM. Raises `TrunklineError` or `OSError` when it cannot start or go on."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Application(config).running():
+    async with Application(config).running() as failure:
         log.info("bridge_started", version=VERSION)
-        await stop.wait()
+        stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(failure())
+        done, waiting = await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
         log.info("bridge_stopping")
     log.info("bridge_stopped")
+    if failed in done:
+        raise BridgeFailedError("the Matrix side has failed; the log says why")
 
 
 class Application:
@@ -76,8 +89,11 @@ class Application:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Start everything, and stop everything at the end, also when something fails half way."""
+    async def running(self) -> AsyncIterator[Failure]:
+        """Start everything, and stop everything at the end, also when something fails half way.
+
+        Gives what returns only if the bridge cannot go on.
+        """
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path)
             stack.push_async_callback(store.close)
@@ -98,7 +114,7 @@ class Application:
             await self._start_parts(stack, matrix, switchboard)
             end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, matrix)
-            yield
+            yield matrix.wait_failed
 
     async def _start_records(self, stack: AsyncExitStack) -> None:
         """Call records outlive the calls: the last ones are written when everything else has stopped."""

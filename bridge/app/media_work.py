@@ -109,8 +109,8 @@ class MediaWork:
 
     async def _close(self, live: LiveCall) -> None:
         if live.session is not None:
-            session, live.session = live.session, None
-            live.stats = await session.close()
+            live.stats = await live.session.close()
+            live.session = None
 
     async def _write_sip_offer(self, live: LiveCall, command: cmd.WriteSipOffer) -> None:
         session = await self._session(live)

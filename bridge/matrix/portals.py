@@ -39,7 +39,7 @@ _EVENT_LEVELS: Mapping[str, int] = {
 """This map takes the place of the homeserver's own as a whole, so the usual entries are in it."""
 
 
-_MAX_CANDIDATES = 5
+_MAX_ROOMS_ASKED = 5
 _FIRST_VERSION_OF_POWERFUL_CREATORS = 12
 
 
@@ -83,7 +83,7 @@ class Portals:
 
     async def _found(self, user: UserId, ghost: UserId) -> RoomId | None:
         """A room of just these two, made by the user's client; the homeserver is asked about a few at most."""
-        for room_id in await self._store.rooms.rooms_with(ghost, user, limit=_MAX_CANDIDATES):
+        for room_id in await self._store.rooms.rooms_with(ghost, user, limit=_MAX_ROOMS_ASKED):
             if await self._usable(room_id, user, ghost, joined=True):
                 await self._store.portals.put(StoredPortal(user_id=user, ghost=ghost, room_id=room_id))
                 return room_id
@@ -105,7 +105,7 @@ class Portals:
 
     async def _create(self, user: UserId, ghost: UserId) -> RoomId:
         room_id = await self._create_room(user, ghost)
-        await self._rooms.ghost_joined(room_id, ghost)
+        await self._rooms.ghost_joined(room_id, ghost, peer=user)
         await self._store.portals.put(StoredPortal(user_id=user, ghost=ghost, room_id=room_id))
         _log.info("portal_created", room_id=room_id, user=Pii(user), ghost=Pii(ghost))
         return room_id
@@ -115,9 +115,11 @@ class Portals:
         try:
             return await self._client.create_room(ghost, _room(user, ghost, creator_listed=not powerful))
         except MatrixError as error:
+            if error.status != 400:
+                raise
             # What was told may have changed since; the next room asks again.
             self._creators_have_power = None
-            if error.status != 400 or powerful is not None:
+            if powerful is not None:
                 raise
         # The creator must not be listed from room version 12 on, and not every homeserver says what it makes. But 400
         # has other reasons too (a server of the invited that does not know the version), so only a room proves it.

@@ -45,10 +45,11 @@ class GhostRooms:
     async def put(self, room_id: RoomId, user_id: UserId, *, peer: str = "") -> None:
         """Note a room, and where it is known whom the ghost is there for; what is known is not unlearned."""
         statement = insert(ghost_rooms).values(room_id=room_id, user_id=user_id, peer=peer)
-        update = {"index_elements": ["room_id", "user_id"], "set_": {"peer": peer}}
-        await _execute(
-            self._database, statement.on_conflict_do_update(**update) if peer else statement.on_conflict_do_nothing()
-        )
+        if peer:
+            statement = statement.on_conflict_do_update(index_elements=["room_id", "user_id"], set_={"peer": peer})
+        else:
+            statement = statement.on_conflict_do_nothing()
+        await _execute(self._database, statement)
 
     async def drop(self, room_id: RoomId, user_id: UserId) -> None:
         matches = (ghost_rooms.c.room_id == room_id, ghost_rooms.c.user_id == user_id)

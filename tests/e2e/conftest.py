@@ -23,11 +23,13 @@ async def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield lab
 
 
-@pytest.fixture
-def lab(shared_lab: Lab) -> Lab:
-    """The lab, swept for the next test."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def lab(shared_lab: Lab) -> AsyncIterator[Lab]:
+    """The lab, swept for the next test; whatever a test did, the bridge must not have met a fault of its own."""
     shared_lab.begin_test()
-    return shared_lab
+    yield shared_lab
+    assert await shared_lab.bridge.metric("internal_errors_total") == 0
+    assert await shared_lab.bridge.metric("call_illegal_events_total") == 0
 
 
 @pytest.hookimpl(wrapper=True)

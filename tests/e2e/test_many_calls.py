@@ -136,6 +136,8 @@ async def call_all(exchange: Exchange, numbers: range) -> None:
 async def at_rest(exchange: Exchange) -> Footprint:
     """The footprint after the first call, which opens what later ones share: once nothing has changed for a while."""
     await exchange.bridge.wait_metric("calls_active", 0)
+    assert await exchange.bridge.metric("internal_errors_total") == 0
+    assert await exchange.bridge.metric("call_illegal_events_total") == 0
     seen = [await Footprint.of(exchange)]
 
     async def is_steady() -> bool:

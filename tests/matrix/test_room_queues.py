@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from bridge.core.ids import RoomId
 from bridge.matrix import room_queues
@@ -30,6 +32,7 @@ class Disk:
         self.gate.set()
         self.entered = asyncio.Event()
         self.changed = asyncio.Condition()
+        self.log_contexts: list[dict[str, Any]] = []
 
     def add(self, room: str, count: int) -> list[Piece]:
         new = [Piece(position=len(self.pieces) + n + 1, room_id=RoomId(room)) for n in range(count)]
@@ -48,6 +51,7 @@ class Disk:
         self.entered.set()
         await self.gate.wait()
         self._fail()
+        self.log_contexts.append(get_contextvars())
         async with self.changed:
             self.done.append(item)
             self.changed.notify_all()
@@ -171,6 +175,46 @@ async def test_stopping_does_not_wait_for_a_store_that_fails(group: asyncio.Task
     for piece in disk.add("!a", 3):
         rooms.offer(piece.room_id, piece)
     await disk.entered.wait()
+    async with asyncio.timeout(5):
+        await rooms.stop(finish=True)
+    assert disk.done == []
+
+
+async def test_each_item_is_logged_under_the_call_that_handed_it_in(group: asyncio.TaskGroup) -> None:
+    disk = Disk()
+    rooms = queues(disk)
+    rooms.start(group)
+    disk.gate.clear()
+    first, second, third = disk.add("!a", 3)
+    with bound_contextvars(call_id="A"):
+        rooms.offer(first.room_id, first)
+    with bound_contextvars(call_id="B"):
+        rooms.offer(second.room_id, second)
+    rooms.offer(third.room_id, third)
+    disk.gate.set()
+    await disk.wait_done(3)
+    assert disk.log_contexts == [{"call_id": "A"}, {"call_id": "B"}, {}]
+
+
+async def test_what_is_read_from_the_disk_is_logged_under_no_call(group: asyncio.TaskGroup) -> None:
+    disk = Disk()
+    rooms = queues(disk, max_rooms=1, max_items=1)
+    with bound_contextvars(call_id="A"):
+        rooms.start(group)
+        for piece in [*disk.add("!a", 3), *disk.add("!b", 1)]:
+            rooms.offer(piece.room_id, piece)
+    await disk.wait_done(4)
+    assert disk.log_contexts == [{"call_id": "A"}, {}, {}, {}]
+
+
+async def test_what_is_offered_when_the_workers_are_gone_stays_on_disk() -> None:
+    disk = Disk()
+    rooms = queues(disk)
+    async with asyncio.TaskGroup() as group:
+        rooms.start(group)
+    rooms.abandon()
+    for piece in disk.add("!a", 1):
+        rooms.offer(piece.room_id, piece)
     async with asyncio.timeout(5):
         await rooms.stop(finish=True)
     assert disk.done == []

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from bridge.core.ids import CallId, EventId, MatrixCallId, RoomId, UserId
 from bridge.store import Store, StoreError
+from bridge.store import database as database_module
 from bridge.store.database import open_database
 from bridge.store.inbox import DeadLetter, NewEvent, NewTransaction
 from bridge.store.outbox import NewSend
@@ -170,6 +171,21 @@ async def test_a_durable_commit_waits_for_the_disk(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.sqlite3"
+    upgrade_database(path)
+    database = open_database(path)
+    monkeypatch.setattr(database, "_commit_batch", lambda *_: 1 // 0)
+    async with asyncio.timeout(5):
+        works = [database.write(lambda _: None) for _ in range(database_module._MAX_WAITING + 10)]
+        results = await asyncio.gather(*works, return_exceptions=True)
+        assert {type(result) for result in results} == {StoreError}
+        with pytest.raises(StoreError, match="closed"):
+            await database.write(lambda _: None)
+        with pytest.raises(ZeroDivisionError):
+            await database.close()
+
+
 # --- inbox ----------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +231,17 @@ async def test_unclaimed_events_wait_in_order(store: Store) -> None:
     waiting = await store.inbox.waiting(ROOM, limit=10)
     assert [stored.event_id for stored in waiting] == ["$event5", "$event4"]
     assert waiting[0].body == '{"n": 5}'
+
+
+async def test_a_history_returns_what_nobody_has_claimed_in_its_own_order(store: Store) -> None:
+    accepted = await store.inbox.accept(transaction("1", 2, 4), now=1.0)
+    await store.inbox.claim(accepted.events[1].position)
+    history = [event(number) for number in (1, 2, 3, 4)]
+    for _ in range(2):
+        added = await store.inbox.add(history, now=2.0)
+        assert [stored.event_id for stored in added] == ["$event1", "$event2", "$event3"]
+    await store.inbox.claim(added[0].position)
+    assert [stored.event_id for stored in await store.inbox.add(history, now=3.0)] == ["$event2", "$event3"]
 
 
 async def test_a_large_transaction_fits(store: Store) -> None:
@@ -270,9 +297,20 @@ async def test_ghosts_rooms_and_portals(store: Store) -> None:
     await store.rooms.put(ROOM, GHOST)
     await store.rooms.put(ROOM, GHOST)
     assert await store.rooms.ghosts_in(ROOM) == (GHOST,)
-    assert await store.rooms.rooms_of(GHOST) == (ROOM,)
     await store.rooms.drop(ROOM, GHOST)
     assert await store.rooms.ghosts_in(ROOM) == ()
+
+
+async def test_the_rooms_of_a_ghost_and_its_peer_are_found_among_those_of_others(store: Store) -> None:
+    for number in range(100):
+        await store.rooms.put(RoomId(f"!{number}:example.org"), GHOST, peer=UserId(f"@user{number}:example.org"))
+    await store.rooms.put(ROOM, GHOST)
+    await store.rooms.put(ROOM, GHOST, peer=ALICE)
+    await store.rooms.put(ROOM, GHOST)
+    await store.rooms.put(RoomId("!newer:example.org"), GHOST, peer=ALICE)
+    assert await store.rooms.rooms_with(GHOST, ALICE, limit=5) == ("!newer:example.org", ROOM)
+    assert await store.rooms.rooms_with(GHOST, ALICE, limit=1) == ("!newer:example.org",)
+    assert await store.rooms.rooms_with(GHOST, UserId("@bob:example.org"), limit=5) == ()
 
 
 async def test_a_portal_is_found_from_both_sides(store: Store) -> None:
@@ -298,10 +336,8 @@ async def test_calls_and_their_tombstones(store: Store) -> None:
     matrix_call_id = MatrixCallId("1795341345865A1qk")
     await store.ended_calls.put(ROOM, matrix_call_id, now=1000.0)
     await store.ended_calls.put(ROOM, matrix_call_id, now=1001.0)
-    assert await store.ended_calls.contains(ROOM, matrix_call_id)
-    assert not await store.ended_calls.contains(RoomId("!other:example.org"), matrix_call_id)
     assert await store.ended_calls.since(500.0) == {(ROOM, matrix_call_id): 1000.0}
     await store.prune(now=1000.0 + 599.0)
-    assert await store.ended_calls.contains(ROOM, matrix_call_id)
+    assert await store.ended_calls.since(0.0) == {(ROOM, matrix_call_id): 1000.0}
     await store.prune(now=1000.0 + 2 * 3600.0)
-    assert not await store.ended_calls.contains(ROOM, matrix_call_id)
+    assert await store.ended_calls.since(0.0) == {}

@@ -1,16 +1,19 @@
-"""Ghosts come when they are called, leave when they are not needed, and phones find the right room."""
+"""Ghosts come when they are called, leave when they are not needed, and know who is in the room."""
 
-import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
 
-from bridge.core.ids import E164, RoomId, UserId
+from bridge.core.ids import RoomId, UserId
+from bridge.matrix.client import Client
+from bridge.matrix.events import Json
 from bridge.matrix.link import MatrixError
+from bridge.store import StoreError
+from bridge.store.inbox import Inbox
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, running_bridge
 
-NUMBER = E164("+15550100")
 GHOST = UserId("@_sip_+15550100:example.org")
 INVITE = {"call_id": "c1", "version": "1", "party_id": "P", "lifetime": 60000, "offer": {"type": "offer", "sdp": "v=0"}}
 
@@ -127,6 +130,27 @@ async def test_a_ghost_does_not_stay_in_a_public_room(
     assert len([event for event in hs.events(room, "m.room.member") if event["state_key"] == GHOST]) == 3 - shown
 
 
+async def test_a_call_placed_before_the_ghost_joined_outlives_a_store_that_fails(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, attempts = Inbox.claim, itertools.count(1)
+
+    async def fail_once(inbox: Inbox, position: int) -> bool:
+        # The invitation of the ghost is the first to be claimed, the call in the history the second.
+        if next(attempts) == 2:
+            raise StoreError("the disk is full")
+        return await claim(inbox, position)
+
+    monkeypatch.setattr(Inbox, "claim", fail_once)
+    room = await hs.create_room(alice)
+    await hs.send_as(alice, room, "m.call.invite", INVITE)
+    await hs.send_as(alice, room, "m.call.candidates", {"call_id": "c1", "candidates": []})
+    await hs.invite_as(alice, room, GHOST, is_direct=True)
+    await bridge.handled.wait("m.call.candidates")
+    calls = [event.type for event in bridge.handled.events if event.type.startswith("m.call.")]
+    assert calls == ["m.call.invite", "m.call.candidates"]
+
+
 # --- members --------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +177,36 @@ async def test_a_room_that_becomes_public_is_noticed(hs: ScriptedHomeserver, bri
     await hs.send_as(alice, room, "m.room.join_rules", {"join_rule": "public"}, "")
     await bridge.handled.wait("m.room.join_rules")
     assert await bridge.service.is_public(room)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "content"),
+    [("m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"}), ("m.room.join_rules", {"join_rule": "public"})],
+)
+async def test_an_event_that_comes_during_a_read_is_believed(
+    hs: ScriptedHomeserver,
+    tmp_path: Path,
+    alice: UserId,
+    monkeypatch: pytest.MonkeyPatch,
+    event_type: str,
+    content: dict[str, str],
+) -> None:
+    async with running_bridge(hs, tmp_path / "db"):
+        room = await hs.create_dm(alice, GHOST)
+        await hs.wait_idle()
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        read_state = Client.state
+
+        async def read_slowly(client: Client, room_id: RoomId, user: UserId, kind: str, key: str = "") -> Json | None:
+            answer = await read_state(client, room_id, user, kind, key)
+            await hs.send_as(alice, room, event_type, content, "")
+            await bridge.handled.wait(event_type)
+            return answer
+
+        monkeypatch.setattr(Client, "state", read_slowly)
+        rooms = bridge.service._rooms
+        read = rooms.is_public if event_type == "m.room.join_rules" else rooms.is_encrypted
+        assert [await read(room), await read(room)] == [True, True]
 
 
 async def test_a_room_without_a_ghost_cannot_be_read(hs: ScriptedHomeserver, bridge: Bridge) -> None:
@@ -191,113 +245,3 @@ async def test_the_ghost_leaves_with_its_user(hs: ScriptedHomeserver, bridge: Br
     await hs.wait_member(room, GHOST, "leave")
     await bridge.handled.wait("m.room.member", 2)
     assert await bridge.store.rooms.ghosts_in(room) == ()
-
-
-# --- portals --------------------------------------------------------------------------------------------------------
-
-
-async def test_a_phone_makes_a_direct_room_and_waits_for_the_user(
-    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
-) -> None:
-    portal = await bridge.service.portal(user=alice, number=NUMBER)
-    assert (portal.ghost, portal.user_joined) == (GHOST, False)
-    room = hs.rooms[portal.room_id]
-    assert room.membership(alice) == "invite"
-    assert room.state["m.room.member", alice]["content"]["is_direct"] is True
-    assert room.state["m.room.history_visibility", ""]["content"] == {"history_visibility": "invited"}
-    levels = room.state["m.room.power_levels", ""]["content"]
-    assert levels["users"] == {GHOST: 100}
-    assert (levels["events"]["m.call.invite"], levels["events"]["org.matrix.msc3401.call.member"]) == (0, 100)
-    await hs.join_as(alice, portal.room_id)
-    await bridge.handled.wait("m.room.member")
-    again = await bridge.service.portal(user=alice, number=NUMBER)
-    assert (again.room_id, again.user_joined) == (portal.room_id, True)
-
-
-async def test_a_phone_uses_the_room_that_the_user_made(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
-    room = await hs.create_dm(alice, GHOST)
-    await bridge.handled.wait("m.room.member")
-    portal = await bridge.service.portal(user=alice, number=NUMBER)
-    assert (portal.room_id, portal.user_joined) == (room, True)
-
-
-async def test_two_calls_at_once_share_a_room(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
-    portals = await asyncio.gather(*(bridge.service.portal(user=alice, number=NUMBER) for _ in range(5)))
-    assert len({portal.room_id for portal in portals}) == 1
-    assert len([path for _, path, _ in hs.requests if "createRoom" in path]) == 1
-
-
-async def test_a_portal_outlives_a_restart(hs: ScriptedHomeserver, tmp_path: Path, alice: UserId) -> None:
-    async with running_bridge(hs, tmp_path / "db") as bridge:
-        first = await bridge.service.portal(user=alice, number=NUMBER)
-        await hs.join_as(alice, first.room_id)
-    async with running_bridge(hs, tmp_path / "db") as bridge:
-        second = await bridge.service.portal(user=alice, number=NUMBER)
-    assert (second.room_id, second.user_joined) == (first.room_id, True)
-
-
-@pytest.mark.parametrize(
-    ("event_type", "content"),
-    [("m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"}), ("m.room.tombstone", {"replacement_room": "!x:y"})],
-)
-async def test_a_room_that_is_of_no_use_any_more_is_replaced(
-    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId, event_type: str, content: dict[str, str]
-) -> None:
-    first = await bridge.service.portal(user=alice, number=NUMBER)
-    await hs.join_as(alice, first.room_id)
-    await hs.send_as(alice, first.room_id, event_type, content, "")
-    await bridge.handled.wait(event_type)
-    second = await bridge.service.portal(user=alice, number=NUMBER)
-    assert second.room_id != first.room_id or event_type == "m.room.tombstone"
-
-
-async def test_an_encrypted_room_of_the_user_is_not_used(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
-    room = await hs.create_room(alice)
-    await hs.send_as(alice, room, "m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"}, "")
-    await hs.invite_as(alice, room, GHOST, is_direct=True)
-    await hs.wait_member(room, GHOST, "join")
-    await bridge.handled.wait("m.room.member")
-    assert (await bridge.service.portal(user=alice, number=NUMBER)).room_id != room
-
-
-@pytest.mark.parametrize("deed", ["declined", "removed_the_ghost", "brought_a_friend"])
-async def test_a_portal_that_is_spoilt_is_replaced(
-    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId, deed: str
-) -> None:
-    first = await bridge.service.portal(user=alice, number=NUMBER)
-    await hs.join_as(alice, first.room_id)
-    await bridge.handled.wait("m.room.member")
-    if deed == "declined":
-        await hs.leave_as(alice, first.room_id)
-    elif deed == "removed_the_ghost":
-        await hs.send_as(alice, first.room_id, "m.room.member", {"membership": "leave"}, GHOST)
-    else:
-        await hs.join_as(hs.add_user("bob"), first.room_id)
-    await bridge.handled.wait("m.room.member", 2)
-    second = await bridge.service.portal(user=alice, number=NUMBER)
-    assert (second.room_id != first.room_id, second.user_joined) == (True, False)
-
-
-async def test_a_homeserver_that_makes_no_room_is_an_error(
-    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
-) -> None:
-    hs.faults.append(Fault(path="/createRoom", status=502))
-    with pytest.raises(MatrixError):
-        await bridge.service.portal(user=alice, number=NUMBER)
-
-
-@pytest.mark.parametrize("version", ["11", "12", "org.example.future"])
-async def test_rooms_of_every_version_can_be_made(tmp_path: Path, version: str) -> None:
-    async with ScriptedHomeserver(room_version=version) as hs, running_bridge(hs, tmp_path / "db") as bridge:
-        portal = await bridge.service.portal(user=hs.add_user("alice"), number=NUMBER)
-        levels = hs.rooms[portal.room_id].state["m.room.power_levels", ""]["content"]
-        assert levels["users"] == ({} if version == "12" else {GHOST: 100})
-
-
-async def test_a_homeserver_that_hides_its_room_version_gets_a_second_try(
-    tmp_path: Path,
-) -> None:
-    async with ScriptedHomeserver(room_version="12") as hs, running_bridge(hs, tmp_path / "db") as bridge:
-        hs.faults.append(Fault(path="/capabilities", status=404, errcode="M_UNRECOGNIZED"))
-        portal = await bridge.service.portal(user=hs.add_user("alice"), number=NUMBER)
-        assert hs.rooms[portal.room_id].state["m.room.power_levels", ""]["content"]["users"] == {}
