@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.app.plan import number_plan
 from bridge.config import (
     Config,
     ConfigError,
@@ -14,6 +15,7 @@ from bridge.config import (
     sip_settings,
     warnings,
 )
+from bridge.core.ids import TrunkName
 from bridge.sip.settings import Listener, Transport, TrunkAuth
 
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
@@ -97,8 +99,13 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("calls: {ring_timeout_s: '90'}", "calls.ring_timeout_s", "expected a number of seconds, found '90'"),
         ("calls: {ring_timeout_s: true}", "calls.ring_timeout_s", "expected a number of seconds, found true"),
         ("calls: {ring_timeout_s: .nan}", "calls.ring_timeout_s", "found the number nan"),
-        ("calls: {decline_status: 486.5}", "calls.decline_status", "expected a whole number, found the number 486.5"),
-        ("calls: {decline_status: 200}", "calls.decline_status", "must be at least 400, found the number 200"),
+        (
+            "calls: {decline_status: 486.5}",
+            "calls.decline_status",
+            "expected 603, 486, 480 or 403; found",
+        ),
+        ("calls: {decline_status: 404}", "calls.decline_status", "expected 603, 486, 480 or 403; found the number 404"),
+        ("calls: {decline_status: '603'}", "calls.decline_status", "expected 603, 486, 480 or 403; found '603'"),
         ("ops: {record_numbers: 1}", "ops.record_numbers", "expected true or false, found the number 1"),
         ("logging: {level: loud}", "logging.level", "expected debug, info, warning or error; found 'loud'"),
         ("logging: verbose", "logging", "expected a group of settings, found 'verbose'"),
@@ -134,6 +141,13 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("numbers: {emergency: [112]}", "numbers.emergency[0]", "found the number 112: put it in quotes"),
         ("numbers: {inbound: {+15550100: '@a:b.c'}}", "numbers.inbound[15550100]", "put it in quotes"),
         ("numbers: {inbound: {'+1': '@a:b.c'}}", "numbers.inbound.+1", "expected + and 2 to 15 digits"),
+        (
+            "numbers: {default_region: DE, inbound: {'030 12345678901234567890': '@a:b.c'}}",
+            "numbers.inbound.030 12345678901234567890",
+            "such as '+15550100', a national one of DE, or the name of an extension, found '030 12345678901234567890'",
+        ),
+        ("numbers: {inbound: {'front desk': '@a:b.c'}}", "numbers.inbound.front desk", "or the name of an extension"),
+        ("numbers: {inbound: {'+alice': '@a:b.c'}}", "numbers.inbound.+alice", "expected + and 2 to 15 digits"),
         ("numbers: {inbound: {'+15550100': alice}}", "numbers.inbound.+15550100", "expected a user id such as"),
         (
             "numbers: {inbound: {'+15550100': }}",
@@ -150,8 +164,23 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
             "numbers.inbound.+1 555 0100",
             "is the same number as '+15550100'",
         ),
+        (
+            "numbers: {default_region: DE, inbound: {'030 1234567': '@a:b.c', '+49 30 1234567': '@d:b.c'}}",
+            "numbers.inbound.+49 30 1234567",
+            "is the same number as '030 1234567'",
+        ),
+        (
+            "numbers: {default_region: DE, inbound: {'030 1234567': '@_sip_bot:example.org'}}",
+            "numbers.inbound.030 1234567",
+            "is one of the bridge's own users",
+        ),
         ("permissions: {outbound: [{who: ['@a'], prefixes: ['+1']}]}", "permissions.outbound[0].who[0]", "user id"),
         ("permissions: {outbound: [{who: [a.b], prefixes: [+1]}]}", "permissions.outbound[0].prefixes[0]", "quotes"),
+        (
+            "numbers: {default_region: DE}\npermissions: {outbound: [{who: [a.b], prefixes: ['030 1234567']}]}",
+            "permissions.outbound[0].prefixes[0]",
+            "would never match, because calls have this number as +49301234567: write it so",
+        ),
         ("permissions: {outbound: [{who: [a.b], prefixes: []}]}", "permissions.outbound[0].prefixes", "at least one"),
         (
             "permissions: {outbound: [{who: [a.b], prefixes: ['+'], trunk: x}]}",
@@ -275,10 +304,74 @@ class TestSecrets:
         assert "open-sesame" not in repr(config) + str(config)
         assert TOKENS["TRUNKLINE_AS_TOKEN"] not in repr(config)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "trunks: {a: {server: a.b, password: 8472910365}}",
+            "trunks: {a: {server: a.b, password: [8472910365]}}",
+            "trunks: {a: {server: a.b, password: *8472910365}}",
+            "trunks: {a: {server: a.b, password: &8472910365 }}",
+            "trunks: {a: {server: a.b, password: !8472910365}}",
+            "trunks: {a: {server: a.b, password: !8472910365!x y}}",
+            "trunks: {a: {server: a.b, password: @8472910365}}",
+            "trunks: {a: {server: a.b, auth: digest, username: u, password: 8472910365, password_file: f}}",
+            "trunks: {a: {server: 'sip:u:8472910365@a.b'}}",
+            "trunks: {a: {server: 'u:8472910365@a.b:5060'}}",
+            "trunks: {a: {server: a.b, passwort: '8472910365'}}",
+            "appservice: {as_token: 8472910365847291}",
+            "appservice: {as_token: '8472910365'}",
+            "appservice: {as_token: '84729 10365 84729 10365'}",
+            "appservice: {url: 'ftp://u:8472910365@h'}",
+            "appservice: {url: 'http://u:8472910365/x@h'}",
+            "appservice: {url: 'http://h/?access_token=8472910365'}",
+        ],
+    )
+    def test_that_are_written_wrongly_are_not_quoted_in_faults(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(ConfigError) as raised:
+            load_config(write(tmp_path, MINIMAL + text), {})
+        assert "84729" not in str(raised.value)
+
     def test_are_not_quoted_in_faults(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as raised:
             load_config(write(tmp_path, MINIMAL), {**TOKENS, "TRUNKLINE_AS_TOKEN": "se cret" * 5})
         assert "se cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "number"),
+    [
+        ("DE", "030 1234567", "+49301234567"),
+        ("DE", "+49 30 1234567", "+49301234567"),
+        ("DE", "+49 (0)30 1234567", "+49301234567"),
+        ("DE", "tel:+49-30-1234567", "+49301234567"),
+        ("DE", "0049301234567", "+49301234567"),
+        ("GB", "020 7946 0100", "+442079460100"),
+        ("DE", "201", "201"),
+        ("DE", "*97", "*97"),
+        ("DE", "alice", "alice"),
+        ("DE", "alice-030.1234567", "alice-030.1234567"),
+        ("US", "12345678901234567890", "12345678901234567890"),
+    ],
+)
+def test_numbers_are_read_as_those_of_calls_are(tmp_path: Path, region: str, written: str, number: str) -> None:
+    text = f"""
+numbers: {{default_region: {region}, inbound: {{"{written}": "@a:b.c"}}}}
+trunks: {{t: {{server: a.b, caller_id: "{written}"}}}}
+"""
+    config = load(tmp_path, MINIMAL + text)
+    assert list(config.numbers.inbound) == [number]
+    assert config.trunks[TrunkName("t")].caller_id == number
+
+
+@pytest.mark.parametrize("sent", ["+49301234567", "0301234567", "49301234567", "0049301234567"])
+def test_a_number_in_national_form_is_found_however_a_trunk_sends_it(tmp_path: Path, sent: str) -> None:
+    text = 'numbers: {default_region: DE, inbound: {"030 1234567": "@a:b.c"}}'
+    assert number_plan(load(tmp_path, MINIMAL + text)).user_of(sent) == "@a:b.c"
+
+
+@pytest.mark.parametrize("status", [603, 486, 480, 403])
+def test_a_declined_call_can_end_in_a_few_ways(tmp_path: Path, status: int) -> None:
+    assert load(tmp_path, MINIMAL + f"calls: {{decline_status: {status}}}").calls.decline_status == status
 
 
 def test_the_settings_of_each_package_follow_from_the_file(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The example configuration is the manual: it has every setting, explains it, and shows its true default."""
 
+import enum
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
@@ -11,6 +12,8 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from bridge.config import Config, ConfigError, load_config
+from bridge.core.ids import TrunkName, UserId
+from bridge.numbers.policy import NumberPlan, Permission, Route, TrunkChoice
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "trunkline.example.yaml"
 SETTING = re.compile(r"^(\s*)#(?=[a-z_]+:)", re.MULTILINE)
@@ -96,6 +99,48 @@ def test_what_is_commented_out_is_the_default() -> None:
         if path not in active and not is_default(field, value)
     ]
     assert wrong == []
+
+
+def comment_above(setting: str) -> str:
+    """The sentences that explain a setting."""
+    lines = EXAMPLE.read_text().splitlines()
+    end = next(number for number, line in enumerate(lines) if re.match(rf"\s*#?{setting}:", line))
+    start = end
+    while re.match(r"\s*# ", lines[start - 1]):
+        start -= 1
+    return " ".join(line.strip(" #") for line in lines[start:end])
+
+
+def choices(annotation: Any) -> list[str]:
+    """The values of a setting that has a few."""
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return [str(member.value) for member in annotation]
+    return [str(value) for value in get_args(annotation)] if get_origin(annotation) is Literal else []
+
+
+def test_every_value_of_a_setting_that_has_a_few_is_named() -> None:
+    for path, field, _ in settings_of(Config, shown()):
+        setting = path.rpartition(".")[2]
+        missing = [choice for choice in choices(field.annotation) if choice not in comment_above(setting)]
+        assert missing == [], path
+
+
+def test_it_says_which_trunk_carries_a_call() -> None:
+    carrier, spare = TrunkName("carrier"), TrunkName("spare")
+    plan = NumberPlan(
+        permissions=(Permission(who=("example.org",), prefixes=("+1",)),),
+        trunks=(TrunkChoice(name=carrier), TrunkChoice(name=spare)),
+        inbound={},
+    )
+
+    def chosen(*in_service: TrunkName) -> TrunkName:
+        route = plan.route(UserId("@alice:example.org"), "+15550100", lambda trunk: trunk in in_service)
+        assert isinstance(route, Route)
+        return route.trunk
+
+    assert (chosen(carrier, spare), chosen(spare), chosen()) == (carrier, spare, carrier)
+    assert "the first one above that is in service; when none is, the first one" in comment_above("trunk")
+    assert "The first one in service carries calls whose permission names no trunk." in comment_above("trunks")
 
 
 def test_every_setting_stands_under_a_sentence() -> None:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.config.document import Document, Location, dotted
@@ -15,23 +15,38 @@ from bridge.sip.settings import Transport, TrunkAuth
 
 def contradictions(document: Document, config: Config) -> Iterator[Fault]:
     """Every fault that takes more than one setting to see."""
+    spellings = {number: key for key, number in _written_numbers(document, config.numbers.default_region)}
     for location, message in _contradictions(config):
-        yield document.fault(location, message)
+        yield document.fault(_as_written(location, spellings), message)
 
 
-def doubled_numbers(document: Document) -> Iterator[Fault]:
+def doubled_numbers(document: Document, region: str) -> Iterator[Fault]:
     """Two spellings of one number: the file would say two things about where its calls go."""
-    numbers = document.tree.get("numbers")
-    inbound = numbers.get("inbound") if isinstance(numbers, dict) else None
-    seen: dict[str, object] = {}
-    for key in inbound if isinstance(inbound, dict) else ():
-        try:
-            number = parse_number(key)
-        except ValueError:
-            continue  # the model reports it
+    seen: dict[str, str] = {}
+    for key, number in _written_numbers(document, region):
         if number in seen:
             yield document.fault(("numbers", "inbound", key), f"is the same number as '{seen[number]}'")
         seen.setdefault(number, key)
+
+
+def _written_numbers(document: Document, region: str) -> Iterator[tuple[str, str]]:
+    """Every number that leads to a user, as the file has it and as calls have it."""
+    numbers = document.tree.get("numbers")
+    inbound = numbers.get("inbound") if isinstance(numbers, dict) else None
+    for key in inbound if isinstance(inbound, dict) else ():
+        try:
+            yield key, parse_number(key, region)
+        except ValueError:
+            continue  # the model reports it
+
+
+def _as_written(location: Location, spellings: Mapping[str, str]) -> Location:
+    """A setting under the name that the file gives it, so that it is found there."""
+    match location:
+        case ("numbers", "inbound", str(number)):
+            return "numbers", "inbound", spellings.get(number, number)
+        case _:
+            return location
 
 
 Finding = tuple[Location, str]

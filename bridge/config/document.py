@@ -135,7 +135,14 @@ def _walk_mapping(
 def _syntax_fault(error: yaml.YAMLError) -> Fault:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return Fault(
-            path="", message=f"not valid YAML at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-        )
+        place = f"line {mark.line + 1}, column {mark.column + 1}"
+        return Fault(path="", message=f"not valid YAML at {place}: {_problem(error)}")
     return Fault(path="", message=f"not valid YAML: {printable(str(error).partition(chr(10))[0])}")
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """YAML's own words, unless they may quote a password: `*`, `&` and `!` at the beginning have a meaning to YAML."""
+    problem = str(error.problem)
+    if any(word in problem for word in ("alias", "anchor", "tag")):
+        return "a value that begins with '*', '&' or '!' must be put in quotes"
+    return problem

@@ -4,14 +4,15 @@ import re
 
 import phonenumbers
 
-from bridge.config.values import text
+from bridge.config.values import shown, text
 from bridge.core.ids import TrunkName
+from bridge.numbers.number import canonical
 
 _SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _USER_ID = re.compile(r"@([\x21-\x39\x3b-\x7e]{1,254}):(.+)\Z")
-_SEPARATORS = str.maketrans("", "", " -.()/")
-_E164 = re.compile(r"\+[1-9][0-9]{1,14}\Z")
-_SIP_USER = re.compile(r"[A-Za-z0-9_.!~*'+-]{1,64}\Z")
+_EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
+"""The user part of a SIP URI (RFC 3261 §25.1, `user`) that a PBX may send as a called number."""
+_PREFIX_SEPARATORS = str.maketrans("", "", " -.()/")
 _TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 _PREFIX = re.compile(r"(?:\+(?:[1-9][0-9]{0,14})?|[0-9*#]{1,15})\Z")
 
@@ -39,21 +40,34 @@ def parse_who(value: object) -> str:
     return parse_user_id(word) if word.startswith("@") else parse_server_name(word)
 
 
-def parse_number(value: object) -> str:
-    """A number as it comes from or goes to a trunk: E.164 with its `+`, a short code, or the name of an extension."""
+def parse_number(value: object, region: str) -> str:
+    """A number as calls have it: E.164 with its `+`, a short code, or the name of an extension.
+
+    It is read just as the numbers of calls are, national forms of `region` included: a number that is written in one
+    way here and sent in another by the trunk is still the same number. What has a letter in it is a name, whatever
+    digits follow.
+    """
     word = text(value)
-    bare = word.translate(_SEPARATORS) if word.startswith("+") or word[:1].isdigit() else word
-    if bare.startswith("+") and not _E164.match(bare):
-        raise ValueError(f"expected + and 2 to 15 digits, found '{word}'")
-    if not _SIP_USER.match(bare):
-        raise ValueError(f"expected a number such as '+15550100' or the name of an extension, found '{word}'")
-    return bare
+    is_name = any(character.isalpha() for character in word.removeprefix("tel:"))
+    number = None if is_name else canonical(word, region)
+    if number is None and not _EXTENSION.match(word):
+        raise ValueError(_no_number(word, region))
+    return number or word
 
 
-def parse_optional_number(value: object) -> str:
+def _no_number(word: str, region: str) -> str:
+    if word.startswith("+"):
+        return f"expected + and 2 to 15 digits, found {shown(word)}"
+    return (
+        f"expected a number such as '+15550100', a national one of {region}, or the name of an extension, "
+        f"found {shown(word)}"
+    )
+
+
+def parse_optional_number(value: object, region: str) -> str:
     """A number, or nothing."""
     word = text(value)
-    return parse_number(word) if word else ""
+    return parse_number(word, region) if word else ""
 
 
 def parse_short_code(value: object) -> str:
@@ -64,11 +78,14 @@ def parse_short_code(value: object) -> str:
     return word
 
 
-def parse_prefix(value: object) -> str:
+def parse_prefix(value: object, region: str) -> str:
     """The beginning of the numbers that may be called (`+44`; `+` is the whole world), or a short code (`*97`)."""
-    word = text(value).translate(_SEPARATORS)
+    word = text(value).translate(_PREFIX_SEPARATORS)
     if not _PREFIX.match(word):
         raise ValueError(f"expected the beginning of a number, such as '+44', found '{value}'")
+    number = canonical(word, region)
+    if number is not None and number.startswith("+") and not word.startswith("+"):
+        raise ValueError(f"would never match, because calls have this number as {number}: write it so")
     return word
 
 

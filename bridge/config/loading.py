@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 from bridge.config.check import contradictions, doubled_numbers
 from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
-from bridge.config.model import Config, OpsConfig, StoreConfig
+from bridge.config.identities import parse_region
+from bridge.config.model import DEFAULT_REGION, Config, OpsConfig, StoreConfig
 from bridge.config.secrets import fill_secrets
 from bridge.config.wording import location_of, worded
 
@@ -45,7 +46,7 @@ def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> C
     faults = [*document.faults, *fill_secrets(document, os.environ if environ is None else environ)]
     config, errors = _validate(document)
     faults += [document.fault(location_of(error), worded(location_of(error), error)) for error in errors]
-    faults += doubled_numbers(document)
+    faults += doubled_numbers(document, _region(document))
     candidate = config or _mended(document, errors)
     if candidate is not None:
         faults += contradictions(document, candidate)
@@ -56,9 +57,18 @@ def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> C
 
 def _validate(document: Document) -> tuple[Config | None, list[ErrorDetails]]:
     try:
-        return Config.model_validate(document.tree), []
+        return Config.model_validate(document.tree, context=_region(document)), []
     except ValidationError as error:
         return None, [detail for detail in error.errors(include_url=False) if not _follows(detail)]
+
+
+def _region(document: Document) -> str:
+    """Whose national numbers the file may contain. The model reports one that does not exist."""
+    numbers = document.tree.get("numbers")
+    try:
+        return parse_region(numbers.get("default_region") if isinstance(numbers, dict) else None)
+    except ValueError:
+        return DEFAULT_REGION
 
 
 def _follows(error: ErrorDetails) -> bool:

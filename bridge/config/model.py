@@ -7,9 +7,18 @@ docstrings here say only what the code needs to know.
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+)
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
@@ -32,6 +41,26 @@ class LogFormat(enum.StrEnum):
     CONSOLE = "console"
 
 
+DEFAULT_REGION = "US"
+
+
+def _region(info: ValidationInfo) -> str:
+    """Whose national numbers are understood: the context of the validation, because it is set in another section."""
+    return info.context if isinstance(info.context, str) else DEFAULT_REGION
+
+
+def _number(value: object, info: ValidationInfo) -> str:
+    return identities.parse_number(value, _region(info))
+
+
+def _optional_number(value: object, info: ValidationInfo) -> str:
+    return identities.parse_optional_number(value, _region(info))
+
+
+def _prefix(value: object, info: ValidationInfo) -> str:
+    return identities.parse_prefix(value, _region(info))
+
+
 Text = Annotated[str, PlainValidator(values.text)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
@@ -49,10 +78,10 @@ SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
 OptionalHost = Annotated[str, PlainValidator(values.parse_optional_host)]
 Ip = Annotated[str, PlainValidator(values.parse_ip)]
 OptionalIp = Annotated[str, PlainValidator(values.parse_optional_ip)]
-Number = Annotated[str, PlainValidator(identities.parse_number)]
-OptionalNumber = Annotated[str, PlainValidator(identities.parse_optional_number)]
+Number = Annotated[str, PlainValidator(_number)]
+OptionalNumber = Annotated[str, PlainValidator(_optional_number)]
 ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]
-Prefix = Annotated[str, PlainValidator(identities.parse_prefix)]
+Prefix = Annotated[str, PlainValidator(_prefix)]
 Region = Annotated[str, PlainValidator(identities.parse_region)]
 Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
 
@@ -71,21 +100,27 @@ def _localpart(value: object) -> str:
     return word
 
 
+def _secret(value: object) -> SecretStr:
+    """Faults do not show secrets: a password of digits is a number to YAML, and a password all the same."""
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected text: put it in quotes")
+    return SecretStr(value)
+
+
 def _token(value: object) -> SecretStr:
-    word = value.get_secret_value() if isinstance(value, SecretStr) else values.text(value)
-    if len(word) < 16:
+    secret = _secret(value)
+    if len(secret.get_secret_value()) < 16:
         raise ValueError("must have at least 16 characters: anybody who guesses it can speak for the homeserver")
-    return SecretStr(_no_spaces(word))
-
-
-def _password(value: object) -> SecretStr:
-    return value if isinstance(value, SecretStr) else SecretStr(values.text(value))
+    _no_spaces(secret.get_secret_value())
+    return secret
 
 
 Localpart = Annotated[str, PlainValidator(_localpart)]
 Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
 Token = Annotated[SecretStr, PlainValidator(_token)]
-Password = Annotated[SecretStr, PlainValidator(_password)]
+Password = Annotated[SecretStr, PlainValidator(_secret)]
 FilePath = Annotated[Path, PlainValidator(values.parse_path)]
 OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
 Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
@@ -155,7 +190,7 @@ class TrunkConfig(Section):
 class NumbersConfig(Section):
     """`numbers`: how numbers are read and where calls from the telephone network go."""
 
-    default_region: Region = "US"
+    default_region: Region = DEFAULT_REGION
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
     emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")
 
@@ -166,7 +201,7 @@ class OutboundPermission(Section):
     who: Annotated[tuple[Who, ...], Field(min_length=1)]
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
     trunk: Text = ""
-    """Empty takes the first trunk of the file."""
+    """Empty takes the first trunk of the file that is in service."""
 
 
 class PermissionsConfig(Section):
@@ -179,7 +214,8 @@ class CallsConfig(Section):
     """`calls`: how calls behave."""
 
     ring_timeout_s: Annotated[float, Field(strict=True, ge=5, le=180, allow_inf_nan=False)] = 90.0
-    decline_status: Annotated[int, Field(strict=True, ge=400, le=699)] = 603
+    decline_status: Literal[603, 486, 480, 403] = 603
+    """What a declined call looks like to the phone: others would say what is not so, or make a trunk try again."""
 
 
 class MediaConfig(Section):

@@ -106,6 +106,8 @@ def parse_address(value: object) -> Address:
 def parse_server(value: object) -> Address:
     """`host` or `host:port` of a trunk; 5060 when no port is given (RFC 3261 §19.1.2)."""
     word = text(value)
+    if "@" in word:
+        raise ValueError("expected a host or host:port, without a user name or password")
     bare_ipv6 = word.count(":") > 1 and not word.startswith("[")
     if bare_ipv6 or ":" not in word or word.endswith("]"):
         return Address(host=parse_host(word), port=5060)
@@ -148,13 +150,18 @@ def parse_port_range(value: object) -> PortRange:
 
 
 def parse_url(value: object) -> str:
-    """An http or https address without query or fragment; returned without a slash at its end."""
+    """An http or https address without query or fragment; returned without a slash at its end.
+
+    What may be a password or a token is not repeated in a fault, and neither is what surrounds it.
+    """
     word = text(value)
-    parts = urlsplit(word)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"expected an address such as http://127.0.0.1:8008, found '{word}'")
-    if parts.username is not None:
+    if "@" in word:
         raise ValueError("an address must not carry a user name or password")
+    if "?" in word or "#" in word:
+        raise ValueError("an address must not carry a query ('?') or a fragment ('#')")
+    parts = urlsplit(word)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected an address such as http://127.0.0.1:8008, found '{word}'")
     _ = parts.port  # raises ValueError by itself when it is out of range
     return word.rstrip("/")
 

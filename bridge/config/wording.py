@@ -108,6 +108,7 @@ _WORDINGS: Mapping[str, Wording] = {
     "value_error": _own_words,
     "string_type": _text,
     "enum": _choice,
+    "literal_error": _choice,
     "bool_type": _expected("true or false"),
     "bool_parsing": _expected("true or false"),
     "float_type": _number,

@@ -212,5 +212,5 @@ METRICS: tuple[Metric, ...] = (
     _gauge("media_ports_in_use", "UDP ports of audio in use."),
     _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
     _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
-    _counter("rtp_discarded_total", "Packets that were not played.", reason=_of("source", "malformed", "srtp")),
+    _counter("rtp_discarded_total", "Packets that were not played.", reason=_of("source", "malformed", "srtp", "rate")),
 )

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import sys
+import threading
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -11,7 +14,7 @@ import structlog
 
 from bridge.core.ids import CallId
 from bridge.core.pii import Pii
-from bridge.ops.logs import LineWriter, bind_call, configure_logging, redaction_key
+from bridge.ops.logs import LineWriter, bind_call, configure_logging, lines_dropped, redaction_key
 
 NUMBER = "+15550100"
 USER = "@alice:example.org"
@@ -21,6 +24,7 @@ USER = "@alice:example.org"
 def logging_to(stream: TextIO, *, level: str = "info", as_json: bool = True) -> Iterator[LineWriter]:
     """The set-up of a process, undone afterwards."""
     handlers, threshold = logging.root.handlers[:], logging.root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     writer = configure_logging(level=level, json=as_json, key=b"k" * 16, stream=stream)
     try:
         yield writer
@@ -28,6 +32,7 @@ def logging_to(stream: TextIO, *, level: str = "info", as_json: bool = True) -> 
         writer.close()
         logging.root.handlers = handlers
         logging.root.setLevel(threshold)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         structlog.reset_defaults()
 
 
@@ -109,16 +114,46 @@ def test_the_console_format_is_for_people() -> None:
     assert "[redacted#" in stream.getvalue()
 
 
+def test_exceptions_read_the_same_in_the_console_format() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, as_json=False):
+        try:
+            raise ValueError(f"cannot call {NUMBER}")
+        except ValueError:
+            structlog.get_logger().exception("call_failed")
+    assert "ValueError: cannot call [redacted#" in stream.getvalue()
+
+
+def test_what_nobody_caught_is_redacted_as_well() -> None:
+    stream = io.StringIO()
+    error = ValueError(f"cannot call {NUMBER}")
+    with logging_to(stream):
+        sys.excepthook(ValueError, error, None)
+        thread = threading.Thread(target=_fail, args=(error,))
+        thread.start()
+        thread.join(timeout=10)
+        sys.unraisablehook(cast(Any, types.SimpleNamespace(exc_value=error)))
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert [line["event"] for line in lines(stream)] == ["process_failed", "thread_failed", "error_lost"]
+    assert all("ValueError: cannot call [redacted#" in line["exception"] for line in lines(stream))
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
 class BrokenPipe(io.StringIO):
     def write(self, text: str, /) -> int:
         raise BrokenPipeError
 
 
 def test_a_reader_that_went_away_costs_lines_and_nothing_else() -> None:
+    before = lines_dropped()
     with logging_to(BrokenPipe()) as writer:
         structlog.get_logger().info("call_started")
         writer.close()
         assert writer.dropped == 1
+    assert lines_dropped() == before + 1
 
 
 def test_a_reader_that_does_not_keep_up_costs_lines_and_no_memory() -> None:
@@ -128,8 +163,6 @@ def test_a_reader_that_does_not_keep_up_costs_lines_and_no_memory() -> None:
             return len(text)
 
         def flush(self) -> None: ...
-
-    import threading
 
     gate = threading.Semaphore(0)
     writer = LineWriter(cast(TextIO, Stuck()))

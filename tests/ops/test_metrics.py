@@ -196,7 +196,7 @@ def test_every_reason_of_a_verdict_is_a_label_value() -> None:
 def test_every_reason_to_ignore_a_call_event_is_a_label_value() -> None:
     """Reasons are raised in one layer and counted in another."""
     reasons = {
-        literal(node.args[0])
+        literal(node.args[-1])
         for _, node in calls()
         if node.args and ast.unparse(node.func) in ("InvalidCallEvent", "self._ignored")
     }

@@ -51,6 +51,16 @@ async def test_metrics_are_in_the_text_format_of_prometheus() -> None:
     assert float(tasks.partition(" ")[2]) >= 1
 
 
+async def test_lost_log_lines_are_counted_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = 3
+    monkeypatch.setattr("bridge.ops.server.lines_dropped", lambda: dropped)
+    async with serving({}, ManualClock()) as (get, telemetry):
+        for dropped in (3, 3, 5):
+            async with get("/metrics") as answer:
+                assert f"trunkline_log_lines_dropped_total {dropped}.0" in await answer.text()
+    assert telemetry.registry.get_sample_value("trunkline_log_lines_dropped_total") == 5
+
+
 async def test_a_loop_that_beats_is_alive_and_one_that_does_not_is_dead() -> None:
     clock = ManualClock()
     async with serving({}, clock) as (get, _):
