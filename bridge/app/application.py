@@ -1,6 +1,7 @@
 """A running bridge: starts its parts in the order of their needs, stops them in the reverse."""
 
 import asyncio
+import gc
 import importlib.metadata
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -59,6 +60,9 @@ async def run(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Application(config).running() as failure:
+        # What was made so far stays: the collector need not walk through it in the middle of a call.
+        gc.collect()
+        gc.freeze()
         log.info("bridge_started", version=VERSION)
         stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(failure())
         done, waiting = await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
