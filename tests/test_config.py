@@ -1,5 +1,6 @@
 """The configuration: every mistake is found at once, and explained."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -271,7 +272,7 @@ class TestSecrets:
         (tmp_path / "as").mkdir()
         (tmp_path / "hs").write_bytes(b"\xff" * 20)
         found = faults(tmp_path, MINIMAL + "appservice: {as_token_file: as, hs_token_file: hs}", {})
-        assert "cannot read" in found["appservice.as_token_file"]
+        assert "not a regular file" in found["appservice.as_token_file"]
         assert "not UTF-8" in found["appservice.hs_token_file"]
 
     def test_that_are_empty_or_huge_are_faults(self, tmp_path: Path) -> None:
@@ -433,3 +434,27 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
     assert any("chmod 600" in warning for warning in warnings(config))
     file.chmod(0o600)
     assert not any("chmod 600" in warning for warning in warnings(config))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 20_000, "{a: " * 3_000, "a: &x [*x]", f"calls: {{ring_timeout_s: {'9' * 5_000}}}", "x: 2020-99-99"],
+    ids=["brackets", "braces", "anchor in itself", "huge number", "no such date"],
+)
+def test_a_file_that_breaks_the_reader_is_a_fault_like_any_other(tmp_path: Path, text: str) -> None:
+    assert faults(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ('"a\\0b"', "is not a path"),
+        ("fifo", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+        (".", "not a regular file"),
+    ],
+)
+def test_a_secret_that_is_no_file_is_a_fault_and_never_waited_for(tmp_path: Path, file: str, words: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    found = faults(tmp_path, MINIMAL + f"appservice: {{hs_token_file: {file}}}", {"TRUNKLINE_AS_TOKEN": "a" * 32})
+    assert words in found["appservice.hs_token_file"]

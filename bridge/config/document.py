@@ -56,6 +56,10 @@ def read_document(path: Path) -> Document:
         tree = _parse(_read(path), document)
     except yaml.YAMLError as error:
         raise ConfigError([_syntax_fault(error)]) from None
+    except (RecursionError, ValueError) as error:
+        # Nested without end, an anchor within itself, a date or a number that cannot be.
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError([Fault(path="", message=f"this file cannot be read: {printable(what)}")]) from None
     if not isinstance(tree, dict):
         raise ConfigError([Fault(path="", message="expected settings such as 'homeserver:', found something else")])
     document.tree = without_nothing(tree)

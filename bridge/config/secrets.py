@@ -104,6 +104,8 @@ def _take(document: Document, group: dict[str, Any], place: SecretPlace, environ
 def _take_from_file(document: Document, group: dict[str, Any], place: SecretPlace, file: Path) -> Fault | None:
     location = (*place.group, f"{place.key}_file")
     try:
+        if file.exists() and not file.is_file():
+            return document.fault(location, f"{file} is not a regular file")
         with file.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
         value = content.decode().rstrip("\r\n")
@@ -114,6 +116,8 @@ def _take_from_file(document: Document, group: dict[str, Any], place: SecretPlac
         return document.fault(location, f"cannot read {file}: {error.strerror}")
     except UnicodeDecodeError:
         return document.fault(location, f"{file} is not UTF-8 text")
+    except ValueError:
+        return document.fault(location, "is not a path of a file")
     if not value or len(content) > _MAX_BYTES:
         return document.fault(location, f"{file} {'is empty' if not value else 'is too large for a secret'}")
     group[place.key] = value

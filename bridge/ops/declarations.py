@@ -153,6 +153,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
     _counter("call_illegal_events_total", "Events that a call's state has no use for.", state=CALL_STATES),
+    _counter(
+        "http_connections_dropped_total",
+        "HTTP connections closed because they were slow to ask, made room for others, or found no room.",
+        server=_of("matrix_appservice", "ops"),
+        reason=_of("slow", "evicted", "refused"),
+    ),
     # Matrix.
     _counter("matrix_txn_total", "Transactions of the homeserver.", outcome=_of("new", "replay", "rejected")),
     _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),

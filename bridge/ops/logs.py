@@ -144,6 +144,8 @@ def _route_libraries(writer: LineWriter, renderer: Processor, threshold: int) ->
     logging.root.setLevel(max(threshold, logging.WARNING))
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    # Its errors are what strangers send: a traceback for each would let them fill the disk.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def _route_last_words() -> None:

@@ -1,6 +1,7 @@
 """Call records: one line of JSON for every attempt, so that every call can be explained and paid for."""
 
 import asyncio
+import contextlib
 import json
 import os
 from collections import deque
@@ -16,9 +17,11 @@ from bridge.core.ids import CallId, MatrixCallId, RoomId, SipCallId, TrunkName
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import MatrixReason, Result
+from bridge.ops.scrubbing import without_host, without_number
 
 _log = structlog.get_logger(__name__)
-_PENDING = 1_000
+_PENDING = 20_000
+"""Records that may wait for the disk: more than there can be calls, all of which can end in the same second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,9 @@ class CallRecord:
     def to_json(self, *, reveal: bool) -> str:
         """One line without its newline; people are shown as keyed hashes unless `reveal`."""
         members = {name: _plain(getattr(self, name), reveal=reveal) for name in self.__dataclass_fields__}
+        if not reveal:
+            members["sip_call_id"] = self.sip_call_id and without_host(self.sip_call_id)
+            members["matrix_call_id"] = self.matrix_call_id and without_number(self.matrix_call_id)
         members.update({name: _moment(members[name]) for name in members if name.startswith("t_")})
         return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
 
@@ -165,7 +171,8 @@ class RecordFile:
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         except OSError:
-            os.ftruncate(descriptor, before)
+            with contextlib.suppress(OSError):  # a device cannot be cut, and the first error is the one to tell
+                os.ftruncate(descriptor, before)
             raise
 
     def close(self) -> None:

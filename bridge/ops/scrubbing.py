@@ -14,7 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from bridge.core.pii import Pii
 
-_OPAQUE = frozenset({"call_id", "matrix_call_id", "room_id", "event_id", "txn_id"})
+_OPAQUE = frozenset({"call_id", "room_id", "event_id", "txn_id"})
 """Identifiers that lead from a line to other lines, records and events. Random, but with runs of digits in them."""
 _OWN = frozenset({"time", "level", "logger", "trunk", "version", "host"})
 """What the operator or we have chosen. `host` is where we listen; an address of anybody else goes by another name."""
@@ -42,6 +42,7 @@ _EMPTY = re.compile(r"[^0-9@:]*\Z")
 """Nothing that identifies anybody comes without one of these; most values do."""
 _PERSONAL = re.compile(rf"(?P<ipv6>{_IPV6})|{_USER_ID}|{_URI}|{_ENCODED}|{_WITHOUT_COLONS}")
 _IN_CALL_ID = re.compile(rf"(?P<ipv6>{_IPV6})|(?P<plus>{_WITH_PLUS})|{_IPV4}")
+_NUMBER_ALONE = re.compile(r"\+?[0-9]{7,20}")
 _FLAT = re.compile(_WITHOUT_COLONS)
 _ADDRESS_OF_RECORD = re.compile(r"[A-Za-z0-9._%+!~*-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 
@@ -67,8 +68,13 @@ def without_host(sip_call_id: str) -> str:
     RFC 3261 §8.1.1.4 recommends a random part and `@host`. The random part stays, addresses and numbers in it do not.
     """
     unique, at, host = sip_call_id.partition("@")
-    unique = _IN_CALL_ID.sub(_redacted, unique)
+    unique = without_number(_IN_CALL_ID.sub(_redacted, unique))
     return f"{unique}@{Pii(host)}" if at else unique
+
+
+def without_number(call_id: str) -> str:
+    """An id as its client made it, unless it is nothing but a number."""
+    return str(Pii(call_id)) if _NUMBER_ALONE.fullmatch(call_id) else call_id
 
 
 def _member(key: object, value: object, depth: int) -> object:
@@ -76,6 +82,8 @@ def _member(key: object, value: object, depth: int) -> object:
         return value
     if key == "sip_call_id" and isinstance(value, str):
         return without_host(value)
+    if key == "matrix_call_id" and isinstance(value, str):
+        return without_number(value)
     return _clean(value, depth)
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
+from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.telemetry import Telemetry
 from bridge.ops.logs import lines_dropped
 from bridge.ops.metrics import PrometheusTelemetry
@@ -15,7 +16,7 @@ from bridge.ops.metrics import PrometheusTelemetry
 _log = structlog.get_logger(__name__)
 _HEARTBEAT_S = 0.5
 _LIVE_WITHIN_S = 5.0
-_SHUTDOWN_LIMIT_S = 2.0
+_LIMITS = HttpLimits(connections=32)
 
 Check = Callable[[], bool]
 Sleep = Callable[[float], Awaitable[None]]
@@ -61,25 +62,19 @@ class OpsServer:
         self._heartbeat = heartbeat
         self._checks = dict(checks)
         self._lines_counted = 0
-        self._runner: web.AppRunner | None = None
+        self._http = HttpServer(self._application(), name="ops", limits=_LIMITS, telemetry=telemetry)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: the free one that was taken if `port` is 0."""
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_LIMIT_S)
-        await runner.setup()
-        self._runner = runner
         try:
-            await web.TCPSite(runner, host, port).start()
+            _, taken_port = await self._http.start(host, port)
         except OSError as error:
-            await self.stop()
             raise OpsPortError(f"ops.listen: cannot listen on {host}:{port}: {error.strerror or error}") from error
-        return int(runner.addresses[0][1])
+        return taken_port
 
     async def stop(self) -> None:
         """Close the port."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._http.stop()
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=1024)

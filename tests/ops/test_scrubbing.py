@@ -193,3 +193,14 @@ def test_what_is_hashed_is_not_hashed_again(text: str) -> None:
     """Else a number would look different in lines that take different ways."""
     once = without_people(f"{text} {Pii(text)}")
     assert once.endswith(str(Pii(text)))
+
+
+def test_call_ids_that_are_made_of_numbers_do_not_show_them() -> None:
+    line = scrub(None, "info", {"sip_call_id": "15550187@10.1.2.3", "matrix_call_id": "+15550185"})
+    assert "15550187" not in str(line)
+    assert "15550185" not in str(line)
+
+
+def test_the_call_ids_of_real_clients_stay_as_they_are() -> None:
+    ids = {"matrix_call_id": "1795341941987Gwfu7AJGBoKJiL9Z", "sip_call_id": "3c26722ce5e2-lq1a4k"}
+    assert scrub(None, "info", dict(ids)) == ids
