@@ -9,7 +9,7 @@ from bridge.media.direction import Direction
 from bridge.media.engine import LegStats, MediaStats
 from bridge.media.formats import LegFormats
 from bridge.media.outbound import OutboundStream
-from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, parse_rtcp, write_bye, write_report
+from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
 
 SendBytes = Callable[[bytes], object]
@@ -71,12 +71,12 @@ class CallAudio:
 
     def _heard_report(self, reception: Reception, datagram: bytes) -> bool:
         try:
-            summary = parse_rtcp(datagram)
+            middle_ntp = read_sender_report(datagram)
         except RtpError:
             self._telemetry.count("rtp_discarded_total", reason="malformed")
             return False
-        if summary.sender_report is not None:
-            reception.heard_report(summary.sender_report, self._clock.monotonic())
+        if middle_ntp is not None:
+            reception.heard_report(middle_ntp, self._clock.monotonic())
         return True
 
     def tick(self, now: float) -> None:
@@ -118,10 +118,12 @@ class CallAudio:
 
     def close(self) -> None:
         """Say goodbye to the phone's RTCP, free the codec states."""
-        if self.to_sip.outbound.packets:
-            self._write_sip_rtcp(write_bye(self.to_sip.outbound.ssrc, self.cname))
-        self.to_sip.close()
-        self.to_matrix.close()
+        try:
+            if self.to_sip.outbound.packets:
+                self._write_sip_rtcp(write_bye(self.to_sip.outbound.ssrc, self.cname))
+        finally:
+            self.to_sip.close()
+            self.to_matrix.close()
 
 
 def _leg_stats(formats: LegFormats | None, reception: Reception, direction: Direction) -> LegStats:

@@ -7,14 +7,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix, sdp_sip
 from bridge.media.audio import CallAudio
+from bridge.media.closing import Closable, close_each, take_all
 from bridge.media.engine import IceCandidate, MediaConnected, MediaEnded, MediaEvent, MediaFailure, MediaStats
 from bridge.media.formats import LegFormats
+from bridge.media.latch import Networks
 from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
@@ -31,6 +35,8 @@ from bridge.media.sdp_sip import LocalSip, RemoteSip
 from bridge.media.verdicts import matrix_refused, sip_refused, unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
 
+_log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMediaSettings:
@@ -44,6 +50,8 @@ class CallMediaSettings:
     """Whether a phone may be on this machine."""
     ip_version: int
     rtp_timeout_s: float
+    rtp_sources: Networks
+    """Where RTP may come from besides the address that a phone announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,16 @@ class CallMedia:
         self._around = around
         self._settings = around.settings
         self._now = around.clock.monotonic
-        self._sip = RtpLeg(around.ports, around.telemetry, now=self._now, on_rtp=self._sip_rtp, on_rtcp=self._sip_rtcp)
+        self._log = _log.bind(call_id=call_id)
+        self._sip = RtpLeg(
+            around.ports,
+            around.telemetry,
+            now=self._now,
+            log=self._log,
+            trusted=self._settings.rtp_sources,
+            on_rtp=self._sip_rtp,
+            on_rtcp=self._sip_rtcp,
+        )
         self._audio = CallAudio(
             entropy=around.entropy,
             clock=around.clock,
@@ -88,13 +105,17 @@ class CallMedia:
         self._sip_version = 0
         self._matrix: WebRtcLeg | None = None
         self._next_matrix: WebRtcLeg | None = None
+        self._retired: list[Closable] = []
+        """Matrix legs that are to be closed; one that could not be stays here for the next try."""
         self._matrix_remote: RemoteMatrix | None = None
         self._matrix_setup = Setup.PASSIVE
         self._sip_remote: RemoteSip | None = None
+        self._sip_offer: RemoteSip | None = None
+        """The phone's offer until it is answered: a re-INVITE that is refused or cancelled changes nothing."""
         self._sip_offered = False
         self._matrix_formats: LegFormats | None = None
         self._sip_formats: LegFormats | None = None
-        self.closed = False
+        self.closed = self._closing = False
         self._connected = self._ended = False
         self._off_path = 0
         self._heard_phone_at: float | None = None
@@ -103,14 +124,30 @@ class CallMedia:
         """Bind the RTP sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
         self._sip_port = await self._sip.open(self._settings.rtp_host)
 
+    # Reading descriptions, on the caller's thread: a stranger can make them expensive, and audio is due every 20 ms
+
+    def read_matrix(self, text: str, *, answer: bool) -> RemoteMatrix:
+        """Check a description. Raises :class:`bridge.media.engine.MediaError`."""
+        try:
+            return sdp_matrix.read_remote(text, answer=answer, allow_loopback=self._settings.webrtc.allow_loopback)
+        except SdpError as error:
+            raise matrix_refused(error) from error
+
+    def read_sip(self, text: str) -> RemoteSip:
+        """Check a description. Raises :class:`bridge.media.engine.MediaError`."""
+        settings = self._settings
+        try:
+            return sdp_sip.read_remote(text, allow_loopback=settings.sip_loopback, ip_version=settings.ip_version)
+        except SdpError as error:
+            raise sip_refused(error) from error
+
     # The Matrix side
 
-    async def set_matrix_offer(self, text: str) -> None:
+    async def set_matrix_offer(self, remote: RemoteMatrix) -> None:
         """An offer: of a new call, of a hold, or with new ICE credentials (RFC 8839 §4.4.1.1: an ICE restart)."""
-        remote = self._read_matrix(text, answer=False)
         current = self._matrix_remote
         if self._matrix is not None and (current is None or current.ufrag != remote.ufrag):
-            await self._discard_next()
+            await self._retire_next()
             self._next_matrix = await self._new_leg(remote, controlling=remote.ice_lite)
         elif self._matrix is None:
             self._matrix = await self._new_leg(remote, controlling=remote.ice_lite)
@@ -122,7 +159,7 @@ class CallMedia:
         if remote is None:
             raise unavailable("no offer to answer")
         leg, is_new = await self._answering_leg()
-        self._matrix_formats = matrix_answer_formats(remote, self._sip_formats, self._sip_remote, self._matrix_formats)
+        self._matrix_formats = matrix_answer_formats(remote, self._sip_formats, self._phone, self._matrix_formats)
         if is_new:
             self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
             leg.start(self._around.tasks, self._matrix_setup)
@@ -133,8 +170,7 @@ class CallMedia:
         """The leg that the answer describes, and whether it has yet to be started."""
         if self._next_matrix is not None:
             before, self._matrix, self._next_matrix = self._matrix, self._next_matrix, None
-            if before is not None:
-                await before.close()
+            await self._retire(before)
             return self._matrix, True
         if self._matrix is None:
             raise unavailable("no leg to answer with")
@@ -145,14 +181,13 @@ class CallMedia:
         if self._matrix is not None:
             raise unavailable("there is a description already")
         self._matrix = await self._new_leg(None, controlling=True)
-        audio = matrix_offer_audio(self._sip_formats, self._sip_remote)
+        audio = matrix_offer_audio(self._sip_formats, self._phone)
         return sdp_matrix.write_offer(self._matrix.local, self._next_stream(), audio)
 
-    async def set_matrix_answer(self, text: str) -> None:
+    async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""
         if self._matrix is None or self._matrix_remote is not None:
             raise unavailable("no offer that this could answer")
-        remote = self._read_matrix(text, answer=True)
         self._matrix_formats = matrix_offered_formats(remote)
         self._matrix_remote = remote
         self._matrix_setup = Setup.PASSIVE if remote.setup is Setup.ACTIVE else Setup.ACTIVE
@@ -168,32 +203,38 @@ class CallMedia:
 
     async def reset_matrix_leg(self) -> None:
         """Forget the Matrix side, keep the phone's."""
-        await self._discard_next()
+        await self._retire_next()
         leg, self._matrix, self._matrix_remote, self._matrix_formats = self._matrix, None, None, None
         self._connected = False
         self._reconfigure()
-        if leg is not None:
-            await leg.close()
+        await self._retire(leg)
 
-    async def _discard_next(self) -> None:
+    async def _retire_next(self) -> None:
         leg, self._next_matrix = self._next_matrix, None
-        if leg is not None:
-            await leg.close()
+        await self._retire(leg)
 
-    def _read_matrix(self, text: str, *, answer: bool) -> RemoteMatrix:
-        try:
-            return sdp_matrix.read_remote(text, answer=answer, allow_loopback=self._settings.webrtc.allow_loopback)
-        except SdpError as error:
-            raise matrix_refused(error) from error
+    async def _retire(self, leg: WebRtcLeg | None) -> None:
+        if leg is not None:
+            self._retired.append(leg)
+        await close_each(self._retired)
 
     async def _new_leg(self, remote: RemoteMatrix | None, *, controlling: bool) -> WebRtcLeg:
-        leg = WebRtcLeg(self._settings.webrtc, self._around.ports, self._listener(), self._around.telemetry)
+        if self._closing:
+            raise unavailable("the session is closed")
+        leg = WebRtcLeg(
+            self._settings.webrtc,
+            self._around.ports,
+            self._listener(),
+            self._around.telemetry,
+            now=self._now,
+            log=self._log,
+        )
         try:
             await leg.gather(controlling=controlling)
             if remote is not None:
                 await leg.set_remote(remote)
         except BaseException:
-            await leg.close()
+            await self._retire(leg)
             raise
         return leg
 
@@ -220,33 +261,30 @@ class CallMedia:
             sip_offer_audio(self._sip_formats, self._matrix_formats, self._matrix_remote),
         )
 
-    async def set_sip_answer(self, text: str) -> None:
+    async def set_sip_answer(self, remote: RemoteSip) -> None:
         """Take an answer, early or final."""
         if not self._sip_offered:
             raise unavailable("no offer that this could answer")
-        remote = self._read_sip(text)
         self._sip_formats = sip_offered_formats(remote)
         self._direct(remote)
 
-    async def set_sip_offer(self, text: str) -> None:
+    async def set_sip_offer(self, remote: RemoteSip) -> None:
         """Take an offer; it counts once it is answered."""
-        self._sip_remote = self._read_sip(text)
+        self._sip_offer = remote
 
     async def create_sip_answer(self) -> str:
         """Answer the offer; from here on audio goes to its address."""
-        remote = self._sip_remote
+        remote = self._sip_offer
         if remote is None:
             raise unavailable("no offer to answer")
         self._sip_formats = sip_answer_formats(remote, self._matrix_formats, self._sip_formats)
         self._direct(remote)
         return sdp_sip.write_answer(remote, self._local_sip(), self._sip_formats)
 
-    def _read_sip(self, text: str) -> RemoteSip:
-        settings = self._settings
-        try:
-            return sdp_sip.read_remote(text, allow_loopback=settings.sip_loopback, ip_version=settings.ip_version)
-        except SdpError as error:
-            raise sip_refused(error) from error
+    @property
+    def _phone(self) -> RemoteSip | None:
+        """What is known of the phone while codecs are chosen: what was agreed, else what it offers."""
+        return self._sip_remote or self._sip_offer
 
     def _local_sip(self) -> LocalSip:
         self._sip_version += 1
@@ -258,7 +296,7 @@ class CallMedia:
         )
 
     def _direct(self, remote: RemoteSip) -> None:
-        self._sip_remote = remote
+        self._sip_remote, self._sip_offer = remote, None
         moved = self._sip.direct(remote)
         self._reconfigure()
         if moved:
@@ -270,6 +308,8 @@ class CallMedia:
 
     def _reconfigure(self) -> None:
         """Fit both directions to what is agreed."""
+        if self._closing:
+            return
         audio, matrix, sip = self._audio, self._matrix_remote, self._sip_remote
         audio.configure(self._matrix_formats, self._sip_formats)
         audio.to_sip.enable(sip is not None and sip.host is not None and sip.flow.receives)
@@ -294,6 +334,8 @@ class CallMedia:
 
     def look_after(self, now: float) -> None:
         """A few times a second: reports and time limits."""
+        if self._closing:
+            return
         self._audio.report(now)
         limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._sip_remote
         if limit_s <= 0 or not self._connected or heard_at is None or sip is None:
@@ -317,7 +359,7 @@ class CallMedia:
         self._around.telemetry.count("media_offpath_dropped_total")
 
     def _end(self, failure: MediaFailure) -> None:
-        if not self._ended and not self.closed:
+        if not self._ended and not self._closing:
             self._ended = True
             self._around.emit(MediaEnded(call_id=self.call_id, failure=failure))
 
@@ -326,14 +368,18 @@ class CallMedia:
         return self._audio.stats(off_path_dropped=self._off_path)
 
     async def close(self) -> MediaStats:
-        """Free everything; the numbers stay."""
+        """Free everything; the numbers stay. Called again, it finishes what failed; `closed` once nothing is left."""
         final = self.stats()
-        if self.closed:
-            return final
-        self.closed = True
-        self._audio.close()
-        await self._discard_next()
-        if self._matrix is not None:
-            await self._matrix.close()
-        await self._sip.close()
+        if not self.closed:
+            self._closing = True
+            await take_all(self._close_audio, self._retire_both, self._sip.close)
+            self.closed = True
         return final
+
+    async def _close_audio(self) -> None:
+        self._audio.close()
+
+    async def _retire_both(self) -> None:
+        self._retired += [leg for leg in (self._matrix, self._next_matrix) if leg is not None]
+        self._matrix = self._next_matrix = None
+        await close_each(self._retired)

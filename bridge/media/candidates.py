@@ -67,14 +67,15 @@ def _address_problem(host: str, port: int, *, allow_loopback: bool) -> IgnoredCa
         address = ipaddress.ip_address(host)
     except ValueError:
         return IgnoredCandidate.NAME
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    if not _LOWEST_PORT <= port <= 65535 or not is_reachable(mapped or address, allow_loopback=allow_loopback):
+    if not _LOWEST_PORT <= port <= 65535 or not is_reachable(address, allow_loopback=allow_loopback):
         return IgnoredCandidate.ADDRESS
     return None
 
 
 def is_reachable(address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, allow_loopback: bool) -> bool:
-    """Whether media may be sent there at all."""
+    """Whether media may be sent there at all; an IPv4-mapped address (RFC 4291 §2.5.5.2) is what it stands for."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
     if address.is_loopback:
         return allow_loopback
     return not (

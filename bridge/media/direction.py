@@ -82,7 +82,7 @@ class Direction:
     @property
     def concealed_frames(self) -> int:
         """Frames that had to be made up so far."""
-        current = self.transcoder.playout.counters.concealed_frames if self.transcoder else 0
+        current = self.transcoder.playout.concealed_frames if self.transcoder else 0
         return self._concealed_before + current
 
     # Packets
@@ -126,7 +126,7 @@ class Direction:
 
     def _drop_transcoder(self) -> None:
         if self.transcoder is not None:
-            self._concealed_before += self.transcoder.playout.counters.concealed_frames
+            self._concealed_before += self.transcoder.playout.concealed_frames
             self.transcoder.close()
             self.transcoder = None
             self._rewriter.restart()
@@ -171,7 +171,7 @@ class Direction:
             position=position,
         )
 
-    def _numbered(self, packet: RtpPacket, event: RelayedEvent, payload_type: int, now: float) -> RtpPacket:
+    def _numbered(self, packet: RtpPacket, event: RelayedEvent, payload_type: int, now: float) -> RtpPacket | None:
         """An event packet in the numbering of whatever feeds the stream."""
         if self.transcoder is not None:
             return self.outbound.append(
@@ -186,8 +186,9 @@ class Direction:
             now=now,
         )
 
-    def _send(self, packet: RtpPacket) -> None:
-        self._write(bytes(packet))
+    def _send(self, packet: RtpPacket | None) -> None:
+        if packet is not None:
+            self._write(bytes(packet))
 
     # The clock
 

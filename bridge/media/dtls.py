@@ -75,11 +75,6 @@ class DtlsSession:
         """Whether keys are there and the association is alive."""
         return self._transport._state is State.CONNECTED
 
-    @property
-    def failed(self) -> bool:
-        """Whether the handshake ended without keys."""
-        return self._transport._state is State.FAILED
-
     async def handshake(self, fingerprints: Sequence[Fingerprint]) -> bool:
         """Run the handshake to its end; `True` when the peer proved to own the announced certificate."""
         announced = [RTCDtlsFingerprint(algorithm=entry.algorithm, value=entry.value) for entry in fingerprints]
@@ -109,10 +104,12 @@ class DtlsSession:
     async def close(self) -> None:
         """Say goodbye and wait until aiortc's receive task is gone."""
         pump = self._transport._task
-        await self._transport.stop()
+        try:
+            await self._transport.stop()
+        finally:
+            self._transport.remove_all_listeners()
         if pump is not None:
             await asyncio.gather(pump, return_exceptions=True)
-        self._transport.remove_all_listeners()
 
     def _changed(self) -> None:
         if self._transport._state in (State.CLOSED, State.FAILED):

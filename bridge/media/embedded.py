@@ -9,6 +9,7 @@ import structlog
 
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
+from bridge.core.floodgate import Floodgate
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import opus
@@ -31,7 +32,10 @@ T = TypeVar("T")
 
 
 class EmbeddedSession:
-    """The application's handle of one call; every step runs on the media thread, one after the other."""
+    """The application's handle of one call; every step runs on the media thread, one after the other.
+
+    Descriptions are read here, before the step: nothing that a stranger can make expensive shares a thread with audio.
+    """
 
     def __init__(
         self, media: CallMedia, thread: MediaThread, close: Callable[[CallMedia], Coroutine[Any, Any, MediaStats]]
@@ -42,7 +46,7 @@ class EmbeddedSession:
         self._in_order = asyncio.Lock()
 
     async def set_matrix_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_offer(sdp))
+        await self._step(self._media.set_matrix_offer(self._media.read_matrix(sdp, answer=False)))
 
     async def create_matrix_answer(self) -> str:
         return await self._step(self._media.create_matrix_answer())
@@ -51,7 +55,7 @@ class EmbeddedSession:
         return await self._step(self._media.create_matrix_offer())
 
     async def set_matrix_answer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_answer(sdp))
+        await self._step(self._media.set_matrix_answer(self._media.read_matrix(sdp, answer=True)))
 
     async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
         await self._step(self._media.add_matrix_candidates(tuple(candidates)))
@@ -63,10 +67,10 @@ class EmbeddedSession:
         return await self._step(self._media.create_sip_offer())
 
     async def set_sip_answer(self, sdp: str) -> None:
-        await self._step(self._media.set_sip_answer(sdp))
+        await self._step(self._media.set_sip_answer(self._media.read_sip(sdp)))
 
     async def set_sip_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_sip_offer(sdp))
+        await self._step(self._media.set_sip_offer(self._media.read_sip(sdp)))
 
     async def create_sip_answer(self) -> str:
         return await self._step(self._media.create_sip_answer())
@@ -103,7 +107,8 @@ class EmbeddedEngine:
         self._settings = settings
         self._entropy, self._clock, self._telemetry = entropy, clock, telemetry
         self._ports = PortPool(low=settings.port_min, high=settings.port_max, entropy=entropy, clock=clock)
-        self._thread = MediaThread(telemetry)
+        self._thread = MediaThread(telemetry, clock)
+        self._floodgate = Floodgate(clock)
         self._calls: dict[CallId, CallMedia] = {}
         self._call_settings: CallMediaSettings | None = None
         self._on_event: Callable[[MediaEvent], None] | None = None
@@ -142,12 +147,14 @@ class EmbeddedEngine:
         )
 
     async def _close(self, media: CallMedia) -> MediaStats:
-        if self._calls.get(media.call_id) is media:
-            del self._calls[media.call_id]
+        """Close a call; one that could not be closed stays known, for the next try or the end of the engine."""
         try:
-            return await media.close()
+            final = await media.close()
+            if self._calls.get(media.call_id) is media:
+                del self._calls[media.call_id]
         finally:
             self._count_sessions()
+        return final
 
     def _count_sessions(self) -> None:
         self._telemetry.gauge("media_sessions", len(self._calls))
@@ -163,14 +170,20 @@ class EmbeddedEngine:
             _log.info("media_event_dropped", call_id=event.call_id, media_event=type(event).__name__)
 
     async def stop(self) -> None:
-        if self._thread.running:
-            await self._thread.call(self._close_all())
-        await self._thread.stop()
-        self._count_sessions()
+        try:
+            if self._thread.running:
+                await self._thread.call(self._close_all())
+        finally:
+            await self._thread.stop()
+            self._count_sessions()
 
     async def _close_all(self) -> None:
+        """Close every call; what cannot be closed is told, and keeps neither the others nor the thread."""
         calls, self._calls = list(self._calls.values()), {}
-        await asyncio.gather(*(media.close() for media in calls))
+        results = await asyncio.gather(*(_limited(media.close()) for media in calls), return_exceptions=True)
+        for media, result in zip(calls, results, strict=True):
+            if isinstance(result, BaseException):
+                self._report("media_close_failed", media, result)
 
     async def _keep_time(self) -> None:
         """The one clock of all calls: absolute deadlines, so that lateness does not add up."""
@@ -192,8 +205,14 @@ class EmbeddedEngine:
                 if look_after:
                     media.look_after(now)
             except Exception as error:
-                _log.exception("media_tick_failed", call_id=media.call_id, error=type(error).__name__)
-                self._telemetry.count("internal_errors_total", component="media")
+                self._report("media_tick_failed", media, error)
+
+    def _report(self, name: str, media: CallMedia, error: BaseException) -> None:
+        """Count a fault of a call and log it, though not fifty times a second."""
+        self._telemetry.count("internal_errors_total", component="media")
+        suppressed = self._floodgate.pass_or_count(f"{name} {type(error).__name__}")
+        if suppressed is not None:
+            _log.error(name, call_id=media.call_id, error=type(error).__name__, suppressed=suppressed, exc_info=error)
 
 
 def _opus_version() -> str:
@@ -223,4 +242,5 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
         sip_loopback=rtp_address.is_loopback,
         ip_version=rtp_address.version,
         rtp_timeout_s=settings.rtp_timeout_s,
+        rtp_sources=settings.rtp_sources,
     )

@@ -19,7 +19,6 @@ class Codec(enum.StrEnum):
 
 G711 = (Codec.PCMU, Codec.PCMA)
 TELEPHONE_EVENT = "TELEPHONE-EVENT"
-COMFORT_NOISE_PAYLOAD_TYPE = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ when it moves. What is changed:
 * datagrams are told apart by their first byte (RFC 7983), and those that are not STUN are dropped unless they come from
   an address that proved itself with an authenticated connectivity check; aioice hands them up from anywhere, and one
   forged ClientHello then kills a call (ASVS 5.0 V17.2.6);
+* what begins like STUN and is none is dropped here: aioice takes it for data, whoever sent it;
+* several devices may answer before one is selected: what the others proved no longer counts from then on;
 * SRTP goes straight to the leg, not through a queue; the queue for DTLS is bounded.
 """
 
@@ -15,7 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, cast
 
-from aioice import Candidate, Connection
+from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
 
@@ -28,6 +30,7 @@ _LAST_STUN_BYTE = 3
 _SRTP_BYTES = range(128, 192)
 _DTLS_BYTES = range(20, 64)
 _HOST_TYPE_PREFERENCE = 126
+Address = tuple[str, int]
 SrtpReceiver = Callable[[bytes], None]
 DropCounter = Callable[[], None]
 
@@ -41,31 +44,57 @@ class GuardedProtocol(StunProtocol):
         """Sort a datagram by its first byte and by whether its source is known."""
         if not data or not isinstance(data, bytes):
             return
+        source = (addr[0], addr[1])
         if data[0] <= _LAST_STUN_BYTE:
-            self._stun(data, addr)
-        elif not self.receiver.is_validated((addr[0], addr[1])):
+            self._stun(data, source)
+        elif not self.receiver.is_validated(source):
             self.receiver.on_off_path()
         elif data[0] in _SRTP_BYTES:
             self.receiver.on_srtp(data)
         elif data[0] in _DTLS_BYTES:
-            self.receiver.data_received(data, 1)
+            self.receiver.take_dtls(data, source)
 
-    def _stun(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Hand STUN to aioice, whose parser lets some errors of malformed messages through."""
-        try:
-            super().datagram_received(data, addr)
-        except (ValueError, IndexError, KeyError, struct.error):
+    def _stun(self, data: bytes, source: Address) -> None:
+        """Take a message apart and hand it on, as the overridden method does but for what cannot be parsed."""
+        message = _parsed(data)
+        if message is None:
             self.receiver.on_off_path()
+        elif message.message_class is stun.Class.REQUEST:
+            self.receiver.request_received(message, source, self)
+        elif message.message_class is not stun.Class.INDICATION:
+            transaction = self.transactions.get(message.transaction_id)
+            if transaction is not None:
+                transaction.response_received(message, source)
+
+
+def _parsed(data: bytes) -> stun.Message | None:
+    """A STUN message; aioice's parser lets some errors of malformed ones through."""
+    try:
+        return stun.parse_message(data)
+    except (ValueError, IndexError, KeyError, struct.error):
+        return None
+
+
+def _device(check: Any) -> str:
+    """The fragment of its own that an authenticated check's sender named (RFC 8445 §7.2.2)."""
+    username: str = check.attributes["USERNAME"]
+    return username.partition(":")[2]
 
 
 class IceAgent(Connection):
     """An ICE agent (RFC 8445) for one component."""
 
-    def __init__(self, *, controlling: bool, on_srtp: SrtpReceiver, on_off_path: DropCounter) -> None:
+    def __init__(
+        self, *, controlling: bool, on_srtp: SrtpReceiver, on_off_path: DropCounter, on_excess: DropCounter
+    ) -> None:
         super().__init__(ice_controlling=controlling)
         self.on_srtp = on_srtp
         self.on_off_path = on_off_path
-        self._validated: set[tuple[str, int]] = set()
+        self._on_excess = on_excess
+        self._validated: dict[Address, str] = {}
+        """Addresses that proved themselves, and the fragment of the device that did."""
+        self._held: list[tuple[Address, bytes]] = []
+        """DTLS of devices that answered, until one is selected."""
         self._opened: list[int] = []
 
     async def gather_on(self, hosts: tuple[str, ...], ports: PortPool) -> None:
@@ -73,8 +102,8 @@ class IceAgent(Connection):
         self._local_candidates_start = True
         for preference, host in enumerate(hosts):
             protocol = await self._open(host, ports)
-            protocol.local_candidate = _host_candidate(protocol, 65535 - preference)
             self._protocols.append(protocol)
+            protocol.local_candidate = _host_candidate(protocol, 65535 - preference)
             self._local_candidates.append(protocol.local_candidate)
         self._local_candidates_end = True
 
@@ -90,45 +119,76 @@ class IceAgent(Connection):
         return protocol
 
     async def close_and_give_back(self, ports: PortPool) -> None:
-        """Close every socket and let its port rest."""
-        await self.close()
-        while self._opened:
-            ports.give_back(self._opened.pop())
+        """Close every socket and let its port rest, also when a task of aioice does not end as it should."""
+        try:
+            await self.close()
+        finally:
+            for protocol in self._protocols:
+                protocol.transport.abort()
+            while self._opened:
+                ports.give_back(self._opened.pop())
 
-    def is_validated(self, address: tuple[str, int]) -> bool:
+    def select(self, *, ufrag: str, password: str, is_lite: bool) -> None:
+        """Take the credentials of the device that was selected; what others proved with theirs no longer counts."""
+        self.remote_username, self.remote_password, self.remote_is_lite = ufrag, password, is_lite
+        self._validated = {address: device for address, device in self._validated.items() if device == ufrag}
+        checks = [entry for entry in self._early_checks if _device(entry[0]) == ufrag]
+        self._early_checks.clear()
+        self._early_checks.extend(checks)
+        held, self._held = self._held, []
+        for address, datagram in held:
+            if self.is_validated(address):
+                self.data_received(datagram, 1)
+            else:
+                self.on_off_path()
+
+    def is_validated(self, address: Address) -> bool:
         """Whether an address proved that it knows our password."""
         return address in self._validated
 
-    def request_received(self, message: Any, addr: tuple[str, int], protocol: StunProtocol) -> None:
+    def request_received(self, message: Any, addr: Address, protocol: StunProtocol) -> None:
         """Remember who sent an authenticated check, also while checks are put off until the answer is here."""
         if "PRIORITY" not in message.attributes and "USERNAME" in message.attributes:
             self.respond_error(message, addr, protocol, (400, "Bad Request"))
             return
         super().request_received(message, addr, protocol)
         if self._early_checks and self._early_checks[-1][0] is message:
-            self._validate(addr)
+            self._validate(addr, _device(message))
 
-    def check_incoming(self, message: Any, addr: tuple[str, int], protocol: StunProtocol) -> None:
+    def check_incoming(self, message: Any, addr: Address, protocol: StunProtocol) -> None:
         """An authenticated check; the number of addresses that one peer may show is limited."""
-        if self._validate(addr):
+        if self._validate(addr, _device(message)):
             super().check_incoming(message, addr, protocol)
 
     def check_complete(self, pair: CandidatePair) -> None:
         """Our own check was answered: its address is validated too."""
         if pair.state is CandidatePair.State.SUCCEEDED:
-            self._validate(pair.remote_addr)
+            self._validate(pair.remote_addr, self.remote_username or "")
         super().check_complete(pair)
 
-    def _validate(self, address: tuple[str, int]) -> bool:
+    def _validate(self, address: Address, device: str) -> bool:
         if address not in self._validated and len(self._validated) >= MAX_REMOTE_ADDRESSES:
             return False
-        self._validated.add(address)
+        self._validated[address] = device
         return True
 
+    def take_dtls(self, data: bytes, source: Address) -> None:
+        """Queue DTLS of a validated address; before a device is selected, keep it until it is known whose it is."""
+        if self.remote_username is not None:
+            self.data_received(data, 1)
+        elif len(self._held) < MAX_WAITING_DATAGRAMS:
+            self._held.append((source, data))
+        else:
+            self._on_excess()
+
     def data_received(self, data: bytes, component: int) -> None:
-        """Queue DTLS, up to a limit."""
-        if self._queue.qsize() < MAX_WAITING_DATAGRAMS:
+        """Queue DTLS and nothing else, up to a limit."""
+        if not data or data[0] not in _DTLS_BYTES:
+            self.on_off_path()
+        elif self._queue.qsize() < MAX_WAITING_DATAGRAMS:
             super().data_received(data, component)
+        else:
+            self._on_excess()
 
     def send_now(self, datagram: bytes) -> bool:
         """Send on the nominated pair without waiting; `False` when there is none or the socket is clogged."""

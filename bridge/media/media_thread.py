@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from bridge.core.clock import Clock
+from bridge.core.floodgate import Floodgate
 from bridge.core.telemetry import Telemetry
 
 _START_LIMIT_S = 10.0
@@ -19,8 +21,9 @@ T = TypeVar("T")
 class MediaThread:
     """Runs coroutines beside the application's loop, so that slow signalling never delays packets."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
         self._telemetry = telemetry
+        self._floodgate = Floodgate(clock)
         self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._done: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._main, name="trunkline-media", daemon=True)
@@ -92,5 +95,8 @@ class MediaThread:
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception in a callback, for instance inside aioice: counted, logged without its text, survived."""
         error = context.get("exception")
-        _log.error("media_loop_error_caught", error=type(error).__name__ if error else "none", exc_info=error)
         self._telemetry.count("internal_errors_total", component="media")
+        kind = type(error).__name__ if error else "none"
+        suppressed = self._floodgate.pass_or_count(kind)
+        if suppressed is not None:
+            _log.error("media_loop_error_caught", error=kind, suppressed=suppressed, exc_info=error)

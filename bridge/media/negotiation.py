@@ -62,11 +62,13 @@ def sip_answer_formats(offer: RemoteSip, matrix: LegFormats | None, before: LegF
 
 
 def sip_offered_formats(answer: RemoteSip) -> LegFormats:
-    """The result of our offer to a phone."""
+    """The result of our offer to a phone; some answer with a payload type of their own for events, and send that."""
     send = answer.audio[0]
+    audio = {entry.payload_type for entry in sdp_sip.OUR_AUDIO}
+    theirs = tuple(entry for entry in answer.digits if entry.payload_type not in audio)
     return LegFormats(
         receive=sdp_sip.OUR_AUDIO,
-        receive_digits=sdp_sip.OUR_DIGITS,
+        receive_digits=(*sdp_sip.OUR_DIGITS, *theirs),
         send=send,
         send_digits=choose_digits(answer.digits, send.codec),
     )

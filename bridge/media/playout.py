@@ -9,6 +9,7 @@ import bisect
 import enum
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bridge.media.rtp import sequence_delta, timestamp_delta
 
@@ -49,18 +50,6 @@ class Piece:
     payload: bytes = b""
 
 
-@dataclass(slots=True, kw_only=True)
-class PlayoutCounters:
-    """What became of the packets, and what had to be made up."""
-
-    played: int = 0
-    late: int = 0
-    duplicate: int = 0
-    shed: int = 0
-    """Dropped because more than the greatest delay was waiting."""
-    concealed_frames: int = 0
-
-
 @dataclass(slots=True, order=True)
 class _Waiting:
     """A packet in the buffer, under counters that do not wrap."""
@@ -75,16 +64,19 @@ class PlayoutBuffer:
     """Orders and times the packets of one source."""
 
     def __init__(self, *, clock_rate: int) -> None:
-        self.counters = PlayoutCounters()
+        self.concealed_frames = 0
+        """Frames that had to be made up; those in front of a pause of the source are not known to be."""
         self.delay_s = START_DELAY_S
         self.excess_frames = 0
         """Frames by which the audio could be shorter; a quiet one is the right one to leave out."""
         self._clock_rate = clock_rate
-        self._frame = round(clock_rate * FRAME_S)
+        self._frame = self._packet = round(clock_rate * FRAME_S)
         self._waiting: list[_Waiting] = []
         self._newest: _Waiting | None = None
         self._played_sequence: int | None = None
         self._due: int | None = None
+        self._made_up_to: int | None = None
+        """How far the audio was made up when the buffer ran dry."""
         self._starts_at = 0.0
         self._run = 0
         self._unproven = 0
@@ -126,19 +118,13 @@ class PlayoutBuffer:
     def _refused(self, packet: _Waiting) -> bool:
         """Whether a packet comes too late or again. One that was only missing from a run-dry buffer is not too late."""
         if self._played_sequence is not None and packet.sequence <= self._played_sequence:
-            if packet.payload is not None:
-                self.counters.late += 1
             return True
-        if any(waiting.sequence == packet.sequence for waiting in self._waiting):
-            self.counters.duplicate += 1
-            return True
-        return False
+        return any(waiting.sequence == packet.sequence for waiting in self._waiting)
 
     def reset(self) -> None:
         """Forget the source; its packets that wait are lost."""
-        self.counters.shed += sum(waiting.payload is not None for waiting in self._waiting)
         self._waiting.clear()
-        self._newest = self._played_sequence = self._due = None
+        self._newest = self._played_sequence = self._due = self._made_up_to = None
         self._run = self._unproven = self.excess_frames = 0
         self._transits.clear()
         self._least_buffered = None
@@ -168,12 +154,13 @@ class PlayoutBuffer:
         head = self._waiting[0]
         gap = head.timestamp - self._due_now()
         if gap <= 0 or gap > _RESTART_S * self._clock_rate:
-            return self._play(late=gap < 0)
+            return self._play()
         return self._bridge_gap(head, min(gap, self._frame))
 
     def played(self, ticks: int) -> None:
         """The last AUDIO piece was this long."""
         self._due = self._due_now() + ticks
+        self._packet = max(ticks, 1)
 
     def _begin(self, now: float) -> bool:
         """Start playing once the first packet has waited for the delay."""
@@ -188,15 +175,20 @@ class PlayoutBuffer:
             raise RuntimeError("nothing is playing")
         return self._due
 
-    def _play(self, *, late: bool) -> Piece:
+    def _play(self) -> Piece:
         head = self._waiting.pop(0)
-        lost = self._played_sequence is not None and head.sequence > self._played_sequence + 1
-        if late or lost:
-            self.counters.concealed_frames += self._unproven
-        self._unproven = self._run = 0
+        self._judge_made_up(head)
+        self._run = 0
         self._played_sequence, self._due = head.sequence, head.timestamp
-        self.counters.played += 1
         return Piece(kind=PieceKind.AUDIO, payload=head.payload or b"")
+
+    def _judge_made_up(self, head: _Waiting) -> None:
+        """The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause."""
+        lost = self._played_sequence is not None and head.sequence > self._played_sequence + 1
+        reached = self._due if self._made_up_to is None else self._made_up_to
+        if lost or (reached is not None and head.timestamp < reached):
+            self.concealed_frames += self._unproven
+        self._unproven, self._made_up_to = 0, None
 
     def _bridge_gap(self, head: _Waiting, ticks: int) -> Piece:
         """Time before the next packet: a pause of the source when no number is missing, else a loss."""
@@ -206,7 +198,7 @@ class PlayoutBuffer:
         if missing == 0:
             return Piece(kind=PieceKind.SILENCE, ticks=ticks)
         self._played_sequence = head.sequence - missing
-        self.counters.concealed_frames += 1 + self._unproven
+        self.concealed_frames += 1 + self._unproven
         self._unproven = 0
         if self._run > MOST_CONCEALED_FRAMES:
             return Piece(kind=PieceKind.SILENCE, ticks=ticks)
@@ -223,7 +215,7 @@ class PlayoutBuffer:
         """Nothing waits: late, lost or pausing, the next packet will tell. Conceal briefly, then wait for it."""
         self._run += 1
         if self._run > MOST_CONCEALED_FRAMES:
-            self._due, self._run = None, 0
+            self._made_up_to, self._due, self._run = self._due, None, 0
             return Piece(kind=PieceKind.IDLE)
         self._unproven += 1
         self._due = self._due_now() + self._frame
@@ -242,18 +234,28 @@ class PlayoutBuffer:
     def _buffered_s(self) -> float:
         if not self._waiting:
             return 0.0
-        return (self._waiting[-1].timestamp + self._frame - self._due_now()) / self._clock_rate
+        return (self._waiting[-1].timestamp + self._packet - self._due_now()) / self._clock_rate
+
+    def _audible_s(self) -> float:
+        """The same without pauses of the source: no packet, present or lost, is longer than the last one was."""
+        ticks = self._packet
+        for before, after in pairwise(self._waiting):
+            longest = (after.sequence - before.sequence) * self._packet
+            ticks += min(max(after.timestamp - before.timestamp, 0), longest)
+        return ticks / self._clock_rate
 
     def _limit_delay(self) -> None:
         """After a burst (the end of an outage) go on at the present, not seconds behind it."""
-        if self._buffered_s() <= MAX_DELAY_S + 2 * FRAME_S or len(self._waiting) * FRAME_S <= MAX_DELAY_S:
+        packet_s = self._packet / self._clock_rate
+        if self._buffered_s() <= MAX_DELAY_S + packet_s + FRAME_S or self._audible_s() <= MAX_DELAY_S:
             return
-        while len(self._waiting) > 1 and self._buffered_s() > self.delay_s + FRAME_S:
+        while len(self._waiting) > 1 and self._buffered_s() > self.delay_s + packet_s:
             self._shed_one()
 
     def _shed_one(self) -> None:
         head = self._waiting.pop(0)
-        self.counters.shed += head.payload is not None
+        if head.payload is not None:
+            self._judge_made_up(head)
         self._played_sequence = head.sequence
         if self._due is not None and self._waiting:
             self._due = self._waiting[0].timestamp
@@ -265,6 +267,6 @@ class PlayoutBuffer:
         self._least_buffered = buffered if least is None else min(least, buffered)
         self._pops += 1
         if self._pops % _EXCESS_WINDOW == 0:
-            surplus = self._least_buffered - self.delay_s - FRAME_S
+            surplus = self._least_buffered - self.delay_s - self._packet / self._clock_rate
             self.excess_frames = max(int(surplus / FRAME_S), 0)
             self._least_buffered = None

@@ -1,6 +1,8 @@
 """Passthrough: the same coded audio on both legs, only the header changes."""
 
-from bridge.media.outbound import OutboundStream
+from collections import deque
+
+from bridge.media.outbound import WINDOW, OutboundStream
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 
 _LARGEST_STEP = 0x1000
@@ -21,6 +23,8 @@ class Rewriter:
         self._highest = 0
         self._sequence_offset = 0
         self._timestamp_offset = 0
+        self._skipped: deque[int] = deque(maxlen=WINDOW)
+        """Numbers that were left out lately; what the source sent before them keeps the place that it had."""
 
     def follow(self, packet: RtpPacket, now: float) -> bool:
         """Learn where a packet's source stands; `True` when a new source begins."""
@@ -30,32 +34,50 @@ class Rewriter:
             return True
         if step > 0:
             self._highest = packet.sequence
+            while self._skipped and sequence_delta(packet.sequence, self._skipped[0]) >= WINDOW:
+                self._skipped.popleft()
         return False
 
-    def rewrite(self, packet: RtpPacket, payload: bytes, *, payload_type: int, now: float) -> RtpPacket:
-        """The packet for the other leg."""
+    def rewrite(self, packet: RtpPacket, payload: bytes, *, payload_type: int, now: float) -> RtpPacket | None:
+        """The packet for the other leg; `None` for one that comes again, or much too late."""
         marker = self.follow(packet, now) or packet.marker
         timestamp = self.timestamp(packet.timestamp)
         return self.place(packet, payload, payload_type=payload_type, timestamp=timestamp, marker=marker, now=now)
 
     def place(
         self, packet: RtpPacket, payload: bytes, *, payload_type: int, timestamp: int, marker: bool, now: float
-    ) -> RtpPacket:
-        """Converted content under the number that a followed packet has in our stream."""
+    ) -> RtpPacket | None:
+        """Converted content under the number that a followed packet has in our stream, if that is still free."""
+        if packet.sequence in self._skipped:
+            return None
         return self._outbound.place(
             payload,
             payload_type=payload_type,
             timestamp=timestamp,
             marker=marker,
             now=now,
-            sequence=(packet.sequence + self._sequence_offset) & 0xFFFF,
+            sequence=self._number(packet.sequence),
         )
 
     def skip(self, packet: RtpPacket, now: float) -> None:
-        """Leave a packet out without a hole that the far end would count as a loss."""
+        """Leave a packet out without a hole that the far end would count as a loss.
+
+        Only the newest one can be: a number after it may have been given already, and must not be given again.
+        """
         self.follow(packet, now)
-        if packet.sequence == self._highest:
+        sequence = packet.sequence
+        if sequence != self._highest or sequence in self._skipped:
+            return
+        if self._outbound.is_ahead(self._number(sequence)):
+            self._skipped.append(sequence)
             self._sequence_offset -= 1
+
+    def _number(self, sequence: int) -> int:
+        """The number in our stream: those left out count for what came after them alone."""
+        later = 0
+        if sequence != self._highest or sequence in self._skipped:
+            later = sum(sequence_delta(skipped, sequence) >= 0 for skipped in self._skipped)
+        return (sequence + self._sequence_offset + later) & 0xFFFF
 
     def timestamp(self, timestamp: int) -> int:
         """The followed source's time in our stream."""
@@ -74,3 +96,4 @@ class Rewriter:
         self._ssrc, self._highest = packet.ssrc, packet.sequence
         self._sequence_offset = outbound.next_sequence - packet.sequence
         self._timestamp_offset = start - packet.timestamp
+        self._skipped.clear()

@@ -1,11 +1,10 @@
-"""RTCP of one leg (RFC 3550 §6): what we tell the far end about its stream, and what it tells us about ours.
+"""RTCP of one leg (RFC 3550 §6): what we tell the far end about its stream, and when it last spoke.
 
 Each leg has reports of its own, since the synchronisation sources change between them. Forged or broken packets are
 ignored: signalling decides over the call, never a BYE of RTCP.
 """
 
 import struct
-from dataclasses import dataclass
 
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpError, RtpPacket, sequence_delta, timestamp_delta
@@ -17,45 +16,25 @@ _RESTART_STEP = 3000
 _MOST_PACKETS = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportBlock:
-    """The far end's view of one of our streams (RFC 3550 §6.4.1)."""
+def read_sender_report(datagram: bytes) -> int | None:
+    """Middle 32 bits of the NTP timestamp of a compound packet's last sender report, to be echoed as LSR.
 
-    ssrc: int
-    fraction_lost: float
-    packets_lost: int
-    jitter: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RtcpSummary:
-    """What matters in a compound packet."""
-
-    reports: tuple[ReportBlock, ...]
-    sender_report: int | None
-    """Middle 32 bits of the NTP timestamp of a sender report, to be echoed as LSR."""
-
-
-def parse_rtcp(datagram: bytes) -> RtcpSummary:
-    """Read a compound packet. Raises :class:`RtpError` when its lengths do not add up."""
-    reports: list[ReportBlock] = []
-    sender_report: int | None = None
+    Raises :class:`RtpError` when the packet's lengths do not add up.
+    """
+    middle_ntp: int | None = None
     offset = 0
     for _ in range(_MOST_PACKETS):
         if offset >= len(datagram):
             break
-        kind, count, body = _one(datagram, offset)
+        kind, body = _one(datagram, offset)
         if kind == _SENDER_REPORT and len(body) >= 24:
-            sender_report = int.from_bytes(body[6:10], "big")
-            reports += _blocks(body[24:], count)
-        elif kind == _RECEIVER_REPORT:
-            reports += _blocks(body[4:], count)
+            middle_ntp = int.from_bytes(body[6:10], "big")
         offset += 4 + len(body)
-    return RtcpSummary(reports=tuple(reports), sender_report=sender_report)
+    return middle_ntp
 
 
-def _one(datagram: bytes, offset: int) -> tuple[int, int, bytes]:
-    """Packet type, count field and body of the packet at an offset."""
+def _one(datagram: bytes, offset: int) -> tuple[int, bytes]:
+    """Packet type and body of the packet at an offset."""
     head = datagram[offset : offset + 4]
     if len(head) < 4 or head[0] >> 6 != 2:
         raise RtpError("not RTCP")
@@ -63,21 +42,7 @@ def _one(datagram: bytes, offset: int) -> tuple[int, int, bytes]:
     body = datagram[offset + 4 : offset + 4 + size]
     if len(body) < size:
         raise RtpError("RTCP length points outside of the datagram")
-    return head[1], head[0] & 0x1F, body
-
-
-def _blocks(body: bytes, count: int) -> list[ReportBlock]:
-    blocks = (body[24 * n : 24 * (n + 1)] for n in range(count))
-    return [
-        ReportBlock(
-            ssrc=int.from_bytes(block[0:4], "big"),
-            fraction_lost=block[4] / 256,
-            packets_lost=int.from_bytes(block[5:8], "big", signed=True),
-            jitter=int.from_bytes(block[12:16], "big"),
-        )
-        for block in blocks
-        if len(block) == 24
-    ]
+    return head[1], body
 
 
 class Reception:

@@ -1,11 +1,17 @@
 """The phone's leg: a pair of UDP sockets that speak with one host only."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 
+from structlog.typing import FilteringBoundLogger
+
+from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
-from bridge.media.latch import SourceLatch
+from bridge.media.closing import STEP_LIMIT_S
+from bridge.media.latch import Networks, SourceLatch
+from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
 from bridge.media.rtp import MAX_DATAGRAM
 from bridge.media.sdp_sip import RemoteSip
@@ -33,14 +39,26 @@ class RtpLeg:
     """RTP and RTCP towards one phone."""
 
     def __init__(
-        self, ports: PortPool, telemetry: Telemetry, *, now: Callable[[], float], on_rtp: Receiver, on_rtcp: Receiver
+        self,
+        ports: PortPool,
+        telemetry: Telemetry,
+        *,
+        now: Callable[[], float],
+        log: FilteringBoundLogger,
+        trusted: Networks,
+        on_rtp: Receiver,
+        on_rtcp: Receiver,
     ) -> None:
         self._ports = ports
         self._telemetry = telemetry
         self._now = now
+        self._log = log
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
-        self._latch = SourceLatch()
-        self._remote: RemoteSip | None = None
+        self._latch = SourceLatch(trusted)
+        self._rtp_rate, self._rtcp_rate = PacketRate(now), PacketRate(now)
+        self._warned = False
+        self._sockets: list[socket.socket] = []
+        """Bound, and not owned by a transport yet."""
         self._transports: list[asyncio.DatagramTransport] = []
         self._protocols: list[_Endpoint] = []
         self._bound: list[int] = []
@@ -49,16 +67,23 @@ class RtpLeg:
     async def open(self, host: str) -> int:
         """Bind the pair and return the RTP port. Raises :class:`bridge.media.engine.MediaError`."""
         pair = self._ports.bind_pair(host)
-        loop = asyncio.get_running_loop()
-        for bound, receive in ((pair.rtp, self._rtp_received), (pair.rtcp, self._rtcp_received)):
-            self._bound.append(bound.getsockname()[1])
-            transport, protocol = await loop.create_datagram_endpoint(
-                lambda receive=receive: _Endpoint(receive),  # type: ignore[misc]
-                sock=bound,
-            )
-            self._transports.append(transport)
-            self._protocols.append(protocol)
+        self._sockets = [pair.rtp, pair.rtcp]
+        self._bound = [bound.getsockname()[1] for bound in self._sockets]
+        try:
+            for receive in (self._rtp_received, self._rtcp_received):
+                await self._listen(receive)
+        except BaseException:
+            await self.close()
+            raise
         return self._bound[0]
+
+    async def _listen(self, receive: Callable[[bytes, tuple[str, int]], None]) -> None:
+        """Give the next socket a transport, which owns it from then on."""
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(lambda: _Endpoint(receive), sock=self._sockets[0])
+        del self._sockets[0]
+        self._transports.append(transport)
+        self._protocols.append(protocol)
 
     def direct(self, remote: RemoteSip) -> bool:
         """Take the phone's address; `True` when it is a new one."""
@@ -71,7 +96,9 @@ class RtpLeg:
 
     def _rtp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
         if not self._latch.accept(source, self._now()):
-            self._discarded("source")
+            self._refuse(source)
+        elif not self._rtp_rate.admits():
+            self._discarded("rate")
         elif len(datagram) > MAX_DATAGRAM:
             self._discarded("malformed")
         else:
@@ -82,8 +109,20 @@ class RtpLeg:
         if target is None or source[0] != target[0]:
             self._discarded("source")
             return
+        if not self._rtcp_rate.admits():
+            self._discarded("rate")
+            return
         self._rtcp_to = source
         self._on_rtcp(datagram)
+
+    def _refuse(self, source: tuple[str, int]) -> None:
+        """Count it, and say once in a call where the sound of a silent phone may have gone."""
+        self._discarded("source")
+        announced = self._latch.announced
+        if self._warned or announced is None or announced[0] == source[0]:
+            return
+        self._warned = True
+        self._log.warning("rtp_source_unexpected", source=Pii(source[0]), announced=Pii(announced[0]))
 
     def _discarded(self, reason: str) -> None:
         self._telemetry.count("rtp_discarded_total", reason=reason)
@@ -109,9 +148,19 @@ class RtpLeg:
 
     async def close(self) -> None:
         """Close the sockets and let their ports rest."""
+        while self._sockets:
+            self._sockets.pop().close()
         for transport in self._transports:
             transport.close()
-        await asyncio.gather(*(protocol.closed for protocol in self._protocols))
+        try:
+            if self._protocols:
+                await asyncio.wait([protocol.closed for protocol in self._protocols], timeout=STEP_LIMIT_S)
+        finally:
+            for transport in self._transports:
+                transport.abort()
+            self._give_back()
+
+    def _give_back(self) -> None:
         self._transports.clear()
         self._protocols.clear()
         while self._bound:

@@ -11,7 +11,10 @@ from itertools import pairwise
 from bridge.media.formats import TELEPHONE_EVENT, AudioFormat, Codec, DigitFormat
 
 MAX_SIZE = 65536
-MAX_SECTIONS = 64
+MAX_SECTIONS = 32
+MAX_FORMATS = 64
+MAX_ATTRIBUTES = 500
+"""More than ten times what browsers and phones write; each bounds what a description can cost."""
 _STATIC = {0: Codec.PCMU, 8: Codec.PCMA}
 """Payload types that need no rtpmap (RFC 3551 §6)."""
 
@@ -127,6 +130,8 @@ def _section(lines: Sequence[str]) -> MediaSection:
     fields = lines[0][2:].split()
     if len(fields) < 3:
         raise SdpError("media line is too short")
+    if len(fields) > 3 + MAX_FORMATS:
+        raise SdpError("too many formats")
     return MediaSection(
         kind=fields[0].lower(),
         port=number(fields[1].partition("/")[0], 0, 65535, "port"),
@@ -138,7 +143,10 @@ def _section(lines: Sequence[str]) -> MediaSection:
 
 
 def _attributes(lines: Sequence[str]) -> tuple[Attribute, ...]:
-    pairs = (line[2:].partition(":") for line in lines if line.startswith("a="))
+    texts = [line[2:] for line in lines if line.startswith("a=")]
+    if len(texts) > MAX_ATTRIBUTES:
+        raise SdpError("too many attributes")
+    pairs = (text.partition(":") for text in texts)
     return tuple(Attribute(name=name.strip().lower(), value=value.strip()) for name, _, value in pairs)
 
 
@@ -162,11 +170,12 @@ def audio_formats(section: MediaSection) -> tuple[tuple[AudioFormat, ...], tuple
     """The formats of a section that this engine speaks, in the section's order."""
     audio: list[AudioFormat] = []
     digits: list[DigitFormat] = []
+    encodings = _encodings(section)
     for text in dict.fromkeys(section.formats):
         if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 127):
             continue
         payload_type = int(text)
-        name, clock_rate = _encoding(section, payload_type)
+        name, clock_rate = encodings.get(str(payload_type)) or _static_encoding(payload_type)
         if name == TELEPHONE_EVENT and clock_rate in (8000, 48000):
             digits.append(DigitFormat(payload_type=payload_type, clock_rate=clock_rate))
         elif name in _CODECS and Codec(name).clock_rate == clock_rate:
@@ -174,13 +183,18 @@ def audio_formats(section: MediaSection) -> tuple[tuple[AudioFormat, ...], tuple
     return tuple(audio), tuple(digits)
 
 
-def _encoding(section: MediaSection, payload_type: int) -> tuple[str, int]:
-    """Upper-case name and clock rate of a payload type (encoding names ignore case, RFC 8866 §6.6)."""
+def _encodings(section: MediaSection) -> dict[str, tuple[str, int]]:
+    """Upper-case name and clock rate by payload type, the first mapping of each (names ignore case, RFC 8866 §6.6)."""
+    found: dict[str, tuple[str, int]] = {}
     for value in section.values("rtpmap"):
         text, _, encoding = value.partition(" ")
         parts = encoding.strip().split("/")
-        if text == str(payload_type) and len(parts) >= 2 and parts[1].isascii() and parts[1].isdigit():
-            return parts[0].upper(), int(parts[1][:9])
+        if len(parts) >= 2 and parts[1].isascii() and parts[1].isdigit():
+            found.setdefault(text, (parts[0].upper(), int(parts[1][:9])))
+    return found
+
+
+def _static_encoding(payload_type: int) -> tuple[str, int]:
     static = _STATIC.get(payload_type)
     return (static.value, static.clock_rate) if static else ("", 0)
 

@@ -49,6 +49,8 @@ class RemoteMatrix:
 
     section_index: int
     mid: str
+    mids: frozenset[str]
+    """Of every section: each trickled candidate is compared with them."""
     ufrag: str
     password: str
     ice_lite: bool
@@ -102,6 +104,7 @@ def read_remote(text: str, *, answer: bool, allow_loopback: bool) -> RemoteMatri
     return RemoteMatrix(
         section_index=index,
         mid=section.value("mid") or "",
+        mids=frozenset(entry.value("mid") or "" for entry in description.media),
         ufrag=ufrag,
         password=password,
         ice_lite=description.has("ice-lite"),
@@ -182,8 +185,7 @@ def _candidates(
 
 def belongs(remote: RemoteMatrix, mid: str | None, index: int | None) -> bool:
     """Whether a trickled candidate is for our section: by a mid that is known, else by index, else yes (BUNDLE)."""
-    mids = [section.value("mid") or "" for section in remote.description.media]
-    if mid and mid in mids:
+    if mid and mid in remote.mids:
         return mid == remote.mid
     return bool(mid) or index is None or index == remote.section_index
 

@@ -26,7 +26,6 @@ class RemoteSip:
     audio: tuple[AudioFormat, ...]
     digits: tuple[DigitFormat, ...]
     flow: sdp.Flow
-    ptime_ms: int
     description: sdp.SessionDescription
 
     @property
@@ -63,7 +62,6 @@ def read_remote(text: str, *, allow_loopback: bool, ip_version: int) -> RemoteSi
         audio=audio,
         digits=tuple(entry for entry in digits if entry.clock_rate == 8000),
         flow=description.flow(section),
-        ptime_ms=_ptime_ms(section),
         description=description,
     )
 
@@ -95,14 +93,6 @@ def _rtcp_port(section: sdp.MediaSection) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 5 and _LOWEST_PORT <= int(text) <= 65535:
         return int(text)
     return min(section.port + 1, 65535)
-
-
-def _ptime_ms(section: sdp.MediaSection) -> int:
-    """Packet length that the phone prefers; anything senseless is 20."""
-    text = section.value("ptime") or ""
-    if text.isascii() and text.isdigit() and len(text) <= 3 and 10 <= int(text) <= 60:
-        return int(text)
-    return 20
 
 
 def write_offer(local: LocalSip, flow: sdp.Flow, audio: Sequence[AudioFormat]) -> str:

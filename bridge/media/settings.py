@@ -1,6 +1,7 @@
 """What a media engine must be told."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,4 +21,6 @@ class MediaSettings:
     """ICE and DTLS must be up this long after the Matrix answer."""
     rtp_timeout_s: float = 30.0
     """Silence of the phone, not on hold, after which the call has lost its media; 0 never."""
-    ptime_ms: int = 20
+    rtp_sources: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks from which a phone's RTP may come although its description names another address (a NAT, a host with
+    several interfaces); the first source of a call is kept."""

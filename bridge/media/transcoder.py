@@ -16,7 +16,6 @@ class Transcoder:
     def __init__(self, source: Codec, target: Codec) -> None:
         self.source, self.target = source, target
         self.playout = PlayoutBuffer(clock_rate=source.clock_rate)
-        self.undecodable = 0
         self._ticks_per_sample = source.clock_rate // RATE
         self._decoder = make_decoder(source)
         self._encoder = make_encoder(target)
@@ -77,7 +76,6 @@ class Transcoder:
         try:
             pcm = self._decoder.decode(payload)
         except OpusError:
-            self.undecodable += 1
             pcm = self._conceal(FRAME_BYTES // 2)
         self.playout.played(len(pcm) // 2 * self._ticks_per_sample)
         return pcm

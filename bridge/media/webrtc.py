@@ -7,14 +7,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
 from aioice import Candidate
+from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
 from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, parse_candidate
+from bridge.media.closing import take_all_limited
 from bridge.media.dtls import Certificate, DtlsSession
 from bridge.media.engine import IceCandidate, MediaFailure
 from bridge.media.ice import IceAgent
+from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
 from bridge.media.sdp_matrix import LocalTransport, RemoteMatrix, Setup, belongs
 from bridge.media.verdicts import unavailable
@@ -22,7 +24,6 @@ from bridge.media.verdicts import unavailable
 GOODBYE_GRACE_S = 5.0
 """A client closes DTLS just before its hangup event gets here; the event knows the reason better."""
 _MOST_TRICKLED = 200
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +52,21 @@ class WebRtcLeg:
     """One ICE agent and one DTLS association, used for one set of ICE credentials."""
 
     def __init__(
-        self, settings: WebRtcSettings, ports: PortPool, listener: WebRtcListener, telemetry: Telemetry
+        self,
+        settings: WebRtcSettings,
+        ports: PortPool,
+        listener: WebRtcListener,
+        telemetry: Telemetry,
+        *,
+        now: Callable[[], float],
+        log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._ports = ports
         self._listener = listener
         self._telemetry = telemetry
+        self._log = log
+        self._rate = PacketRate(now)
         self._certificate = Certificate.generateCertificate()
         self._agent: IceAgent | None = None
         self._dtls: DtlsSession | None = None
@@ -82,7 +92,12 @@ class WebRtcLeg:
 
     async def gather(self, *, controlling: bool) -> None:
         """Open the sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
-        agent = IceAgent(controlling=controlling, on_srtp=self._received, on_off_path=self._listener.on_off_path)
+        agent = IceAgent(
+            controlling=controlling,
+            on_srtp=self._received,
+            on_off_path=self._listener.on_off_path,
+            on_excess=lambda: self._discarded("rate"),
+        )
         self._agent = agent
         await agent.gather_on(self._settings.hosts, self._ports)
         candidates = [self._advertised(candidate) for candidate in agent.local_candidates]
@@ -155,18 +170,17 @@ class WebRtcLeg:
         if self._agent is None or self._remote is None:
             raise unavailable("no remote description")
         if self._task is None:
-            self._agent.remote_username = self._remote.ufrag
-            self._agent.remote_password = self._remote.password
-            self._agent.remote_is_lite = self._remote.ice_lite
+            remote = self._remote
+            self._agent.select(ufrag=remote.ufrag, password=remote.password, is_lite=remote.ice_lite)
             self._dtls = DtlsSession(self._agent, self._certificate, server=setup is Setup.PASSIVE)
-            self._task = tasks.create_task(self._run(self._agent, self._dtls, self._remote))
+            self._task = tasks.create_task(self._run(self._agent, self._dtls, remote))
 
     async def _run(self, agent: IceAgent, dtls: DtlsSession, remote: RemoteMatrix) -> None:
         """From the first check to the end of the association; a fault of one leg must not end the others' thread."""
         try:
             await self._live(agent, dtls, remote)
         except Exception as error:
-            _log.exception("webrtc_leg_failed", error=type(error).__name__)
+            self._log.exception("webrtc_leg_failed", error=type(error).__name__)
             self._telemetry.count("internal_errors_total", component="media")
             self._listener.on_ended(MediaFailure.ICE_FAILED)
 
@@ -193,11 +207,17 @@ class WebRtcLeg:
             await asyncio.sleep(GOODBYE_GRACE_S)
 
     def _received(self, datagram: bytes) -> None:
+        if not self._rate.admits():
+            self._discarded("rate")
+            return
         plain = self._dtls.unprotect(datagram) if self._dtls is not None else None
         if plain is None:
-            self._telemetry.count("rtp_discarded_total", reason="srtp")
+            self._discarded("srtp")
         else:
             self._listener.on_packet(plain)
+
+    def _discarded(self, reason: str) -> None:
+        self._telemetry.count("rtp_discarded_total", reason=reason)
 
     def send(self, packet: bytes) -> bool:
         """Encrypt and send RTP or RTCP; `False` when the leg is not up."""
@@ -207,12 +227,19 @@ class WebRtcLeg:
         return protected is not None and self._agent.send_now(protected)
 
     async def close(self) -> None:
-        """Free the task, the sockets and their ports."""
+        """Free the task, the sockets and their ports; called again, it finishes what failed."""
         self._closed = True
+        await take_all_limited(self._stop_task, self._close_dtls, self._close_agent)
+
+    async def _stop_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _close_dtls(self) -> None:
         if self._dtls is not None:
             await self._dtls.close()
+
+    async def _close_agent(self) -> None:
         if self._agent is not None:
             await self._agent.close_and_give_back(self._ports)

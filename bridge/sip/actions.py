@@ -27,7 +27,7 @@ class Flow:
     connection: int = 0
     """Number of a stream connection to prefer while it is open; 0 for datagrams, or to use or open any to the peer."""
     listener: int = 0
-    """Which of our sockets a datagram came to: its answer leaves from the same one."""
+    """Which of our listeners of this transport a message came to: its answer leaves from the same one."""
 
     @property
     def reliable(self) -> bool:
@@ -47,6 +47,8 @@ class LocalAddress:
     transport: Transport
     host: str
     port: int
+    listener: int = 0
+    """Its number among the listeners of its transport, as a flow names it."""
     version: int = 4
     """Of the Internet Protocol that its socket speaks; `host` may be a name."""
 
@@ -110,7 +112,30 @@ class Note:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-Action = Send | Emit | Count | Gauge | Observe | Note
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something of ours went wrong, and was survived: count it, and log it once in a while."""
+
+    event: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """Find the addresses of a host, and tell with `NameFound`: its messages are read only once these are known."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtFlow:
+    """A request over a stream got no answer: a connection that was silent all the while is dead, and has to end."""
+
+    flow: Flow
+    silent_s: float
+
+
+Action = Send | Emit | Count | Gauge | Observe | Note | Fault | LookUp | DoubtFlow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +177,16 @@ class TrunkResolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NameFound:
+    """The addresses of a host that a peer named."""
+
+    host: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeElapsed:
     """Deadlines may have passed."""
 
 
-NetworkInput = Received | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | TimeElapsed
+NetworkInput = Received | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | NameFound | TimeElapsed

@@ -63,6 +63,7 @@ def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.answer = _response(usage, 200, sdp=sdp)
             usage.answer_interval_s = timing.t1_s
             _respond(usage, usage.answer, now)
+            _follow(usage)
             usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
             usage.set_timer(AckOverdue(), now + timing.timeout_s)
 
@@ -72,6 +73,7 @@ def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> N
     match event:
         case AcceptAsked(sdp=sdp):
             _respond(usage, _response(usage, 200, sdp=sdp), now)
+            _follow(usage)
 
 
 def repeat_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -142,6 +144,11 @@ def _response(
         headers.append(("Content-Type", SDP_TYPE))
     body = b"" if sdp is None else sdp.encode(errors="replace")
     return server.request.response(status, phrase, to_tag=usage.local_tag, headers=headers, body=body)
+
+
+def _follow(usage: "InviteUsage") -> None:
+    if usage.dialog is not None:
+        usage.follow(usage.dialog, _pending(usage).request)
 
 
 def _respond(usage: "InviteUsage", response: Response, now: float) -> None:

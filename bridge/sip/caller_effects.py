@@ -83,7 +83,7 @@ def confirm(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
         case AnswerReceived(response=response) | OfferReceived(response=response):
             if usage.invite is None:
                 return
-            dialog = _dialog_of(usage, usage.invite.request, response) or _trunk_dialog(usage, response)
+            dialog = _dialog_of(usage, usage.invite.request, response) or trunk_dialog(usage, response)
             early = usage.early.pop(dialog.remote.tag or "", None)
             if early is not None:
                 dialog.remote_cseq = early.remote_cseq
@@ -146,7 +146,7 @@ def _dialog_of(usage: "InviteUsage", invite: Request, response: Response) -> Dia
         return None
 
 
-def _trunk_dialog(usage: "InviteUsage", response: Response) -> Dialog:
+def trunk_dialog(usage: "InviteUsage", response: Response) -> Dialog:
     """For a 2xx with a Contact or Record-Route that nobody can read: ACK and BYE go where the INVITE went."""
     return Dialog(
         sip_call_id=SipCallId(response.call_id),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from bridge.sip.bodies import session_description, wants_sdp
 from bridge.sip.errors import SipError
+from bridge.sip.matching import METHODS
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import ALLOW, ALLOWED_METHODS, SDP_TYPE
-from bridge.sip.transaction_layer import METHODS
 
 SUPPORTED_EXTENSIONS: frozenset[str] = frozenset()
 """Option tags that a peer may require of us (RFC 3261 §19.2)."""

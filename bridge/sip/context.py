@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 from bridge.core.entropy import Entropy
 from bridge.core.ids import DialogKey
-from bridge.sip.actions import Action, Count, Emit, Flow, Gauge, Note
+from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.events import SipEvent
+from bridge.sip.matching import DEFAULT_PORT
+from bridge.sip.peers import Peers
 from bridge.sip.settings import SipSettings, Transport
 from bridge.sip.timers import TimerHeap
-from bridge.sip.transaction_layer import DEFAULT_PORT, TransactionLayer
+from bridge.sip.transaction_layer import TransactionLayer
 from bridge.sip.trunks import Directory, TrunkState
 from bridge.sip.uri import SipUri
 
@@ -29,6 +31,7 @@ class Context:
     actions: list[Action]
     layer: TransactionLayer
     trunks: Directory
+    peers: Peers
     usages: "dict[DialogKey, InviteUsage]" = field(default_factory=dict)
     dialogs: "dict[DialogId, InviteUsage]" = field(default_factory=dict)
 
@@ -43,6 +46,10 @@ class Context:
     def note(self, event: str, *, warning: bool = False, **fields: object) -> None:
         """Write a line to the log."""
         self.actions.append(Note(event=event, warning=warning, fields=fields))
+
+    def fault(self, event: str, error: Exception) -> None:
+        """Report a fault of our own."""
+        self.actions.append(Fault(event=event, error=error))
 
     def trunk_changed(self, state: TrunkState, *, was_up: bool) -> None:
         """Note that a trunk came up or went down."""
@@ -59,7 +66,7 @@ class Context:
         if uri.scheme != "sip":
             raise SipError(416, "TLS is not available")
         transport = _transport(uri.transport) or like.transport
-        host = uri.params.get("maddr") or uri.host
+        host = uri.destination
         port = uri.port or DEFAULT_PORT
         if host == state.trunk.host and state.addresses:
             host, port = state.addresses[0].host, uri.port or state.addresses[0].port

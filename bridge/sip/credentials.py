@@ -1,5 +1,6 @@
 """What a trunk's password may be used for, and answering challenges with it (RFC 3261 §22, RFC 7616, RFC 8760)."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from bridge.core.entropy import Entropy
@@ -10,6 +11,10 @@ from bridge.sip.settings import Trunk, TrunkAuth
 
 MAX_ATTEMPTS = 3
 """401 of a server behind 407 of its proxy, and one stale nonce: more is a peer that will never be content."""
+
+
+MAX_NONCES = 64
+"""Nonces whose uses are counted; a server that hands out more hands out a new one each time."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,6 +34,7 @@ class Credentials:
         self._trunk = trunk
         self._entropy = entropy
         self._realm = trunk.realm
+        self._uses: OrderedDict[str, int] = OrderedDict()
 
     def answer(self, request: Request, response: Response, attempts: Attempts) -> list[tuple[str, str]]:
         """The headers that answer the challenges to `request`; empty when it must not or cannot be answered."""
@@ -69,5 +75,13 @@ class Credentials:
             username=self._trunk.username,
             password=self._trunk.password,
             cnonce=self._entropy.token(16),
+            nc=self._count_use(challenge.nonce),
         )
         return challenge.credentials_header, value
+
+    def _count_use(self, nonce: str) -> int:
+        """How often we used a nonce, now included: a server takes a repeated count for a replay (RFC 7616 §3.4)."""
+        count = self._uses[nonce] = self._uses.pop(nonce, 0) + 1
+        if len(self._uses) > MAX_NONCES:
+            self._uses.popitem(last=False)
+        return count

@@ -1,7 +1,7 @@
 """Dialogs: the state that two user agents share between a request and a BYE (RFC 3261 §12)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bridge.core.ids import SipCallId
@@ -45,7 +45,7 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
             remote_target=contact_uri(response.contacts) or _sip(request.uri),
-            route_set=tuple(reversed(response.record_routes)),
+            route_set=_route_set(reversed(response.record_routes)),
         )
 
     @classmethod
@@ -61,7 +61,7 @@ class Dialog:
             local_cseq=0,
             remote_cseq=request.cseq.number,
             remote_target=target,
-            route_set=tuple(request.record_routes),
+            route_set=_route_set(request.record_routes),
         )
 
     @property
@@ -73,6 +73,11 @@ class Dialog:
     def next_hop(self) -> SipUri:
         """Where a request inside the dialog is sent: the first route, else the remote target (§8.1.2)."""
         return _sip(self.route_set[0].uri) if self.route_set else self.remote_target
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where requests of the peer may come from: its own host, and the one that ours are sent to."""
+        return frozenset((self.next_hop.destination, self.remote_target.destination))
 
     def takes(self, request: Request) -> bool:
         """Whether the request comes in order; if so its CSeq is the newest (§12.2.2)."""
@@ -106,14 +111,33 @@ class Dialog:
         if not routes:
             return self.remote_target, []
         first = self.route_set[0].uri
-        if isinstance(first, SipUri) and "lr" in first.params:
+        if not isinstance(first, SipUri) or "lr" in first.params:
             return self.remote_target, routes
-        return first, [*routes[1:], f"<{self.remote_target}>"]
+        return request_uri(first), [*routes[1:], f"<{self.remote_target}>"]
 
 
 def contact_uri(contacts: Sequence[NameAddr]) -> SipUri | None:
-    """The SIP URI of the first contact that has one."""
-    return next((contact.uri for contact in contacts if isinstance(contact.uri, SipUri)), None)
+    """The SIP URI of the first contact that has one, fit for the Request-URI that it will be."""
+    return next((request_uri(contact.uri) for contact in contacts if isinstance(contact.uri, SipUri)), None)
+
+
+def request_uri(uri: SipUri) -> SipUri:
+    """Without headers and `method`, which must not stand in a Request-URI (§12.2.1.1, §19.1.1).
+
+    With them a peer would have us send a Route or a body of its own making.
+    """
+    if not uri.headers and "method" not in uri.params:
+        return uri
+    params = {name: value for name, value in uri.params.items() if name != "method"}
+    return replace(uri, headers=(), params=params)
+
+
+def _route_set(record_routes: Iterable[NameAddr]) -> tuple[NameAddr, ...]:
+    """Record-Route holds SIP URIs only (§20.30); any other kind would leave requests of ours without a way."""
+    routes = tuple(record_routes)
+    if not all(isinstance(route.uri, SipUri) for route in routes):
+        raise SipError(400, "Malformed Record-Route")
+    return routes
 
 
 def _sip(uri: Uri) -> SipUri:

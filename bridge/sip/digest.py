@@ -31,14 +31,6 @@ class Challenge:
     """Asked for by a proxy (407): the credentials go into Proxy-Authorization."""
 
     @classmethod
-    def parse(cls, value: str, *, proxy: bool = False) -> "Challenge":
-        """The first Digest challenge in a header value."""
-        found = cls.parse_all([value], proxy=proxy)
-        if not found:
-            raise SipError(400, "No Digest Challenge")
-        return found[0]
-
-    @classmethod
     def parse_all(cls, values: Iterable[str], *, proxy: bool = False) -> list["Challenge"]:
         """All Digest challenges, topmost first.
 
@@ -85,7 +77,7 @@ def choose(challenges: Iterable[Challenge], *, realm: str = "") -> Challenge | N
 
 
 def authorization(
-    challenge: Challenge, *, method: str, uri: str, username: str, password: str, cnonce: str, nc: int = 1
+    challenge: Challenge, *, method: str, uri: str, username: str, password: str, cnonce: str, nc: int
 ) -> str:
     """The value of Authorization or Proxy-Authorization; `uri` is the Request-URI as sent (RFC 7616 §3.4)."""
     for text in (username, uri, cnonce, method):

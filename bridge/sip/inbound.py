@@ -7,13 +7,14 @@ from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
 from bridge.sip.checks import CAPABILITIES, Refusal, refusal_of
 from bridge.sip.context import Context
-from bridge.sip.dialog import Dialog, DialogId
+from bridge.sip.dialog import Dialog, DialogId, contact_uri
 from bridge.sip.errors import SipError
 from bridge.sip.events import IncomingCall
 from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
+from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
-from bridge.sip.transaction_layer import ActiveServer, method_label, reply_flow
+from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
 
@@ -44,12 +45,12 @@ class Inbound:
         self.context.count("sip_requests_total", direction="in", **labels)
         if request.method == "ACK":
             self._take_ack(request, now)
+        elif self.context.layer.absorb_retransmission(request, now):
+            return
         elif self._is_too_much(request):
             self._shed(request, flow)
         else:
-            server = self.context.layer.receive_request(request, flow, now)
-            if server is not None:
-                self._take_safely(server, now)
+            self._take_safely(self.context.layer.receive_request(request, flow), now)
 
     def _take_ack(self, request: Request, now: float) -> None:
         """An ACK that nobody waits for is dropped: it must never be answered (§17)."""
@@ -60,7 +61,7 @@ class Inbound:
             usage.acknowledged(request, now)
 
     def _is_too_much(self, request: Request) -> bool:
-        """Requests inside dialogs, and CANCEL, are never shed: they end load."""
+        """Requests inside dialogs, and CANCEL, are never shed: they end load. Nor is what was taken up already."""
         if request.to.tag is not None or request.method == "CANCEL":
             return False
         return len(self.context.layer) >= MAX_TRANSACTIONS or len(self.context.usages) >= MAX_CALLS
@@ -128,25 +129,36 @@ class Inbound:
 
     def _take_ordered(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
         request = server.request
-        if request.method in ("INVITE", "UPDATE"):
-            dialog.refresh_target(request.contacts)
-            usage.meet(dialog)
         match request.method:
             case "BYE":
                 usage.handle(ByeReceived(server=server), now)
             case "INVITE":
-                self.context.layer.respond(server, request.response(100), now)
-                usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
-            case "UPDATE" if request.body:
-                usage.handle(UpdateReceived(server=server, sdp=session_description(request)), now)
+                self._take_reinvite(usage, server, now)
             case "UPDATE":
-                self._answer(server, 200, now, (self._contact(usage, server), *CAPABILITIES))
+                self._take_update(usage, dialog, server, now)
             case "OPTIONS":
                 self._answer(server, 200, now, CAPABILITIES)
             case "INFO":
                 self._answer(server, 415 if request.body else 200, now)
             case _:
                 self._answer(server, 405, now, CAPABILITIES[:1])
+
+    def _take_reinvite(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
+        request = server.request
+        contact_uri(request.contacts)  # A malformed one is refused now: once it is needed, it is too late.
+        self.context.layer.respond(server, request.response(100), now)
+        usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
+
+    def _take_update(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
+        """Without an offer it only moves the peer, or keeps the dialog alive (RFC 3311 §5.1, RFC 4028 §7.4)."""
+        request = server.request
+        contact_uri(request.contacts)
+        sdp = session_description(request)
+        if sdp is not None:
+            usage.handle(UpdateReceived(server=server, sdp=sdp), now)
+            return
+        self._answer(server, 200, now, (self._contact(usage, server), *CAPABILITIES))
+        usage.follow(dialog, request)
 
     def _contact(self, usage: InviteUsage, server: ActiveServer) -> tuple[str, str]:
         local = self.context.layer.local_address(server.flow)
@@ -175,8 +187,10 @@ class Inbound:
         self._open(state, server)
 
     def _open(self, state: TrunkState, server: ActiveServer) -> None:
+        """Whatever can be wrong with the INVITE shows before anything is kept of it."""
         request = server.request
         tag = self._tag()
+        dialog = Dialog.from_request(request, tag)
         usage = InviteUsage(
             key=DialogKey(self.context.entropy.token(24)),
             trunk=state,
@@ -184,14 +198,13 @@ class Inbound:
             flow=server.source,
             state=UsageState.RINGING,
             local_tag=tag,
-            dialog=Dialog.from_request(request, tag),
+            dialog=dialog,
             incoming=server,
         )
         event = self._incoming_call(usage, request)
+        usage.register(dialog)
         server.user = usage
         self.context.usages[usage.key] = usage
-        if usage.dialog is not None:
-            usage.register(usage.dialog)
         self.context.emit(event)
 
     def _incoming_call(self, usage: InviteUsage, request: Request) -> IncomingCall:

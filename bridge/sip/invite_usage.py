@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import Flow
 from bridge.sip.bodies import session_description
+from bridge.sip.breakdown import break_off
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, DialogId
@@ -13,7 +14,7 @@ from bridge.sip.message import Message, Request, Response
 from bridge.sip.requests import repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
-from bridge.sip.trunks import TrunkState, is_numeric
+from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
     AckReceived,
     AnswerReceived,
@@ -74,7 +75,8 @@ class InviteUsage:
     timers: "dict[type[UsageDeadline], Timer[object]]" = field(default_factory=dict)
     names: set[DialogId] = field(default_factory=set)
     """Under which names requests find us."""
-    peers: set[str] = field(default_factory=set)
+    peers: dict[DialogId, frozenset[str]] = field(default_factory=dict)
+    """The hosts of each dialog, whose messages are read."""
     bye_attempts: Attempts = field(default_factory=Attempts)
 
     def handle(self, event: UsageEvent, now: float) -> bool:
@@ -83,9 +85,13 @@ class InviteUsage:
         if row is None:
             self._count_unexpected(event, now)
             return False
+        before = self.state
         self.state, effects = row
-        for effect in effects:
-            effect(self, event, now)
+        try:
+            for effect in effects:
+                effect(self, event, now)
+        except Exception as error:  # Whatever goes wrong in a call ends it, and nothing else.
+            break_off(self, before, event, error, now)
         if self.state is UsageState.ENDED:
             self._close()
         return True
@@ -168,21 +174,32 @@ class InviteUsage:
 
     def register(self, dialog: Dialog) -> None:
         """Let requests inside the dialog find this usage, whichever address of the peer they come from."""
+        self._meet(dialog)
         self.names.add(dialog.name)
         self.context.dialogs[dialog.name] = self
-        self.meet(dialog)
 
     def unregister(self, dialog: Dialog) -> None:
         """The opposite."""
         self.names.discard(dialog.name)
         self.context.dialogs.pop(dialog.name, None)
+        self._part(dialog.name)
 
-    def meet(self, dialog: Dialog) -> None:
-        """Admit messages from the peers of the dialog while the call lasts."""
-        for host in {dialog.next_hop.host, dialog.remote_target.host} - self.peers:
-            if is_numeric(host):
-                self.peers.add(host)
-                self.context.trunks.meet(host)
+    def follow(self, dialog: Dialog, request: Request) -> None:
+        """The peer has moved with a target refresh request that was answered 2xx (§12.2.2)."""
+        dialog.refresh_target(request.contacts)
+        self._meet(dialog)
+
+    def _meet(self, dialog: Dialog) -> None:
+        """Read messages from where the dialog's peer is now, and no longer from where it was."""
+        hosts = dialog.hosts
+        for host in hosts:
+            self.context.peers.meet(host)
+        self._part(dialog.name)
+        self.peers[dialog.name] = hosts
+
+    def _part(self, name: DialogId) -> None:
+        for host in self.peers.pop(name, ()):
+            self.context.peers.part(host)
 
     def set_timer(self, event: UsageDeadline, deadline: float) -> None:
         """Run a timer, replacing one of the same kind."""
@@ -200,15 +217,18 @@ class InviteUsage:
         self.timers.pop(type(event), None)
         self.handle(event, now)
 
-    def _close(self) -> None:
+    def stop_timers(self) -> None:
+        """Wait for nothing any more."""
         for kind in list(self.timers):
             self.stop_timer(kind)
+
+    def _close(self) -> None:
+        self.stop_timers()
         for name in self.names:
             self.context.dialogs.pop(name, None)
-        for host in self.peers:
-            self.context.trunks.part(host)
+        for name in list(self.peers):
+            self._part(name)
         self.names.clear()
-        self.peers.clear()
         self.context.usages.pop(self.key, None)
 
     def _count_unexpected(self, event: UsageEvent, now: float) -> None:

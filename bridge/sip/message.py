@@ -98,11 +98,6 @@ class Message:
         return self._view("asserted_identities", views.asserted_identities)
 
     @property
-    def max_forwards(self) -> int | None:
-        """Hops left, 0 to 255 (RFC 3261 §20.22)."""
-        return self._view("max_forwards", views.max_forwards)
-
-    @property
     def expires(self) -> int | None:
         """The Expires header in seconds; a malformed one, which the parser refuses in requests, counts as absent."""
         return self._view("expires", views.expires)
@@ -116,16 +111,6 @@ class Message:
     def require(self) -> tuple[str, ...]:
         """Option tags that the peer insists on, in lower case."""
         return self._view("require", views.require)
-
-    @property
-    def supported(self) -> tuple[str, ...]:
-        """Option tags that the peer knows, in lower case."""
-        return self._view("supported", views.supported)
-
-    @property
-    def allow(self) -> tuple[str, ...]:
-        """Methods that the peer knows, in upper case."""
-        return self._view("allow", views.allow)
 
     @property
     def challenges(self) -> list[Challenge]:

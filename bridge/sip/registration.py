@@ -29,6 +29,12 @@ MAX_REFUSALS = 3
 REFRESH_SHARE = (0.5, 0.9)
 """When a binding is refreshed, as a share of what was granted: spread out, so that not all come back at once."""
 
+MIN_REFRESH_S = 30.0
+"""A binding is not refreshed more often, unless it ends sooner."""
+
+MIN_GRANT_S = 10
+"""A registrar that grants less, or nothing, has not let us in: keeping up with it would be a flood."""
+
 MAX_EXPIRES_S = 86_400
 
 
@@ -114,6 +120,11 @@ class StopAsked:
     """Take the contact back (§10.2.2)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveAsked:
+    """The same where no contact of ours can be left."""
+
+
 RegistrationEvent = (
     Started
     | Granted
@@ -126,6 +137,7 @@ RegistrationEvent = (
     | AddressFound
     | FlowLost
     | StopAsked
+    | LeaveAsked
 )
 
 
@@ -150,6 +162,8 @@ class Registration:
     failures: int = 0
     refusals: int = 0
     brief: int = 0
+    bound_until: float = 0.0
+    """When the registrar has forgotten us at the latest."""
     attempts: Attempts = field(default_factory=Attempts)
     current: ActiveClient | None = None
     timer: "Timer[object] | None" = None
@@ -174,6 +188,18 @@ class Registration:
         """Whether nothing of this registration is on its way any more."""
         return self.state in (RegistrationState.STOPPED, RegistrationState.IDLE)
 
+    def goes_by(self, flow: Flow) -> bool:
+        """Whether this is the connection that the newest request went by, and by which the registrar reaches us."""
+        if self.current is None:
+            return False
+        used = self.current.flow
+        return (used.transport, used.address) == (flow.transport, flow.address)
+
+    def stop(self, now: float) -> None:
+        """Take the contact back, if one may be there."""
+        left = self.state is RegistrationState.WAITING and now >= self.bound_until
+        self.handle(LeaveAsked() if left else StopAsked(), now)
+
     def _has_binding(self) -> bool:
         """A refresh that is under way does not make the trunk unusable; one that failed does."""
         if self.state is RegistrationState.REGISTERING:
@@ -187,8 +213,11 @@ class Registration:
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
         """No answer, or no way to the registrar."""
-        if client is self.current:
-            self.handle(Failed(status=status), now)
+        if client is not self.current:
+            return
+        if status == 408:
+            self.bound_until = max(self.bound_until, now + self.expires_s)  # It may be the answer that was lost.
+        self.handle(Failed(status=status), now)
 
     def fire(self, now: float) -> None:
         """The next attempt is due."""
@@ -198,7 +227,7 @@ class Registration:
     def _event_of(self, client: ActiveClient, response: Response) -> RegistrationEvent:
         status = response.status
         if status < 300:
-            return Granted(expires_s=self._granted(response))
+            return self._success(response)
         if status in (401, 407):
             credentials = self.trunk.credentials.answer(client.request, response, self.attempts)
             if credentials:
@@ -208,6 +237,13 @@ class Registration:
         if status == 423 and not self.brief:
             return TooBrief(min_expires_s=_min_expires(response))
         return Failed(status=status, retry_after_s=_retry_after(response))
+
+    def _success(self, response: Response) -> RegistrationEvent:
+        """A 2xx that grants nothing is none, except to a removal."""
+        granted_s = self._granted(response)
+        if granted_s < MIN_GRANT_S and self.state is RegistrationState.REGISTERING:
+            return Failed(status=response.status)
+        return Granted(expires_s=granted_s)
 
     def _granted(self, response: Response) -> int:
         """What our own contact got, else the header, else what we asked for (§10.2.4)."""
@@ -257,7 +293,8 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
         case Granted(expires_s=expires_s):
             registration.failures = registration.refusals = registration.brief = 0
             share = registration.context.entropy.uniform(*REFRESH_SHARE)
-            _set_timer(registration, now + max(1.0, expires_s * share))
+            _set_timer(registration, now + max(expires_s * share, min(MIN_REFRESH_S, expires_s * REFRESH_SHARE[1])))
+            registration.bound_until = now + expires_s
             labels = {"trunk": str(registration.trunk.trunk.name)}
             gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
             registration.context.actions.append(gauge)
@@ -378,7 +415,8 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.WAITING, AttemptDue): (R.REGISTERING, (send,)),
     (R.WAITING, AddressFound): (R.REGISTERING, (stop_timer, send)),
     (R.WAITING, FlowLost): (R.WAITING, ()),
-    (R.WAITING, StopAsked): (R.STOPPED, (stop_timer,)),
+    (R.WAITING, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.WAITING, LeaveAsked): (R.STOPPED, (stop_timer,)),
     (R.REFUSED, AddressFound): (R.REFUSED, ()),
     (R.REFUSED, FlowLost): (R.REFUSED, ()),
     (R.REFUSED, StopAsked): (R.STOPPED, ()),

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.entropy import Entropy
-from bridge.sip.actions import Action, ClientKey, Count, Flow, LocalAddress, Send
+from bridge.sip.actions import Action, ClientKey, Count, DoubtFlow, Flow, LocalAddress, Send
 from bridge.sip.fields import Via
+from bridge.sip.matching import MAGIC_COOKIE, MergeKey, ServerKey, merge_key, method_label, reply_flow, server_key
 from bridge.sip.message import Request, Response
+from bridge.sip.peers import Peers
 from bridge.sip.settings import Transport
 from bridge.sip.timers import Timer, TimerHeap
 from bridge.sip.transaction import (
@@ -33,16 +35,6 @@ from bridge.sip.transaction import (
     Timing,
     TransportFailed,
 )
-
-MAGIC_COOKIE = "z9hG4bK"
-"""Starts every branch that is unique for its transaction (RFC 3261 §8.1.1.7)."""
-
-DEFAULT_PORT = 5060
-
-ServerKey = tuple[str | int, ...]
-"""Branch, sent-by and method; or what RFC 2543 peers give us instead (RFC 3261 §17.2.3)."""
-
-MergeKey = tuple[str, str, str]
 
 
 class ClientUser(Protocol):
@@ -128,11 +120,13 @@ class TransactionLayer:
         local_addresses: tuple[LocalAddress, ...],
         timers: TimerHeap[object],
         actions: list[Action],
+        peers: Peers,
     ) -> None:
         self.timing = timing
         self.actions = actions
         self._entropy = entropy
         self._timers = timers
+        self._peers = peers
         self._locals = local_addresses
         self._clients: dict[ClientKey, ActiveClient] = {}
         self._servers: dict[ServerKey, ActiveServer] = {}
@@ -144,9 +138,9 @@ class TransactionLayer:
     # Requests that we send.
 
     def local_address(self, flow: Flow) -> LocalAddress:
-        """Our address for Via and Contact; without a listener of that kind, another one's stands in."""
-        version = 6 if ":" in flow.host else 4
-        return min(self._locals, key=lambda local: (local.transport is not flow.transport, local.version != version))
+        """Our address for Via and Contact: of the flow's listener, or else of one that speaks the same protocols."""
+        wanted = (flow.transport, 6 if ":" in flow.host else 4, flow.listener)
+        return min(self._locals, key=lambda local: _differences(local, wanted))
 
     def new_branch(self) -> str:
         """A branch that nobody can guess, so that forged responses match nothing."""
@@ -178,6 +172,7 @@ class TransactionLayer:
         key = ClientKey(request.via.branch or "", request.method)
         client = ActiveClient(key=key, machine=machine, flow=flow, user=user)
         self._clients[key] = client
+        self._peers.meet(flow.host)
         self._count_sent_request(request, flow)
         outputs: Outputs = []
         machine.start(outputs)
@@ -215,19 +210,26 @@ class TransactionLayer:
 
     # Requests that we receive.
 
-    def receive_request(self, request: Request, flow: Flow, now: float) -> ActiveServer | None:
-        """A new server transaction, or `None` when the request belonged to one.
+    def absorb_retransmission(self, request: Request, now: float) -> bool:
+        """Hand a repeated request to the transaction that it made; false when it is a new one."""
+        known = self._servers.get(server_key(request, request.method))
+        if known is None:
+            return False
+        self._count_retransmission("in", request.method)
+        self._drive(known, RequestReceived(request=request), now)
+        return True
 
-        An ACK never makes a transaction: `None` is returned and `absorbs_ack` says whether it had one.
-        """
+    def receive_request(self, request: Request, flow: Flow) -> ActiveServer:
+        """A server transaction for a new request, which is no ACK; its Via notes the source from now on."""
         request.stamp_source(flow.host, flow.port)
         key = server_key(request, request.method)
-        known = self._servers.get(key)
-        if known is not None:
-            self._count_retransmission("received", request.method)
-            self._drive(known, RequestReceived(request=request), now)
-            return None
-        return self._start_server(request, flow, key)
+        state = State.PROCEEDING if request.method == "INVITE" else State.TRYING
+        machine = ServerTransaction(request, state, reliable=flow.reliable, timing=self.timing)
+        server = ActiveServer(
+            key=key, machine=machine, source=flow, flow=reply_flow(request.via, flow), merge_key=merge_key(request)
+        )
+        self._servers[key] = server
+        return server
 
     def absorb_ack(self, ack: Request, now: float) -> bool:
         """Hand an ACK to the INVITE transaction that it matches; false when it acknowledges a 2xx."""
@@ -258,15 +260,6 @@ class TransactionLayer:
         """Forget a request without an answer: a stranger learns nothing."""
         self._stop_timers(server, frozenset())
         self._forget(server)
-
-    def _start_server(self, request: Request, flow: Flow, key: ServerKey) -> ActiveServer:
-        state = State.PROCEEDING if request.method == "INVITE" else State.TRYING
-        machine = ServerTransaction(request, state, reliable=flow.reliable, timing=self.timing)
-        server = ActiveServer(
-            key=key, machine=machine, source=flow, flow=reply_flow(request.via, flow), merge_key=_merge_key(request)
-        )
-        self._servers[key] = server
-        return server
 
     # Running the machines.
 
@@ -308,7 +301,7 @@ class TransactionLayer:
         key = active.key if isinstance(active, ActiveClient) else None
         self.actions.append(Send(payload=bytes(message), flow=active.flow, transaction=key))
         if again:
-            self._count_retransmission("sent", active.request.method)
+            self._count_retransmission("out", active.request.method)
 
     def _set_timer(self, active: Active, name: TimerName, deadline: float) -> None:
         previous = active.timers.get(name)
@@ -335,6 +328,8 @@ class TransactionLayer:
             case SuccessReceived(response=response) | FailureReceived(response=response):
                 client.user.response_received(client, response, now)
             case TimedOut():
+                if client.flow.reliable:
+                    self.actions.append(DoubtFlow(flow=client.flow, silent_s=self.timing.timeout_s))
                 client.user.request_failed(client, 408, now)
             case TransportFailed():
                 client.user.request_failed(client, 503, now)
@@ -344,7 +339,8 @@ class TransactionLayer:
     def _forget(self, active: Active) -> None:
         match active:
             case ActiveClient():
-                self._clients.pop(active.key, None)
+                if self._clients.pop(active.key, None) is not None:
+                    self._peers.part(active.flow.host)
             case ActiveServer():
                 self._servers.pop(active.key, None)
                 if active.merge_key is not None and self._merges.get(active.merge_key) is active:
@@ -370,53 +366,6 @@ class TransactionLayer:
         self.actions.append(Count(name="sip_responses_total", labels=labels))
 
 
-METHODS = frozenset(
-    (
-        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
-        *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
-    )
-)
-"""The methods of the IANA registry."""
-
-
-def method_label(method: str) -> str:
-    """A method as a metrics label: a peer's inventions share one."""
-    return method if method in METHODS else "other"
-
-
-def reply_flow(via: Via, source: Flow) -> Flow:
-    """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
-
-    To the source; a datagram client that did not ask for `rport` listens on the port of its Via. A stream's answer
-    takes the connection, and the port of the Via counts only once that is closed.
-    """
-    if not source.reliable and "rport" in via.params:
-        return source
-    return Flow(
-        transport=source.transport,
-        host=source.host,
-        port=via.port or DEFAULT_PORT,
-        connection=source.connection,
-        listener=source.listener,
-    )
-
-
-def server_key(request: Request, method: str) -> ServerKey:
-    """What makes two requests the same transaction (RFC 3261 §17.2.3); an ACK is looked up with method INVITE."""
-    via = request.via
-    branch = via.branch or ""
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return (branch, via.host.lower(), via.port or DEFAULT_PORT, method)
-    names = (str(request.uri), request.from_.tag or "", request.call_id, request.cseq.number)
-    return (*names, via.host.lower(), via.port or DEFAULT_PORT, branch, method)
-
-
-def _merge_key(request: Request) -> MergeKey | None:
-    if request.to.tag is not None:
-        return None
-    return (request.from_.tag or "", request.call_id, str(request.cseq))
-
-
 def _response_event(response: Response) -> Event:
     if response.status < 200:
         return ProvisionalReceived(response=response)
@@ -427,3 +376,9 @@ def _sent_event(response: Response) -> Event:
     if response.status < 200:
         return ProvisionalSent(response=response)
     return SuccessSent(response=response) if response.status < 300 else FailureSent(response=response)
+
+
+def _differences(local: LocalAddress, wanted: tuple[Transport, int, int]) -> tuple[bool, ...]:
+    """What a local address has not in common with a flow, weightiest first."""
+    has = (local.transport, local.version, local.listener)
+    return tuple(ours != theirs for ours, theirs in zip(has, wanted, strict=True))

@@ -1,9 +1,8 @@
 """What the core knows of each trunk while it runs, and which trunk a message came from."""
 
 import ipaddress
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from bridge.core.entropy import Entropy
@@ -17,6 +16,11 @@ from bridge.sip.uri import SipUri
 LINE_PARAM = "line"
 """URI parameter of our registered contacts: a registrar gives it back, so it tells which trunk a call came by."""
 
+FORMER_S = 600.0
+"""How long messages are read from an address that a trunk's name no longer has: what began there has to end there."""
+
+MAX_FORMER = 64
+
 _DEFAULT_USER = "trunkline"
 
 
@@ -28,6 +32,8 @@ class TrunkState:
     credentials: Credentials
     line: str
     addresses: tuple[Address, ...] = ()
+    former: dict[str, float] = field(default_factory=dict)
+    """Hosts that the name had before, and until when they count."""
     registered: bool = False
     answers: bool = True
     """Whether OPTIONS are answered; assumed until proven otherwise."""
@@ -75,22 +81,30 @@ class TrunkState:
         host, port = self.addresses[0]
         return Flow(transport=self.trunk.transport, host=host, port=port)
 
+    def resolve(self, addresses: tuple[Address, ...], now: float) -> None:
+        """Take the name's newest addresses; what was known goes on being used when there are none."""
+        if not addresses:
+            return
+        former = {**self.former, **{address.host: now + FORMER_S for address in self.addresses}}
+        for host in {address.host for address in addresses} | {host for host, end in former.items() if end <= now}:
+            former.pop(host, None)
+        self.former = dict(sorted(former.items(), key=lambda item: item[1])[-MAX_FORMER:])
+        self.addresses = addresses
+
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""
-        return any(address.host == host for address in self.addresses) or any(
-            _contains(network, host) for network in self.trunk.sources
-        )
+        known = host in self.former or any(address.host == host for address in self.addresses)
+        return known or any(_contains(network, host) for network in self.trunk.sources)
 
 
 class Directory:
-    """All trunks, and the peers of the dialogs that are open."""
+    """All trunks."""
 
     def __init__(self, trunks: tuple[Trunk, ...], entropy: Entropy) -> None:
         self._states = {
             trunk.name: TrunkState(trunk=trunk, credentials=Credentials(trunk, entropy), line=entropy.token(12))
             for trunk in trunks
         }
-        self._peers: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[TrunkState]:
         return iter(self._states.values())
@@ -100,8 +114,8 @@ class Directory:
         return self._states.get(name)
 
     def admits(self, host: str) -> bool:
-        """Whether anything from this address is read at all: trunks, and peers of open dialogs."""
-        return host in self._peers or any(state.sends_from(host) for state in self)
+        """Whether a trunk sends from this address."""
+        return any(state.sends_from(host) for state in self)
 
     def of_call(self, request: Request, flow: Flow) -> TrunkState | None:
         """The trunk of a new call: by the line that the registrar gave back, else by the address it came from."""
@@ -112,16 +126,6 @@ class Directory:
                 return state
         exact = [state for state in candidates if flow.address in state.addresses]
         return next(iter(exact or candidates), None)
-
-    def meet(self, host: str) -> None:
-        """A dialog was opened with a peer at this address."""
-        self._peers[host] += 1
-
-    def part(self, host: str) -> None:
-        """A dialog with a peer at this address is over."""
-        self._peers[host] -= 1
-        if self._peers[host] <= 0:
-            del self._peers[host]
 
 
 @lru_cache(maxsize=4096)
@@ -143,3 +147,9 @@ def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def is_numeric(host: str) -> bool:
     """Whether a host is an address and not a name."""
     return _numeric(host) is not None
+
+
+def canonical_host(host: str) -> str:
+    """One spelling for each address and each name."""
+    address = _numeric(host)
+    return host.lower() if address is None else str(address)

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote as percent_encode
@@ -39,9 +38,6 @@ _SAFE_PARAM = "-_.!~*'()[]/:&+$"
 _SAFE_HEADER = "-_.!~*'()[]/?:+$"
 _NO_PARAMS: Params = {}
 
-_ALWAYS_COMPARED = ("user", "ttl", "method", "maddr", "transport")
-"""RFC 3261 §19.1.4: these match only when both have them; `transport` joins them by the section's examples."""
-
 CACHED_LENGTH = 256
 """Longer texts are parsed anew each time, so that a stranger cannot fill a cache with megabytes."""
 
@@ -77,6 +73,11 @@ class SipUri:
         return join_host_port(self.host, self.port)
 
     @property
+    def destination(self) -> str:
+        """The host that requests to this URI are sent to (RFC 3261 §19.1.1: `maddr` overrides the host)."""
+        return self.params.get("maddr") or self.host
+
+    @property
     def transport(self) -> str | None:
         """The `transport` parameter in lower case."""
         value = self.params.get("transport")
@@ -103,16 +104,6 @@ class SipUri:
         pairs = [f"{_encode(name, _SAFE_HEADER)}={_encode(value, _SAFE_HEADER)}" for name, value in self.headers]
         return "?" + "&".join(pairs) if pairs else ""
 
-    def matches(self, other: "Uri") -> bool:
-        """Whether both name the same resource (RFC 3261 §19.1.4), which `==` does not say."""
-        return (
-            isinstance(other, SipUri)
-            and (self.scheme, self.user, self.password) == (other.scheme, other.user, other.password)
-            and (_same_host(self.host), self.port) == (_same_host(other.host), other.port)
-            and _same_params(self.params, other.params)
-            and _comparable_headers(self.headers) == _comparable_headers(other.headers)
-        )
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TelUri:
@@ -136,14 +127,6 @@ class TelUri:
             raise LocalSipError("not a telephone number")
         return text
 
-    def matches(self, other: "Uri") -> bool:
-        """Whether both name the same number (RFC 3966 §4)."""
-        return (
-            isinstance(other, TelUri)
-            and self.digits.lower() == other.digits.lower()
-            and _comparable_params(self.params) == _comparable_params(other.params)
-        )
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OtherUri:
@@ -160,10 +143,6 @@ class OtherUri:
         if not _SCHEME.fullmatch(text):
             raise LocalSipError("not a URI")
         return text
-
-    def matches(self, other: "Uri") -> bool:
-        """Whether both are spelled alike."""
-        return self == other
 
 
 Uri = SipUri | TelUri | OtherUri
@@ -278,23 +257,3 @@ def _split_headers(text: str | None) -> tuple[tuple[str, str], ...]:
         return ()
     pairs = [piece.partition("=") for piece in text.split("&")]
     return tuple((_decode(name) or "", _decode(value) or "") for name, _, value in pairs)
-
-
-def _same_host(host: str) -> str:
-    return ipaddress.IPv6Address(host).compressed if ":" in host else host.lower()
-
-
-def _same_params(ours: Params, theirs: Params) -> bool:
-    """Parameters in both must agree; of those in one only, the ones that change the destination count."""
-    left, right = _comparable_params(ours), _comparable_params(theirs)
-    return all(left.get(name) == right.get(name) for name in _ALWAYS_COMPARED) and all(
-        value == right[name] for name, value in left.items() if name in right
-    )
-
-
-def _comparable_params(params: Params) -> Mapping[str, str | None]:
-    return {name: value and value.lower() for name, value in params.items()}
-
-
-def _comparable_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return sorted((name.lower(), value) for name, value in headers)

@@ -12,6 +12,7 @@ from bridge.sip.actions import (
     Flow,
     Gauge,
     LocalAddress,
+    NameFound,
     NetworkInput,
     Received,
     Send,
@@ -28,8 +29,9 @@ from bridge.sip.invite_usage import InviteUsage, UsageTimer
 from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
+from bridge.sip.peers import Peers
 from bridge.sip.probe import Probe, ProbeTimer
-from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started, StopAsked
+from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
@@ -73,12 +75,14 @@ class UserAgent:
     def __init__(self, settings: SipSettings, *, entropy: Entropy, local_addresses: tuple[LocalAddress, ...]) -> None:
         timers: TimerHeap[object] = TimerHeap()
         actions: list[Action] = []
+        peers = Peers(actions)
         layer = TransactionLayer(
             entropy=entropy,
             timing=Timing(t1_s=settings.timer_t1_s),
             local_addresses=local_addresses,
             timers=timers,
             actions=actions,
+            peers=peers,
         )
         self._context = Context(
             settings=settings,
@@ -87,6 +91,7 @@ class UserAgent:
             actions=actions,
             layer=layer,
             trunks=Directory(settings.trunks, entropy),
+            peers=peers,
         )
         self._inbound = Inbound(context=self._context)
         self._registrations = tuple(self._make_registrations())
@@ -106,12 +111,14 @@ class UserAgent:
 
     def admits(self, host: str) -> bool:
         """Whether messages from this address are read at all (default-deny, before any parsing)."""
-        return self._context.trunks.admits(host)
+        return self._context.trunks.admits(host) or host in self._context.peers
 
     def is_next_hop(self, flow: Flow) -> bool:
-        """Whether this is the way to a trunk, which has to stay open."""
+        """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""
         trunks = self._context.trunks
-        return any(state.trunk.transport is flow.transport and flow.address in state.addresses for state in trunks)
+        return any(
+            state.trunk.transport is flow.transport and flow.address in state.addresses for state in trunks
+        ) or any(registration.goes_by(flow) for registration in self._registrations)
 
     @property
     def open_dialogs(self) -> int:
@@ -167,8 +174,10 @@ class UserAgent:
                 self._context.layer.fail_unreachable(transport, address.host, address.port, now)
             case ConnectionClosed(flow=flow):
                 self._lose_connection(flow, now)
-            case TrunkResolved(trunk=trunk, addresses=addresses):
-                self._resolve(TrunkResolved(trunk=trunk, addresses=addresses), now)
+            case TrunkResolved():
+                self._resolve(event, now)
+            case NameFound(host=host, addresses=addresses):
+                self._context.peers.find(host, addresses)
             case Start():
                 self._start(now)
             case Stop():
@@ -229,18 +238,18 @@ class UserAgent:
     def _lose_connection(self, flow: Flow, now: float) -> None:
         self._context.layer.fail_connection(flow, now)
         for registration in self._registrations:
-            trunk = registration.trunk
-            if trunk.trunk.transport is flow.transport and flow.address in trunk.addresses:
+            if registration.goes_by(flow):
                 registration.handle(FlowLost(), now)
 
     def _resolve(self, event: TrunkResolved, now: float) -> None:
         state = self._context.trunks.get(event.trunk)
-        if state is None or not event.addresses:
-            return  # What was known goes on being used.
-        first = not state.addresses
-        state.addresses = event.addresses
+        if state is None:
+            return
+        was_known = bool(state.addresses)
+        state.resolve(event.addresses, now)
+        found = bool(state.addresses) and not was_known
         for registration in self._registrations:
-            if first and registration.trunk is state and not registration.settled:
+            if found and registration.trunk is state and not registration.settled:
                 registration.handle(AddressFound(), now)
 
     def _start(self, now: float) -> None:
@@ -258,7 +267,7 @@ class UserAgent:
         for usage in list(self._context.usages.values()):
             usage.handle(HangUpAsked(), now)
         for registration in self._registrations:
-            registration.handle(StopAsked(), now)
+            registration.stop(now)
 
     # Time.
 

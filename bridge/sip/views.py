@@ -3,7 +3,7 @@
 from bridge.sip.digest import Challenge
 from bridge.sip.errors import SipError
 from bridge.sip.fields import DELTA_SECONDS, CSeq, NameAddr, Via
-from bridge.sip.grammar import parse_number, split_list, split_tokens
+from bridge.sip.grammar import split_list, split_tokens
 from bridge.sip.headers import Headers
 
 
@@ -68,12 +68,6 @@ def asserted_identities(headers: Headers) -> list[NameAddr]:
     return _addresses(headers, "P-Asserted-Identity")
 
 
-def max_forwards(headers: Headers) -> int | None:
-    """Hops left."""
-    value = headers.get("Max-Forwards")
-    return None if value is None else parse_number(value, 255, "Max-Forwards")
-
-
 def expires(headers: Headers) -> int | None:
     """Seconds, or `None` when absent or malformed."""
     value = headers.get("Expires")
@@ -91,16 +85,6 @@ def content_type(headers: Headers) -> str | None:
 def require(headers: Headers) -> tuple[str, ...]:
     """Option tags in lower case."""
     return tuple(tag.lower() for tag in split_tokens(headers.get_all("Require")))
-
-
-def supported(headers: Headers) -> tuple[str, ...]:
-    """Option tags in lower case."""
-    return tuple(tag.lower() for tag in split_tokens(headers.get_all("Supported")))
-
-
-def allow(headers: Headers) -> tuple[str, ...]:
-    """Methods in upper case."""
-    return tuple(method.upper() for method in split_tokens(headers.get_all("Allow")))
 
 
 def challenges(headers: Headers) -> list[Challenge]:

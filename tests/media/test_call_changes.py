@@ -1,6 +1,8 @@
 """What happens in the course of a call: digits, hold, crossing calls, changed addresses, ends and limits."""
 
+import re
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 import aioice.ice
 import aioice.stun
@@ -177,11 +179,90 @@ async def test_a_phone_that_calls_without_an_offer(
     browser = new_browser()
     session = await engine.open(CALL)
     await session.set_matrix_answer(await browser.answer(await session.create_matrix_offer()))
+    offer = await session.create_sip_offer()
+    assert re.findall(r"a=rtpmap:(\d+) (\S+)", offer) == [
+        ("0", "PCMU/8000"),
+        ("8", "PCMA/8000"),
+        ("101", "telephone-event/8000"),
+    ]
+    phone.aim(offer)
+    await session.set_sip_answer(phone.sdp("8 96").replace("rtpmap:101", "rtpmap:96"))
+    await events.count(1)
+    spoken = g711.ulaw_to_alaw(SPEECH)
+    phone.send(spoken, 8)
+    heard = g711.alaw_to_ulaw(spoken)
+    await browser.received.until(lambda packets: any(p.payload == heard and p.payload_type == 0 for p in packets))
+    await browser.send(SPEECH, 0, step=160)
+    await phone.received.until(lambda packets: any(p.payload == spoken and p.payload_type == 8 for p in packets))
+    assert (session.stats().matrix.codec, session.stats().sip.codec) == ("PCMU", "PCMA")
+
+
+@pytest.mark.parametrize("payload_type", [96, 101])
+async def test_digits_of_a_phone_that_answers_with_its_own_payload_type(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    payload_type: int,
+) -> None:
+    browser = new_browser("PCMU")
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(with_events(await browser.offer(), (126, 8000)))
     phone.aim(await session.create_sip_offer())
-    await session.set_sip_answer(phone.sdp("0 101"))
+    await session.set_sip_answer(phone.sdp("0 96").replace("rtpmap:101", "rtpmap:96"))
+    await browser.take_answer(await session.create_matrix_answer())
     await events.count(1)
     phone.send(SPEECH)
+    phone.send_digit(7, payload_type)
+    await browser.received.until(lambda packets: len(digits_in(packets, 126)) == 6)
+    await browser.send(bytes(TelephoneEvent(event=5, end=True, volume=10, duration=800)), 126, step=0)
+    await phone.received.until(lambda packets: len(digits_in(packets, 96)) == 1)
+    assert session.stats().digits_forwarded == 2
+
+
+async def test_a_reinvite_that_is_not_answered_moves_nothing(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    offer = await browser.offer()
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(offer)
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp())
+    await browser.take_answer(await session.create_matrix_answer())
+    await events.count(1)
+    await session.set_sip_offer(phone.sdp("8 101", flow="inactive", host="0.0.0.0", version=2))
+    await session.set_matrix_offer(offer)
+    await session.create_matrix_answer()
+    await browser.send(SPEECH, 0, step=160)
+    await phone.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+    phone.send(MUSIC)
+    await browser.received.until(lambda packets: any(p.payload == MUSIC for p in packets))
+    await session.set_sip_answer(phone.sdp(version=3))
+    with pytest.raises(MediaError):
+        await session.create_sip_answer()
+
+
+async def test_a_phone_on_another_address_is_heard_where_the_configuration_says_so(
+    settings: MediaSettings,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    new_browser: NewBrowser,
+) -> None:
+    lenient = replace(settings, rtp_sources=(IPv4Network("127.0.0.0/8"),))
+    engine = EmbeddedEngine(lenient, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    browser, elsewhere = new_browser(), await Phone.open("127.0.0.2")
+    await call_out(engine, browser, phone)
+    await events.count(1)
+    elsewhere.target = phone.target
+    elsewhere.send(SPEECH)
     await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
+    await browser.send(MUSIC, 0, step=160)
+    await elsewhere.received.until(lambda packets: any(p.payload == MUSIC for p in packets))
+    await elsewhere.close()
+    await engine.stop()
 
 
 async def test_hold_by_the_matrix_user(

@@ -7,6 +7,7 @@ import re
 
 import aioice
 import aiortc
+from aioice import stun
 from aioice.ice import CandidatePair, StunProtocol
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
 
@@ -58,8 +59,13 @@ def test_checks_and_data_take_the_way_that_the_guard_watches() -> None:
     assert "self._early_checks.append((message, addr, protocol))" in source
     assert "self.check_incoming(message, addr, protocol)" in source
     assert "self.check_complete(pair)" in inspect.getsource(aioice.Connection.check_start)
-    assert "self.receiver.data_received(data" in inspect.getsource(StunProtocol.datagram_received)
-    assert "self.receiver.request_received(message, addr, self)" in inspect.getsource(StunProtocol.datagram_received)
+    received = inspect.getsource(StunProtocol.datagram_received)
+    assert "message = stun.parse_message(data)" in received
+    assert "transaction = self.transactions[message.transaction_id]" in received
+    assert "transaction.response_received(message, addr)" in received
+    assert "self.receiver.request_received(message, addr, self)" in received
+    assert {kind.name for kind in stun.Class} == {"REQUEST", "INDICATION", "RESPONSE", "ERROR"}
+    assert "for early_check in self._early_checks" in source
     assert CandidatePair.State.SUCCEEDED in CandidatePair.State
     assert isinstance(CandidatePair.remote_addr, property)
 
@@ -70,7 +76,7 @@ def test_dtls_uses_no_more_of_its_transport_than_the_pipe_has() -> None:
 
 
 async def test_a_dtls_transport_has_the_state_that_the_session_uses() -> None:
-    agent = IceAgent(controlling=False, on_srtp=lambda data: None, on_off_path=lambda: None)
+    agent = IceAgent(controlling=False, on_srtp=lambda data: None, on_off_path=lambda: None, on_excess=lambda: None)
     session = DtlsSession(agent, Certificate.generateCertificate(), server=True)
     transport = session._transport
     assert transport._role == "server"

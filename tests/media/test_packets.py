@@ -1,6 +1,7 @@
 """RTP and RTCP packets, and what is done with their numbers."""
 
 import struct
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from bridge.core.entropy import SeededEntropy
 from bridge.media.latch import LEARNING_S, SourceLatch
 from bridge.media.outbound import OutboundStream
+from bridge.media.packet_rate import BURST, PacketRate
 from bridge.media.rewriter import Rewriter
-from bridge.media.rtcp import Reception, parse_rtcp, write_bye, write_report
+from bridge.media.rtcp import Reception, read_sender_report, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp, sequence_delta, timestamp_delta
 
 
@@ -59,13 +61,39 @@ def test_packets_whose_lengths_lie_are_refused(datagram: bytes) -> None:
         RtpPacket.parse(datagram)
 
 
-@given(st.binary(max_size=300))
-def test_nothing_else_than_a_packet_or_a_refusal_comes_of_any_bytes(datagram: bytes) -> None:
-    for read in (RtpPacket.parse, parse_rtcp):
+HEADERS = st.builds(
+    struct.pack,
+    st.just("!BBHII"),
+    st.integers(0x80, 0xBF),
+    st.integers(0, 0xFF),
+    st.integers(0, 0xFFFF),
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(0, 0xFFFFFFFF),
+)
+DATAGRAMS = st.one_of(st.binary(max_size=300), st.builds(bytes.__add__, HEADERS, st.binary(max_size=100)))
+
+
+@given(DATAGRAMS)
+def test_any_bytes_are_a_packet_that_survives_the_wire_or_are_refused(datagram: bytes) -> None:
+    try:
+        read = RtpPacket.parse(datagram)
+    except RtpError:
+        return
+    assert read.payload in datagram
+    assert len(bytes(read)) <= len(datagram)
+    assert bytes(read)[1:12] == datagram[1:12]
+    assert RtpPacket.parse(bytes(read)) == read
+
+
+@given(DATAGRAMS, st.binary(max_size=40))
+def test_any_bytes_are_a_report_or_are_refused(datagram: bytes, rest: bytes) -> None:
+    for report in (datagram, write_bye(1, "name") + rest):
         try:
-            read(datagram)
+            middle_ntp = read_sender_report(report)
         except RtpError:
             continue
+        assert len(report) % 4 == 0
+        assert middle_ntp is None or middle_ntp.to_bytes(4, "big") in report
 
 
 def test_counters_wrap() -> None:
@@ -77,7 +105,9 @@ def test_counters_wrap() -> None:
 
 
 def relay(rewriter: Rewriter, source: RtpPacket, now: float) -> RtpPacket:
-    return rewriter.rewrite(source, source.payload, payload_type=0, now=now)
+    relayed = rewriter.rewrite(source, source.payload, payload_type=0, now=now)
+    assert relayed is not None
+    return relayed
 
 
 def test_passthrough_keeps_gaps_and_order() -> None:
@@ -111,11 +141,43 @@ def test_what_is_left_out_leaves_no_gap() -> None:
 @given(st.lists(st.integers(0, 400), min_size=2, max_size=60), st.integers(0, 0xFFFFFFFF))
 def test_numbers_of_one_source_stay_in_step(offsets: list[int], start: int) -> None:
     rewriter = Rewriter(OutboundStream(SeededEntropy(4)), clock_rate=8000)
-    out = [(n, relay(rewriter, packet(n, start + 160 * n), 0.02 * i)) for i, n in enumerate(offsets)]
+    out = []
+    for i, n in enumerate(offsets):
+        relayed = rewriter.rewrite(packet(n, start + 160 * n), b"x", payload_type=0, now=0.02 * i)
+        if relayed is not None:
+            out.append((n, relayed))
+    assert {n for n, _ in out} >= {n for i, n in enumerate(offsets) if n > max(offsets[:i], default=-1)}
     base, reference = out[0]
     for n, p in out:
         assert sequence_delta(p.sequence, reference.sequence) == n - base
         assert timestamp_delta(p.timestamp, reference.timestamp) == 160 * (n - base)
+    assert len({p.sequence for _, p in out}) == len(out), "what comes again is not sent again"
+
+
+def test_what_comes_before_something_left_out_keeps_its_place() -> None:
+    rewriter = Rewriter(OutboundStream(SeededEntropy(8)), clock_rate=8000)
+    first = relay(rewriter, packet(10, 0), 0.0)
+    for _ in range(3):
+        rewriter.skip(packet(12, 320), 0.02)
+    late = relay(rewriter, packet(11, 160), 0.03)
+    after = relay(rewriter, packet(13, 480), 0.04)
+    assert [sequence_delta(p.sequence, first.sequence) for p in (late, after)] == [1, 2]
+    assert rewriter.rewrite(packet(12, 320), b"other", payload_type=0, now=0.05) is None
+    rewriter.skip(packet(13, 480), 0.05)
+    assert sequence_delta(relay(rewriter, packet(14, 640), 0.06).sequence, first.sequence) == 3
+
+
+@given(st.lists(st.integers(-200, 200), max_size=80), st.booleans())
+def test_no_number_of_our_stream_is_given_twice(steps: list[int], fills: bool) -> None:
+    outbound = OutboundStream(SeededEntropy(9))
+    given_out, sequence = [], outbound.next_sequence
+    for step in steps:
+        sequence = (sequence + step) & 0xFFFF
+        placed = outbound.place(b"x", payload_type=0, timestamp=0, marker=False, now=0.0, sequence=sequence)
+        given_out += [placed.sequence] if placed is not None else []
+        if fills:
+            given_out.append(outbound.append(b"y", payload_type=0, timestamp=0, marker=False, now=0.0).sequence)
+    assert len(set(given_out)) == len(given_out) == outbound.packets
 
 
 def test_losses_and_jitter_are_counted() -> None:
@@ -143,16 +205,16 @@ def test_reports_say_what_was_sent_and_heard() -> None:
     assert (ssrc, packets, octets) == (outbound.ssrc, 1, 160)
     assert (ntp_s, ntp_fraction >> 30) == (1_700_000_000 + 2_208_988_800, 1)
     assert rtp_time == 1000 + 4000
-    (block,) = parse_rtcp(report).reports
-    assert (block.ssrc, block.packets_lost, block.fraction_lost) == (77, 1, 0.25)
-    assert parse_rtcp(report).sender_report is not None
-    assert parse_rtcp(write_bye(5, "name")).reports == ()
+    source, lost = struct.unpack_from("!II", report, 28)
+    assert (source, lost >> 24, lost & 0xFFFFFF) == (77, 64, 1), "a quarter is lost, one packet"
+    assert read_sender_report(report) == (ntp_s & 0xFFFF) << 16 | ntp_fraction >> 16
+    assert read_sender_report(write_bye(5, "name")) is None
 
 
 def test_a_receiver_report_comes_before_anything_was_sent() -> None:
     report = write_report(OutboundStream(SeededEntropy(6)), Reception(), cname="n", clock_rate=8000, now=0.0, wall=0.0)
     assert report[1] == 201
-    assert parse_rtcp(report).sender_report is None
+    assert read_sender_report(report) is None
 
 
 PHONE, NAT, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 61000), ("198.51.100.9", 4000)
@@ -186,3 +248,25 @@ def test_after_learning_even_the_announced_port_comes_too_late() -> None:
     assert latch.target == NAT, "the same address again opens nothing"
     latch.signal(("192.0.2.1", 4002))
     assert latch.target == ("192.0.2.1", 4002)
+
+
+def test_rtp_from_another_address_is_taken_from_trusted_networks_alone() -> None:
+    inside, outside = ("198.51.100.9", 4000), ("203.0.113.9", 4000)
+    latch = SourceLatch((IPv4Network("198.51.100.0/24"), IPv6Network("2001:db8::/32")))
+    latch.signal(PHONE)
+    assert not latch.accept(outside, 0.0)
+    assert latch.accept(inside, 0.1)
+    assert latch.target == inside
+    assert not latch.accept(("198.51.100.10", 4000), 0.2), "the first source is kept"
+    assert latch.accept(PHONE, 0.1 + LEARNING_S), "the announced address wins while learning"
+    assert not latch.accept(inside, 0.2 + LEARNING_S)
+
+
+def test_a_source_may_send_so_many_packets_and_no_more() -> None:
+    now = [5.0]
+    rate = PacketRate(lambda: now[0])
+    assert sum(rate.admits() for _ in range(1000)) == BURST
+    for _ in range(500):
+        now[0] += 0.01
+        assert rate.admits(), "a hundred packets a second are a call"
+    assert sum(rate.admits() for _ in range(1000)) == BURST - 1

@@ -4,16 +4,24 @@ import asyncio
 import os
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
-from bridge.media import g711
-from bridge.media.embedded import EmbeddedEngine
-from bridge.media.engine import MediaError, MediaEvent
+from bridge.media import closing, g711
+from bridge.media.audio import CallAudio
+from bridge.media.call_media import CallMedia
+from bridge.media.dtls import DtlsSession
+from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
+from bridge.media.engine import MediaError, MediaEvent, MediaStats
+from bridge.media.ice import IceAgent
+from bridge.media.rtp_leg import RtpLeg
 from bridge.media.settings import MediaSettings
+from bridge.media.webrtc import WebRtcLeg
 from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.free_ports import free_ports
@@ -98,3 +106,125 @@ async def test_stopping_the_engine_closes_what_is_left(
     with pytest.raises(MediaError):
         await session.create_sip_offer()
     assert (await session.close()).digits_forwarded == 0
+
+
+async def placed(engine: EmbeddedEngine, phone: Phone, call_id: CallId = CALL) -> EmbeddedSession:
+    """A call with both legs, one of them still looking for its peer."""
+    session = await engine.open(call_id)
+    await session.set_matrix_offer(WEBRTC_OFFER)
+    await session.create_sip_offer()
+    await session.set_sip_answer(phone.sdp())
+    await session.create_matrix_answer()
+    return session
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(CallAudio, "close"), (DtlsSession, "close"), (IceAgent, "close"), (RtpLeg, "close"), (WebRtcLeg, "close")],
+)
+async def test_what_cannot_be_freed_keeps_nothing_else_and_is_freed_the_next_time(
+    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+) -> None:
+    before, tasks_before = resources(engine), await media_tasks(engine)
+    session = await placed(engine, phone)
+    failures = [1]
+    real = getattr(owner, step)
+
+    def broken(self: Any) -> Any:
+        if failures:
+            failures.pop()
+            raise OSError("out of order")
+        return real(self)
+
+    monkeypatch.setattr(owner, step, broken)
+    with pytest.raises(OSError, match="out of order"):
+        await session.close()
+    if owner not in (RtpLeg, WebRtcLeg):
+        assert engine._ports.in_use == 0
+    else:
+        assert 0 < engine._ports.in_use < 3
+    await session.close()
+    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
+    await (await placed(engine, phone)).close()
+
+
+async def test_a_resource_that_hangs_does_not_keep_the_others(
+    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, tasks_before = resources(engine), await media_tasks(engine)
+    session = await placed(engine, phone)
+
+    async def hanging(self: DtlsSession) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(closing, "STEP_LIMIT_S", 0.01)
+        broken.setattr(DtlsSession, "close", hanging)
+        with pytest.raises(MediaError):
+            await session.close()
+    assert engine._ports.in_use == 0
+    await session.close()
+    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+async def test_sockets_that_cannot_be_opened_leave_no_port_behind(
+    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, opened: int
+) -> None:
+    before = resources(engine)
+    real, left = RtpLeg._listen, [None] * opened
+
+    async def broken(self: RtpLeg, receive: Any) -> None:
+        if not left:
+            raise OSError("no more sockets")
+        left.pop()
+        await real(self, receive)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RtpLeg, "_listen", broken)
+        with pytest.raises(OSError, match="no more sockets"):
+            await engine.open(CALL)
+    assert resources(engine) == before
+    assert engine._calls == {}
+    await (await engine.open(CALL)).close()
+
+
+async def test_one_call_that_cannot_be_closed_does_not_keep_the_engine(
+    settings: MediaSettings,
+    telemetry: CountingTelemetry,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = threading.active_count()
+    engine = EmbeddedEngine(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    for number in range(3):
+        await placed(engine, phone, CallId(f"call-{number}"))
+    close = CallMedia.close
+
+    async def broken(self: CallMedia) -> MediaStats:
+        stats = await close(self)
+        if self.call_id == "call-0":
+            raise OSError("out of order")
+        return stats
+
+    monkeypatch.setattr(CallMedia, "close", broken)
+    with capture_logs() as lines:
+        await engine.stop()
+    failed = [line for line in lines if line["event"] == "media_close_failed"]
+    assert [(line["call_id"], line["error"]) for line in failed] == [("call-0", "OSError")]
+    assert telemetry.total("internal_errors_total", component="media") == 1
+    assert engine._ports.in_use == 0
+    assert threading.active_count() == threads
+
+
+async def test_a_closed_session_opens_nothing_any_more(engine: EmbeddedEngine, phone: Phone) -> None:
+    before = resources(engine)
+    session = await engine.open(CALL)
+    await session.close()
+    with pytest.raises(MediaError):
+        await session.create_matrix_offer()
+    with pytest.raises(MediaError):
+        await session.set_matrix_offer(WEBRTC_OFFER)
+    assert resources(engine) == before

@@ -1,14 +1,19 @@
 """Descriptions of both sides: what is accepted, what is refused, and what we write."""
 
+from ipaddress import IPv6Address
+
 import pytest
 from aioice import Candidate
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bridge.media import negotiation, sdp_matrix, sdp_sip
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
 from bridge.media.formats import AudioFormat, Codec, DigitFormat
-from bridge.media.sdp import Flow, SdpError, msid_stream, parse_sdp
+from bridge.media.sdp import (
+    Flow,
+    SdpError,
+    msid_stream,
+    parse_sdp,
+)
 from bridge.media.sdp_matrix import LocalStream, LocalTransport, RemoteMatrix, Setup
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -160,7 +165,7 @@ def test_loopback_is_a_candidate_only_where_it_is_configured() -> None:
 
 
 def test_only_so_many_candidates_are_taken() -> None:
-    lines = [f"a=candidate:{n} 1 udp {n} 192.0.2.1 {2000 + n} typ host" for n in range(900)]
+    lines = [f"a=candidate:{n} 1 udp {n} 192.0.2.1 {2000 + n} typ host" for n in range(400)]
     remote = matrix(*SESSION, *AUDIO, *lines)
     assert len(remote.candidates) == MAX_CANDIDATES
     assert remote.ignored == (IgnoredCandidate.TOO_MANY,)
@@ -247,18 +252,12 @@ def test_a_phones_offer_is_understood() -> None:
         "m=audio 4000 RTP/AVP 18 8 0 96 13",
         "a=rtpmap:18 G729/8000",
         "a=rtpmap:96 Telephone-Event/8000",
-        "a=ptime:30",
         "a=rtcp:4444",
     )
     assert [entry.codec for entry in remote.audio] == [Codec.PCMA, Codec.PCMU]
     assert remote.digits == (DigitFormat(payload_type=96, clock_rate=8000),)
-    assert (remote.host, remote.port, remote.rtcp_port, remote.ptime_ms) == ("192.0.2.9", 4000, 4444, 30)
+    assert (remote.host, remote.port, remote.rtcp_port) == ("192.0.2.9", 4000, 4444)
     assert not remote.on_hold
-
-
-@pytest.mark.parametrize("ptime", ["abc", "5", "90", "", "-20"])
-def test_senseless_packet_lengths_are_ignored(ptime: str) -> None:
-    assert sip("m=audio 4000 RTP/AVP 0", f"a=ptime:{ptime}").ptime_ms == 20
 
 
 @pytest.mark.parametrize(
@@ -320,25 +319,34 @@ def test_opus_goes_with_events_at_its_own_clock() -> None:
     assert (chosen.send.codec, chosen.send_digits) == (Codec.OPUS, DigitFormat(payload_type=110, clock_rate=48000))
 
 
-LINES = st.lists(
-    st.sampled_from([*AUDIO, *VIDEO, *SESSION, "a=ice-lite", "m=", "m=audio 1", "a=", "c=IN"]), max_size=60
+@pytest.mark.parametrize(
+    ("address", "reachable"),
+    [
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:169.254.169.254", False),
+        ("::ffff:224.0.0.1", False),
+        ("::ffff:0.0.0.0", False),
+        ("::1", False),
+        ("::ffff:192.0.2.1", True),
+        ("2001:db8::1", True),
+    ],
 )
+def test_an_ipv4_address_in_ipv6_clothes_is_what_it_stands_for(address: str, reachable: bool) -> None:
+    lines = text(*SESSION, f"c=IN IP6 {address}", "m=audio 4000 RTP/AVP 0")
+    candidate = parse_candidate(f"1 1 udp 1 {address} 5000 typ host", allow_loopback=False)
+    if reachable:
+        assert sdp_sip.read_remote(lines, allow_loopback=False, ip_version=6).host == str(IPv6Address(address))
+        assert isinstance(candidate, Candidate)
+    else:
+        with pytest.raises(SdpError):
+            sdp_sip.read_remote(lines, allow_loopback=False, ip_version=6)
+        assert candidate is IgnoredCandidate.ADDRESS
 
 
-@given(LINES, st.booleans())
-def test_descriptions_of_any_lines_are_read_or_refused(lines: list[str], answer: bool) -> None:
-    try:
-        answer_to(*SESSION, *lines)
-        matrix(*SESSION, *lines, answer=answer)
-    except SdpError:
-        return
-
-
-@given(st.text(max_size=500))
-def test_any_text_is_read_or_refused(rest: str) -> None:
-    for lines in (rest, text(*SESSION) + rest, text(*SESSION, *AUDIO) + rest):
-        try:
-            sdp_matrix.read_remote(lines, answer=False, allow_loopback=False)
-            sdp_sip.read_remote(lines, allow_loopback=False, ip_version=4)
-        except SdpError:
-            continue
+def test_digits_are_taken_under_our_payload_type_and_under_the_phones_own() -> None:
+    answer = sip("m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/8000")
+    agreed = negotiation.sip_offered_formats(answer)
+    assert agreed.send_digits == DigitFormat(payload_type=96, clock_rate=8000)
+    assert {entry.payload_type for entry in agreed.receive_digits} == {96, 101}
+    spoilt = sip("m=audio 4000 RTP/AVP 0 8", "a=rtpmap:8 telephone-event/8000")
+    assert negotiation.sip_offered_formats(spoilt).received_digits(8) is None

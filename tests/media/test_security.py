@@ -3,23 +3,55 @@
 import asyncio
 import re
 import struct
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import pytest
+import structlog
+from aioice import Candidate, stun
 from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile, generate_certificate
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
+from bridge.core.clock import SystemClock
+from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
-from bridge.media import g711
+from bridge.media import g711, sdp, sdp_sip
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
-from bridge.media.ice import IceAgent
+from bridge.media.ice import MAX_WAITING_DATAGRAMS, GuardedProtocol, IceAgent
+from bridge.media.packet_rate import BURST
+from bridge.media.ports import PortPool
+from bridge.media.rtp_leg import RtpLeg
+from bridge.media.sdp import SessionDescription
+from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
 from tests.media.test_calls import CALL, NewBrowser, Place, call_in, call_out
 from tests.media.waiting import Collected
+
+
+class CountingAgent(IceAgent):
+    """Counts what it drops."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        super().__init__(
+            controlling=True,
+            on_srtp=lambda _: None,
+            on_off_path=lambda: self.dropped.update(["off_path"]),
+            on_excess=lambda: self.dropped.update(["excess"]),
+        )
+
+
+@pytest.fixture
+async def agent() -> AsyncIterator[CountingAgent]:
+    agent = CountingAgent()
+    yield agent
+    await agent.close()
 
 
 def forged_client_hello() -> bytes:
@@ -55,6 +87,136 @@ async def connect_under_attack(engine: EmbeddedEngine, browser: Browser, phone: 
     attack()
     await session.create_sip_answer()
     await stranger.close()
+
+
+JUNK = [b"\x00junk", b"\x03" * 40, b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12) + b"\x00\x06\xff\xff"]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+async def test_what_only_begins_like_stun_does_not_fill_the_queue_of_dtls(agent: CountingAgent, junk: bytes) -> None:
+    protocol = GuardedProtocol(agent)
+    for _ in range(100):
+        protocol.datagram_received(junk, ("198.51.100.9", 4000))
+    assert agent._queue.empty()
+    assert agent.dropped == {"off_path": 100}
+
+
+async def test_a_call_connects_under_a_flood_of_what_only_begins_like_stun(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    new_browser: NewBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.media.test_security.forged_client_hello", lambda: b"\x00junk")
+    await connect_under_attack(engine, new_browser(), phone, 100)
+    await events.count(1)
+    assert events.items == [MediaConnected(call_id=CALL)]
+    assert telemetry.total("media_offpath_dropped_total") >= 100
+
+
+class Wire:
+    """Where an agent's answers to connectivity checks go."""
+
+    def __init__(self) -> None:
+        self.sent: list[stun.Message] = []
+        self.local_candidate = Candidate.from_sdp("1 1 udp 1 192.0.2.1 20000 typ host")
+
+    def send_stun(self, message: stun.Message, addr: tuple[str, int]) -> None:
+        self.sent.append(message)
+
+
+def check_of(agent: IceAgent, device: str) -> stun.Message:
+    """A connectivity check, as the device with that fragment sends it."""
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    message.attributes |= {"USERNAME": f"{agent.local_username}:{device}", "PRIORITY": 1, "ICE-CONTROLLED": 2**63}
+    message.add_message_integrity(agent.local_password.encode())
+    return stun.parse_message(bytes(message))
+
+
+CHOSEN, LOSING = ("192.0.2.7", 5000), ("192.0.2.8", 5000)
+
+
+async def test_only_the_selected_device_may_go_on_to_dtls(agent: CountingAgent) -> None:
+    wire: Any = Wire()
+    for device, address in (("chosen", CHOSEN), ("losing", LOSING)):
+        agent.request_received(check_of(agent, device), address, wire)
+        assert agent.is_validated(address)
+        agent.take_dtls(b"\x16" + device.encode(), address)
+    assert [answer.message_class for answer in wire.sent] == [stun.Class.RESPONSE] * 2
+    assert agent._queue.empty()
+    agent.select(ufrag="chosen", password="p" * 22, is_lite=False)
+    assert (agent.is_validated(CHOSEN), agent.is_validated(LOSING)) == (True, False)
+    assert agent._queue.get_nowait() == (b"\x16chosen", 1)
+    assert agent._queue.empty()
+    assert [address for _, address, _ in agent._early_checks] == [CHOSEN]
+    agent.request_received(check_of(agent, "losing"), LOSING, wire)
+    assert not agent.is_validated(LOSING)
+    assert agent.dropped == {"off_path": 1}
+
+
+async def test_waiting_dtls_is_bounded_before_and_after_a_device_is_selected(agent: CountingAgent) -> None:
+    agent.request_received(check_of(agent, "chosen"), CHOSEN, cast(Any, Wire()))
+    for _ in range(100):
+        agent.take_dtls(b"\x16", CHOSEN)
+    agent.select(ufrag="chosen", password="p" * 22, is_lite=False)
+    for _ in range(100):
+        agent.take_dtls(b"\x16", CHOSEN)
+    assert agent._queue.qsize() == MAX_WAITING_DATAGRAMS
+    assert agent.dropped == {"excess": 200 - MAX_WAITING_DATAGRAMS}
+
+
+@pytest.mark.parametrize("datagram", [b"", b"\x00junk", b"\x80" * 20, b"\x40" * 20])
+async def test_nothing_but_dtls_is_queued(agent: CountingAgent, datagram: bytes) -> None:
+    agent.data_received(datagram, 1)
+    assert agent._queue.empty()
+    assert agent.dropped == {"off_path": 1}
+
+
+def still() -> float:
+    """A clock that stands."""
+    return 5.0
+
+
+async def test_a_phone_that_floods_is_held_to_the_rate(telemetry: CountingTelemetry) -> None:
+    heard: list[bytes] = []
+    leg = RtpLeg(
+        PortPool(low=20000, high=20001, entropy=SystemEntropy(), clock=SystemClock()),
+        telemetry,
+        now=still,
+        log=structlog.get_logger(),
+        trusted=(),
+        on_rtp=heard.append,
+        on_rtcp=heard.append,
+    )
+    phone = sdp_sip.read_remote(
+        "v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 5000 RTP/AVP 0\r\n", allow_loopback=False, ip_version=4
+    )
+    leg.direct(phone)
+    for _ in range(500):
+        leg._rtp_received(b"stranger", LOSING)
+    for _ in range(500):
+        leg._rtp_received(b"rtp", CHOSEN)
+        leg._rtcp_received(b"rtcp", CHOSEN)
+    assert (heard.count(b"rtp"), heard.count(b"rtcp")) == (BURST, BURST), "a stranger uses nothing up"
+    assert telemetry.total("rtp_discarded_total", reason="rate") == 2 * (500 - BURST)
+    assert telemetry.total("rtp_discarded_total", reason="source") == 500
+
+
+async def test_a_browser_that_floods_is_held_to_the_rate_before_anything_is_decrypted(
+    telemetry: CountingTelemetry,
+) -> None:
+    ports = PortPool(low=20000, high=20001, entropy=SystemEntropy(), clock=SystemClock())
+    settings = WebRtcSettings(hosts=(), advertised_host="", allow_loopback=True, connect_timeout_s=1.0)
+    listener = WebRtcListener(
+        on_connected=lambda: None, on_ended=lambda _: None, on_packet=lambda _: None, on_off_path=lambda: None
+    )
+    leg = WebRtcLeg(settings, ports, listener, telemetry, now=still, log=structlog.get_logger())
+    for _ in range(500):
+        leg._received(b"\x80" * 50)
+    assert telemetry.total("rtp_discarded_total", reason="srtp") == BURST
+    assert telemetry.total("rtp_discarded_total", reason="rate") == 500 - BURST
 
 
 @pytest.mark.parametrize("datagrams", [1, 100])
@@ -190,6 +352,7 @@ async def test_a_certificate_that_was_not_announced_is_refused(
         (lambda sdp: sdp.replace("a=fingerprint", "a=nothing"), "matrix_media_unacceptable"),
         (lambda sdp: sdp.replace("a=setup:actpass", "a=setup:evil"), "matrix_media_unacceptable"),
         (lambda sdp: sdp + "a=x\r\n" * 20000, "matrix_media_unacceptable"),
+        (lambda sdp: sdp + "a=candidate:1 1 udp 9 192.0.2.1 2000 typ host\r\n" * 1000, "matrix_media_unacceptable"),
     ],
 )
 async def test_an_unusable_offer_gets_a_verdict_and_harms_nothing_else(
@@ -210,7 +373,7 @@ async def test_an_unusable_offer_gets_a_verdict_and_harms_nothing_else(
     assert events.items == [MediaConnected(call_id=CALL)]
 
 
-async def test_a_thousand_candidates_do_not_stop_a_call(
+async def test_hundreds_of_candidates_do_not_stop_a_call(
     engine: EmbeddedEngine,
     events: Collected[MediaEvent],
     telemetry: CountingTelemetry,
@@ -220,7 +383,7 @@ async def test_a_thousand_candidates_do_not_stop_a_call(
     browser = new_browser()
     session = await engine.open(CALL)
     offer = await browser.offer()
-    flood = "".join(f"a=candidate:{n} 1 udp 99 192.0.2.1 {2000 + n} typ host\r\n" for n in range(1000))
+    flood = "".join(f"a=candidate:{n} 1 udp 99 192.0.2.1 {2000 + n} typ host\r\n" for n in range(400))
     await session.set_matrix_offer(offer + flood)
     await session.create_sip_offer()
     await session.set_sip_answer(phone.sdp())
@@ -236,3 +399,28 @@ async def test_encrypted_phone_audio_is_refused_with_488(engine: EmbeddedEngine,
         await session.set_sip_offer(phone.sdp().replace("RTP/AVP", "RTP/SAVP"))
     assert (refused.value.verdict.reason, refused.value.verdict.sip_status) == ("sip_media_unacceptable", 488)
     await asyncio.wait_for(session.close(), 5)
+
+
+async def test_descriptions_are_read_on_the_callers_thread_never_on_that_of_the_audio(
+    engine: EmbeddedEngine, phone: Phone, new_browser: NewBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def watched(text: str) -> SessionDescription:
+        threads.append(threading.current_thread().name)
+        return parse_sdp(text)
+
+    parse_sdp = sdp.parse_sdp
+    monkeypatch.setattr(sdp, "parse_sdp", watched)
+    await call_out(engine, new_browser(), phone)
+    await call_in_again(engine, new_browser(), phone)
+    assert len(threads) == 4
+    assert set(threads) == {threading.current_thread().name}
+
+
+async def call_in_again(engine: EmbeddedEngine, browser: Browser, phone: Phone) -> None:
+    """The other two descriptions that come from outside."""
+    session = await engine.open(CallId("call-2"))
+    await session.set_sip_offer(phone.sdp())
+    await session.set_matrix_answer(await browser.answer(await session.create_matrix_offer()))
+    await session.create_sip_answer()

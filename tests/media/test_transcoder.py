@@ -5,6 +5,8 @@ import random
 from array import array
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.core.entropy import SeededEntropy
 from bridge.media import g711, tones
@@ -89,9 +91,8 @@ def test_a_voice_keeps_its_level_under_loss(loss: float) -> None:
     heard, transcoder = through_opus(frames, loss)
     assert len(heard) >= FRAME_BYTES * (len(frames) - 10)
     assert tones.level_dbfs(heard[16000:]) == pytest.approx(tones.level_dbfs(clean[16000:]), abs=1)
-    counters = transcoder.playout.counters
-    assert counters.late + counters.shed == 0
-    assert counters.played + counters.concealed_frames >= len(frames) - 10
+    lost = len(frames) * loss
+    assert transcoder.playout.concealed_frames == pytest.approx(lost, abs=0.05 * len(frames))
 
 
 @pytest.mark.parametrize("frame_ms", [10, 20, 40, 60])
@@ -116,8 +117,9 @@ def test_opus_that_is_none_is_survived() -> None:
     for n in range(20):
         transcoder.push(rtp(n, b"\xff" * 60, step=960), n * FRAME_S)
         frames.append(transcoder.frame(n * FRAME_S))
-    assert transcoder.undecodable > 0
-    assert all(len(frame) == 160 for frame in frames if frame is not None)
+    heard = [frame for frame in frames if frame is not None]
+    assert len(heard) >= 15
+    assert {len(frame) for frame in heard} == {160}
     transcoder.close()
     transcoder.close()
 
@@ -220,3 +222,46 @@ def test_a_closed_direction_is_silent() -> None:
     line.direction.receive(rtp(1, b"\x11" * 160, step=160), 0.0)
     line.direction.tick(1.0)
     assert line.sent == []
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 60), st.integers(0, 0xFFFF)),
+        st.sampled_from([0, 0, 0, 8, 13, 101, 101]),
+        st.sampled_from([1, 1, 1, 2]),
+        st.integers(0, 40),
+    ),
+    max_size=120,
+)
+
+
+@given(STEPS, st.sampled_from([PCMU, PCMA]))
+def test_no_two_packets_share_a_number_whatever_arrives(
+    steps: list[tuple[int, int, int, int]], target: LegFormats
+) -> None:
+    line, now = Line(PCMU, target), 0.0
+    line.direction.filling = True
+    for content, (offset, payload_type, ssrc, ticks) in enumerate(steps):
+        payload = bytes((content % 10, 0x0A)) + content.to_bytes(2, "big")
+        line.direction.receive(rtp(65500 + offset, payload, step=160, payload_type=payload_type, ssrc=ssrc), now)
+        for _ in range(ticks):
+            now += FRAME_S
+            line.direction.tick(now)
+    sequences = [p.sequence for p in line.sent]
+    assert len(set(sequences)) == len(sequences), "with SRTP, two packets would share a keystream"
+
+
+@given(st.permutations(range(24)), st.sets(st.integers(1, 22), max_size=8), st.integers(1, 3))
+def test_comfort_noise_out_of_order_neither_hides_nor_moves_audio(
+    order: list[int], noise: set[int], copies: int
+) -> None:
+    line = Line(PCMU, PCMU)
+    nearby = sorted(range(24), key=lambda n: n + order[n] % 4)
+    for n in [0, *nearby]:
+        for _ in range(copies):
+            line.direction.receive(rtp(n, bytes((n,)) * 160, step=160, payload_type=13 if n in noise else 0), 0.0)
+    heard = {p.payload[0]: p.sequence for p in line.sent}
+    assert sorted(heard) == [n for n in range(24) if n not in noise]
+    assert len(line.sent) == len(heard)
+    numbers = [(heard[n] - heard[0]) & 0xFFFF for n in sorted(heard)]
+    assert numbers == sorted(numbers), "what was sent later has the higher number"

@@ -6,9 +6,12 @@ from bridge.sip.actions import (
     Action,
     Address,
     Count,
+    DoubtFlow,
     Emit,
+    Fault,
     Flow,
     LocalAddress,
+    LookUp,
     Received,
     Send,
     TimeElapsed,
@@ -45,6 +48,10 @@ class Scripted:
         self.sent: list[tuple[Request | Response, Flow]] = []
         self.events: list[SipEvent] = []
         self.counts: list[Count] = []
+        self.sought: list[str] = []
+        self.doubts: list[DoubtFlow] = []
+        self.faults: list[Exception] | None = None
+        """Where faults are kept that a test causes; any other fails it."""
         chosen = settings or trunk(transport=transport)
         self.agent = UserAgent(
             SipSettings(listeners=(Listener(transport=transport, host=US, port=5060),), trunks=(chosen,)),
@@ -169,6 +176,14 @@ class Scripted:
                 self.events.append(event)
             case Count():
                 self.counts.append(action)
+            case DoubtFlow():
+                self.doubts.append(action)
+            case LookUp(host=host):
+                self.sought.append(host)
+            case Fault(error=error):
+                if self.faults is None:
+                    raise error
+                self.faults.append(error)
             case _:
                 pass
 

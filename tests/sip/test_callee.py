@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.sip import inbound
 from bridge.sip.events import (
     CallCancelled,
     CallConfirmed,
@@ -253,7 +254,7 @@ def test_options_are_answered_with_what_we_can() -> None:
     peer.receive(peer_request("OPTIONS"))
     response = peer.last_response()
     assert response.status == 200
-    assert "INVITE" in response.allow
+    assert "INVITE" in (response.headers.get("Allow") or "")
     assert response.headers.get("Accept") == "application/sdp"
     assert response.headers.get("Supported") is not None
 
@@ -507,3 +508,55 @@ def test_commands_for_a_call_that_has_ended_do_nothing() -> None:
         peer.steer(dialog, command)
     assert peer.sent == []
     assert peer.counted("sip_late_commands_total") == len(commands)
+
+
+def test_an_update_with_a_body_that_is_no_offer_offers_nothing() -> None:
+    peer = Scripted()
+    _, _, tag = peer.accepted_call()
+    told = len(peer.events)
+    kind = (("Content-Type", "application/x-note"), ("Content-Disposition", "render;handling=optional"))
+    peer.receive(peer_request("UPDATE", cseq=2, branch="two", to_tag=tag, sdp="a note", fields=kind))
+    assert peer.titles() == ["200 UPDATE"]
+    assert len(peer.events) == told
+
+
+def test_a_contact_cannot_put_headers_into_our_requests() -> None:
+    peer = Scripted()
+    invite = peer_request("INVITE", sdp=SDP)
+    invite.headers.set("Contact", f"<sip:peer@{PEER};method=REGISTER;ob?Route=%3Csip:evil.example.org%3E&X-Evil=1>")
+    peer.receive(invite)
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    tag = peer.last_response().to.tag or ""
+    peer.receive(peer_request("ACK", to_tag=tag, branch="ack"))
+    peer.steer(peer.incoming.dialog, HangUpAsked())
+    assert peer.last_request("BYE").uri_text == f"sip:peer@{PEER};ob"
+
+
+# Load.
+
+
+@pytest.mark.parametrize("limit", ["MAX_CALLS", "MAX_TRANSACTIONS"])
+def test_under_load_only_what_is_new_is_turned_away(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, limit, 1)
+    peer = Scripted()
+    invite = peer_request("INVITE", sdp=SDP)
+    peer.receive(invite)
+    peer.steer(peer.incoming.dialog, RingAsked(status=180, sdp=None))
+    peer.receive(invite)
+    assert peer.titles() == ["100 INVITE", "180 INVITE", "180 INVITE"]
+    assert peer.counted("sip_retransmissions_total", direction="in", method="INVITE") == 1
+    peer.receive(peer_request("INVITE", sdp=SDP, branch="two", call_id="two"))
+    assert peer.last_response().status == 503
+    assert 5 <= int(peer.last_response().headers.get("Retry-After") or "0") <= 30
+    assert peer.counted("sip_dropped_total", reason="overload") == 1
+    peer.receive(peer_request("CANCEL"))
+    assert peer.titles()[-2:] == ["200 CANCEL", "487 INVITE"]
+    assert peer.agent.open_dialogs == 0
+
+
+def test_a_flood_of_calls_keeps_nothing_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "MAX_CALLS", 5)
+    peer = Scripted()
+    for number in range(50):
+        peer.receive(peer_request("INVITE", sdp=SDP, branch=f"b{number}", call_id=f"c{number}"))
+    assert (peer.agent.open_dialogs, peer.agent.open_transactions) == (5, 5)

@@ -3,6 +3,7 @@
 import pytest
 
 from bridge.sip.actions import Address, Unreachable
+from bridge.sip.credentials import MAX_NONCES
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
@@ -25,7 +26,7 @@ def test_the_invite_has_what_a_trunk_needs() -> None:
     assert str(invite.asserted_identities[0].uri) == "sip:+15550199@example.org"
     assert "rport" in invite.via.params
     assert (invite.via.host, invite.via.port) == (US, 5060)
-    assert invite.max_forwards == 70
+    assert invite.headers.get("Max-Forwards") == "70"
     assert invite.body.decode() == SDP
 
 
@@ -407,3 +408,48 @@ def test_a_bye_that_nobody_answers_ends_the_call_all_the_same() -> None:
     assert peer.agent.open_dialogs == 0
     peer.advance(60)
     assert peer.agent.open_transactions == 0
+
+
+def test_a_route_that_is_no_loose_router_loses_what_no_request_uri_may_have() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Record_Route="<sip:192.0.2.9;method=REGISTER?X-Evil=1>")
+    peer.steer(dialog, HangUpAsked())
+    assert peer.last_request("BYE").uri_text == "sip:192.0.2.9"
+
+
+def test_each_use_of_a_nonce_is_counted() -> None:
+    peer = Scripted(DIGEST)
+    counts = []
+    for key, nonce in (("one", "n1"), ("two", "n1"), ("three", "n2"), ("four", "n1")):
+        peer.call(key)
+        peer.challenge(peer.last_request("INVITE"), nonce=nonce)
+        value = peer.last_request("INVITE").headers.get("Proxy-Authorization") or ""
+        counts.append(value.partition("nc=")[2][:8])
+    assert counts == ["00000001", "00000002", "00000001", "00000003"]
+
+
+def test_nonces_that_are_ever_new_are_not_all_remembered() -> None:
+    peer = Scripted(DIGEST)
+    for number in range(2 * MAX_NONCES):
+        peer.call(str(number))
+        peer.challenge(peer.last_request("INVITE"), nonce=f"n{number}")
+    state = peer.agent._context.trunks.get(trunk().name)
+    assert state is not None
+    assert len(state.credentials._uses) == MAX_NONCES
+
+
+@pytest.mark.parametrize(("transport", "doubted"), [(Transport.UDP, 0), (Transport.TCP, 1)])
+def test_a_stream_by_which_no_answer_came_is_doubted(transport: Transport, doubted: int) -> None:
+    peer = Scripted(transport=transport)
+    peer.call()
+    peer.advance(33)
+    assert [doubt.flow.address for doubt in peer.doubts] == [(PEER, 5060)] * doubted
+    assert all(doubt.silent_s == 32 for doubt in peer.doubts)
+
+
+def test_repeated_requests_are_counted() -> None:
+    peer = Scripted()
+    peer.call()
+    peer.advance(2)
+    assert peer.counted("sip_retransmissions_total", direction="out", method="INVITE") == 2

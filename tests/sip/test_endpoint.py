@@ -16,6 +16,7 @@ from bridge.sip.io.tcp import MAX_PER_HOST, MAX_PINGS_PER_S
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, Transport, Trunk
+from bridge.sip.uri import SipUri
 from tests.peers.process import free_port
 from tests.sip.phone import LOOPBACK, Phone, eventually
 from tests.sip.scripted_peer import SDP, peer_request
@@ -197,6 +198,90 @@ async def test_a_fault_in_the_core_is_counted_and_survived(monkeypatch: pytest.M
             await eventually(lambda: subject.telemetry.counts["internal_errors_total component=sip"] == 3)
         peer.send(bytes(a_request("OPTIONS", Transport.UDP)))
         assert isinstance(await peer.receive(), Response)
+
+
+async def test_a_peer_that_proves_unreachable_within_a_command_is_told_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with phone() as subject:
+        bound = subject.endpoint._sockets[0]
+
+        def refuse(payload: bytes, host: str, port: int) -> bool:
+            """As the kernel, which reports an earlier datagram when the next one is sent."""
+            bound._on_unreachable(host, port)
+            return True
+
+        monkeypatch.setattr(bound, "send", refuse)
+        subject.call("+15550100")
+        assert subject.events == []
+        assert (await subject.wait(CallFailed)).status == 503
+
+
+async def test_a_stream_that_fails_within_a_command_is_told_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with phone(transport=Transport.TCP) as subject:
+        monkeypatch.setattr(subject.endpoint._pool, "_dial", lambda host, port: None)
+        subject.call("+15550100")
+        assert subject.events == []
+        assert (await subject.wait(CallFailed)).status == 503
+
+
+async def test_a_peer_that_names_its_host_is_read_at_the_address_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(host: str, *_: object, **__: object) -> list[object]:
+        assert host == "gateway.example.org"
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.9", 0))]
+
+    async with phone() as subject, datagrams(subject) as peer, datagrams(subject, "127.0.0.9") as gateway:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        invite = a_request("INVITE", Transport.UDP, sdp=SDP)
+        invite.headers.set("Contact", "<sip:peer@gateway.example.org>")
+        peer.send(bytes(invite))
+        await eventually(lambda: subject.endpoint._admits("127.0.0.9"))
+        gateway.send(bytes(a_request("OPTIONS", Transport.UDP, branch="two")))
+        assert isinstance(await gateway.receive(), Response)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_answers_name_the_listener_that_was_asked(transport: Transport) -> None:
+    trunk = Trunk(name=TRUNK, host=LOOPBACK, port=free_port(), transport=transport)
+    async with Phone(trunk, transports=(transport, transport)) as subject:
+        for listener in subject.endpoint.addresses:
+            branch = str(listener.port)
+            invite = bytes(a_request("INVITE", transport, branch=branch, sdp=SDP))
+            if transport is Transport.UDP:
+                peer = Datagrams(listener.port, LOOPBACK)
+                peer.send(invite)
+                responses = [await peer.receive() for _ in range(3)]
+                peer.close()
+            else:
+                reader, writer = await asyncio.open_connection(LOOPBACK, listener.port)
+                writer.write(invite)
+                responses = [await read_message(reader) for _ in range(2)]
+                writer.close()
+                await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+            contact = responses[1].contacts[0].uri
+            assert isinstance(contact, SipUri)
+            assert contact.port == listener.port
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_a_listener_of_ipv6_leaves_ipv4_to_another(transport: Transport) -> None:
+    subject = phone(transport=transport)
+    listener = Listener(transport=transport, host="::", port=0)
+    object.__setattr__(subject.endpoint._settings, "listeners", (listener,))
+    async with subject:
+        kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as other:
+            other.bind(("0.0.0.0", subject.port))
 
 
 # Streams.

@@ -253,7 +253,6 @@ def test_views_follow_changes_of_the_headers() -> None:
         ("Contact", "nonsense", "contacts"),
         ("Route", "<sip:a>,", "routes"),
         ("Record-Route", "<sip:a", "record_routes"),
-        ("Max-Forwards", "256", "max_forwards"),
         ("P-Asserted-Identity", "nonsense", "asserted_identities"),
     ],
 )
@@ -271,16 +270,11 @@ def test_lists_of_tokens_are_normalised() -> None:
         "INVITE",
         "sip:a@example.org",
         [
-            ("Require", "100Rel, Foo"),
-            ("k", "Timer,,path"),
-            ("Supported", "x"),
-            ("Allow", "invite, ACK"),
+            ("Require", "100Rel,, Foo"),
             ("c", "Text/Plain;a=b"),
         ],
     )
     assert request.require == ("100rel", "foo")
-    assert request.supported == ("timer", "path", "x")
-    assert request.allow == ("INVITE", "ACK")
     assert request.content_type == "text/plain"
     assert request.contacts == []
     assert request.expires is None

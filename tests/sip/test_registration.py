@@ -164,6 +164,69 @@ def test_stopping_takes_the_contact_back() -> None:
     assert peer.titles() == ["REGISTER"] * 3
 
 
+@pytest.mark.parametrize("expires_s", [0, 1, 9])
+def test_a_registrar_that_grants_next_to_nothing_has_not_let_us_in(expires_s: int) -> None:
+    peer = started()
+    waits = []
+    for _ in range(3):
+        grant(peer, expires_s)
+        assert not peer.agent.trunk_up(TRUNK)
+        waits.append(next_attempt_s(peer))
+    assert [15 <= waits[0] <= 30, 30 <= waits[1] <= 60, 60 <= waits[2] <= 120] == [True] * 3
+    assert peer.counted("registrations_total", outcome="failed") == 3
+    grant(peer, 600)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+@pytest.mark.parametrize(("expires_s", "floor_s"), [(10, 9), (33, 29.7), (50, 30)])
+def test_a_short_binding_is_refreshed_no_more_often_than_it_must(expires_s: int, floor_s: float) -> None:
+    for seed in range(10):
+        peer = started()
+        for _ in range(seed):
+            peer.agent._context.entropy.uniform(0, 1)
+        grant(peer, expires_s)
+        assert floor_s - 0.01 <= next_attempt_s(peer) <= 0.9 * expires_s + 0.01
+
+
+def test_a_binding_that_may_be_left_of_a_failed_refresh_is_taken_back() -> None:
+    peer = started()
+    grant(peer, 600)
+    next_attempt_s(peer)
+    peer.answer(peer.last_request("REGISTER"), 500)
+    peer.feed(Stop())
+    assert peer.last_request("REGISTER").expires == 0
+    assert not peer.agent.settled
+    peer.answer(peer.last_request("REGISTER"), 200)
+    assert peer.agent.settled
+
+
+def test_a_register_whose_answer_was_lost_is_taken_back() -> None:
+    peer = started()
+    peer.advance(33)
+    peer.feed(Stop())
+    assert peer.last_request("REGISTER").expires == 0
+
+
+def test_what_was_never_bound_is_not_taken_back() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 500)
+    peer.feed(Stop())
+    assert peer.titles() == ["REGISTER"]
+    assert peer.agent.settled
+
+
+def test_a_connection_to_a_former_address_of_the_registrar_is_missed_too() -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER, transport=Transport.TCP), transport=Transport.TCP)
+    peer.start()
+    grant(peer, 600)
+    flow = Flow(transport=Transport.TCP, host=PEER, port=5060, connection=1)
+    peer.feed(TrunkResolved(trunk=TRUNK, addresses=(Address("192.0.2.77", 5060),)))
+    assert peer.agent.is_next_hop(flow)
+    peer.feed(ConnectionClosed(flow=flow))
+    assert next_attempt_s(peer) <= 1
+    assert peer.sent[-1][1].host == "192.0.2.77"
+
+
 # OPTIONS.
 
 

@@ -29,11 +29,14 @@ METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "INFO", "REGIS
 Step = Callable[[Scripted], None]
 
 
-def _request(method: str, cseq: int, branch: str, ours: bool, sdp: str | None, source: str) -> Step:
+def _request(
+    method: str, cseq: int, branch: str, ours: bool, sdp: str | None, source: str, fields: tuple[tuple[str, str], ...]
+) -> Step:
     def step(peer: Scripted) -> None:
         tags = [response.to.tag for response, _ in peer.sent if not isinstance(response, Request) and response.to.tag]
         to_tag = (tags[-1] or "") if ours and tags else ""
-        peer.receive(peer_request(method, cseq=cseq, branch=branch, to_tag=to_tag, sdp=sdp), source=source)
+        request = peer_request(method, cseq=cseq, branch=branch, to_tag=to_tag, sdp=sdp, fields=fields)
+        peer.receive(request, source=source)
 
     return step
 
@@ -88,6 +91,7 @@ STEPS = st.one_of(
         st.booleans(),
         BODIES,
         st.sampled_from([PEER, PEER, STRANGER]),
+        st.sampled_from([(), (("Record-Route", "<tel:+1>"),), (("Record-Route", "<sip:route.example.org;lr>"),)]),
     ),
     st.builds(
         _response,
@@ -116,7 +120,8 @@ def test_no_order_of_messages_commands_and_time_breaks_it(steps: list[Step], aut
     assert peer.agent.open_transactions == 0
     assert peer.agent.next_deadline() is None
     assert not peer.agent._context.dialogs
-    assert not peer.agent._context.trunks._peers
+    assert not peer.agent._context.peers._met
+    assert not peer.agent._context.peers._found
 
 
 @given(st.data())

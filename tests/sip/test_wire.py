@@ -168,7 +168,7 @@ def assert_nothing_left(*nodes: Node) -> None:
         assert node.agent.open_transactions == 0
         assert node.agent.next_deadline() is None
         assert not node.agent._context.dialogs
-        assert not node.agent._context.trunks._peers
+        assert not node.agent._context.peers._met
 
 
 @pytest.mark.parametrize("transport", list(Transport))

@@ -12,6 +12,7 @@ from bridge.sip.actions import (
     Address,
     Count,
     Emit,
+    Fault,
     Flow,
     LocalAddress,
     Note,
@@ -78,6 +79,8 @@ class Node:
                     self.counts.append(action)
                 case Note():
                     self.notes.append(action)
+                case Fault(error=error):
+                    raise error
                 case _:
                     pass
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -13,6 +12,7 @@ import structlog
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
+from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import (
@@ -21,10 +21,13 @@ from bridge.sip.actions import (
     ClientKey,
     ConnectionClosed,
     Count,
+    DoubtFlow,
     Emit,
+    Fault,
     Flow,
     Gauge,
-    LocalAddress,
+    LookUp,
+    NameFound,
     Note,
     Observe,
     Received,
@@ -35,7 +38,7 @@ from bridge.sip.actions import (
     Unreachable,
 )
 from bridge.sip.events import OutgoingCall, SipEvent
-from bridge.sip.io.floodgate import Floodgate
+from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.tcp import TcpPool
 from bridge.sip.io.udp import UdpSocket
@@ -108,7 +111,8 @@ class SipEndpoint:
             raise
         if not self._bound:
             raise EndpointError("no listener is configured")
-        self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=self._local_addresses())
+        found = local_addresses(tuple(self._bound), self._settings.advertised_host)
+        self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
         await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
         self._run(Start())
         self._spawn(self._keep_resolving())
@@ -205,8 +209,10 @@ class SipEndpoint:
     # Running the core.
 
     def _run(self, event: Input) -> None:
+        """Take an input of the network's; one that comes up while another is worked on is told with that one."""
+        running = self._running
         self._process(event)
-        if not self._delivering:
+        if not running:
             self._deliver()
 
     def _process(self, event: Input) -> None:
@@ -247,6 +253,12 @@ class SipEndpoint:
                 self._telemetry.observe(name, value, **labels)
             case Note(event=name, warning=warning, fields=fields):
                 (_log.warning if warning else _log.info)(name, **fields)
+            case Fault(event=name, error=error):
+                self._report(name, error)
+            case LookUp(host=host):
+                self._look_up(host)
+            case DoubtFlow(flow=flow, silent_s=silent_s):
+                self._pool.doubt(flow, silent_s)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -302,7 +314,6 @@ class SipEndpoint:
         return self._core is not None and self._core.admits(host)
 
     def _take_datagram(self, payload: bytes, host: str, port: int, number: int) -> None:
-        host = host.removeprefix("::ffff:")
         if not self._admits(host):
             self._telemetry.count("sip_dropped_total", reason="acl")
         elif payload.strip(b"\r\n\0 "):
@@ -325,11 +336,25 @@ class SipEndpoint:
             self._fail(action)
 
     async def _look_up_and_send(self, action: Send) -> None:
-        addresses = await self._resolver.resolve(action.flow.host, action.flow.port)
+        addresses = await self._find(action.flow.host, action.flow.port)
         if addresses:
             self._send_to(action, addresses[0])
         elif action.transaction is not None:
             self._run(SendFailed(transaction=action.transaction))
+
+    def _look_up(self, host: str) -> None:
+        """Find a host that is spoken of in a dialog; when too many are sought, its requests are not read."""
+        if len(self._tasks) < MAX_LOOKUPS:
+            self._spawn(self._look_up_host(host))
+
+    async def _look_up_host(self, host: str) -> None:
+        await self._find(host)
+
+    async def _find(self, host: str, port: int = 0) -> tuple[Address, ...]:
+        addresses = await self._resolver.resolve(host, port)
+        if addresses:
+            self._run(NameFound(host=host, addresses=tuple(address.host for address in addresses)))
+        return addresses
 
     def _send_to(self, action: Send, address: Address) -> None:
         match action.flow.transport:
@@ -375,24 +400,7 @@ class SipEndpoint:
                 return await self._pool.listen(listener.host, listener.port)
 
     def _take_unreachable(self, host: str, port: int) -> None:
-        self._run(Unreachable(transport=Transport.UDP, address=Address(host.removeprefix("::ffff:"), port)))
-
-    def _local_addresses(self) -> tuple[LocalAddress, ...]:
-        return tuple(
-            LocalAddress(
-                transport=bound.transport,
-                host=self._advertised(bound.host),
-                port=bound.port,
-                version=ipaddress.ip_address(bound.host).version,
-            )
-            for bound in self._bound
-        )
-
-    def _advertised(self, host: str) -> str:
-        """What peers are told: the setting, the listener's address, or for "any" the one that leads to the trunks."""
-        if self._settings.advertised_host:
-            return self._settings.advertised_host
-        return _outward_address(host) if ipaddress.ip_address(host).is_unspecified else host
+        self._run(Unreachable(transport=Transport.UDP, address=Address(host, port)))
 
     # Trunks' names.
 
@@ -422,16 +430,3 @@ class SipEndpoint:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._report("sip_task_failed", error)
-
-
-def _outward_address(host: str) -> str:
-    """The address of the interface with the default route; asking for it sends nothing."""
-    version = ipaddress.ip_address(host).version
-    family, target = (socket.AF_INET, "192.0.2.1") if version == 4 else (socket.AF_INET6, "2001:db8::1")
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((target, 9))
-        except OSError:
-            return "127.0.0.1" if version == 4 else "::1"
-        outward: str = probe.getsockname()[0]
-        return outward

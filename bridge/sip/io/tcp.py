@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections import Counter, deque
 from collections.abc import Callable
 from contextvars import Context
@@ -31,6 +32,12 @@ MAX_PINGS_PER_S = 10
 PING_INTERVAL_S = 100.0
 """RFC 5626 §4.4.1 wants 95 to 120 s."""
 
+PONG_LIMIT_S = 10.0
+"""RFC 5626 §4.4.1; asked only of a peer that has answered a ping before, for many trunks never do."""
+
+USER_TIMEOUT_S = 30
+"""After this long without an acknowledgement of what was sent, the kernel ends the connection (RFC 5482)."""
+
 _PING = b"\r\n\r\n"
 _PONG = b"\r\n"
 
@@ -38,12 +45,15 @@ _PONG = b"\r\n"
 class Stream(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, pool: "TcpPool", number: int, *, dialled: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self, pool: "TcpPool", number: int, *, listener: int = 0, dialled: tuple[str, int] | None = None
+    ) -> None:
         self.number = number
+        self.listener = listener
         self.host, self.port = dialled or ("", 0)
         self.accepted = dialled is None
         self.opened_at = self.heard_at = self.partial_since = self.pinged_at = asyncio.get_running_loop().time()
-        self.spoke = False
+        self.spoke = self.answers_pings = False
         self._pool = pool
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
@@ -52,7 +62,13 @@ class Stream(asyncio.Protocol):
     @property
     def flow(self) -> Flow:
         """What messages of this connection carry."""
-        return Flow(transport=Transport.TCP, host=self.host, port=self.port, connection=self.number)
+        return Flow(
+            transport=Transport.TCP,
+            host=self.host,
+            port=self.port,
+            connection=self.number,
+            listener=self.listener,
+        )
 
     @property
     def pending(self) -> int:
@@ -63,8 +79,9 @@ class Stream(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("not a stream transport")
         self._transport = transport
-        host, port = transport.get_extra_info("peername")[:2]
-        self.host, self.port = host.removeprefix("::ffff:"), port
+        self.host, self.port = transport.get_extra_info("peername")[:2]
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
         if not self._pool.adopt(self):
             transport.abort()
 
@@ -102,6 +119,10 @@ class Stream(asyncio.Protocol):
             self.pinged_at = now
             self.write(_PING)
 
+    def owes_pong(self, now: float) -> bool:
+        """Whether a peer that answers pings has said nothing since the newest one: the way to it is gone."""
+        return self.answers_pings and self.heard_at < self.pinged_at < now - PONG_LIMIT_S
+
     def close(self) -> None:
         """End the connection after what was written."""
         if self._transport is not None:
@@ -121,7 +142,7 @@ class Stream(asyncio.Protocol):
             case KeepAlive.PING:
                 self._pong(now)
             case KeepAlive.PONG:
-                pass
+                self.answers_pings = self.answers_pings or self.pinged_at > self.opened_at
 
     def _pong(self, now: float) -> None:
         if len(self._pings) == MAX_PINGS_PER_S and now - self._pings[0] < 1.0:
@@ -173,7 +194,8 @@ class TcpPool:
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Accept connections; raises `OSError` when the address is taken."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Stream(self, next(self._numbers)), host, port)
+        listener = len(self._servers)
+        server = await loop.create_server(lambda: Stream(self, next(self._numbers), listener=listener), host, port)
         self._servers.append(server)
         bound = server.sockets[0].getsockname()
         return bound[0], bound[1]
@@ -191,6 +213,12 @@ class TcpPool:
             self._fail(transaction)
         else:
             dialling.waiting.append((payload, transaction))
+
+    def doubt(self, flow: Flow, silent_s: float) -> None:
+        """End the connection that a request without answer went by, if nothing else came by it for so long either."""
+        stream = self._streams.get(flow.connection) or self._by_peer.get((flow.host, flow.port))
+        if stream is not None and asyncio.get_running_loop().time() - stream.heard_at >= silent_s:
+            stream.abort()
 
     def adopt(self, stream: Stream) -> bool:
         """Take a new connection in, if it is from a known peer and within the limits."""
@@ -280,7 +308,7 @@ class TcpPool:
             silent = not kept and now - stream.heard_at > IDLE_LIMIT_S
             slow = stream.pending and now - stream.partial_since > PARTIAL_LIMIT_S
             mute = stream.accepted and not stream.spoke and now - stream.opened_at > FIRST_MESSAGE_LIMIT_S
-            if silent or slow or mute:
+            if silent or slow or mute or stream.owes_pong(now):
                 stream.abort()
             elif kept:
                 stream.ping(now)

@@ -54,6 +54,9 @@ class UdpSocket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             level, option = (socket.IPPROTO_IP, _IP_RECVERR) if version == 4 else (socket.IPPROTO_IPV6, _IPV6_RECVERR)
             bound.setsockopt(level, option, 1)
+            if version == 6:
+                # It could not answer what came from an IPv4 address: that needs a listener of its own.
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((host, port))
         except OSError:
             bound.close()

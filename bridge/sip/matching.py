@@ -1,0 +1,63 @@
+"""Which messages belong together, and which way answers go (RFC 3261 §17.1.3, §17.2.3, §18.2.2)."""
+
+from bridge.sip.actions import Flow
+from bridge.sip.fields import Via
+from bridge.sip.message import Request
+
+MAGIC_COOKIE = "z9hG4bK"
+"""Starts every branch that is unique for its transaction (RFC 3261 §8.1.1.7)."""
+
+DEFAULT_PORT = 5060
+
+ServerKey = tuple[str | int, ...]
+"""Branch, sent-by and method; or what RFC 2543 peers give us instead (RFC 3261 §17.2.3)."""
+
+MergeKey = tuple[str, str, str]
+
+
+METHODS = frozenset(
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
+        *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    )
+)
+"""The methods of the IANA registry."""
+
+
+def method_label(method: str) -> str:
+    """A method as a metrics label: a peer's inventions share one."""
+    return method if method in METHODS else "other"
+
+
+def reply_flow(via: Via, source: Flow) -> Flow:
+    """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    To the source; a datagram client that did not ask for `rport` listens on the port of its Via. A stream's answer
+    takes the connection, and the port of the Via counts only once that is closed.
+    """
+    if not source.reliable and "rport" in via.params:
+        return source
+    return Flow(
+        transport=source.transport,
+        host=source.host,
+        port=via.port or DEFAULT_PORT,
+        connection=source.connection,
+        listener=source.listener,
+    )
+
+
+def server_key(request: Request, method: str) -> ServerKey:
+    """What makes two requests the same transaction (RFC 3261 §17.2.3); an ACK is looked up with method INVITE."""
+    via = request.via
+    branch = via.branch or ""
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return (branch, via.host.lower(), via.port or DEFAULT_PORT, method)
+    names = (str(request.uri), request.from_.tag or "", request.call_id, request.cseq.number)
+    return (*names, via.host.lower(), via.port or DEFAULT_PORT, branch, method)
+
+
+def merge_key(request: Request) -> MergeKey | None:
+    """What the copies of a request that came by several ways share (RFC 3261 §8.2.2.2)."""
+    if request.to.tag is not None:
+        return None
+    return (request.from_.tag or "", request.call_id, str(request.cseq))

@@ -1,0 +1,131 @@
+"""When a stream counts as dead: pongs that stay out, requests without answer, a kernel that gives up."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from bridge.sip.actions import ClientKey, Flow
+from bridge.sip.io.tcp import PING_INTERVAL_S, PONG_LIMIT_S, USER_TIMEOUT_S, Stream, TcpPool
+from bridge.sip.settings import Transport
+from tests.sip.phone import LOOPBACK, CountingTelemetry, eventually
+
+LIMIT_S = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Peer:
+    """A pool with one dialled stream, and its other end."""
+
+    pool: TcpPool
+    closed: list[Flow] = field(default_factory=list)
+    port: int = 0
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def stream(self) -> Stream:
+        (stream,) = self.pool._streams.values()
+        return stream
+
+    @property
+    def flow(self) -> Flow:
+        return Flow(transport=Transport.TCP, host=LOOPBACK, port=self.port)
+
+    def after(self, seconds: float) -> None:
+        """Let the stream be older by so much, and look after it as the timer does."""
+        for name in ("opened_at", "heard_at", "partial_since", "pinged_at"):
+            setattr(self.stream, name, getattr(self.stream, name) - seconds)
+        self.pool._close_silent()
+
+    async def pinged(self) -> None:
+        assert await asyncio.wait_for(self.reader.readexactly(4), LIMIT_S) == b"\r\n\r\n"
+
+    async def write(self, payload: bytes) -> None:
+        heard_at = self.stream.heard_at
+        self.writer.write(payload)
+        await eventually(lambda: self.stream.heard_at > heard_at)
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    accepted: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+    accepted = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda *ends: accepted.set_result(ends), LOOPBACK, 0)
+    closed: list[Flow] = []
+    failed: list[ClientKey] = []
+    pool = TcpPool(
+        telemetry=CountingTelemetry(),
+        admits=lambda host: True,
+        keeps=lambda flow: True,
+        on_message=lambda payload, flow: None,
+        on_failed=failed.append,
+        on_closed=closed.append,
+    )
+    port = server.sockets[0].getsockname()[1]
+    pool.send(b"x", Flow(transport=Transport.TCP, host=LOOPBACK, port=port), None)
+    reader, writer = await asyncio.wait_for(accepted, LIMIT_S)
+    await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
+    yield Peer(pool=pool, closed=closed, port=port, reader=reader, writer=writer)
+    await pool.close()
+    writer.close()
+    await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_peer_that_answered_pings_and_stops_is_gone(peer: Peer) -> None:
+    peer.after(PING_INTERVAL_S + 1)
+    await peer.pinged()
+    await peer.write(b"\r\n")
+    peer.after(PING_INTERVAL_S + 1)
+    await peer.pinged()
+    peer.after(PONG_LIMIT_S + 1)
+    await eventually(lambda: len(peer.closed) == 1)
+    assert peer.closed[0].address == peer.flow.address
+
+
+async def test_a_peer_that_never_answers_pings_is_kept(peer: Peer) -> None:
+    for _ in range(3):
+        peer.after(PING_INTERVAL_S + 1)
+        await peer.pinged()
+    peer.after(PONG_LIMIT_S + 1)
+    assert not peer.stream._transport.is_closing()  # type: ignore[union-attr]
+
+
+async def test_anything_that_comes_after_a_ping_is_as_good_as_a_pong(peer: Peer) -> None:
+    for _ in range(2):
+        peer.after(PING_INTERVAL_S + 1)
+        await peer.pinged()
+        await peer.write(b"\r\n")
+    peer.after(PING_INTERVAL_S + 1)
+    await peer.pinged()
+    await peer.write(b"OPTIONS ")
+    peer.stream.pinged_at -= PONG_LIMIT_S + 1
+    peer.pool._close_silent()
+    assert not peer.stream._transport.is_closing()  # type: ignore[union-attr]
+
+
+async def test_a_line_end_that_answers_no_ping_promises_no_pongs(peer: Peer) -> None:
+    await peer.write(b"\r\n")
+    assert not peer.stream.answers_pings
+
+
+async def test_a_silent_stream_by_which_no_answer_came_is_ended(peer: Peer) -> None:
+    peer.after(33)
+    peer.pool.doubt(peer.flow, 32)
+    await eventually(lambda: len(peer.closed) == 1)
+
+
+async def test_a_stream_by_which_other_messages_came_is_kept(peer: Peer) -> None:
+    peer.after(33)
+    await peer.write(b"OPTIONS ")
+    peer.pool.doubt(peer.flow, 32)
+    assert not peer.stream._transport.is_closing()  # type: ignore[union-attr]
+
+
+async def test_the_kernel_gives_up_on_what_is_not_acknowledged(peer: Peer) -> None:
+    connection = peer.stream._transport.get_extra_info("socket")  # type: ignore[union-attr]
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == USER_TIMEOUT_S * 1000
