@@ -20,6 +20,7 @@ from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.config import Config, matrix_settings, media_settings, sip_settings
 from bridge.core.clock import SystemClock
+from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
 from bridge.core.verdict import MatrixReason
@@ -59,6 +60,7 @@ async def run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    raise_descriptor_limit()
     async with Application(config).running() as failure:
         # What was made so far stays: the collector need not walk through it in the middle of a call.
         gc.collect()
@@ -117,7 +119,7 @@ class Application:
             await remember_ended_calls(store, switchboard.directory, self._clock)
             await self._start_parts(stack, matrix, switchboard)
             end_left_over_calls(left_over, switchboard, self._clock)
-            await self._start_ops(stack, matrix)
+            await self._start_ops(stack, store, matrix)
             yield matrix.wait_failed
 
     async def _start_records(self, stack: AsyncExitStack) -> None:
@@ -166,13 +168,17 @@ class Application:
         await matrix.start(matrix_intake.handle)
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
 
-    async def _start_ops(self, stack: AsyncExitStack, matrix: MatrixService) -> None:
+    async def _start_ops(self, stack: AsyncExitStack, store: Store, matrix: MatrixService) -> None:
         """The ops port comes last, so that a bridge that answers there is a bridge that works."""
         heartbeat = Heartbeat(clock=self._clock, telemetry=self._telemetry)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         beating = group.create_task(heartbeat.run())
         stack.callback(beating.cancel)
-        checks = {"homeserver": lambda: matrix.healthy, "trunks": self._any_trunk_up}
+        checks = {
+            "homeserver": lambda: matrix.healthy,
+            "store": lambda: store.healthy,
+            "trunks": self._any_trunk_up,
+        }
         server = OpsServer(telemetry=self._telemetry, heartbeat=heartbeat, checks=checks)
         stack.push_async_callback(server.stop)
         listen = self._config.ops.listen

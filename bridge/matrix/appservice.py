@@ -1,6 +1,5 @@
 """The application-service API: what the homeserver calls us for."""
 
-import asyncio
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
+from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.ids import UserId
 from bridge.core.telemetry import Telemetry
 from bridge.matrix.envelope import NotJsonError, load_json
@@ -22,10 +22,15 @@ _log = structlog.get_logger()
 
 _MAX_BODY = 16 * 1024 * 1024
 """A hundred events of 64 KiB and their wrapping; a transaction refused for its size would come again for ever."""
-_MAX_LINE = 65536
-_READ_LIMIT_S = 30.0
-_FINISH_S = 0.5
-"""For requests at work when we stop, and once more after they were told to end; what is not answered comes again."""
+_LIMITS = HttpLimits(
+    connections=128,
+    # Longer than a homeserver keeps an unused connection (Synapse: 120 s): it must never send into one that we close.
+    idle_s=150.0,
+    # What is not answered when we stop comes again.
+    shutdown_s=0.5,
+    # Transaction ids are opaque and may be long; aiohttp's default would refuse them with the whole transaction.
+    line_length=65536,
+)
 
 
 class _Answer(Exception):  # noqa: N818 - an answer is no error of ours
@@ -48,27 +53,19 @@ class AppService:
         self._third_party = third_party
         self._telemetry = telemetry
         self._prefix = urlsplit(settings.appservice_url).path.rstrip("/")
-        self._runner: web.AppRunner | None = None
+        app = web.Application(client_max_size=_MAX_BODY)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._http = HttpServer(app, name="matrix_appservice", limits=_LIMITS, telemetry=telemetry)
         self._refusing = False
         self.address: tuple[str, int] = (settings.listen_host, settings.listen_port)
 
     async def start(self) -> None:
         """Bind and serve. Raises `OSError` when the address cannot be had."""
-        app = web.Application(client_max_size=_MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        # Transaction ids are opaque and may be long; aiohttp's default would refuse them with the whole transaction.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S, max_line_size=_MAX_LINE)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.listen_host, self._settings.listen_port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.address = (str(host), int(port))
+        self.address = await self._http.start(self._settings.listen_host, self._settings.listen_port)
 
     async def stop(self) -> None:
         """Take no more requests; those at work are finished."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._http.stop()
 
     def refuse_transactions(self) -> None:
         """Acknowledge no more, for nobody would work on it: the homeserver keeps it for the next process."""
@@ -171,8 +168,7 @@ class AppService:
 
     async def _body(self, request: web.Request) -> bytes:
         try:
-            async with asyncio.timeout(_READ_LIMIT_S):
-                return await request.read()
+            return await self._http.read_body(request)
         except TimeoutError as error:
             raise _Answer(408, "M_UNKNOWN", "the body took too long") from error
         except web.RequestPayloadError as error:

@@ -62,13 +62,20 @@ def load_json(body: bytes) -> Any:
     """Read JSON, forgiving everything but what is no JSON at all: a refused transaction comes back for ever."""
     text = body.decode("utf-8", errors="replace")
     try:
-        return json.loads(text)
+        return _parsed(text)
     except RecursionError as error:
         raise NotJsonError("nested too deeply") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise NotJsonError("not JSON") from error
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
     except ValueError:
-        # Python refuses integers of more than 4300 digits; JSON does not.
+        # Python refuses integers of more than 4300 digits; JSON does not. What follows the first may still be broken.
         return json.loads(text, parse_int=_integer)
 
 
@@ -164,8 +171,13 @@ def _invites_into_public_room(raw: Json) -> bool:
     stripped = unsigned.get("invite_room_state") if isinstance(unsigned, Mapping) else None
     if not isinstance(stripped, list):
         return False
-    rules = [e.get("content") for e in stripped if isinstance(e, Mapping) and e.get("type") == "m.room.join_rules"]
+    rules = [e.get("content") for e in stripped if isinstance(e, Mapping) and _is_join_rules(e)]
     return any(isinstance(rule, Mapping) and rule.get("join_rule") == "public" for rule in rules)
+
+
+def _is_join_rules(stripped: Json) -> bool:
+    """Specification, `m.room.join_rules`: the state key is empty; with another one it says nothing of the room."""
+    return stripped.get("type") == "m.room.join_rules" and stripped.get("state_key", "") == ""
 
 
 def arrival(stored: StoredEvent, *, now: float, now_wall: float) -> Arrival:

@@ -43,7 +43,7 @@ class Membership:
         """
         event = arrival.event
         self._rooms.observe(event)
-        if event.type in {"m.room.tombstone", "m.room.encryption"} and event.state_key is not None:
+        if event.type in {"m.room.tombstone", "m.room.encryption"} and event.state_key == "":
             await self._store.portals.drop_room(event.room_id)
         if event.type != "m.room.member" or event.state_key is None:
             return []
@@ -57,14 +57,13 @@ class Membership:
         event = arrival.event
         membership = event.content.get("membership")
         ours = self._names.is_ours(user)
+        # A tuple, not a set: what a stranger put there may be a list, which has no hash.
         if ours and membership == "invite":
             return await self._invited(arrival, user)
         if ours and membership == "join":
             await self._rooms.ghost_joined(event.room_id, user)
-        elif ours and membership in {"leave", "ban"}:
-            await self._ghost_removed(event.room_id, user)
-        elif membership in {"leave", "ban"}:
-            await self._user_left(event.room_id, user)
+        elif membership in ("leave", "ban"):
+            await (self._ghost_removed if ours else self._user_left)(event.room_id, user)
         return []
 
     # --- invitations ----------------------------------------------------------------------------------------------

@@ -88,16 +88,16 @@ class Rooms:
             self._states.pop(room_id, None)
 
     def observe(self, event: RoomEvent) -> None:
-        """Follow what an event changes."""
+        """Follow what an event changes. What concerns the room as a whole has an empty state key, or is not that."""
         if event.state_key is None:
             return
-        match event.type:
-            case "m.room.member":
+        match event.type, event.state_key:
+            case "m.room.member", user:
                 joined = event.content.get("membership") == "join"
-                self._member(event.room_id, UserId(event.state_key), joined=joined)
-            case "m.room.join_rules":
+                self._member(event.room_id, UserId(user), joined=joined)
+            case "m.room.join_rules", "":
                 self._state(event.room_id).public = event.content.get("join_rule") == "public"
-            case "m.room.encryption":
+            case "m.room.encryption", "":
                 self._state(event.room_id).encrypted = True
 
     def _member(self, room_id: RoomId, user: UserId, *, joined: bool) -> None:

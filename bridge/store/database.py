@@ -25,6 +25,8 @@ Work = Callable[[Connection], T]
 _MAX_WAITING = 1000
 _MAX_BATCH = 64
 _BUSY_TIMEOUT_MS = 5000
+_PROBE_S = 5.0
+"""How often a database that failed is tried while nobody writes: a bridge that is not ready may be given no work."""
 
 
 class StoreError(TrunklineError):
@@ -45,10 +47,17 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._reading = asyncio.Lock()
+        self._reads: set[asyncio.Task[Any]] = set()
         self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(_MAX_WAITING)
         self._synchronous = ""
         self._task = asyncio.create_task(self._write_forever(), name="store-writer")
         self._closed = False
+        self._failing = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is open and the last write succeeded."""
+        return not (self._failing or self._closed)
 
     async def write(self, work: Work[T], *, durable: bool = True) -> T:
         """Run `work` in a transaction and return when it is committed.
@@ -65,7 +74,26 @@ class Database:
         return await job.done
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work`, which only reads, on a connection that does not wait for the writer."""
+        """Run `work`, which only reads, on a connection that does not wait for the writer.
+
+        A caller that is cancelled leaves the read to finish: broken off half way, it would hold the connection in a
+        state that nobody knows.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        task = asyncio.create_task(self._read(work), name="store-read")
+        self._reads.add(task)
+        task.add_done_callback(self._forget_read)
+        await asyncio.wait([task])
+        return task.result()
+
+    def _forget_read(self, task: asyncio.Task[Any]) -> None:
+        self._reads.discard(task)
+        if not task.cancelled():
+            # Its caller may have gone, and asyncio reports a failure that nobody has looked at.
+            task.exception()
+
+    async def _read(self, work: Work[T]) -> T:
         try:
             async with self._reading, self._reader.begin() as connection:
                 return await connection.run_sync(work)
@@ -73,12 +101,13 @@ class Database:
             raise StoreError(f"reading failed: {type(error).__name__}") from error
 
     async def close(self) -> None:
-        """Finish what has been handed in, then close the file; may be called twice."""
+        """Finish what has been handed in, writes and reads, then close the file; may be called twice."""
         if not self._closed:
             self._closed = True
             await self._jobs.put(None)
         try:
-            await self._task
+            await asyncio.wait([self._task, *self._reads])
+            self._task.result()
         finally:
             await self._writer.dispose()
             await self._reader.dispose()
@@ -88,12 +117,22 @@ class Database:
         batch: list[_Job[Any]] = []
         last = False
         try:
-            while not last and (first := await self._jobs.get()) is not None:
+            while not last and (first := await self._next()) is not None:
                 batch, last = self._collect(first)
                 await self._commit_batch(batch)
         finally:
             self._closed = True
             self._abandon(batch)
+
+    async def _next(self) -> _Job[Any] | None:
+        """The next unit of work; after a failure, a probe when none comes for a while."""
+        if not self._failing:
+            return await self._jobs.get()
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                return await self._jobs.get()
+        except TimeoutError:
+            return _probe()
 
     def _abandon(self, batch: Sequence[_Job[Any]]) -> None:
         waiting = [job for _ in range(self._jobs.qsize()) if (job := self._jobs.get_nowait()) is not None]
@@ -119,8 +158,10 @@ class Database:
                 return
             failed = StoreError(f"writing failed: {type(error).__name__}")
             failed.__cause__ = error
+            self._failing = self._failing or isinstance(error, SQLAlchemyError)
             _settle(batch[0], error=failed if isinstance(error, SQLAlchemyError) else error)
             return
+        self._failing = False
         for job, result in zip(batch, results, strict=True):
             _settle(job, result=result)
 
@@ -142,6 +183,18 @@ class Database:
                 raise StoreError("the connection is gone")
             await driver.execute(f"PRAGMA synchronous={mode}")
             self._synchronous = mode
+
+
+def _probe() -> _Job[None]:
+    """Rewrites the first page as it is, and waits for the disk. Nobody waits for the outcome."""
+
+    def work(connection: Connection) -> None:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={int(version)}")
+
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.cancel()
+    return _Job(work=work, durable=True, done=done)
 
 
 def _settle(job: _Job[T], *, result: Any = None, error: Exception | None = None) -> None:

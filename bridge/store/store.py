@@ -6,6 +6,7 @@ from pathlib import Path
 from bridge.store.calls import ActiveCalls, EndedCalls
 from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
+from bridge.store.lock import DatabaseLock
 from bridge.store.outbox import Outbox
 from bridge.store.rooms import GhostRooms, GhostTable, PortalTable
 from bridge.store.upgrade import upgrade_database
@@ -18,8 +19,9 @@ _TOMBSTONE_S = 3600.0
 class Store:
     """Everything that survives the process. `open` it first."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lock: DatabaseLock) -> None:
         self._database = database
+        self._lock = lock
         self.inbox = Inbox(database)
         self.outbox = Outbox(database)
         self.ghosts = GhostTable(database)
@@ -35,12 +37,25 @@ class Store:
         Raises :class:`bridge.store.StoreError` with a sentence for the admin when that is impossible: a bridge that
         forgets what it has done would place calls twice.
         """
-        await asyncio.to_thread(upgrade_database, Path(path))
-        return cls(open_database(Path(path)))
+        lock = DatabaseLock(Path(path))
+        try:
+            await asyncio.to_thread(upgrade_database, Path(path))
+            return cls(open_database(Path(path)), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last write succeeded: on a full disk nothing can be promised to the homeserver any more."""
+        return self._database.healthy
 
     async def close(self) -> None:
-        """Finish all writes and close the file; may be called twice."""
-        await self._database.close()
+        """Finish what is being written and read, then close the file; may be called twice."""
+        try:
+            await self._database.close()
+        finally:
+            self._lock.release()
 
     async def prune(self, *, now: float) -> None:
         """Forget what nobody will ask for any more."""

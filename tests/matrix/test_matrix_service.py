@@ -1,6 +1,7 @@
 """What a user, a homeserver and the application notice of the Matrix side."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ async def test_stopping_does_not_wait_for_a_homeserver_that_does_not_answer(
     hs: ScriptedHomeserver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_STOP_LIMIT_S", 0.2)
-    monkeypatch.setattr(appservice, "_FINISH_S", 0.02)
+    monkeypatch.setattr(appservice, "_LIMITS", replace(appservice._LIMITS, shutdown_s=0.02))
     alice, stuck, silence = hs.add_user("alice"), asyncio.Semaphore(0), asyncio.Event()
 
     async def hang(*_: object) -> None:
