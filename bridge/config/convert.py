@@ -66,4 +66,5 @@ def media_settings(config: Config) -> MediaSettings:
         port_max=media.ports.last,
         connect_timeout_s=media.connect_timeout_s,
         rtp_timeout_s=media.rtp_timeout_s,
+        rtp_sources=media.rtp_sources,
     )

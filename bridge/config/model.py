@@ -227,6 +227,7 @@ class MediaConfig(Section):
     ports: Ports = values.PortRange(first=20_000, last=29_999)
     connect_timeout_s: Seconds = 20.0
     rtp_timeout_s: SecondsOrNever = 30.0
+    rtp_sources: tuple[SourceNetwork, ...] = ()
 
 
 class StoreConfig(Section):

@@ -51,7 +51,6 @@ class RtpLeg:
     ) -> None:
         self._ports = ports
         self._telemetry = telemetry
-        self._now = now
         self._log = log
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
         self._latch = SourceLatch(trusted)
@@ -95,7 +94,7 @@ class RtpLeg:
         return address is not None and (before is None or before != self._latch.target)
 
     def _rtp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
-        if not self._latch.accept(source, self._now()):
+        if not self._latch.accept(source):
             self._refuse(source)
         elif not self._rtp_rate.admits():
             self._discarded("rate")

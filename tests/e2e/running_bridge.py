@@ -131,9 +131,16 @@ class Bridge(PeerProcess):
 
     def open_files(self, *, besides: Collection[int] = ()) -> int:
         """How many files and sockets the process holds, less its TCP connections from or to the ports `besides`."""
-        links = [link.readlink() for link in Path(f"/proc/{self.pid}/fd").iterdir() if link.is_symlink()]
         ignored = _connections(besides)
-        return sum(str(link) not in ignored for link in links)
+        return sum(link not in ignored for link in self._links())
+
+    def connections(self, port: int) -> int:
+        """How many of its established TCP connections have `port` at one end."""
+        wanted = _connections((port,))
+        return sum(link in wanted for link in self._links())
+
+    def _links(self) -> list[str]:
+        return [str(link.readlink()) for link in Path(f"/proc/{self.pid}/fd").iterdir() if link.is_symlink()]
 
 
 def _connections(ports: Collection[int]) -> set[str]:

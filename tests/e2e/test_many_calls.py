@@ -57,11 +57,14 @@ class Footprint:
 
     @classmethod
     async def of(cls, exchange: Exchange) -> "Footprint":
-        """Look at the metrics and at the open files, less the connections to the homeserver, which come and go."""
+        """Look at the metrics and at the open files.
+
+        Without the connections to and from the homeserver, which come and go; each of those to us has a task.
+        """
         bridge = exchange.bridge
         return cls(
             calls=await bridge.metric("calls_active"),
-            tasks=await bridge.metric("tasks"),
+            tasks=await bridge.metric("tasks") - bridge.connections(bridge.appservice_port),
             files=bridge.open_files(besides=(bridge.appservice_port, exchange.homeserver.port, bridge.ops_port)),
         )
 
