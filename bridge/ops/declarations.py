@@ -185,7 +185,7 @@ METRICS: tuple[Metric, ...] = (
         "sip_retransmissions_total",
         "Messages repeated for want of an answer.",
         method=METHODS,
-        direction=_of("sent", "received"),
+        direction=WAYS,
     ),
     _counter(
         "sip_parse_errors_total",

@@ -8,12 +8,7 @@ from aioice import Candidate
 from bridge.media import negotiation, sdp_matrix, sdp_sip
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
 from bridge.media.formats import AudioFormat, Codec, DigitFormat
-from bridge.media.sdp import (
-    Flow,
-    SdpError,
-    msid_stream,
-    parse_sdp,
-)
+from bridge.media.sdp import Flow, SdpError, msid_stream, parse_sdp
 from bridge.media.sdp_matrix import LocalStream, LocalTransport, RemoteMatrix, Setup
 
 FINGERPRINT = ":".join(["AB"] * 32)

@@ -11,6 +11,7 @@ from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.events import CallReoffered, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from tests.sip.declared import strict_telemetry
 
 LOOPBACK = "127.0.0.1"
 LIMIT_S = 10.0
@@ -25,19 +26,23 @@ def sdp(port: int = 40_000) -> str:
 
 
 class CountingTelemetry:
-    """Remembers what was counted."""
+    """Remembers what was counted, and refuses what no declaration allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *trunks: TrunkName) -> None:
         self.counts: Counter[str] = Counter()
         self.levels: dict[str, float] = {}
+        self._declared = strict_telemetry(*trunks)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self._declared.count(name, amount, **labels)
         self.counts[_title(name, labels)] += int(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
+        self._declared.observe(name, value, **labels)
         self.counts[_title(name, labels)] += 1
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
+        self._declared.gauge(name, value, **labels)
         self.levels[_title(name, labels)] = value
 
 
@@ -61,7 +66,7 @@ class Phone:
         ]
         settings = SipSettings(listeners=tuple(listeners), trunks=(trunk,), timer_t1_s=timer_t1_s)
         self.trunk = trunk.name
-        self.telemetry = CountingTelemetry()
+        self.telemetry = CountingTelemetry(trunk.name)
         self.endpoint = SipEndpoint(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=self.telemetry)
         self.events: list[SipEvent] = []
         self._react = on_event or answer_at_once

@@ -24,6 +24,7 @@ from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk, TrunkAuth
 from bridge.sip.usage_events import AcceptAsked, UsageCommand
 from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
+from tests.sip.declared import is_declared
 
 US = "192.0.2.1"
 PEER = "192.0.2.2"
@@ -175,7 +176,7 @@ class Scripted:
             case Emit(event=event):
                 self.events.append(event)
             case Count():
-                self.counts.append(action)
+                self.counts.append(is_declared(action, TRUNK))
             case DoubtFlow():
                 self.doubts.append(action)
             case LookUp(host=host):

@@ -27,6 +27,7 @@ from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from bridge.sip.usage_events import UsageCommand
 from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
+from tests.sip.declared import is_declared
 
 TRUNK = TrunkName("trunk")
 LATENCY_S = 0.01
@@ -76,7 +77,7 @@ class Node:
                     self.events.append(emitted)
                     self.wire.later(0.0, lambda emitted=emitted: self.on_event(emitted))  # type: ignore[misc]
                 case Count():
-                    self.counts.append(action)
+                    self.counts.append(is_declared(action, TRUNK))
                 case Note():
                     self.notes.append(action)
                 case Fault(error=error):
