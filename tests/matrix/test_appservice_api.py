@@ -69,6 +69,8 @@ ROWS: list[tuple[str, str, bytes | None, int, Any]] = [
     ("PUT", f"{V1}/users/{GHOST}", b"{}", 405, "M_UNRECOGNIZED"),
     ("PUT", f"{V1}/transactions/1", b"no json", 400, "M_NOT_JSON"),
     ("PUT", f"{V1}/transactions/1", b"", 400, "M_NOT_JSON"),
+    ("PUT", f"{V1}/transactions/1", b'{"events": [], "n": ' + b"9" * 5_000 + b"}", 200, {}),
+    ("PUT", f"{V1}/transactions/1", b'{"n": ' + b"9" * 5_000 + b", broken", 400, "M_NOT_JSON"),
     ("PUT", f"{V1}/transactions/1", b"[" * 1_000_000, 400, "M_NOT_JSON"),
     ("POST", f"{V1}/ping", b"no json", 400, "M_NOT_JSON"),
 ]

@@ -245,3 +245,24 @@ async def test_the_ghost_leaves_with_its_user(hs: ScriptedHomeserver, bridge: Br
     await hs.wait_member(room, GHOST, "leave")
     await bridge.handled.wait("m.room.member", 2)
     assert await bridge.store.rooms.ghosts_in(room) == ()
+
+
+@pytest.mark.parametrize("membership", [[], {}, 7, None, ["leave"]])
+async def test_a_membership_that_is_no_word_means_nothing_and_breaks_nothing(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId, membership: object
+) -> None:
+    room = await hs.create_dm(alice, GHOST)
+    await hs.send_as(alice, room, "m.room.member", {"membership": membership}, state_key="@carol:example.org")
+    await hs.send_as(alice, room, "m.call.invite", INVITE)
+    await bridge.handled.wait("m.call.invite")
+    assert not [title for title in bridge.telemetry.counts if "internal_errors_total" in str(title)]
+
+
+async def test_state_under_another_key_says_nothing_of_the_room(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
+) -> None:
+    room = await hs.create_dm(alice, GHOST)
+    await hs.send_as(alice, room, "m.room.join_rules", {"join_rule": "public"}, state_key="other")
+    await hs.send_as(alice, room, "m.call.invite", INVITE)
+    await bridge.handled.wait("m.call.invite")
+    assert not await bridge.service.is_public(room)
