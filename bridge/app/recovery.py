@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from bridge.app.directory import Directory
+from bridge.app.directory import TOMBSTONE_S, Directory
 from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
@@ -53,5 +53,5 @@ def _shifted(at: Milestones, by_s: float) -> Milestones:
 async def remember_ended_calls(store: Store, directory: Directory, clock: Clock) -> None:
     """Repeated invites of calls that are over must not begin them again, restart or not."""
     now_wall, now = clock.wall(), clock.monotonic()
-    for (room_id, matrix_call_id), ended_at in (await store.ended_calls.since(now_wall - 600.0)).items():
+    for (room_id, matrix_call_id), ended_at in (await store.ended_calls.since(now_wall - TOMBSTONE_S)).items():
         directory.bury(room_id, matrix_call_id, now - max(0.0, now_wall - ended_at))

@@ -11,15 +11,11 @@ from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, MatrixCallId, PartyId, TrunkName, UserId
-from bridge.core.verdict import MatrixReason, Result, Verdict
+from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
 from bridge.sip import events as sip
 
 log = structlog.get_logger(__name__)
-
-ALREADY_TALKING = Verdict(
-    result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY
-)
 
 TOO_MANY_CALLS = Verdict(result=Result.POLICY, reason="too_many_calls", sip_status=503, q850=42)
 
@@ -79,7 +75,7 @@ class SipIntake:
             return UNKNOWN_NUMBER
         if directory.unanswered_of_trunk(trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
             return TOO_MANY_CALLS
-        return ALREADY_TALKING if busy or directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER else None
+        return outcomes.BUSY if busy or directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER else None
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""

@@ -21,7 +21,7 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import machine, outcomes
 from bridge.calls.ports import MatrixPort, SipPort
-from bridge.calls.state import State
+from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
@@ -73,7 +73,7 @@ class Switchboard:
         call = live.call
         self.directory.add(live)
         self._telemetry.count("call_attempts_total", direction=call.direction, trunk=call.trunk or NO_TRUNK)
-        self._telemetry.gauge("calls_active", self.directory.count(call.direction), direction=call.direction)
+        self._show_active(call.direction)
         with bind_call(call.call_id):
             log.info(
                 "call_started",
@@ -169,11 +169,13 @@ class Switchboard:
     def _finish(self, live: LiveCall, verdict: Verdict) -> None:
         """The last command of every call. Its record is written when its media session has been closed."""
         self.directory.remove(live, self._clock.monotonic())
-        direction = live.call.direction
-        self._telemetry.gauge("calls_active", self.directory.count(direction), direction=direction)
+        self._show_active(live.call.direction)
         self._finishing.add(live)
         live.media_lane.submit(lambda: self._report(live, verdict))
         self._memory.forget(live)
+
+    def _show_active(self, direction: Direction) -> None:
+        self._telemetry.gauge("calls_active", self.directory.count(direction), direction=direction)
 
     async def _report(self, live: LiveCall, verdict: Verdict) -> None:
         with bind_call(live.call.call_id):

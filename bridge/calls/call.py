@@ -186,7 +186,7 @@ class Call:
             key = _buffer_key(event.matrix_call_id, event.party)
             self.buffered.setdefault(key, []).extend(event.candidates[:room_left])
 
-    def buffered_of(self, call_id: MatrixCallId | None, party: PartyId | None) -> list[cmd.Command]:
+    def buffered_of(self, call_id: MatrixCallId, party: PartyId | None) -> list[cmd.Command]:
         """Hand over what one party of one Matrix call has sent so far."""
         candidates = self.buffered.get(_buffer_key(call_id, party))
         return [cmd.AddCandidates(candidates=tuple(candidates))] if candidates else []
@@ -200,7 +200,7 @@ class Call:
         return [cmd.SendReject(reason=MatrixReason.USER_BUSY, other=rival.call)]
 
 
-def _buffer_key(call_id: MatrixCallId | None, party: PartyId | None) -> str:
+def _buffer_key(call_id: MatrixCallId, party: PartyId | None) -> str:
     return f"{call_id} {party or ''}"
 
 

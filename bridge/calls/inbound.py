@@ -1,5 +1,7 @@
 """A phone calls a Matrix user: from INVITE to 200."""
 
+from dataclasses import replace
+
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
@@ -164,9 +166,7 @@ def _refusal(call: Call, reason: str | None) -> Verdict:
     verdict = outcomes.of_matrix_refusal(reason)
     if verdict is not outcomes.DECLINED:
         return verdict
-    return Verdict(
-        result=verdict.result, reason=verdict.reason, sip_status=call.times.decline_status, q850=verdict.q850
-    )
+    return replace(verdict, sip_status=call.times.decline_status)
 
 
 def cancelled(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Command]:

@@ -232,12 +232,3 @@ def address_lines(host: str) -> str:
 def join(lines: Sequence[str]) -> str:
     """Lines as a description ends them."""
     return "".join(f"{line}\r\n" for line in lines)
-
-
-def msid_stream(text: str) -> str | None:
-    """The stream id of our own WebRTC description: the key that `sdp_stream_metadata` must use (MSC3077)."""
-    for section in parse_sdp(text).media:
-        value = section.value("msid")
-        if value:
-            return value.split()[0]
-    return None

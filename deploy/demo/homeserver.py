@@ -13,7 +13,7 @@ import aiohttp
 from deploy.demo.errors import DemoError
 from deploy.demo.ports import StoredPorts
 from deploy.demo.processes import ChildProcess, tail
-from deploy.demo.synapse_config import SynapseSecrets, write_synapse_config
+from deploy.demo.synapse_config import CONFIG_FILE, SynapseSecrets, write_synapse_config
 
 _POLL_INTERVAL_S = 0.1
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -42,7 +42,9 @@ class Synapse:
         self._python = Path(python).absolute()
         self._app_service_config_files = [Path(path).absolute() for path in app_service_config_files]
         self._secrets = SynapseSecrets.kept_in(self.directory / "secrets.json")
-        self._process: ChildProcess | None = None
+        config = self.directory / CONFIG_FILE
+        command = (str(self._python), "-m", "synapse.app.homeserver", "--config-path", str(config))
+        self._process = ChildProcess("Synapse", command, log=self.output_file)
 
     @property
     def url(self) -> str:
@@ -63,7 +65,7 @@ class Synapse:
         """Write the configuration, start the process and wait until it answers; raises :class:`DemoError`."""
         if not self._python.exists():
             raise DemoError(f"{self._python} is missing; `make demo` installs Synapse there")
-        config = write_synapse_config(
+        write_synapse_config(
             self.directory,
             server_name=self.server_name,
             port=self.port,
@@ -71,24 +73,14 @@ class Synapse:
             secrets_=self._secrets,
         )
         self.output_file.unlink(missing_ok=True)
-        command = (str(self._python), "-m", "synapse.app.homeserver", "--config-path", str(config))
-        self._process = ChildProcess("Synapse", command, log=self.output_file)
-        await self._process.start()
-        try:
-            await self._until_it_answers(timeout_s)
-        except BaseException:
-            await self.stop()
-            raise
+        await self._process.start_until(lambda: self._until_it_answers(timeout_s))
 
     async def stop(self) -> None:
         """End the process; may be called at any time, and twice."""
-        if self._process is not None:
-            await self._process.stop()
+        await self._process.stop()
 
     async def wait(self) -> int:
         """Until the process ends by itself, which it should not; its exit code."""
-        if self._process is None:
-            raise DemoError("Synapse was never started")
         return await self._process.wait()
 
     async def register_user(self, name: str, password: str, *, admin: bool = False) -> str:
@@ -122,7 +114,7 @@ class Synapse:
                 await asyncio.sleep(_POLL_INTERVAL_S)
 
     def _raise_if_ended(self) -> None:
-        if self._process is not None and not self._process.running:
+        if not self._process.running:
             raise DemoError(self.explain(f"Synapse ended at once (exit code {self._process.returncode})"))
 
     def explain(self, what: str) -> str:

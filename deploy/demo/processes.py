@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.demo.errors import DemoError
@@ -57,6 +57,15 @@ class ChildProcess:
                 )
             except OSError as error:
                 raise DemoError(f"{self.name} cannot be started: {self._command[0]}: {error.strerror}") from error
+
+    async def start_until(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Start it and wait for `ready`; whatever that raises, the process is ended first."""
+        await self.start()
+        try:
+            await ready()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def wait(self) -> int:
         """Until it ends by itself; its return code."""

@@ -12,6 +12,8 @@ import yaml
 
 _UNLIMITED = {"per_second": 1000, "burst_count": 10000}
 
+CONFIG_FILE = "homeserver.yaml"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynapseSecrets:
@@ -51,8 +53,8 @@ def write_synapse_config(
     port: int,
     app_service_config_files: Sequence[Path],
     secrets_: SynapseSecrets,
-) -> Path:
-    """Everything Synapse reads at start; returns the path of `homeserver.yaml`."""
+) -> None:
+    """Everything Synapse reads at start, beginning with `CONFIG_FILE`."""
     signing_key = directory / "signing.key"
     signing_key.touch(mode=0o600)
     signing_key.write_text(secrets_.signing_key + "\n")
@@ -66,10 +68,9 @@ def write_synapse_config(
         "log_config": str(log_config),
         "app_service_config_files": [str(path) for path in app_service_config_files],
     }
-    path = directory / "homeserver.yaml"
+    path = directory / CONFIG_FILE
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return path
 
 
 def _server(directory: Path, server_name: str, port: int) -> dict[str, Any]:

@@ -85,8 +85,3 @@ class StepClock:
         now = self._now()
         self._terminal.step(now - self._began, now - self._latest, what, detail)
         self._latest = now
-
-    @property
-    def elapsed_s(self) -> float:
-        """Since the call began."""
-        return self._now() - self._began

@@ -69,7 +69,8 @@ class Trunkline:
         self._config = config
         # Not resolved: the interpreter of a virtual environment is a link, the command lies beside the link.
         self._command = Path(sys.executable).parent / "trunkline"
-        self._process: ChildProcess | None = None
+        run = (str(self._command), "run", "--config", str(self.config_file))
+        self._process = ChildProcess("Trunkline", run, log=self.log_file)
 
     @property
     def metrics_url(self) -> str:
@@ -88,24 +89,14 @@ class Trunkline:
     async def start(self, *, timeout_s: float = 30.0) -> None:
         """Start the process and wait until it says that it is ready; raises :class:`DemoError`."""
         self.log_file.unlink(missing_ok=True)
-        command = (str(self._command), "run", "--config", str(self.config_file))
-        self._process = ChildProcess("Trunkline", command, log=self.log_file)
-        await self._process.start()
-        try:
-            await self._until_ready(timeout_s)
-        except BaseException:
-            await self.stop()
-            raise
+        await self._process.start_until(lambda: self._until_ready(timeout_s))
 
     async def stop(self) -> None:
         """End the process; may be called at any time, and twice."""
-        if self._process is not None:
-            await self._process.stop()
+        await self._process.stop()
 
     async def wait(self) -> int:
         """Until the process ends by itself, which it should not."""
-        if self._process is None:
-            raise DemoError("Trunkline was never started")
         return await self._process.wait()
 
     def explain(self, what: str) -> str:
@@ -129,7 +120,7 @@ class Trunkline:
         deadline = time.monotonic() + timeout_s
         async with aiohttp.ClientSession(self._ops_url, timeout=_REQUEST_TIMEOUT) as session:
             while (state := await _readiness(session)) != "ready":
-                if self._process is not None and not self._process.running:
+                if not self._process.running:
                     raise DemoError(self.explain(f"Trunkline ended at once (exit code {self._process.returncode})"))
                 if time.monotonic() > deadline:
                     raise DemoError(self.explain(f"Trunkline was not ready within {timeout_s:.0f} s ({state})"))

@@ -8,7 +8,7 @@ from aioice import Candidate
 from bridge.media import negotiation, sdp_matrix, sdp_sip
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
 from bridge.media.formats import AudioFormat, Codec, DigitFormat
-from bridge.media.sdp import Flow, SdpError, msid_stream, parse_sdp
+from bridge.media.sdp import Flow, SdpError, parse_sdp
 from bridge.media.sdp_matrix import LocalStream, LocalTransport, RemoteMatrix, Setup
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -193,7 +193,7 @@ def test_our_offer_has_what_clients_look_for() -> None:
         f"a=fingerprint:sha-256 {FINGERPRINT}",
     ):
         assert f"{line}\r\n" in offer
-    assert msid_stream(offer) == "stream-id"
+    assert [section.value("msid") for section in parse_sdp(offer).media] == ["stream-id track-id"]
 
 
 def answer_to(*lines: str) -> tuple[RemoteMatrix, str]:
