@@ -112,7 +112,30 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("logging: verbose", "logging", "expected a group of settings, found 'verbose'"),
         ("sip: {listen: udp:127.0.0.1:5060}", "sip.listen", "expected a list"),
         ("sip: {listen: []}", "sip.listen", "needs at least one entry"),
-        ("sip: {listen: [tls:127.0.0.1:5061]}", "sip.listen[0]", "expected udp:address:port or tcp:address:port"),
+        (
+            "sip: {listen: [ws:127.0.0.1:5061]}",
+            "sip.listen[0]",
+            "udp:address:port or tcp:address:port or tls:address:port",
+        ),
+        ("sip: {listen: [tls:127.0.0.1:5061]}", "sip.tls.certificate", "is required when sip.listen has a tls address"),
+        ("sip: {tls: {private_key: key.pem}}", "sip.tls.certificate", "is required with a private_key"),
+        ("sip: {tls: {certificate: cert.pem}}", "sip.tls.private_key", "is required with a certificate"),
+        ("sip: {tls: {require_client_certificate: true}}", "sip.tls.require_client_certificate", "needs ca_file"),
+        ("trunks: {carrier: {server: a.b, tls: {server_name: a}}}", "trunks.carrier.tls", "with transport: udp"),
+        (
+            "trunks: {carrier: {server: a.b, transport: tls}}",
+            "trunks.carrier.transport",
+            "is tls, but sip.listen has no tls address",
+        ),
+        (
+            """
+trunks:
+  one: {server: a.b, transport: tls, auth: register, username: u, password: p, tls: {ca_file: one.pem}}
+  two: {server: a.b, transport: tls, auth: register, username: v, password: p}
+""",
+            "trunks.two.tls",
+            "must be the same for all trunks with this server",
+        ),
         ("sip: {listen: [udp:127.0.0.1:66000]}", "sip.listen[0]", "expected a port from 0 to 65535, found '66000'"),
         ("sip: {listen: [udp:example.org:5060]}", "sip.listen[0]", "expected an address such as 192.0.2.10"),
         ("sip: {listen: [udp:0.0.0.0:5060]}", "sip.advertised_host", "is required when listening on every address"),

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bridge.config.certificates import tls_contradictions
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
@@ -55,6 +56,7 @@ Finding = tuple[Location, str]
 def _contradictions(config: Config) -> Iterator[Finding]:
     yield from _appservice(config)
     yield from _sip(config)
+    yield from tls_contradictions(config)
     for name, trunk in config.trunks.items():
         yield from _trunk(config, name, trunk)
     yield from _inbound(config)
@@ -91,8 +93,15 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
             yield (*here, "username"), f"is required with auth: {trunk.auth}"
         if not trunk.password.get_secret_value():
             yield (*here, "password"), f"is required with auth: {trunk.auth}; set it, password_file or the environment"
-    if not any(listener.transport is trunk.transport for listener in config.sip.listen):
+    if not _may_call_us(config, trunk):
         yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
+
+
+def _may_call_us(config: Config, trunk: TrunkConfig) -> bool:
+    """A registrar reaches us by the TLS connection that we opened, so that no certificate of our own is needed."""
+    if trunk.transport is Transport.TLS and trunk.auth is TrunkAuth.REGISTER:
+        return True
+    return any(listener.transport is trunk.transport for listener in config.sip.listen)
 
 
 def _inbound(config: Config) -> Iterator[Finding]:
@@ -160,8 +169,10 @@ def _loopback(config: Config) -> Iterator[str]:
 
 
 def _exposed_secrets(config: Config) -> Iterator[str]:
-    files = [config.appservice.as_token_file, config.appservice.hs_token_file]
-    for file in [*files, *(trunk.password_file for trunk in config.trunks.values())]:
+    files = [config.appservice.as_token_file, config.appservice.hs_token_file, config.sip.tls.private_key]
+    for trunk in config.trunks.values():
+        files += [trunk.password_file, trunk.tls.private_key]
+    for file in files:
         if file is not None and _readable_by_others(file):
             yield f"{file}: every user of this machine can read it; chmod 600 {file}"
 

@@ -4,7 +4,7 @@ from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
 from bridge.media.settings import MediaSettings
-from bridge.sip.settings import SipSettings, Trunk
+from bridge.sip.settings import SipSettings, TlsSettings, Trunk, TrunkTls
 
 
 def matrix_settings(config: Config) -> MatrixSettings:
@@ -31,6 +31,7 @@ def sip_settings(config: Config) -> SipSettings:
         listeners=config.sip.listen,
         advertised_host=config.sip.advertised_host,
         user_agent=config.sip.user_agent,
+        tls=TlsSettings(**config.sip.tls.model_dump()),
         trunks=tuple(_trunk(name, trunk) for name, trunk in config.trunks.items()),
     )
 
@@ -41,6 +42,7 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         host=trunk.server.host,
         port=trunk.server.port,
         transport=trunk.transport,
+        tls=TrunkTls(**trunk.tls.model_dump()),
         domain=trunk.domain,
         auth=trunk.auth,
         username=trunk.username,

@@ -92,7 +92,9 @@ def without_nothing(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_ones(group: Any) -> Any:
-    return {key: item for key, item in group.items() if item is not None} if isinstance(group, dict) else group
+    if not isinstance(group, dict):
+        return group
+    return {key: _set_ones(item) if key == "tls" else item for key, item in group.items() if item is not None}
 
 
 def _read(path: Path) -> str:

@@ -13,7 +13,7 @@ from bridge.config.check import contradictions, doubled_numbers
 from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
-from bridge.config.model import DEFAULT_REGION, Config, OpsConfig, StoreConfig
+from bridge.config.model import DEFAULT_REGION, Config, OpsConfig, StoreConfig, TlsFilesConfig
 from bridge.config.secrets import fill_secrets
 from bridge.config.wording import location_of, worded
 
@@ -83,9 +83,17 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
         if isinstance(group, dict) and default is not None:
             group.setdefault(key, str(default))
         _make_absolute(group, key, base)
+    _make_tls_absolute(tree.get("sip"), base)
     trunks = tree.get("trunks")
     for trunk in trunks.values() if isinstance(trunks, dict) else ():
         _make_absolute(trunk, "password_file", base)
+        _make_tls_absolute(trunk, base)
+
+
+def _make_tls_absolute(group: Any, base: Path) -> None:
+    if isinstance(group, dict):
+        for key in TlsFilesConfig.model_fields:
+            _make_absolute(group.get("tls"), key, base)
 
 
 def _make_absolute(group: Any, key: str, base: Path) -> None:

@@ -154,6 +154,26 @@ class AppserviceConfig(Section):
     ghost_prefix: Localpart = "_sip_"
 
 
+class TlsFilesConfig(Section):
+    """What `sip.tls` and `trunks.<name>.tls` share."""
+
+    certificate: OptionalPath = None
+    private_key: OptionalPath = None
+    ca_file: OptionalPath = None
+
+
+class SipTlsConfig(TlsFilesConfig):
+    """`sip.tls`: TLS at the listeners, and towards trunks without files of their own."""
+
+    require_client_certificate: Flag = False
+
+
+class TrunkTlsConfig(TlsFilesConfig):
+    """`trunks.<name>.tls`: TLS towards one trunk."""
+
+    server_name: OptionalHost = ""
+
+
 class SipConfig(Section):
     """`sip`: the user agent's own addresses."""
 
@@ -163,6 +183,7 @@ class SipConfig(Section):
     )
     advertised_host: OptionalHost = ""
     user_agent: Annotated[str, BeforeValidator(values.text), Field(min_length=1, max_length=80)] = "Trunkline"
+    tls: SipTlsConfig = SipTlsConfig()
 
 
 class TrunkConfig(Section):
@@ -170,6 +191,7 @@ class TrunkConfig(Section):
 
     server: TrunkServer
     transport: Transport = Transport.UDP
+    tls: TrunkTlsConfig = TrunkTlsConfig()
     domain: OptionalHost = ""
     auth: TrunkAuth = TrunkAuth.ADDRESS
     username: Text = ""

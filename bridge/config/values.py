@@ -115,7 +115,7 @@ def parse_server(value: object) -> Address:
 
 
 def parse_listener(value: object) -> Listener:
-    """`udp:host:port` or `tcp:host:port`."""
+    """`udp:host:port`, `tcp:host:port` or `tls:host:port`."""
     transport, colon, rest = text(value).partition(":")
     known = [member.value for member in Transport]
     if not colon or transport not in known:

@@ -64,7 +64,7 @@ METHODS = _of(
     *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
 )
 STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-TRANSPORTS = _of("udp", "tcp")
+TRANSPORTS = _of("udp", "tcp", "tls")
 COMPONENTS = _of(
     *("calls", "media", "ops", "sip", "store", "telemetry"),
     *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),

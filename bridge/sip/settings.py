@@ -3,6 +3,7 @@
 import enum
 import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bridge.core.ids import TrunkName
 
@@ -14,6 +15,13 @@ class Transport(enum.StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
+    """Over TCP (RFC 3261 §26.2.1)."""
+
+    @property
+    def default_port(self) -> int:
+        """The port of an address that gives none (RFC 3261 §19.1.2)."""
+        return 5061 if self is Transport.TLS else 5060
 
 
 class TrunkAuth(enum.StrEnum):
@@ -25,6 +33,33 @@ class TrunkAuth(enum.StrEnum):
     """We do not register, and answer challenges."""
     ADDRESS = "address"
     """The trunk knows our source address; challenges are never answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Who we are in TLS, and whom we believe. All files are PEM; each is read again when it changes."""
+
+    certificate: Path | None = None
+    """Ours, followed by those that lead to its authority."""
+    private_key: Path | None = None
+    ca_file: Path | None = None
+    """Authorities that count besides those of the system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings(TlsFiles):
+    """TLS at our listeners, and towards every trunk that has no files of its own."""
+
+    require_client_certificate: bool = False
+    """Whether a peer that connects has to show a certificate of `ca_file`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkTls(TlsFiles):
+    """TLS towards one trunk; what is not given here is taken from `TlsSettings`."""
+
+    server_name: str = ""
+    """The name that its certificate must have; empty is the one that it is looked up by (RFC 5922 §7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +81,7 @@ class Trunk:
     """Next hop: a host name or an address."""
     port: int = 5060
     transport: Transport = Transport.UDP
+    tls: TrunkTls = TrunkTls()
     domain: str = ""
     """Host part of Request-URI, From and To; empty uses `host`."""
     auth: TrunkAuth = TrunkAuth.ADDRESS
@@ -74,6 +110,7 @@ class SipSettings:
     advertised_host: str = ""
     """Host of Via and Contact; empty uses the listener's address."""
     user_agent: str = "Trunkline"
+    tls: TlsSettings = TlsSettings()
     trunks: tuple[Trunk, ...] = ()
     timer_t1_s: float = 0.5
     """RFC 3261 §17.1.1.1: the round-trip estimate that all retransmission timers are multiples of."""

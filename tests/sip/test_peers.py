@@ -26,7 +26,7 @@ from tests.sip.phone import LOOPBACK, Phone, eventually
 TRUNK = TrunkName("trunk")
 NUMBER = "+15550111"
 CALLS = 25
-BOTH = pytest.mark.parametrize("transport", list(Transport))
+BOTH = pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 
 
 def trunk_to(port: int, transport: Transport = Transport.UDP) -> Trunk:

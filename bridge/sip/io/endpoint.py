@@ -396,6 +396,8 @@ class SipEndpoint:
                 bound.open(listener.host, listener.port)
                 self._sockets.append(bound)
                 return bound.host, bound.port
+            case Transport.TLS:
+                raise ValueError("TLS is not available")
             case Transport.TCP:
                 return await self._pool.listen(listener.host, listener.port)
 
