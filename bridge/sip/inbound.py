@@ -32,11 +32,11 @@ class Inbound:
 
     context: Context
 
-    def take_response(self, response: Response, now: float) -> None:
+    def take_response(self, response: Response, flow: Flow, now: float) -> None:
         """Responses have one Via, ours; all others are not for us (§18.1.2)."""
         labels = {"method": method_label(response.cseq.method), "status_class": f"{response.status // 100}xx"}
         self.context.count("sip_responses_total", direction="in", **labels)
-        if len(response.vias) != 1 or not self.context.layer.receive_response(response, now):
+        if len(response.vias) != 1 or not self.context.layer.receive_response(response, flow, now):
             self.context.count("sip_dropped_total", reason="unmatched")
 
     def take_request(self, request: Request, flow: Flow, now: float) -> None:

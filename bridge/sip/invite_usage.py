@@ -131,7 +131,7 @@ class InviteUsage:
 
     def _take_invite_failure(self, client: ActiveClient, response: Response, now: float) -> None:
         if response.status in (401, 407) and self.state in _UNANSWERED:
-            credentials = self.trunk.credentials.answer(client.request, response, self.attempts)
+            credentials = self.trunk.credentials_for(client, response, self.attempts)
             if credentials:
                 self.handle(ChallengeReceived(response=response, credentials=tuple(credentials)), now)
                 return
@@ -139,7 +139,7 @@ class InviteUsage:
 
     def _take_bye_response(self, client: ActiveClient, response: Response, now: float) -> None:
         if response.status in (401, 407) and self._may_answer_in_dialog(client):
-            credentials = self.trunk.credentials.answer(client.request, response, self.bye_attempts)
+            credentials = self.trunk.credentials_for(client, response, self.bye_attempts)
             if credentials and self.dialog is not None and self.bye_attempts.realms <= self.attempts.realms:
                 self.dialog.local_cseq += 1
                 bye = repeated(client.request, cseq=self.dialog.local_cseq, credentials=credentials)

@@ -229,7 +229,7 @@ class Registration:
         if status < 300:
             return self._success(response)
         if status in (401, 407):
-            credentials = self.trunk.credentials.answer(client.request, response, self.attempts)
+            credentials = self.trunk.credentials_for(client, response, self.attempts)
             if credentials:
                 return Challenged(credentials=tuple(credentials))
         if status in (401, 403, 407):

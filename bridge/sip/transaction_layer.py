@@ -65,6 +65,8 @@ class ActiveClient:
     machine: ClientTransaction
     flow: Flow
     user: ClientUser
+    heard_from: str = ""
+    """The address that the newest response came from: it may be another than the one that was asked."""
     timers: "dict[TimerName, Timer[object]]" = field(default_factory=dict)
 
     @property
@@ -179,11 +181,12 @@ class TransactionLayer:
         self._carry_out(client, outputs, now)
         return client
 
-    def receive_response(self, response: Response, now: float) -> bool:
+    def receive_response(self, response: Response, source: Flow, now: float) -> bool:
         """Hand a response to its transaction; false when it has none (RFC 3261 §18.1.2)."""
         client = self._clients.get(ClientKey(response.via.branch or "", response.cseq.method))
         if client is None:
             return False
+        client.heard_from = source.host
         self._drive(client, _response_event(response), now)
         return True
 

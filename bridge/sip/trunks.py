@@ -4,14 +4,18 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Address, Flow, LocalAddress
-from bridge.sip.credentials import Credentials
-from bridge.sip.message import Request
+from bridge.sip.credentials import Attempts, Credentials
+from bridge.sip.message import Request, Response
 from bridge.sip.settings import Network, Transport, Trunk, TrunkAuth
 from bridge.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from bridge.sip.transaction_layer import ActiveClient
 
 LINE_PARAM = "line"
 """URI parameter of our registered contacts: a registrar gives it back, so it tells which trunk a call came by."""
@@ -90,6 +94,15 @@ class TrunkState:
             former.pop(host, None)
         self.former = dict(sorted(former.items(), key=lambda item: item[1])[-MAX_FORMER:])
         self.addresses = addresses
+
+    def credentials_for(self, client: "ActiveClient", response: Response, attempts: Attempts) -> list[tuple[str, str]]:
+        """The headers that answer a challenge of this trunk; anybody else's is left alone (RFC 3261 §22.1).
+
+        A request inside a dialog goes where the peer's Contact says: who answers there has not shown to be the trunk.
+        """
+        if not self.sends_from(client.heard_from):
+            return []
+        return self.credentials.answer(client.request, response, attempts)
 
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""

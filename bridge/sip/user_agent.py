@@ -194,7 +194,7 @@ class UserAgent:
             if isinstance(message, Request):
                 self._inbound.take_request(message, flow, now)
             else:
-                self._inbound.take_response(message, now)
+                self._inbound.take_response(message, flow, now)
         except SipError as error:
             self._refuse_malformed(error, flow)
 

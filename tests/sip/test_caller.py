@@ -8,7 +8,7 @@ from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked
-from tests.sip.scripted_peer import PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
+from tests.sip.scripted_peer import CHALLENGE, PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
 
 DIGEST = trunk(TrunkAuth.DIGEST)
 
@@ -398,6 +398,24 @@ def test_a_bye_of_a_call_that_was_not_authenticated_gets_no_credentials(outgoing
     peer.steer(dialog, HangUpAsked())
     peer.challenge(peer.last_request("BYE"))
     assert peer.titles() == ["BYE"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE"])
+def test_a_challenge_from_an_address_that_is_not_the_trunks_gets_no_credentials(method: str) -> None:
+    peer = Scripted(trunk(TrunkAuth.DIGEST))
+    dialog = peer.call()
+    if method == "BYE":
+        peer.challenge(peer.last_request("INVITE"))
+        peer.answer(peer.last_request("INVITE"), 200, sdp=SDP)
+        peer.steer(dialog, HangUpAsked())
+    request = peer.last_request(method)
+    peer.sent.clear()
+    header = ("Proxy-Authenticate", CHALLENGE.format(realm="lab", nonce="n2", more=""))
+    answer = request.response(407, to_tag="peer", headers=(header,))
+    peer.agent._context.peers.meet(STRANGER)  # As the peer of some other dialog would be.
+    peer.receive(answer, source=STRANGER)
+    assert not any("Proxy-Authorization" in message.headers for message, _ in peer.sent)
+    assert peer.titles() == (["ACK"] if method == "INVITE" else [])
 
 
 def test_a_bye_that_nobody_answers_ends_the_call_all_the_same() -> None:
