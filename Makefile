@@ -38,7 +38,7 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.tests-installed ## Measure, print, and write .bench/*.json
+bench: $(VENV)/.bench-installed ## Measure beside other packages, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench
 
 fuzz: $(VENV)/.tests-installed ## Throw damaged and random input at the parsers (FUZZ_COUNT of each kind)
@@ -77,6 +77,11 @@ $(VENV)/.installed: pyproject.toml tests/requirements.lock | $(VENV)/bin/python
 $(VENV)/.tests-installed: $(VENV)/.installed
 	@echo "==> Installing what the tests import"
 	@$(BIN)/python $(PIP_INSTALL) -c tests/requirements.lock -e '.[test]' $(PIP_PROGRESS)
+	@touch $@
+
+$(VENV)/.bench-installed: $(VENV)/.tests-installed
+	@echo "==> Installing the packages that the benchmarks compare with"
+	@$(BIN)/python $(PIP_INSTALL) -c tests/requirements.lock -e '.[bench]' $(PIP_PROGRESS)
 	@touch $@
 
 $(SYNAPSE)/.installed: deploy/demo/synapse.lock | $(SYNAPSE)/bin/python

@@ -24,10 +24,17 @@ def main(wanted: list[str]) -> int:
         print(f"{name}:", flush=True)
         rows = BENCHMARKS[name]()
         for row in rows:
-            print(f"  {row['name']:<32} {row['value']:>12} {row['unit']}")
+            print(f"  {_described(row)}")
         lines = (json.dumps(row) for row in rows)
         (_RESULTS / f"{name}.json").write_text("".join(f"{line}\n" for line in lines))
     return 0
+
+
+def _described(row: Row) -> str:
+    """A figure as a line; a peer's says how ours compares."""
+    line = f"{row['name']:<28} {row.get('peer', 'ours'):<12} {row['value']:>12} {row['unit']:<5}"
+    median = f" median {row['median']}" if "median" in row else ""
+    return f"{line}{median}" + (f"  ours: {row['ratio']} of it" if "ratio" in row else "")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,34 @@
-"""What one SIP message costs, in microseconds of one core.
+"""What one SIP message costs, in microseconds of one core, beside what it costs the other Python packages.
 
 The INVITE is of the size that trunks send: about 1,300 bytes, 20 header fields and a session description. "Fresh" rows
 cycle through more callers, called numbers and hosts than the address cache holds, so that each address is parsed anew;
-"repeated" is one message again and again, as in a retransmission or within a dialog.
+"repeated" is one message again and again, as in a retransmission or within a dialog. "Typed" is parsed and looked at:
+Request-URI, every Via, From, To, CSeq, Contact and routes, of each package alike.
+
+A row with a peer is that peer's figure, and its ratio is ours divided by it.
 """
 
-import json
+import importlib
+import importlib.util
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 from bridge.sip import Request, Response, parse_message
 
 Row = dict[str, str | float]
 
-_T = TypeVar("_T")
+ROUNDS = 9
+_FRESH = 2_000
+_REPEATED = 500
 
 _SDP = (
     "v=0\r\no=- 1739520001 1739520001 IN IP4 192.0.2.30\r\ns=-\r\nc=IN IP4 192.0.2.30\r\nt=0 0\r\n"
-    "m=audio 31754 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n"
-    "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    "m=audio 31754 RTP/AVP 9 8 0 18 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n"
+    "a=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
+    "a=ptime:20\r\na=sendrecv\r\n"
 )
 
 
@@ -54,39 +63,102 @@ def invite(number: int) -> bytes:
 def parse_typed(data: bytes) -> Request | Response:
     """Parse and look at all that a user agent looks at."""
     message = parse_message(data)
-    _ = message.via, message.from_, message.to, message.cseq, message.contacts, message.routes, message.record_routes
+    _ = message.vias, message.from_, message.to, message.cseq, message.contacts, message.routes, message.record_routes
+    if isinstance(message, Request):
+        _ = message.uri
     return message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """One way to do a task; `peer` is empty for ours."""
+
+    task: str
+    peer: str
+    work: Callable[[Any], object]
+    inputs: Sequence[Any]
 
 
 def run() -> list[Row]:
     """Measure and return one row for each figure."""
-    fresh = [invite(number) for number in range(2_000)]
-    parsed = [parse_message(data) for data in fresh[:200]]
-    requests = [message for message in parsed if isinstance(message, Request)]
-    return [
-        {"name": "sip_invite_size", "value": float(len(fresh[0])), "unit": "bytes"},
-        _row("sip_parse_fresh", parse_message, fresh),
-        _row("sip_parse_repeated", parse_message, fresh[:1] * 2_000),
-        _row("sip_parse_typed_fresh", parse_typed, fresh),
-        _row("sip_parse_typed_repeated", parse_typed, fresh[:1] * 2_000),
-        _row("sip_serialize", bytes, requests * 10),
-        _row("sip_respond", lambda request: bytes(request.response(180, to_tag="x1")), requests * 5),
+    fresh = [invite(number) for number in range(_FRESH)]
+    repeated = fresh[:1] * _REPEATED
+    requests = [message for message in map(parse_message, fresh[:_REPEATED]) if isinstance(message, Request)]
+    contestants = [
+        *(Contestant(task="sip_parse_fresh", peer=peer, work=work, inputs=fresh) for peer, work in _parsers()),
+        *(Contestant(task="sip_parse_typed_fresh", peer=peer, work=work, inputs=fresh) for peer, work in _typers()),
+        Contestant(task="sip_parse_repeated", peer="", work=parse_message, inputs=repeated),
+        Contestant(task="sip_parse_typed_repeated", peer="", work=parse_typed, inputs=repeated),
+        Contestant(task="sip_serialize", peer="", work=bytes, inputs=requests),
+        Contestant(task="sip_respond", peer="", work=_respond, inputs=requests),
     ]
+    return [{"name": "sip_invite_size", "value": float(len(fresh[0])), "unit": "bytes"}, *_compare(contestants)]
 
 
-def _row(name: str, work: Callable[[_T], object], inputs: Sequence[_T], rounds: int = 7) -> Row:
-    """The best of several rounds: whatever else the machine does only ever makes one slower."""
-    best = min(_round(work, inputs) for _ in range(rounds))
-    return {"name": name, "value": round(best / len(inputs) * 1e6, 2), "unit": "us"}
+def _parsers() -> list[tuple[str, Callable[[bytes], object]]]:
+    return [("", parse_message), *((peer, parse) for peer, parse, _ in _peers())]
 
 
-def _round(work: Callable[[_T], object], inputs: Sequence[_T]) -> float:
+def _typers() -> list[tuple[str, Callable[[bytes], object]]]:
+    return [("", parse_typed), *((peer, typed) for peer, _, typed in _peers())]
+
+
+def _respond(request: Request) -> bytes:
+    return bytes(request.response(180, to_tag="x1"))
+
+
+def _peers() -> list[tuple[str, Callable[[bytes], object], Callable[[bytes], object]]]:
+    """Name, parser, and parser with types of each package that is installed."""
+    found = [("sipmessage", _sipmessage), ("aiosipua", _aiosipua)]
+    return [(name, *make(importlib.import_module(name))) for name, make in found if importlib.util.find_spec(name)]
+
+
+def _sipmessage(package: Any) -> tuple[Callable[[bytes], object], Callable[[bytes], object]]:
+    """It types the Request-URI while it parses."""
+    parse: Callable[[bytes], Any] = package.Message.parse
+
+    def typed(data: bytes) -> object:
+        message = parse(data)
+        _ = message.via, message.from_address, message.to_address, message.cseq, message.contact
+        _ = message.route, message.record_route
+        return message
+
+    return parse, typed
+
+
+def _aiosipua(package: Any) -> tuple[Callable[[bytes], object], Callable[[bytes], object]]:
+    """It has no typed routes, only what types one address."""
+    parse: Callable[[bytes], Any] = package.SipMessage.parse
+    address, uri = package.parse_address, package.parse_uri
+
+    def typed(data: bytes) -> object:
+        message = parse(data)
+        _ = message.via, message.from_addr, message.to_addr, message.cseq, message.contact, uri(message.uri)
+        routes = [*message.get_header_values("route"), *message.get_header_values("record-route")]
+        return message, [address(route) for route in routes]
+
+    return parse, typed
+
+
+def _compare(contestants: Sequence[Contestant]) -> list[Row]:
+    """Best and median of rounds in which all take turns: whatever else the machine does meets all alike."""
+    rounds: list[list[float]] = [[] for _ in contestants]
+    for _ in range(ROUNDS):
+        for contestant, times in zip(contestants, rounds, strict=True):
+            times.append(_round(contestant.work, contestant.inputs) / len(contestant.inputs) * 1e6)
+    best = [min(times) for times in rounds]
+    ours = {contestant.task: value for contestant, value in zip(contestants, best, strict=True) if not contestant.peer}
+    rows: list[Row] = []
+    for contestant, value, times in zip(contestants, best, rounds, strict=True):
+        row: Row = {"name": contestant.task, "value": round(value, 2), "unit": "us", "median": round(median(times), 2)}
+        if contestant.peer:
+            row |= {"peer": contestant.peer, "ratio": round(ours[contestant.task] / value, 3)}
+        rows.append(row)
+    return rows
+
+
+def _round(work: Callable[[Any], object], inputs: Sequence[Any]) -> float:
     start = time.process_time()
     for item in inputs:
         work(item)
     return time.process_time() - start
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(json.dumps(row))
