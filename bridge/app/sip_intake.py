@@ -50,6 +50,8 @@ class SipIntake:
         if isinstance(event, sip.IncomingCall):
             self._incoming(event)
             return
+        if isinstance(event, sip.CallReferred | sip.ReferralProgress | sip.DigitsReceived):
+            return
         live = self._switchboard.directory.by_dialog(event.dialog)
         if live is not None and live.call.dialog == event.dialog:
             self._switchboard.feed(live, _translate(event))

@@ -54,6 +54,8 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         assert_identity=trunk.assert_identity,
         trust_identity=trunk.trust_identity,
         options_interval_s=trunk.options_interval_s,
+        accept_transfers=trunk.accept_transfers,
+        dtmf=trunk.dtmf,
     )
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
-from bridge.sip.settings import Listener, Network, Transport, TrunkAuth
+from bridge.sip.settings import Dtmf, Listener, Network, Transport, TrunkAuth
 
 
 class LogLevel(enum.StrEnum):
@@ -205,6 +205,8 @@ class TrunkConfig(Section):
     assert_identity: Flag = True
     trust_identity: Flag = True
     options_interval_s: SecondsOrNever = 0.0
+    accept_transfers: Flag = False
+    dtmf: Dtmf = Dtmf.RTP
     emergency: Flag = False
     join_crossing_calls: Flag = False
 

@@ -4,9 +4,10 @@ A `DialogKey` names one invite usage from its INVITE to its end; every event of 
 Session descriptions are opaque text here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.sip.uri import SipUri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,24 @@ class OutgoingCall:
     """User part of From (and of P-Asserted-Identity where the trunk wants it); empty is anonymous (RFC 3323)."""
     caller_name: str = ""
     sdp: str | None = None
+    target: SipUri | None = None
+    """Call exactly this address, not `called` at the trunk: a peer asked for it with REFER."""
+    replaces: str | None = None
+    """The Replaces header to send, as a peer gave it (RFC 3891)."""
+    referred_by: str = ""
+    """Who asked for this call, as its Referred-By said (RFC 3892)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferTarget:
+    """Whom a peer asks us to call (RFC 3515 §2.1)."""
+
+    user: str
+    """The number or name in `uri`, which our own policy has to permit."""
+    uri: SipUri
+    """The target itself, without headers; a telephone number is one at the trunk."""
+    replaces: str | None = None
+    """The value of Replaces for the INVITE to the target: an attended transfer (RFC 3891 §3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +54,8 @@ class IncomingCall:
     caller_name: str = ""
     sdp: str | None = None
     """`None` is a late offer: we offer in the 2xx, the answer comes in the ACK (RFC 3264 §5)."""
+    replaces: DialogKey | None = None
+    """The call of ours that this one takes the place of: end that when this is accepted (RFC 3891 §3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +122,45 @@ class CallReoffered:
     sdp: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReferred:
+    """The peer asks to be transferred (REFER); answer with `accept_referral` or `refuse_referral`."""
+
+    dialog: DialogKey
+    target: ReferTarget
+    referred_by: str = ""
+    """Who asks, for `OutgoingCall.referred_by`; empty when the peer does not say (RFC 3892)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferralProgress:
+    """What came of our own REFER; from 200 on it is the last word."""
+
+    dialog: DialogKey
+    status: int
+    """Of the call to the target, or of the refused REFER; 408 when the peer never told how it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitsReceived:
+    """Keys that the peer pressed, in an INFO (RFC 6086 and what came before it)."""
+
+    dialog: DialogKey
+    digits: str = field(repr=False)
+    """Of `0123456789*#ABCD`, and `!` for a hook flash. They may be a PIN: nobody logs them."""
+    duration_ms: int
+
+
 SipEvent = (
-    IncomingCall | CallProgress | CallAnswered | CallFailed | CallCancelled | CallEnded | CallConfirmed | CallReoffered
+    IncomingCall
+    | CallProgress
+    | CallAnswered
+    | CallFailed
+    | CallCancelled
+    | CallEnded
+    | CallConfirmed
+    | CallReoffered
+    | CallReferred
+    | ReferralProgress
+    | DigitsReceived
 )

@@ -35,6 +35,15 @@ class TrunkAuth(enum.StrEnum):
     """The trunk knows our source address; challenges are never answered."""
 
 
+class Dtmf(enum.StrEnum):
+    """How keypad tones are sent to a trunk."""
+
+    RTP = "rtp"
+    """Beside the audio (RFC 4733)."""
+    INFO = "info"
+    """In INFO requests, for old devices."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
     """Who we are in TLS, and whom we believe. All files are PEM; each is read again when it changes."""
@@ -100,6 +109,9 @@ class Trunk:
     """Believe P-Asserted-Identity of calls from this trunk."""
     options_interval_s: float = 0.0
     """Ask OPTIONS this often; 0 never."""
+    accept_transfers: bool = False
+    """Let this trunk move calls: REFER (RFC 3515) and Replaces (RFC 3891)."""
+    dtmf: Dtmf = Dtmf.RTP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,11 +26,13 @@ from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import CallFailed, OutgoingCall
 from bridge.sip.inbound import Inbound
 from bridge.sip.invite_usage import InviteUsage, UsageTimer
+from bridge.sip.keypad import DigitAsked
 from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
 from bridge.sip.peers import Peers
 from bridge.sip.probe import Probe, ProbeTimer
+from bridge.sip.referral_commands import ReferralCommand
 from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
@@ -58,12 +60,15 @@ class PlaceCall:
     call: OutgoingCall
 
 
+DialogCommand = UsageCommand | ReferralCommand | DigitAsked
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steer:
-    """A command for one call."""
+    """A command for one call, or for what goes on in its dialog."""
 
     dialog: DialogKey
-    command: UsageCommand
+    command: DialogCommand
 
 
 Input = NetworkInput | Start | Stop | PlaceCall | Steer
@@ -228,9 +233,9 @@ class UserAgent:
         context.usages[dialog] = usage
         usage.invite = context.layer.send_request(request, flow, usage, now)
 
-    def _steer(self, dialog: DialogKey, command: UsageCommand, now: float) -> None:
+    def _steer(self, dialog: DialogKey, command: DialogCommand, now: float) -> None:
         usage = self._context.usages.get(dialog)
-        if usage is None:
+        if usage is None or not isinstance(command, UsageCommand):
             self._context.count("sip_late_commands_total", command=type(command).__name__)
         else:
             usage.handle(command, now)

@@ -42,6 +42,8 @@ from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.tcp import TcpPool
 from bridge.sip.io.udp import UdpSocket
+from bridge.sip.keypad import DigitAsked
+from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
@@ -50,9 +52,8 @@ from bridge.sip.usage_events import (
     HangUpAsked,
     RejectAsked,
     RingAsked,
-    UsageCommand,
 )
-from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, Stop, UserAgent
+from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, Stop, UserAgent
 
 STOP_LIMIT_S = 2.0
 RESOLVE_AGAIN_S = 60.0
@@ -197,7 +198,33 @@ class SipEndpoint:
         """Hang up, whatever the state of the call."""
         self._steer(dialog, HangUpAsked(q850=q850))
 
-    def _steer(self, dialog: DialogKey, command: UsageCommand) -> None:
+    def refer(self, dialog: DialogKey, target_user: str, *, replaces: DialogKey | None = None) -> None:
+        """Ask the peer of an established call to call somebody else, in place of another call of ours if given (REFER).
+
+        What comes of it is told with `ReferralProgress`; hanging up remains to be done.
+        """
+        self._steer(dialog, ReferAsked(target_user=target_user, replaces=replaces))
+
+    def accept_referral(self, dialog: DialogKey) -> None:
+        """202 to the peer's REFER, after `CallReferred`; report with `notify_referral` what comes of it."""
+        self._steer(dialog, ReferralAccepted())
+
+    def refuse_referral(self, dialog: DialogKey, status: int) -> None:
+        """Refuse the peer's REFER."""
+        self._steer(dialog, ReferralRefused(status=status if 400 <= status <= 699 else 603))
+
+    def notify_referral(self, dialog: DialogKey, status: int) -> None:
+        """Tell the peer how the call that it asked for goes on; a final status is the last report.
+
+        Works on after the call itself was hung up.
+        """
+        self._steer(dialog, ReferralReported(status=status if 100 <= status <= 699 else 500))
+
+    def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None:
+        """Press a key of the call in an INFO; after those before it were answered."""
+        self._steer(dialog, DigitAsked(digit=digit, duration_ms=duration_ms))
+
+    def _steer(self, dialog: DialogKey, command: DialogCommand) -> None:
         self._command(Steer(dialog=dialog, command=command))
 
     def _command(self, command: Input) -> None:
