@@ -221,6 +221,10 @@ trunks:
             "is tcp, but sip.listen has no tcp address",
         ),
         ("trunks: {carrier: {server: a.b, sources: [192.0.2.1/24]}}", "trunks.carrier.sources[0]", "192.0.2.0/24?"),
+        ("trunks: {carrier: {server: 'a.b:5060', dns: srv}}", "trunks.carrier.dns", "is not sought in the DNS"),
+        ("trunks: {carrier: {server: 192.0.2.1, dns: naptr}}", "trunks.carrier.dns", "is not sought in the DNS"),
+        ("trunks: {carrier: {server: a.b, failover_after_s: 0.1}}", "trunks.carrier.failover_after_s", "0.5"),
+        ("trunks: {carrier: {server: a.b, options_misses: 0}}", "trunks.carrier.options_misses", "1"),
         ("trunks: {carrier: {server: a.b, caller_id: 'x y'}}", "trunks.carrier.caller_id", "expected a number"),
     ],
 )
@@ -424,10 +428,10 @@ numbers: {default_region: de}
 @pytest.mark.parametrize(
     ("server", "host", "port"),
     [
-        ("sip.example.net", "sip.example.net", 5060),
+        ("sip.example.net", "sip.example.net", 0),
         ("192.0.2.1:5070", "192.0.2.1", 5070),
-        ("2001:db8::1", "2001:db8::1", 5060),
-        ("[2001:db8::1]", "2001:db8::1", 5060),
+        ("2001:db8::1", "2001:db8::1", 0),
+        ("[2001:db8::1]", "2001:db8::1", 0),
         ("[2001:db8::1]:5070", "2001:db8::1", 5070),
     ],
 )

@@ -11,7 +11,7 @@ from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
-from bridge.sip.settings import Transport, TrunkAuth
+from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
 
 def contradictions(document: Document, config: Config) -> Iterator[Fault]:
@@ -95,6 +95,8 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
             yield (*here, "password"), f"is required with auth: {trunk.auth}; set it, password_file or the environment"
     if not _may_call_us(config, trunk):
         yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
+    if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (trunk.server.port or _is_address(trunk.server.host)):
+        yield (*here, "dns"), f"is {trunk.dns}, but a server with a port or a numeric address is not sought in the DNS"
 
 
 def _may_call_us(config: Config, trunk: TrunkConfig) -> bool:
@@ -186,6 +188,14 @@ def _readable_by_others(file: Path) -> bool:
 
 def _is_any(host: str) -> bool:
     return host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -43,6 +43,9 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         port=trunk.server.port,
         transport=trunk.transport,
         tls=TrunkTls(**trunk.tls.model_dump()),
+        dns=trunk.dns,
+        failover_after_s=trunk.failover_after_s,
+        follow_redirects=trunk.follow_redirects,
         domain=trunk.domain,
         auth=trunk.auth,
         username=trunk.username,
@@ -56,6 +59,8 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         options_interval_s=trunk.options_interval_s,
         accept_transfers=trunk.accept_transfers,
         dtmf=trunk.dtmf,
+        options_misses=trunk.options_misses,
+        options_recoveries=trunk.options_recoveries,
     )
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
-from bridge.sip.settings import Dtmf, Listener, Network, Transport, TrunkAuth
+from bridge.sip.settings import DnsMode, Dtmf, Listener, Network, Transport, TrunkAuth
 
 
 class LogLevel(enum.StrEnum):
@@ -192,6 +192,9 @@ class TrunkConfig(Section):
     server: TrunkServer
     transport: Transport = Transport.UDP
     tls: TrunkTlsConfig = TrunkTlsConfig()
+    dns: DnsMode = DnsMode.AUTO
+    failover_after_s: Annotated[float, Field(strict=True, ge=0.5, le=32, allow_inf_nan=False)] = 4.0
+    follow_redirects: Flag = False
     domain: OptionalHost = ""
     auth: TrunkAuth = TrunkAuth.ADDRESS
     username: Text = ""
@@ -207,6 +210,8 @@ class TrunkConfig(Section):
     options_interval_s: SecondsOrNever = 0.0
     accept_transfers: Flag = False
     dtmf: Dtmf = Dtmf.RTP
+    options_misses: Annotated[int, Field(strict=True, ge=1, le=20)] = 2
+    options_recoveries: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
     emergency: Flag = False
     join_crossing_calls: Flag = False
 

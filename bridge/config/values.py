@@ -104,13 +104,13 @@ def parse_address(value: object) -> Address:
 
 
 def parse_server(value: object) -> Address:
-    """`host` or `host:port` of a trunk; 5060 when no port is given (RFC 3261 §19.1.2)."""
+    """`host` or `host:port` of a trunk; 0 when no port is given, for then the DNS may name it (RFC 3263 §4.2)."""
     word = text(value)
     if "@" in word:
         raise ValueError("expected a host or host:port, without a user name or password")
     bare_ipv6 = word.count(":") > 1 and not word.startswith("[")
     if bare_ipv6 or ":" not in word or word.endswith("]"):
-        return Address(host=parse_host(word), port=5060)
+        return Address(host=parse_host(word), port=0)
     return parse_address(word)
 
 

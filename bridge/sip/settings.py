@@ -24,6 +24,19 @@ class Transport(enum.StrEnum):
         return 5061 if self is Transport.TLS else 5060
 
 
+class DnsMode(enum.StrEnum):
+    """How the servers behind a trunk's name are found (RFC 3263 §4)."""
+
+    AUTO = "auto"
+    """SRV, and the addresses of the name itself where it has none."""
+    NAPTR = "naptr"
+    """NAPTR chooses the transport, then as before."""
+    SRV = "srv"
+    """SRV only: the name's own address is somebody else's."""
+    ADDRESS = "address"
+    """A and AAAA only."""
+
+
 class TrunkAuth(enum.StrEnum):
     """How a trunk knows us."""
 
@@ -88,9 +101,15 @@ class Trunk:
     name: TrunkName
     host: str
     """Next hop: a host name or an address."""
-    port: int = 5060
+    port: int = 0
+    """0 when none is given: then SRV records name it, or else it is the transport's own (RFC 3263 §4.2)."""
     transport: Transport = Transport.UDP
     tls: TrunkTls = TrunkTls()
+    dns: DnsMode = DnsMode.AUTO
+    failover_after_s: float = 4.0
+    """A target that has said nothing for this long is given up for the next one; the last gets the whole timer B."""
+    follow_redirects: bool = False
+    """Go where a 3xx says, as far as `redirects` allows."""
     domain: str = ""
     """Host part of Request-URI, From and To; empty uses `host`."""
     auth: TrunkAuth = TrunkAuth.ADDRESS
@@ -112,6 +131,10 @@ class Trunk:
     accept_transfers: bool = False
     """Let this trunk move calls: REFER (RFC 3515) and Replaces (RFC 3891)."""
     dtmf: Dtmf = Dtmf.RTP
+    options_misses: int = 2
+    """Out of service after so many questions without an answer: one lost question is no outage."""
+    options_recoveries: int = 3
+    """Back in service after so many good answers in a row: what comes and goes is not back yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

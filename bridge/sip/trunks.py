@@ -52,7 +52,8 @@ class TrunkState:
         """Host and port of Request-URI, From and To."""
         if self.trunk.domain:
             return self.trunk.domain, None
-        return self.trunk.host, None if self.trunk.port == 5060 else self.trunk.port
+        is_default = self.trunk.port in (0, self.trunk.transport.default_port)
+        return self.trunk.host, None if is_default else self.trunk.port
 
     @property
     def register_user(self) -> str:

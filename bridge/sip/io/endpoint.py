@@ -434,7 +434,7 @@ class SipEndpoint:
     # Trunks' names.
 
     async def _resolve_trunk(self, trunk: Trunk) -> None:
-        addresses = await self._resolver.resolve(trunk.host, trunk.port)
+        addresses = await self._resolver.resolve(trunk.host, trunk.port or trunk.transport.default_port)
         if not addresses:
             _log.warning("trunk_name_not_resolved", trunk=trunk.name)
         usable = tuple(address for address in addresses if self._is_usable(address, trunk.transport))
