@@ -28,6 +28,10 @@ class Flow:
     """Number of a stream connection to prefer while it is open; 0 for datagrams, or to use or open any to the peer."""
     listener: int = 0
     """Which of our listeners of this transport a message came to: its answer leaves from the same one."""
+    name: str = ""
+    """What the certificate of a TLS peer has to name (RFC 5922 §7): what `host` was found by; empty is `host`."""
+    trunk: TrunkName | None = None
+    """Whose settings of TLS apply; `None` is those of the listeners."""
 
     @property
     def reliable(self) -> bool:

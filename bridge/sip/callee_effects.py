@@ -138,8 +138,7 @@ def _response(
     server = _pending(usage)
     headers = list(fields)
     if status < 300:
-        local = usage.context.layer.local_address(server.flow)
-        headers += [("Contact", f"<{usage.trunk.contact(local)}>"), ("Allow", ALLOW)]
+        headers += [usage.contact(server.flow), ("Allow", ALLOW)]
     if sdp is not None:
         headers.append(("Content-Type", SDP_TYPE))
     body = b"" if sdp is None else sdp.encode(errors="replace")

@@ -9,7 +9,6 @@ from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.events import SipEvent
-from bridge.sip.matching import DEFAULT_PORT
 from bridge.sip.peers import Peers
 from bridge.sip.settings import SipSettings, Transport
 from bridge.sip.timers import TimerHeap
@@ -59,24 +58,29 @@ class Context:
             self.note("trunk_came_up" if state.up else "trunk_went_down", warning=not state.up, trunk=state.trunk.name)
 
     def flow_to(self, uri: SipUri, state: TrunkState, *, like: Flow) -> Flow:
-        """The way to a URI inside a dialog (RFC 3261 §8.1.2, RFC 3263 §4).
-
-        A URI without a `transport` keeps the one that the dialog came by: peers on TCP leave it out, and mean TCP.
-        """
-        if uri.scheme != "sip":
-            raise SipError(416, "TLS is not available")
-        transport = _transport(uri.transport) or like.transport
+        """The way to a URI inside a dialog (RFC 3261 §8.1.2, RFC 3263 §4)."""
+        transport = _transport(uri, like.transport)
         host = uri.destination
-        port = uri.port or DEFAULT_PORT
+        port = uri.port or transport.default_port
         if host == state.trunk.host and state.addresses:
             host, port = state.addresses[0].host, uri.port or state.addresses[0].port
-        return Flow(transport=transport, host=host, port=port, listener=like.listener)
+        return state.secured(Flow(transport=transport, host=host, port=port, listener=like.listener))
 
 
-def _transport(name: str | None) -> Transport | None:
-    if name is None:
-        return None
+def _transport(uri: SipUri, used: Transport) -> Transport:
+    """The transport of a URI; one that names none keeps what the dialog came by: peers on TCP leave it out.
+
+    What began over TLS stays there, for the keys of the audio are in its messages, and so does what is `sips`, whose
+    `transport` says what TLS is over (RFC 3261 §26.2.2, RFC 5630 §5.3).
+    """
     try:
-        return Transport(name)
+        named = Transport(uri.transport) if uri.transport else None
     except ValueError:
         raise SipError(416, "Unsupported Transport") from None
+    if uri.scheme == "sips":
+        named = None if named is Transport.TCP else named
+    elif used is not Transport.TLS:
+        return named or used
+    if named not in (None, Transport.TLS):
+        raise SipError(416, "Not over TLS")
+    return Transport.TLS

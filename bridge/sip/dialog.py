@@ -121,6 +121,13 @@ def contact_uri(contacts: Sequence[NameAddr]) -> SipUri | None:
     return next((request_uri(contact.uri) for contact in contacts if isinstance(contact.uri, SipUri)), None)
 
 
+def wants_sips(request: Request) -> bool:
+    """Whether a request that begins a dialog makes our contact a `sips` one (§12.1.1)."""
+    hops = request.record_routes[:1] or request.contacts[:1]
+    uris = [request.uri, *(hop.uri for hop in hops)]
+    return any(isinstance(uri, SipUri) and uri.scheme == "sips" for uri in uris)
+
+
 def request_uri(uri: SipUri) -> SipUri:
     """Without headers and `method`, which must not stand in a Request-URI (§12.2.1.1, §19.1.1).
 

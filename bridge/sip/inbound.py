@@ -7,13 +7,14 @@ from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
 from bridge.sip.checks import CAPABILITIES, Refusal, refusal_of
 from bridge.sip.context import Context
-from bridge.sip.dialog import Dialog, DialogId, contact_uri
+from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
 from bridge.sip.errors import SipError
 from bridge.sip.events import IncomingCall
 from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
+from bridge.sip.settings import Transport
 from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
@@ -157,12 +158,8 @@ class Inbound:
         if sdp is not None:
             usage.handle(UpdateReceived(server=server, sdp=sdp), now)
             return
-        self._answer(server, 200, now, (self._contact(usage, server), *CAPABILITIES))
+        self._answer(server, 200, now, (usage.contact(server.flow), *CAPABILITIES))
         usage.follow(dialog, request)
-
-    def _contact(self, usage: InviteUsage, server: ActiveServer) -> tuple[str, str]:
-        local = self.context.layer.local_address(server.flow)
-        return ("Contact", f"<{usage.trunk.contact(local)}>")
 
     # Outside dialogs.
 
@@ -198,6 +195,7 @@ class Inbound:
             flow=server.source,
             state=UsageState.RINGING,
             local_tag=tag,
+            secure=server.source.transport is Transport.TLS and wants_sips(request),
             dialog=dialog,
             incoming=server,
         )

@@ -57,6 +57,8 @@ class InviteUsage:
     """The way of the first INVITE."""
     state: UsageState
     local_tag: str
+    secure: bool = False
+    """Whether all of it is to be TLS: our contact is a `sips` URI (RFC 3261 §12.1.1)."""
     dialog: Dialog | None = None
     """The dialog that counts: the answered one."""
     early: dict[str, Dialog] = field(default_factory=dict)
@@ -171,6 +173,11 @@ class InviteUsage:
         except SipError:
             self.context.count("sip_parse_errors_total", kind="target")
             return self.trunk.flow() or self.flow
+
+    def contact(self, flow: Flow) -> tuple[str, str]:
+        """The header that says where the peer reaches us."""
+        local = self.context.layer.local_address(flow)
+        return ("Contact", f"<{self.trunk.contact(local, secure=self.secure)}>")
 
     def register(self, dialog: Dialog) -> None:
         """Let requests inside the dialog find this usage, whichever address of the peer they come from."""

@@ -40,9 +40,11 @@ def reply_flow(via: Via, source: Flow) -> Flow:
     return Flow(
         transport=source.transport,
         host=source.host,
-        port=via.port or DEFAULT_PORT,
+        port=via.port or source.transport.default_port,
         connection=source.connection,
         listener=source.listener,
+        name=source.name,
+        trunk=source.trunk,
     )
 
 

@@ -17,7 +17,7 @@ def new_invite(
     """Everything but the Via."""
     target = state.uri(call.called)
     fields = [
-        ("Contact", f"<{state.contact(local)}>"),
+        ("Contact", f"<{state.contact(local, secure=target.scheme == 'sips')}>"),
         ("Allow", ALLOW),
         ("Accept", SDP_TYPE),
         ("User-Agent", user_agent),

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -70,21 +70,33 @@ class TrunkState:
         host, port = self.domain
         return SipUri("sip", user, None, host, port)
 
-    def contact(self, local: LocalAddress) -> SipUri:
-        """Where this trunk reaches us."""
+    def contact(self, local: LocalAddress, *, secure: bool = False) -> SipUri:
+        """Where this trunk reaches us; `sips` where the dialog is secure (RFC 3261 §12.1.1)."""
         params: dict[str, str | None] = {}
         if local.transport is not Transport.UDP:
             params["transport"] = local.transport.value
         if self.trunk.auth is TrunkAuth.REGISTER:
             params[LINE_PARAM] = self.line
-        return SipUri("sip", self.contact_user, None, local.host, local.port, params)
+        return SipUri("sips" if secure else "sip", self.contact_user, None, local.host, local.port, params)
 
     def flow(self) -> Flow | None:
         """The way to the next hop; `None` while its name has no address."""
         if not self.addresses:
             return None
         host, port = self.addresses[0]
-        return Flow(transport=self.trunk.transport, host=host, port=port)
+        return self.secured(Flow(transport=self.trunk.transport, host=host, port=port))
+
+    def secured(self, flow: Flow) -> Flow:
+        """The flow, and whose certificate has to be at its end if it is TLS.
+
+        That of the name by which the trunk is known, not of what DNS made of it, which anybody could have forged
+        (RFC 5922 §4). An address that the trunk tells in a Contact is the trunk as well.
+        """
+        if flow.transport is not Transport.TLS:
+            return flow
+        trunk = self.trunk
+        ours = flow.host == trunk.host or is_numeric(flow.host)
+        return replace(flow, name=(trunk.tls.server_name or trunk.host) if ours else flow.host, trunk=trunk.name)
 
     def resolve(self, addresses: tuple[Address, ...], now: float) -> None:
         """Take the name's newest addresses; what was known goes on being used when there are none."""

@@ -39,6 +39,7 @@ from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
 from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
 from bridge.sip.trunks import Directory
+from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import HangUpAsked, UsageCommand, UsageState
 
 
@@ -229,6 +230,7 @@ class UserAgent:
             flow=flow,
             state=UsageState.CALLING,
             local_tag=request.from_.tag or "",
+            secure=isinstance(request.uri, SipUri) and request.uri.scheme == "sips",
         )
         context.usages[dialog] = usage
         usage.invite = context.layer.send_request(request, flow, usage, now)

@@ -116,7 +116,7 @@ def test_an_answer_with_an_unreadable_contact_is_still_acknowledged_and_hung_up(
 def test_a_contact_that_we_cannot_reach_is_tried_through_the_trunk() -> None:
     peer = Scripted()
     peer.call()
-    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Contact="<sips:peer@192.0.2.44>")
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Contact="<sip:peer@192.0.2.44;transport=sctp>")
     assert peer.sent[-1][1].address == (PEER, 5060)
 
 

@@ -70,8 +70,7 @@ class Reinviter:
         if self.usage.dialog is None:
             raise LookupError("no dialog")
         request = with_sdp(self.usage.dialog.request("INVITE"), self._sdp)
-        local = self.node.agent._context.layer.local_address(self.usage.flow)
-        request.headers.add("Contact", f"<{self.usage.trunk.contact(local)}>")
+        request.headers.add(*self.usage.contact(self.usage.flow))
         flow = self.usage.flow_of(self.usage.dialog)
         self.node.agent._context.layer.send_request(request, flow, self, self.node.wire.now)
         self.node.feed(TimeElapsed())
