@@ -50,7 +50,7 @@ class SipIntake:
         if isinstance(event, sip.IncomingCall):
             self._incoming(event)
             return
-        if isinstance(event, sip.CallReferred | sip.ReferralProgress | sip.DigitsReceived):
+        if isinstance(event, sip.CallReferred | sip.ReferralProgress | sip.DigitsReceived | _Unused):
             return
         live = self._switchboard.directory.by_dialog(event.dialog)
         if live is not None and live.call.dialog == event.dialog:
@@ -114,6 +114,8 @@ class SipIntake:
             wall=self._clock.wall(),
         )
 
+
+_Unused = sip.CallReofferAnswered | sip.CallReofferRefused | sip.CallIdentityChanged
 
 InDialog = (
     sip.CallProgress

@@ -61,6 +61,10 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         dtmf=trunk.dtmf,
         options_misses=trunk.options_misses,
         options_recoveries=trunk.options_recoveries,
+        reliable=trunk.reliable,
+        session_timer=trunk.session_timer,
+        session_expires_s=trunk.session_expires_s,
+        min_se_s=trunk.min_se_s,
     )
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
-from bridge.sip.settings import DnsMode, Dtmf, Listener, Network, Transport, TrunkAuth
+from bridge.sip.settings import DnsMode, Dtmf, Listener, Network, Reliable, SessionTimer, Transport, TrunkAuth
 
 
 class LogLevel(enum.StrEnum):
@@ -212,6 +212,10 @@ class TrunkConfig(Section):
     dtmf: Dtmf = Dtmf.RTP
     options_misses: Annotated[int, Field(strict=True, ge=1, le=20)] = 2
     options_recoveries: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
+    reliable: Reliable = Reliable.SUPPORTED
+    session_timer: SessionTimer = SessionTimer.SUPPORTED
+    session_expires_s: Annotated[int, Field(strict=True, ge=90, le=86_400)] = 1800
+    min_se_s: Annotated[int, Field(strict=True, ge=90, le=86_400)] = 90
     emergency: Flag = False
     join_crossing_calls: Flag = False
 

@@ -104,6 +104,8 @@ class CallEnded:
     dialog: DialogKey
     q850: int | None = None
     by_peer: bool = True
+    expired: bool = False
+    """Nobody confirmed any more that the call goes on (RFC 4028 §10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,32 @@ class DigitsReceived:
     duration_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReofferAnswered:
+    """The answer to a re-INVITE or UPDATE of ours."""
+
+    dialog: DialogKey
+    sdp: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReofferRefused:
+    """The peer refused our re-INVITE or UPDATE; the session stays as it was (RFC 3261 §14.1)."""
+
+    dialog: DialogKey
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallIdentityChanged:
+    """We talk to somebody else now: the call was transferred or forwarded behind the peer (RFC 4916, RFC 5876)."""
+
+    dialog: DialogKey
+    number: str
+    """Empty when withheld."""
+    name: str = ""
+
+
 SipEvent = (
     IncomingCall
     | CallProgress
@@ -163,4 +191,7 @@ SipEvent = (
     | CallReferred
     | ReferralProgress
     | DigitsReceived
+    | CallReofferAnswered
+    | CallReofferRefused
+    | CallIdentityChanged
 )

@@ -84,6 +84,24 @@ class TrunkTls(TlsFiles):
     """The name that its certificate must have; empty is the one that it is looked up by (RFC 5922 §7)."""
 
 
+class Reliable(enum.StrEnum):
+    """Whether provisional responses are made reliable (RFC 3262)."""
+
+    OFF = "never"
+    SUPPORTED = "supported"
+    REQUIRED = "required"
+    """Calls that we place insist on it."""
+
+
+class SessionTimer(enum.StrEnum):
+    """Whether a call is confirmed again from time to time (RFC 4028)."""
+
+    OFF = "never"
+    SUPPORTED = "supported"
+    REQUIRED = "required"
+    """Calls that we place insist on it; in others we do it alone where the peer cannot."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """One local address to receive on."""
@@ -135,6 +153,12 @@ class Trunk:
     """Out of service after so many questions without an answer: one lost question is no outage."""
     options_recoveries: int = 3
     """Back in service after so many good answers in a row: what comes and goes is not back yet."""
+    reliable: Reliable = Reliable.SUPPORTED
+    session_timer: SessionTimer = SessionTimer.SUPPORTED
+    session_expires_s: int = 1800
+    """The session interval that we ask for (RFC 4028 §4)."""
+    min_se_s: int = 90
+    """The shortest session interval that we agree to (RFC 4028 §5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,14 @@ class HangUpAsked:
     q850: int | None = None
 
 
-UsageCommand = RingAsked | AcceptAsked | RejectAsked | CancelAsked | HangUpAsked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferAsked:
+    """Offer the peer another session: hold, resume, a new address (§14.1)."""
+
+    sdp: str
+
+
+UsageCommand = RingAsked | AcceptAsked | RejectAsked | CancelAsked | HangUpAsked | ReofferAsked
 
 
 # What comes back for our INVITE and BYE.

@@ -51,6 +51,7 @@ from bridge.sip.usage_events import (
     CancelAsked,
     HangUpAsked,
     RejectAsked,
+    ReofferAsked,
     RingAsked,
 )
 from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, Stop, UserAgent
@@ -223,6 +224,14 @@ class SipEndpoint:
     def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None:
         """Press a key of the call in an INFO; after those before it were answered."""
         self._steer(dialog, DigitAsked(digit=digit, duration_ms=duration_ms))
+
+    def reoffer(self, dialog: DialogKey, sdp: str) -> None:
+        """Offer another session in a call: hold, resume, a new address.
+
+        `CallReofferAnswered` or `CallReofferRefused` tells what came of it. While another offer is under way this one
+        waits; of several that wait the newest goes out.
+        """
+        self._steer(dialog, ReofferAsked(sdp=sdp))
 
     def _steer(self, dialog: DialogKey, command: DialogCommand) -> None:
         self._command(Steer(dialog=dialog, command=command))
