@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from bridge.sip.capabilities import allow
 from bridge.sip.events import (
     CallCancelled,
     CallConfirmed,
@@ -10,7 +11,6 @@ from bridge.sip.grammar import printable
 from bridge.sip.message import Response
 from bridge.sip.reasons import cause
 from bridge.sip.requests import (
-    ALLOW,
     SDP_TYPE,
     Fields,
     q850_reason,
@@ -138,7 +138,7 @@ def _response(
     server = _pending(usage)
     headers = list(fields)
     if status < 300:
-        headers += [usage.contact(server.flow), ("Allow", ALLOW)]
+        headers += [usage.contact(server.flow), ("Allow", allow(usage.trunk.trunk))]
     if sdp is not None:
         headers.append(("Content-Type", SDP_TYPE))
     body = b"" if sdp is None else sdp.encode(errors="replace")

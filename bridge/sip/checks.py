@@ -3,22 +3,13 @@
 from dataclasses import dataclass
 
 from bridge.sip.bodies import session_description, wants_sdp
+from bridge.sip.capabilities import ALLOW, ALLOWED_METHODS, SUPPORTED_EXTENSIONS
 from bridge.sip.errors import SipError
 from bridge.sip.matching import METHODS
 from bridge.sip.message import Request, Response
-from bridge.sip.requests import ALLOW, ALLOWED_METHODS, SDP_TYPE
-
-SUPPORTED_EXTENSIONS: frozenset[str] = frozenset()
-"""Option tags that a peer may require of us (RFC 3261 §19.2)."""
-
-SUPPORTED = ", ".join(sorted(SUPPORTED_EXTENSIONS))
-
-_QUIETLY_ANSWERED = frozenset(("INFO",))
-"""Not in Allow, since we do nothing with them, but some peers keep a call alive with an empty one."""
+from bridge.sip.requests import SDP_TYPE
 
 _WITH_SESSION = frozenset(("INVITE", "UPDATE"))
-
-CAPABILITIES = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Supported", SUPPORTED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +32,7 @@ def refusal_of(request: Request) -> Refusal | None:
 
 def _wrong_method(request: Request) -> Refusal | None:
     method = request.method
-    if method in ALLOWED_METHODS or method in _QUIETLY_ANSWERED:
+    if method in ALLOWED_METHODS:
         return None
     return Refusal(status=405 if method in METHODS else 501, fields=(("Allow", ALLOW),))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
-from bridge.sip.checks import CAPABILITIES, Refusal, refusal_of
+from bridge.sip.capabilities import ALLOW, capabilities
+from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
 from bridge.sip.errors import SipError
@@ -14,6 +15,7 @@ from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
+from bridge.sip.requests import Fields
 from bridge.sip.settings import Transport
 from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.trunks import TrunkState
@@ -138,11 +140,11 @@ class Inbound:
             case "UPDATE":
                 self._take_update(usage, dialog, server, now)
             case "OPTIONS":
-                self._answer(server, 200, now, CAPABILITIES)
+                self._answer(server, 200, now, capabilities(usage.trunk.trunk))
             case "INFO":
                 self._answer(server, 415 if request.body else 200, now)
             case _:
-                self._answer(server, 405, now, CAPABILITIES[:1])
+                self._answer(server, 405, now, (("Allow", ALLOW),))
 
     def _take_reinvite(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
         request = server.request
@@ -158,7 +160,7 @@ class Inbound:
         if sdp is not None:
             usage.handle(UpdateReceived(server=server, sdp=sdp), now)
             return
-        self._answer(server, 200, now, (usage.contact(server.flow), *CAPABILITIES))
+        self._answer(server, 200, now, (usage.contact(server.flow), *capabilities(usage.trunk.trunk)))
         usage.follow(dialog, request)
 
     # Outside dialogs.
@@ -168,9 +170,15 @@ class Inbound:
             case "INVITE":
                 self._take_invite(server, now)
             case "OPTIONS":
-                self._answer(server, 200, now, CAPABILITIES)
+                self._answer(server, 200, now, self._capabilities_towards(server))
+            case "REFER":
+                self._answer(server, 403, now)  # A call of a stranger's making, to nobody's call: not for us.
             case _:
                 self._answer(server, 481, now)
+
+    def _capabilities_towards(self, server: ActiveServer) -> Fields:
+        state = self.context.trunks.of_call(server.request, server.source)
+        return capabilities(state.trunk) if state is not None else ()
 
     def _take_invite(self, server: ActiveServer, now: float) -> None:
         """100 at once, then it is our user's turn (§8.2.6.1, §13.3.1)."""
@@ -218,7 +226,7 @@ class Inbound:
             sdp=session_description(request),
         )
 
-    def _answer(self, server: ActiveServer, status: int, now: float, fields: tuple[tuple[str, str], ...] = ()) -> None:
+    def _answer(self, server: ActiveServer, status: int, now: float, fields: Fields = ()) -> None:
         response = server.request.response(status, to_tag=self._tag(), headers=fields)
         self.context.layer.respond(server, response, now)
 

@@ -2,11 +2,12 @@
 
 from bridge.core.entropy import Entropy
 from bridge.sip.actions import LocalAddress
+from bridge.sip.capabilities import capabilities
 from bridge.sip.events import OutgoingCall
 from bridge.sip.fields import NameAddr
 from bridge.sip.identity import ANONYMOUS_HOST, ANONYMOUS_USER
 from bridge.sip.message import Request
-from bridge.sip.requests import ALLOW, SDP_TYPE, new_request, with_sdp
+from bridge.sip.requests import new_request, with_sdp
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri
 
@@ -18,8 +19,7 @@ def new_invite(
     target = state.uri(call.called)
     fields = [
         ("Contact", f"<{state.contact(local, secure=target.scheme == 'sips')}>"),
-        ("Allow", ALLOW),
-        ("Accept", SDP_TYPE),
+        *capabilities(state.trunk),
         ("User-Agent", user_agent),
         *_identity(call, state),
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Observe
-from bridge.sip.checks import CAPABILITIES
+from bridge.sip.capabilities import capabilities
 from bridge.sip.context import Context
 from bridge.sip.fields import NameAddr
 from bridge.sip.message import Response
@@ -90,7 +90,8 @@ class Probe:
         own = NameAddr("", self.trunk.uri(self.trunk.register_user or None), {"tag": self.context.entropy.token(12)})
         target = self.trunk.uri(None)
         contact = self.trunk.contact(self.context.layer.local_address(flow))
-        fields = (("Contact", f"<{contact}>"), *CAPABILITIES[:2], ("User-Agent", self.context.settings.user_agent))
+        agent = ("User-Agent", self.context.settings.user_agent)
+        fields = (("Contact", f"<{contact}>"), *capabilities(self.trunk.trunk), agent)
         request = new_request(
             "OPTIONS",
             target,

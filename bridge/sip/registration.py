@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Flow, Gauge
+from bridge.sip.capabilities import allow
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.errors import SipError
 from bridge.sip.fields import NameAddr
 from bridge.sip.message import Request, Response
-from bridge.sip.requests import ALLOW, new_request, repeated
+from bridge.sip.requests import new_request, repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.trunks import TrunkState
@@ -362,7 +363,7 @@ def _request(registration: Registration, flow: Flow, expires_s: int) -> Request:
     fields = (
         ("Contact", f"<{trunk.contact(context.layer.local_address(flow))}>;expires={expires_s}"),
         ("Expires", str(expires_s)),
-        ("Allow", ALLOW),
+        ("Allow", allow(trunk.trunk)),
         ("User-Agent", context.settings.user_agent),
     )
     return new_request(

@@ -7,8 +7,6 @@ from bridge.sip.headers import Headers
 from bridge.sip.message import Request, Response
 from bridge.sip.uri import Uri
 
-ALLOWED_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE")
-ALLOW = ", ".join(ALLOWED_METHODS)
 SDP_TYPE = "application/sdp"
 
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
