@@ -12,11 +12,14 @@ from bridge.config import (
     ConfigError,
     load_config,
     matrix_settings,
+    media_policies,
     media_settings,
     sip_settings,
     warnings,
 )
 from bridge.core.ids import TrunkName
+from bridge.media.formats import Codec
+from bridge.media.policy import SipMediaPolicy, SrtpUse
 from bridge.sip.settings import Listener, Transport, TrunkAuth
 
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
@@ -445,6 +448,26 @@ def test_what_is_perhaps_not_meant_is_a_warning(tmp_path: Path) -> None:
     assert "permissions.outbound: nobody may call out" in words
     assert "trunks: there is none" in words
     assert "numbers.inbound" in words
+
+
+def test_a_trunk_says_what_its_audio_is(tmp_path: Path) -> None:
+    trunk = "{server: 127.0.0.1, codecs: [pcma], ptime_ms: 30, srtp: required, srtp_without_tls: true}"
+    config = load(tmp_path, MINIMAL + f"trunks: {{pbx: {trunk}, plain: {{server: 127.0.0.1, srtp: off}}}}")
+    assert media_policies(config) == {
+        "pbx": SipMediaPolicy(codecs=(Codec.PCMA,), ptime_ms=30, srtp=SrtpUse.REQUIRED),
+        "plain": SipMediaPolicy(),
+    }
+    assert any("trunks.pbx.srtp: the keys are sent in the clear" in warning for warning in warnings(config))
+
+
+def test_keys_of_audio_are_not_sent_where_everybody_can_read_them(tmp_path: Path) -> None:
+    found = faults(tmp_path, MINIMAL + "trunks: {pbx: {server: 127.0.0.1, srtp: optional}}")
+    assert "needs transport: tls" in found["trunks.pbx.srtp"]
+
+
+def test_a_codec_that_is_not_spoken_is_named(tmp_path: Path) -> None:
+    found = faults(tmp_path, MINIMAL + "trunks: {pbx: {server: 127.0.0.1, codecs: [G729]}}")
+    assert found == {"trunks.pbx.codecs[0]": "expected PCMU or PCMA, found 'G729'"}
 
 
 def test_a_trunk_elsewhere_on_sockets_of_this_machine_is_a_warning(tmp_path: Path) -> None:

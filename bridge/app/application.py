@@ -18,7 +18,7 @@ from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
-from bridge.config import Config, matrix_settings, media_settings, sip_settings
+from bridge.config import Config, matrix_settings, media_policies, media_settings, sip_settings
 from bridge.core.clock import SystemClock
 from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
@@ -132,6 +132,7 @@ class Application:
         reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)
         return Switchboard(
             engine=self._engine,
+            policies=media_policies(self._config),
             sip=self._sip,
             matrix=matrix,
             memory=memory,

@@ -1,6 +1,6 @@
 """Carries out what a call wants of its media session, one thing after the other, and reports the results as events."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import assert_never
 
 import structlog
@@ -11,8 +11,10 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.errors import CallError
+from bridge.core.ids import TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.media.engine import IceCandidate, MediaEngine, MediaSession
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +41,11 @@ _ASKED_BY_STRANGERS = cmd.AddCandidates | cmd.AnswerReoffer | cmd.AnswerMatrixRe
 class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
 
-    def __init__(self, engine: MediaEngine, feed: Feed, telemetry: Telemetry) -> None:
+    def __init__(
+        self, engine: MediaEngine, policies: Mapping[TrunkName, SipMediaPolicy], feed: Feed, telemetry: Telemetry
+    ) -> None:
         self._engine = engine
+        self._policies = policies
         self._feed = feed
         self._telemetry = telemetry
 
@@ -104,7 +109,8 @@ class MediaWork:
 
     async def _session(self, live: LiveCall) -> MediaSession:
         if live.session is None:
-            live.session = await self._engine.open(live.call.call_id)
+            policy = self._policies.get(live.call.trunk, DEFAULT_POLICY)
+            live.session = await self._engine.open(live.call.call_id, policy)
         return live.session
 
     async def _close(self, live: LiveCall) -> None:

@@ -5,7 +5,7 @@ next event; what takes time answers with an event of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import assert_never
 
 import structlog
@@ -23,9 +23,11 @@ from bridge.calls import machine, outcomes
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
+from bridge.core.ids import TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import MediaEngine
+from bridge.media.policy import SipMediaPolicy
 from bridge.ops.declarations import NO_TRUNK
 from bridge.ops.logs import bind_call
 
@@ -50,6 +52,7 @@ class Switchboard:
         self,
         *,
         engine: MediaEngine,
+        policies: Mapping[TrunkName, SipMediaPolicy],
         sip: SipPort,
         matrix: MatrixPort,
         memory: Memory,
@@ -63,7 +66,7 @@ class Switchboard:
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
-        self._media = MediaWork(engine, self.feed, telemetry)
+        self._media = MediaWork(engine, policies, self.feed, telemetry)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, telemetry)
         self._finishing: set[LiveCall] = set()

@@ -1,7 +1,7 @@
 """Settings: one YAML file, checked as a whole before anything starts, and turned into the settings of each package."""
 
 from bridge.config.check import warnings
-from bridge.config.convert import matrix_settings, media_settings, sip_settings
+from bridge.config.convert import matrix_settings, media_policies, media_settings, sip_settings
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.loading import load_config
 from bridge.config.model import Config
@@ -12,6 +12,7 @@ __all__ = [
     "Fault",
     "load_config",
     "matrix_settings",
+    "media_policies",
     "media_settings",
     "sip_settings",
     "warnings",

@@ -11,6 +11,7 @@ from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
+from bridge.media.policy import SrtpUse
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
 
@@ -97,6 +98,8 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
         yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
     if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (trunk.server.port or _is_address(trunk.server.host)):
         yield (*here, "dns"), f"is {trunk.dns}, but a server with a port or a numeric address is not sought in the DNS"
+    if _shows_keys(trunk) and not trunk.srtp_without_tls:
+        yield (*here, "srtp"), "needs transport: tls, or everybody on the way can read the keys (see srtp_without_tls)"
 
 
 def _may_call_us(config: Config, trunk: TrunkConfig) -> bool:
@@ -104,6 +107,11 @@ def _may_call_us(config: Config, trunk: TrunkConfig) -> bool:
     if trunk.transport is Transport.TLS and trunk.auth is TrunkAuth.REGISTER:
         return True
     return any(listener.transport is trunk.transport for listener in config.sip.listen)
+
+
+def _shows_keys(trunk: TrunkConfig) -> bool:
+    """Whether keys of audio would be sent where they can be read (RFC 4568 §7)."""
+    return trunk.srtp is not SrtpUse.OFF and trunk.transport is not Transport.TLS
 
 
 def _inbound(config: Config) -> Iterator[Finding]:
@@ -156,6 +164,8 @@ def _reach(config: Config) -> Iterator[str]:
     for name, trunk in config.trunks.items():
         if config.permissions.outbound and not trunk.caller_id:
             yield f"{dotted(('trunks', name, 'caller_id'))}: is not set, so calls through this trunk are anonymous"
+        if _shows_keys(trunk):
+            yield f"{dotted(('trunks', name, 'srtp'))}: the keys are sent in the clear, for whoever is on the way"
         if trunk.auth is TrunkAuth.ADDRESS and trunk.password.get_secret_value():
             yield f"{dotted(('trunks', name, 'password'))}: is never used with auth: address"
 

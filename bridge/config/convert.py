@@ -1,8 +1,11 @@
 """The configuration as the settings of each package, which know nothing of files."""
 
+from collections.abc import Mapping
+
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from bridge.sip.settings import SipSettings, TlsSettings, Trunk, TrunkTls
 
@@ -81,3 +84,12 @@ def media_settings(config: Config) -> MediaSettings:
         rtp_timeout_s=media.rtp_timeout_s,
         rtp_sources=media.rtp_sources,
     )
+
+
+def media_policies(config: Config) -> Mapping[TrunkName, SipMediaPolicy]:
+    """What each trunk wants of the audio of its calls."""
+    return {name: _media_policy(trunk) for name, trunk in config.trunks.items()}
+
+
+def _media_policy(trunk: TrunkConfig) -> SipMediaPolicy:
+    return SipMediaPolicy(codecs=trunk.codecs, ptime_ms=trunk.ptime_ms, srtp=trunk.srtp)

@@ -22,6 +22,8 @@ from pydantic import (
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
+from bridge.media.formats import G711, Codec
+from bridge.media.policy import SrtpUse
 from bridge.sip.settings import DnsMode, Dtmf, Listener, Network, Reliable, SessionTimer, Transport, TrunkAuth
 
 
@@ -126,6 +128,22 @@ OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)
 Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
 
 
+def _trunk_codec(value: object) -> Codec:
+    """A codec by its name in descriptions, in whatever case."""
+    name = values.text(value).upper()
+    if name not in G711:
+        raise ValueError(f"expected {' or '.join(G711)}, found '{values.text(value)}'")
+    return Codec(name)
+
+
+def _off(value: object) -> object:
+    """The word as YAML reads it without quotes."""
+    return "off" if value is False else value
+
+
+TrunkCodec = Annotated[Codec, PlainValidator(_trunk_codec)]
+
+
 class Section(BaseModel):
     """A group of settings."""
 
@@ -204,6 +222,10 @@ class TrunkConfig(Section):
     register_user: Text = ""
     register_expires_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 600
     sources: tuple[SourceNetwork, ...] = ()
+    codecs: Annotated[tuple[TrunkCodec, ...], Field(max_length=2)] = ()
+    ptime_ms: Literal[10, 20, 30, 40, 50, 60] = 20
+    srtp: Annotated[SrtpUse, BeforeValidator(_off)] = SrtpUse.OFF
+    srtp_without_tls: Flag = False
     caller_id: OptionalNumber = ""
     assert_identity: Flag = True
     trust_identity: Flag = True

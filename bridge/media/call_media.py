@@ -27,12 +27,14 @@ from bridge.media.negotiation import (
     sip_offer_audio,
     sip_offered_formats,
 )
+from bridge.media.policy import SipMediaPolicy, SrtpUse
 from bridge.media.ports import PortPool
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import Flow, SdpError
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
-from bridge.media.sdp_sip import LocalSip, RemoteSip
-from bridge.media.verdicts import matrix_refused, sip_refused, unavailable
+from bridge.media.sdp_sip import LocalSip, NotEncrypted, RemoteSip
+from bridge.media.sip_keys import SipKeys
+from bridge.media.verdicts import matrix_refused, not_encrypted, sip_refused, unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
 
 _log = structlog.get_logger()
@@ -70,8 +72,9 @@ class Surroundings:
 class CallMedia:
     """One call."""
 
-    def __init__(self, call_id: CallId, around: Surroundings) -> None:
+    def __init__(self, call_id: CallId, policy: SipMediaPolicy, around: Surroundings) -> None:
         self.call_id = call_id
+        self._policy = policy
         self._around = around
         self._settings = around.settings
         self._now = around.clock.monotonic
@@ -101,6 +104,7 @@ class CallMedia:
             ssrc=self._audio.to_matrix.outbound.ssrc,
             cname=self._audio.cname,
         )
+        self._keys = SipKeys(policy.srtp, around.entropy)
         self._sip_port = 0
         self._sip_version = 0
         self._matrix: WebRtcLeg | None = None
@@ -112,6 +116,8 @@ class CallMedia:
         self._sip_remote: RemoteSip | None = None
         self._sip_offer: RemoteSip | None = None
         """The phone's offer until it is answered: a re-INVITE that is refused or cancelled changes nothing."""
+        self._our_flow = self._offered_flow = self._told_flow = Flow.SENDRECV
+        """What the phone may expect of us: as the user's client wants it, as it is offered, as the phone knows it."""
         self._sip_offered = False
         self._matrix_formats: LegFormats | None = None
         self._sip_formats: LegFormats | None = None
@@ -137,7 +143,14 @@ class CallMedia:
         """Check a description. Raises :class:`bridge.media.engine.MediaError`."""
         settings = self._settings
         try:
-            return sdp_sip.read_remote(text, allow_loopback=settings.sip_loopback, ip_version=settings.ip_version)
+            return sdp_sip.read_remote(
+                text,
+                allow_loopback=settings.sip_loopback,
+                ip_version=settings.ip_version,
+                policy=self._policy,
+            )
+        except NotEncrypted as error:
+            raise not_encrypted(error) from error
         except SdpError as error:
             raise sip_refused(error) from error
 
@@ -159,6 +172,8 @@ class CallMedia:
         if remote is None:
             raise unavailable("no offer to answer")
         leg, is_new = await self._answering_leg()
+        if self._matrix_formats is not None:
+            self._our_flow = remote.flow
         self._matrix_formats = matrix_answer_formats(remote, self._sip_formats, self._phone, self._matrix_formats)
         if is_new:
             self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
@@ -205,7 +220,7 @@ class CallMedia:
         """Forget the Matrix side, keep the phone's."""
         await self._retire_next()
         leg, self._matrix, self._matrix_remote, self._matrix_formats = self._matrix, None, None, None
-        self._connected = False
+        self._connected, self._our_flow = False, Flow.SENDRECV
         self._reconfigure()
         await self._retire(leg)
 
@@ -252,20 +267,36 @@ class CallMedia:
 
     # The phone's side
 
-    async def create_sip_offer(self) -> str:
-        """Describe our RTP side first."""
-        self._sip_offered = True
+    async def create_sip_offer(self, *, to_another: bool = False) -> str:
+        """Describe our RTP side first; to another phone than the one of the call, if there is one."""
+        self._sip_offered, self._offered_flow = True, self._our_flow
+        before = None if to_another else self._sip_formats
         return sdp_sip.write_offer(
             self._local_sip(),
-            Flow.SENDRECV,
-            sip_offer_audio(self._sip_formats, self._matrix_formats, self._matrix_remote),
+            self._our_flow,
+            sip_offer_audio(before, self._matrix_formats, self._matrix_remote, self._policy),
+            crypto=self._keys.offer(to_another=to_another),
+            protocol=self._protocol(to_another=to_another),
         )
+
+    async def create_sip_reoffer(self) -> str | None:
+        """Hold and resume by the user's client, told to the phone; `None` when it knows all there is."""
+        known = self._sip_remote is None or self._told_flow is self._our_flow
+        return None if known else await self.create_sip_offer()
+
+    def _protocol(self, *, to_another: bool) -> str:
+        """What is in use, for an RTP profile does not change in the middle of a call."""
+        if self._sip_remote is not None and not to_another:
+            return self._sip_remote.protocol
+        return sdp_sip.SECURE if self._policy.srtp is SrtpUse.REQUIRED else sdp_sip.PLAIN
 
     async def set_sip_answer(self, remote: RemoteSip) -> None:
         """Take an answer, early or final."""
         if not self._sip_offered:
             raise unavailable("no offer that this could answer")
-        self._sip_formats = sip_offered_formats(remote)
+        self._keys.take_answer(remote)
+        self._told_flow = self._offered_flow
+        self._sip_formats = sip_offered_formats(remote, self._policy)
         self._direct(remote)
 
     async def set_sip_offer(self, remote: RemoteSip) -> None:
@@ -277,9 +308,10 @@ class CallMedia:
         remote = self._sip_offer
         if remote is None:
             raise unavailable("no offer to answer")
-        self._sip_formats = sip_answer_formats(remote, self._matrix_formats, self._sip_formats)
+        crypto, self._told_flow = self._keys.answer(remote), self._our_flow
+        self._sip_formats = sip_answer_formats(remote, self._matrix_formats, self._sip_formats, self._policy)
         self._direct(remote)
-        return sdp_sip.write_answer(remote, self._local_sip(), self._sip_formats)
+        return sdp_sip.write_answer(remote, self._local_sip(), self._sip_formats, flow=self._our_flow, crypto=crypto)
 
     @property
     def _phone(self) -> RemoteSip | None:
@@ -293,11 +325,13 @@ class CallMedia:
             port=self._sip_port,
             session=self._stream.session,
             version=self._sip_version,
+            policy=self._policy,
         )
 
     def _direct(self, remote: RemoteSip) -> None:
         self._sip_remote, self._sip_offer = remote, None
         moved = self._sip.direct(remote)
+        self._sip.secure(self._keys.context)
         self._reconfigure()
         if moved:
             self._audio.to_sip.prime()
@@ -312,7 +346,8 @@ class CallMedia:
             return
         audio, matrix, sip = self._audio, self._matrix_remote, self._sip_remote
         audio.configure(self._matrix_formats, self._sip_formats)
-        audio.to_sip.enable(sip is not None and sip.host is not None and sip.flow.receives)
+        phone_listens = sip is not None and sip.host is not None and sip.flow.receives
+        audio.to_sip.enable(phone_listens and self._our_flow.sends)
         audio.to_sip.filling = self._connected
         audio.to_matrix.enable(self._connected and matrix is not None and matrix.flow.receives)
 

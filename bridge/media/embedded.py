@@ -18,6 +18,7 @@ from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.media_thread import MediaThread
 from bridge.media.playout import FRAME_S
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.ports import PortPool
 from bridge.media.settings import MediaSettings
 from bridge.media.verdicts import unavailable
@@ -63,8 +64,11 @@ class EmbeddedSession:
     async def reset_matrix_leg(self) -> None:
         await self._step(self._media.reset_matrix_leg())
 
-    async def create_sip_offer(self) -> str:
-        return await self._step(self._media.create_sip_offer())
+    async def create_sip_offer(self, *, to_another: bool = False) -> str:
+        return await self._step(self._media.create_sip_offer(to_another=to_another))
+
+    async def create_sip_reoffer(self) -> str | None:
+        return await self._step(self._media.create_sip_reoffer())
 
     async def set_sip_answer(self, sdp: str) -> None:
         await self._step(self._media.set_sip_answer(self._media.read_sip(sdp)))
@@ -120,16 +124,16 @@ class EmbeddedEngine:
         _log.info("media_engine_started", engine="embedded", libopus=_opus_version())
         await self._thread.start(self._keep_time)
 
-    async def open(self, call_id: CallId) -> EmbeddedSession:
+    async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> EmbeddedSession:
         if self._call_settings is None or not self._thread.running:
             raise unavailable("the engine is not running")
-        media = await self._thread.call(self._open(call_id, self._call_settings))
+        media = await self._thread.call(self._open(call_id, policy, self._call_settings))
         return EmbeddedSession(media, self._thread, self._close)
 
-    async def _open(self, call_id: CallId, settings: CallMediaSettings) -> CallMedia:
+    async def _open(self, call_id: CallId, policy: SipMediaPolicy, settings: CallMediaSettings) -> CallMedia:
         if call_id in self._calls:
             raise unavailable("the call has a session already")
-        media = CallMedia(call_id, self._surroundings(settings))
+        media = CallMedia(call_id, policy, self._surroundings(settings))
         await media.open()
         self._calls[call_id] = media
         self._count_sessions()

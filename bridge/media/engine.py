@@ -9,7 +9,10 @@ The order of calls follows the side that speaks first (RFC 3264, RFC 8829):
 * a phone calls Matrix: `set_sip_offer`, `create_matrix_offer`, `set_matrix_answer`, `create_sip_answer`;
 * a phone calls without an offer: `create_matrix_offer`, `set_matrix_answer`, `create_sip_offer`, `set_sip_answer`;
 * crossing calls: after `create_matrix_offer`, `reset_matrix_leg`, `set_matrix_offer`, `create_matrix_answer`;
-* a re-INVITE: `set_sip_offer`, `create_sip_answer` again, at any time of the call.
+* a re-INVITE: `set_sip_offer`, `create_sip_answer` again, at any time of the call;
+* hold by the user's client: `set_matrix_offer`, `create_matrix_answer` again, then `create_sip_reoffer`, and
+  `set_sip_answer` if the phone agrees;
+* another phone takes over: `create_sip_offer(to_another=True)`, and `set_sip_answer` when it has answered.
 """
 
 import enum
@@ -19,6 +22,7 @@ from typing import Protocol
 
 from bridge.core.errors import CallError
 from bridge.core.ids import CallId
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 
 
 class MediaError(CallError):
@@ -117,8 +121,15 @@ class MediaSession(Protocol):
         """Drop our own offer and its ICE, keep the SIP leg: the user called us while we called them."""
         ...
 
-    async def create_sip_offer(self) -> str:
-        """Describe our RTP side to the phone."""
+    async def create_sip_offer(self, *, to_another: bool = False) -> str:
+        """Describe our RTP side to the phone; `to_another` while the call goes on with the one that it has (transfer).
+
+        What is described takes effect with the answer.
+        """
+        ...
+
+    async def create_sip_reoffer(self) -> str | None:
+        """What the phone must be told since the user's client held or resumed; `None` when there is nothing."""
         ...
 
     async def set_sip_answer(self, sdp: str) -> None:
@@ -149,8 +160,8 @@ class MediaEngine(Protocol):
         """Get ready; `on_event` is called on the event loop that called `start`."""
         ...
 
-    async def open(self, call_id: CallId) -> MediaSession:
-        """A new session. Raises :class:`MediaError` when ports or capacity are exhausted."""
+    async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> MediaSession:
+        """A new session for a trunk's call. Raises :class:`MediaError` when ports or capacity are exhausted."""
         ...
 
     async def stop(self) -> None:

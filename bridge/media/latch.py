@@ -45,5 +45,13 @@ class SourceLatch:
             self._latched = source
         return source == self._latched
 
+    def is_phone(self, source: Address) -> bool:
+        """Whether a source is the one that is known, or announced."""
+        return source in (self._latched, self._signalled)
+
+    def follow(self, source: Address) -> None:
+        """Take the source of a packet that only the phone can have written (SRTP): it may move as it likes."""
+        self._latched = source
+
     def _may_send(self, host: str, signalled: str) -> bool:
         return host == signalled or any(ip_address(host) in network for network in self._trusted)

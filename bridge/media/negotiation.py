@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from bridge.media import sdp_matrix, sdp_sip
 from bridge.media.formats import G711, AudioFormat, Codec, LegFormats, choose_digits
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.sdp_matrix import RemoteMatrix
 from bridge.media.sdp_sip import RemoteSip
 
@@ -40,18 +41,26 @@ def matrix_offered_formats(answer: RemoteMatrix) -> LegFormats:
 
 
 def sip_offer_audio(
-    before: LegFormats | None, matrix: LegFormats | None, remote: RemoteMatrix | None
+    before: LegFormats | None,
+    matrix: LegFormats | None,
+    remote: RemoteMatrix | None,
+    policy: SipMediaPolicy = DEFAULT_POLICY,
 ) -> tuple[AudioFormat, ...]:
-    """What we offer to a phone: both laws, first the one in use, else the one that the Matrix side speaks."""
-    order = [formats.send.codec for formats in (before, matrix) if formats is not None]
+    """What we offer to a phone: first what is in use, then the trunk's order, or else what the Matrix side speaks."""
+    order = [before.send.codec] if before is not None else []
+    order += policy.codecs
+    order += [matrix.send.codec] if matrix is not None else []
     order += [entry.codec for entry in remote.audio] if remote is not None else []
     rank = {codec: position for position, codec in reversed(list(enumerate(order)))}
-    return tuple(sorted(sdp_sip.OUR_AUDIO, key=lambda entry: rank.get(entry.codec, len(order))))
+    return tuple(sorted(sdp_sip.our_audio(policy), key=lambda entry: rank.get(entry.codec, len(order))))
 
 
-def sip_answer_formats(offer: RemoteSip, matrix: LegFormats | None, before: LegFormats | None) -> LegFormats:
-    """Our choice from a phone's offer: what is in use, else what the Matrix leg speaks, else the phone's first."""
-    order = [formats.send.codec for formats in (before, matrix) if formats is not None]
+def sip_answer_formats(
+    offer: RemoteSip, matrix: LegFormats | None, before: LegFormats | None, policy: SipMediaPolicy = DEFAULT_POLICY
+) -> LegFormats:
+    """Our choice from a phone's offer: what is in use, the trunk's order, what the Matrix leg speaks, or its first."""
+    order = [before.send.codec] if before is not None else []
+    order += [*policy.codecs, *([matrix.send.codec] if matrix is not None else [])]
     chosen = _first([*order, *(entry.codec for entry in offer.audio)], offer.audio)
     return LegFormats(
         receive=offer.audio,
@@ -61,14 +70,14 @@ def sip_answer_formats(offer: RemoteSip, matrix: LegFormats | None, before: LegF
     )
 
 
-def sip_offered_formats(answer: RemoteSip) -> LegFormats:
+def sip_offered_formats(answer: RemoteSip, policy: SipMediaPolicy = DEFAULT_POLICY) -> LegFormats:
     """The result of our offer to a phone; some answer with a payload type of their own for events, and send that."""
-    send = answer.audio[0]
-    audio = {entry.payload_type for entry in sdp_sip.OUR_AUDIO}
+    send, ours = answer.audio[0], sdp_sip.our_audio(policy)
+    audio = {entry.payload_type for entry in ours}
     theirs = tuple(entry for entry in answer.digits if entry.payload_type not in audio)
     return LegFormats(
-        receive=sdp_sip.OUR_AUDIO,
-        receive_digits=(*sdp_sip.OUR_DIGITS, *theirs),
+        receive=ours,
+        receive_digits=(*sdp_sip.OUR_DIGITS, *theirs) if policy.digits_in_rtp else (),
         send=send,
         send_digits=choose_digits(answer.digits, send.codec),
     )

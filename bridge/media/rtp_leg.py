@@ -15,6 +15,7 @@ from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
 from bridge.media.rtp import MAX_DATAGRAM
 from bridge.media.sdp_sip import RemoteSip
+from bridge.media.srtp import Refusal, SrtpContext
 
 _MAX_WRITE_BUFFER = 65536
 Receiver = Callable[[bytes], None]
@@ -54,7 +55,8 @@ class RtpLeg:
         self._log = log
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
         self._latch = SourceLatch(trusted)
-        self._rtp_rate, self._rtcp_rate = PacketRate(now), PacketRate(now)
+        self._rtp_rate, self._rtcp_rate, self._stranger_rate = PacketRate(now), PacketRate(now), PacketRate(now)
+        self._keys: SrtpContext | None = None
         self._warned = False
         self._sockets: list[socket.socket] = []
         """Bound, and not owned by a transport yet."""
@@ -93,8 +95,14 @@ class RtpLeg:
             self._rtcp_to = (address[0], remote.rtcp_port)
         return address is not None and (before is None or before != self._latch.target)
 
+    def secure(self, keys: SrtpContext | None) -> None:
+        """Encrypt with these keys from now on, and take nothing else; `None` is audio in the clear."""
+        self._keys = keys
+
     def _rtp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
-        if not self._latch.accept(source):
+        if self._keys is not None:
+            self._secure_rtp_received(self._keys, datagram, source)
+        elif not self._latch.accept(source):
             self._refuse(source)
         elif not self._rtp_rate.admits():
             self._discarded("rate")
@@ -102,6 +110,22 @@ class RtpLeg:
             self._discarded("malformed")
         else:
             self._on_rtp(datagram)
+
+    def _secure_rtp_received(self, keys: SrtpContext, datagram: bytes, source: tuple[str, int]) -> None:
+        """The key proves who sends: a phone may move without a new description, and nobody can take its place."""
+        if self._latch.announced is None:
+            self._discarded("source")
+            return
+        rate = self._rtp_rate if self._latch.is_phone(source) else self._stranger_rate
+        if not rate.admits():
+            self._discarded("rate")
+            return
+        plain = keys.unprotect(datagram, rtcp=False)
+        if isinstance(plain, Refusal):
+            self._discarded(plain)
+            return
+        self._latch.follow(source)
+        self._on_rtp(plain)
 
     def _rtcp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
         target = self._latch.target
@@ -111,8 +135,12 @@ class RtpLeg:
         if not self._rtcp_rate.admits():
             self._discarded("rate")
             return
+        plain = datagram if self._keys is None else self._keys.unprotect(datagram, rtcp=True)
+        if isinstance(plain, Refusal):
+            self._discarded(plain)
+            return
         self._rtcp_to = source
-        self._on_rtcp(datagram)
+        self._on_rtcp(plain)
 
     def _refuse(self, source: tuple[str, int]) -> None:
         """Count it, and say once in a call where the sound of a silent phone may have gone."""
@@ -128,14 +156,17 @@ class RtpLeg:
 
     def send(self, packet: bytes) -> bool:
         """Send RTP to where the phone sends from, or says that it listens."""
-        return self._send(0, packet, self._latch.target)
+        return self._send(0, self._protected(packet, rtcp=False), self._latch.target)
 
     def send_rtcp(self, packet: bytes) -> bool:
         """Send RTCP."""
-        return self._send(1, packet, self._rtcp_to)
+        return self._send(1, self._protected(packet, rtcp=True), self._rtcp_to)
 
-    def _send(self, index: int, packet: bytes, target: tuple[str, int] | None) -> bool:
-        if target is None or index >= len(self._transports):
+    def _protected(self, packet: bytes, *, rtcp: bool) -> bytes | None:
+        return packet if self._keys is None else self._keys.protect(packet, rtcp=rtcp)
+
+    def _send(self, index: int, packet: bytes | None, target: tuple[str, int] | None) -> bool:
+        if packet is None or target is None or index >= len(self._transports):
             return False
         transport = self._transports[index]
         if transport.is_closing():

@@ -46,6 +46,11 @@ class Flow(enum.StrEnum):
         """The answer that agrees to it (RFC 3264 §6.1)."""
         return {Flow.SENDONLY: Flow.RECVONLY, Flow.RECVONLY: Flow.SENDONLY}.get(self, self)
 
+    def limited_to(self, other: "Flow") -> "Flow":
+        """Only what both allow."""
+        flows = {(True, True): Flow.SENDRECV, (True, False): Flow.SENDONLY, (False, True): Flow.RECVONLY}
+        return flows.get((self.sends and other.sends, self.receives and other.receives), Flow.INACTIVE)
+
 
 _FLOWS = frozenset(flow.value for flow in Flow)
 _CODECS = frozenset(codec.value for codec in Codec)

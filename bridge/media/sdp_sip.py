@@ -1,4 +1,4 @@
-"""Descriptions of the phone's side: plain RTP (RFC 3264, RFC 3551)."""
+"""Descriptions of the phone's side: RTP in the clear or encrypted (RFC 3264, RFC 3551, RFC 4568)."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from bridge.media import sdp
 from bridge.media.candidates import is_reachable
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy, SrtpUse
+from bridge.media.sdes import CryptoLine, read_lines
 
-_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
+_PROTOCOLS = {PLAIN: False, "RTP/AVPF": False, SECURE: True, "RTP/SAVPF": True}
+"""And whether each stands for encryption."""
 _LOWEST_PORT = 1024
 OUR_AUDIO = (AudioFormat(payload_type=0, codec=Codec.PCMU), AudioFormat(payload_type=8, codec=Codec.PCMA))
 OUR_DIGITS = (DigitFormat(payload_type=101, clock_rate=8000),)
+
+
+def our_audio(policy: SipMediaPolicy) -> tuple[AudioFormat, ...]:
+    """The codecs of a trunk under the payload types that we offer them as."""
+    return tuple(entry for entry in OUR_AUDIO if entry.codec in policy.allowed)
+
+
+class NotEncrypted(sdp.SdpError):
+    """The trunk's calls must be encrypted, and this description has no usable key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +39,15 @@ class RemoteSip:
     audio: tuple[AudioFormat, ...]
     digits: tuple[DigitFormat, ...]
     flow: sdp.Flow
+    protocol: str
+    crypto: tuple[CryptoLine, ...]
+    """The keys that can be used, in the phone's order."""
     description: sdp.SessionDescription
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the section's protocol promises encryption."""
+        return _PROTOCOLS[self.protocol]
 
     @property
     def on_hold(self) -> bool:
@@ -42,16 +63,19 @@ class LocalSip:
     port: int
     session: int
     version: int
+    policy: SipMediaPolicy = DEFAULT_POLICY
 
 
-def read_remote(text: str, *, allow_loopback: bool, ip_version: int) -> RemoteSip:
+def read_remote(
+    text: str, *, allow_loopback: bool, ip_version: int, policy: SipMediaPolicy = DEFAULT_POLICY
+) -> RemoteSip:
     """Check an offer or an answer. Raises :class:`bridge.media.sdp.SdpError`."""
     description = sdp.parse_sdp(text)
-    index, section = _audio_section(description)
+    index, section, crypto = _audio_section(description, policy.srtp)
     audio, digits = sdp.audio_formats(section)
-    audio = tuple(entry for entry in audio if entry.codec is not Codec.OPUS)
+    audio = tuple(entry for entry in audio if entry.codec in policy.allowed)
     if not audio:
-        raise sdp.SdpError("neither PCMU nor PCMA")
+        raise sdp.SdpError(f"none of {', '.join(policy.allowed)}")
     if section.port < _LOWEST_PORT:
         raise sdp.SdpError("port is privileged")
     return RemoteSip(
@@ -60,17 +84,32 @@ def read_remote(text: str, *, allow_loopback: bool, ip_version: int) -> RemoteSi
         port=section.port,
         rtcp_port=_rtcp_port(section),
         audio=audio,
-        digits=tuple(entry for entry in digits if entry.clock_rate == 8000),
+        digits=tuple(entry for entry in digits if policy.digits_in_rtp and entry.clock_rate == 8000),
         flow=description.flow(section),
+        protocol=section.protocol,
+        crypto=crypto,
         description=description,
     )
 
 
-def _audio_section(description: sdp.SessionDescription) -> tuple[int, sdp.MediaSection]:
+def _audio_section(
+    description: sdp.SessionDescription, use: SrtpUse
+) -> tuple[int, sdp.MediaSection, tuple[CryptoLine, ...]]:
+    """The audio to take up: encrypted if that is wanted and offered, be it inside `RTP/AVP`, else in the clear."""
     audio = [(index, section) for index, section in enumerate(description.media) if section.kind == "audio"]
+    plain = None
     for index, section in audio:
-        if section.port != 0 and section.protocol in _PROTOCOLS:
-            return index, section
+        if section.port == 0 or section.protocol not in _PROTOCOLS:
+            continue
+        crypto = read_lines(section.values("crypto")) if use is not SrtpUse.OFF else ()
+        if crypto:
+            return index, section, crypto
+        if plain is None and not _PROTOCOLS[section.protocol]:
+            plain = index, section, crypto
+    if plain is not None and use is not SrtpUse.REQUIRED:
+        return plain
+    if audio and use is not SrtpUse.OFF:
+        raise NotEncrypted("audio is not offered with a key that can be used")
     raise sdp.SdpError("audio is only offered in a form that is not plain RTP" if audio else "no audio")
 
 
@@ -95,22 +134,46 @@ def _rtcp_port(section: sdp.MediaSection) -> int:
     return min(section.port + 1, 65535)
 
 
-def write_offer(local: LocalSip, flow: sdp.Flow, audio: Sequence[AudioFormat]) -> str:
+def write_offer(
+    local: LocalSip,
+    flow: sdp.Flow,
+    audio: Sequence[AudioFormat],
+    *,
+    crypto: CryptoLine | None = None,
+    protocol: str = PLAIN,
+) -> str:
     """Our offer, or the repetition of what was agreed."""
-    return sdp.join([*_session_lines(local), *_audio_lines(local, audio, OUR_DIGITS, flow)])
+    digits = OUR_DIGITS if local.policy.digits_in_rtp else ()
+    return sdp.join([*_session_lines(local), *_audio_lines(local, audio, digits, flow, protocol, crypto)])
 
 
-def write_answer(remote: RemoteSip, local: LocalSip, formats: LegFormats) -> str:
-    """Our answer: the offer's sections in their order, all but one audio rejected (RFC 3264 §6)."""
+def write_answer(
+    remote: RemoteSip,
+    local: LocalSip,
+    formats: LegFormats,
+    *,
+    flow: sdp.Flow = sdp.Flow.SENDRECV,
+    crypto: CryptoLine | None = None,
+) -> str:
+    """Our answer: the offer's sections in their order, all but one audio rejected (RFC 3264 §6).
+
+    `flow` is what we would do; what the phone offers may be less.
+    """
     lines = _session_lines(local)
-    flow = remote.flow.mirrored if remote.host is not None else _held(remote.flow)
+    flow = agreed_flow(remote).limited_to(flow)
     for index, section in enumerate(remote.description.media):
         if index == remote.section_index:
-            lines += _audio_lines(local, (formats.send,), formats.receive_digits, flow, section.protocol)
+            chosen, digits = (formats.send,), formats.receive_digits
+            lines += _audio_lines(local, chosen, digits, flow, section.protocol, crypto)
         else:
             shown = section.formats[0] if section.formats else "0"
             lines.append(f"m={section.kind} 0 {section.protocol} {shown}")
     return sdp.join(lines)
+
+
+def agreed_flow(remote: RemoteSip) -> sdp.Flow:
+    """The most that our side of the phone's description can do."""
+    return remote.flow.mirrored if remote.host is not None else _held(remote.flow)
 
 
 def _held(flow: sdp.Flow) -> sdp.Flow:
@@ -133,11 +196,13 @@ def _audio_lines(
     audio: Sequence[AudioFormat],
     digits: Sequence[DigitFormat],
     flow: sdp.Flow,
-    protocol: str = "RTP/AVP",
+    protocol: str,
+    crypto: CryptoLine | None,
 ) -> list[str]:
     return [
         f"m=audio {local.port} {protocol} {sdp.format_list(audio, digits)}",
         *sdp.format_lines(audio, digits),
-        "a=ptime:20",
+        *([crypto.line()] if crypto is not None else []),
+        f"a=ptime:{local.policy.ptime_ms}",
         f"a={flow}",
     ]

@@ -20,6 +20,14 @@ SIP_UNACCEPTABLE = Verdict(
     user_text="The phone's audio could not be used for this call.",
     retryable=True,
 )
+NOT_ENCRYPTED = Verdict(
+    result=Result.UPSTREAM,
+    reason="media_not_encrypted",
+    sip_status=488,
+    q850=88,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The telephone network would not encrypt the audio of this call.",
+)
 EXHAUSTED = Verdict(
     result=Result.SERVER,
     reason="media_exhausted",
@@ -46,6 +54,11 @@ def matrix_refused(detail: object) -> MediaError:
 def sip_refused(detail: object) -> MediaError:
     """The phone's description cannot be used."""
     return MediaError(SIP_UNACCEPTABLE, str(detail))
+
+
+def not_encrypted(detail: object) -> MediaError:
+    """The trunk's calls must be encrypted, and this one cannot be."""
+    return MediaError(NOT_ENCRYPTED, str(detail))
 
 
 def exhausted(detail: str) -> MediaError:

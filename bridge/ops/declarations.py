@@ -99,6 +99,7 @@ REASONS = _of(
     "invalid_number",
     "matrix_media_unacceptable",
     "media_exhausted",
+    "media_not_encrypted",
     "media_unavailable",
     "no_answer",
     "no_common_codec",
@@ -218,5 +219,9 @@ METRICS: tuple[Metric, ...] = (
     _gauge("media_ports_in_use", "UDP ports of audio in use."),
     _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
     _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
-    _counter("rtp_discarded_total", "Packets that were not played.", reason=_of("source", "malformed", "srtp", "rate")),
+    _counter(
+        "rtp_discarded_total",
+        "Packets that were not played.",
+        reason=_of("source", "malformed", "srtp", "replay", "rate"),
+    ),
 )

@@ -21,6 +21,7 @@ from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId,
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import IncomingCall, OutgoingCall
@@ -139,6 +140,7 @@ class StageSession:
 
     asked: list[str] = field(default_factory=list)
     closed: bool = False
+    reoffer: str | None = None
 
     async def set_matrix_offer(self, sdp: str) -> None:
         self.asked.append("set_matrix_offer")
@@ -158,8 +160,11 @@ class StageSession:
     async def reset_matrix_leg(self) -> None:
         self.asked.append("reset_matrix_leg")
 
-    async def create_sip_offer(self) -> str:
-        return "our offer to sip"
+    async def create_sip_offer(self, *, to_another: bool = False) -> str:
+        return "our offer to another phone" if to_another else "our offer to sip"
+
+    async def create_sip_reoffer(self) -> str | None:
+        return self.reoffer
 
     async def set_sip_answer(self, sdp: str) -> None:
         self.asked.append("set_sip_answer")
@@ -181,11 +186,13 @@ class StageSession:
 @dataclass(slots=True)
 class StageEngine:
     sessions: list[StageSession] = field(default_factory=list)
+    policies: list[SipMediaPolicy] = field(default_factory=list)
 
     async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
         return None
 
-    async def open(self, call_id: CallId) -> StageSession:
+    async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> StageSession:
+        self.policies.append(policy)
         self.sessions.append(StageSession())
         return self.sessions[-1]
 
@@ -225,6 +232,7 @@ class Stage:
         self.memory = Memory(self.store, clock, self.telemetry)
         self.switchboard = Switchboard(
             engine=self.engine,
+            policies={PBX: SipMediaPolicy(ptime_ms=30)},
             sip=self.sip,
             matrix=self.matrix,
             memory=self.memory,

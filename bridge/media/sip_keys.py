@@ -1,0 +1,71 @@
+"""Whose keys the phone's leg uses: what we offer, what is answered, what is renewed (RFC 4568 §7.1)."""
+
+from bridge.core.entropy import Entropy
+from bridge.media import sdes
+from bridge.media.policy import SrtpUse
+from bridge.media.sdes import CryptoLine
+from bridge.media.sdp_sip import RemoteSip
+from bridge.media.srtp import SrtpContext, same_key
+from bridge.media.verdicts import not_encrypted
+
+
+class SipKeys:
+    """Keys live as long as the two ends that share them: another phone gets another key, the same one keeps it."""
+
+    def __init__(self, use: SrtpUse, entropy: Entropy) -> None:
+        self._use = use
+        self._entropy = entropy
+        self._offered: CryptoLine | None = None
+        self.context: SrtpContext | None = None
+        """`None` while the audio is in the clear."""
+
+    def offer(self, *, to_another: bool) -> CryptoLine | None:
+        """The line of an offer: the key in use, or a new one, for a first offer and for another phone."""
+        if self._use is SrtpUse.OFF:
+            self._offered = None
+        elif self.context is not None and not to_another:
+            self._offered = self.context.ours
+        else:
+            self._offered = sdes.new_line(self._entropy, tag=1, suite=sdes.OFFERED_SUITE)
+        return self._offered
+
+    def take_answer(self, remote: RemoteSip) -> None:
+        """Raises :class:`bridge.media.engine.MediaError` when encryption was demanded and is not there.
+
+        An answer has the one line that it accepts, with the tag and the suite of the offer (RFC 4568 §5.1.3).
+        """
+        offered = self._offered
+        theirs = remote.crypto[0] if remote.crypto else None
+        if offered is None or theirs is None:
+            if self._use is SrtpUse.REQUIRED or remote.is_secure:
+                raise not_encrypted("the answer has no usable key")
+            self.context = None
+            return
+        if (theirs.tag, theirs.suite) != (offered.tag, offered.suite):
+            raise not_encrypted("the answer's key is not for our offer")
+        self._use_keys(offered, theirs)
+
+    def answer(self, remote: RemoteSip) -> CryptoLine | None:
+        """The line of our answer, for the first of the offer's that we speak.
+
+        While the phone keeps its key, we keep ours. A new key may mean another phone behind the same dialog, which
+        knows nothing of our rollover counter: so ours is renewed with it.
+        """
+        theirs = next(iter(remote.crypto), None)
+        if theirs is None or self._use is SrtpUse.OFF:
+            self.context = None
+            return None
+        kept = self.context.ours if self.context and same_key(theirs, self.context.theirs) else None
+        ours = (
+            CryptoLine(tag=theirs.tag, suite=kept.suite, key=kept.key)
+            if kept is not None
+            else sdes.new_line(self._entropy, tag=theirs.tag, suite=theirs.suite)
+        )
+        self._use_keys(ours, theirs)
+        return ours
+
+    def _use_keys(self, ours: CryptoLine, theirs: CryptoLine) -> None:
+        if self.context is None:
+            self.context = SrtpContext(ours=ours, theirs=theirs)
+        else:
+            self.context.change(ours=ours, theirs=theirs)
