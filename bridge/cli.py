@@ -68,11 +68,17 @@ def generate_registration(path: Path, output: Path, force: bool) -> None:
     if output.exists() and not force:
         raise click.ClickException(f"{output} exists; give --force to overwrite it")
     config = _load_with_new_tokens(path)
-    from bridge.matrix.registration import registration_yaml
+    from bridge.matrix.registration import puppet_registration_yaml, registration_yaml
 
-    _write_secret(output, registration_yaml(matrix_settings(config)), replace=force)
-    click.echo(f"wrote {output}")
-    click.echo("Next: let the homeserver read that file (for Synapse: list it under app_service_config_files)")
+    settings = matrix_settings(config)
+    files = {output: registration_yaml(settings)}
+    if settings.puppet_token:
+        files[output.with_stem(f"{output.stem}-puppets")] = puppet_registration_yaml(settings)
+    for file, content in files.items():
+        _write_secret(file, content, replace=force)
+        click.echo(f"wrote {file}")
+    these = "that file" if len(files) == 1 else "those files"
+    click.echo(f"Next: let the homeserver read {these} (for Synapse: list under app_service_config_files)")
     click.echo(f"and restart the homeserver. Then: trunkline run --config {path}")
 
 
@@ -111,17 +117,13 @@ def _load_with_new_tokens(path: Path) -> Config:
     try:
         return load_config(path, os.environ)
     except ConfigError as error:
-        others = [fault for fault in error.faults if not _is_absent_token(fault)]
+        others = [fault for fault in error.faults if fault.absent_file is None]
         if others:
             raise _refusal(path, others) from None
         for file in sorted({fault.absent_file for fault in error.faults if fault.absent_file is not None}):
             _write_secret(file, SystemEntropy().token(_TOKEN_LENGTH) + "\n", replace=False)
             click.echo(f"created {file}")
     return _load(path)
-
-
-def _is_absent_token(fault: Fault) -> bool:
-    return fault.absent_file is not None and fault.path.startswith("appservice.")
 
 
 def _refusal(path: Path, faults: list[Fault]) -> click.ClickException:

@@ -62,6 +62,12 @@ class ScriptedHomeserver(AppserviceClient):
         """Whether a push had to be put off."""
         self.shows_stripped_state = True
         """Whether an invitation says what kind of room it is for."""
+        self.puppet_token = self.admin_token = ""
+        """Tokens that speak for all users; none while empty."""
+        self.sessions: dict[str, UserId] = {}
+        """Open sessions that the administrator's token has made."""
+        self.account_data: dict[tuple[UserId, str], object] = {}
+        self.encrypts_all_rooms = False
         self._ghost_prefix = f"@{ghost_prefix}"
         self._retry_delay_s = retry_delay_s
         self._ids = itertools.count(1)
@@ -289,20 +295,63 @@ class ScriptedHomeserver(AppserviceClient):
         return answer
 
     async def _answer(self, request: web.Request, path: str, user: UserId) -> object:
-        if request.headers.get("Authorization") != f"Bearer {self.as_token}":
-            raise RefusedError(401, "M_UNKNOWN_TOKEN")
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         parts = tuple(unquote(part) for part in path.strip("/").split("/"))
         body = await request.json() if request.can_read_body else {}
+        if parts[:3] == ("_synapse", "admin", "v1"):
+            return self._log_in(token, parts[3:], body)
+        user = self._acting(token, user)
         if parts[:3] not in {
             ("_matrix", "client", "v3"),
             ("_matrix", "client", "v1"),
             ("_matrix", "client", "versions"),
         }:
             raise RefusedError(404, "M_UNRECOGNIZED")
-        if parts[-1] != "register" and not (user == self.bot or (self.is_ghost(user) and user in self.users)):
+        if parts[-1] != "register" and not (user == self.bot or user in self.users):
             raise RefusedError(403, "M_FORBIDDEN", "Application service has not registered this user")
         handler = self._route(request.method, parts[3:])
         return await handler(user, parts[3:], body)
+
+    def _acting(self, token: str, asserted: UserId) -> UserId:
+        """Who makes a request: the owner of a session, or whomever a token may assert."""
+        if token in self.sessions:
+            return self.sessions[token]
+        if token == self.as_token and (asserted == self.bot or self.is_ghost(asserted)):
+            return asserted
+        if self.puppet_token and token == self.puppet_token and not self.is_ghost(asserted):
+            return asserted
+        if token in (self.as_token, self.puppet_token):
+            raise RefusedError(403, "M_FORBIDDEN", "Application service cannot masquerade as this user")
+        raise RefusedError(401, "M_UNKNOWN_TOKEN")
+
+    def _log_in(self, token: str, parts: tuple[str, ...], body: Any) -> object:
+        """Synapse's "Login as a user"."""
+        if not self.admin_token or token != self.admin_token:
+            raise RefusedError(403, "M_FORBIDDEN", "You are not a server admin")
+        if len(parts) != 3 or (parts[0], parts[2]) != ("users", "login") or parts[1] not in self.users:
+            raise RefusedError(404, "M_NOT_FOUND", "User not found")
+        if not isinstance(body.get("valid_until_ms"), int):
+            raise RefusedError(400, "M_INVALID_PARAM")
+        session = f"session{next(self._ids)}"
+        self.sessions[session] = UserId(parts[1])
+        return {"access_token": session}
+
+    async def _log_out(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        self.sessions = {session: owner for session, owner in self.sessions.items() if owner != user}
+        return {}
+
+    async def _read_account_data(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] != user:
+            raise RefusedError(403, "M_FORBIDDEN")
+        if (user, parts[3]) not in self.account_data:
+            raise RefusedError(404, "M_NOT_FOUND")
+        return self.account_data[user, parts[3]]
+
+    async def _write_account_data(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] != user:
+            raise RefusedError(403, "M_FORBIDDEN")
+        self.account_data[user, parts[3]] = body
+        return {}
 
     def _route(
         self, method: str, parts: tuple[str, ...]
@@ -322,6 +371,9 @@ class ScriptedHomeserver(AppserviceClient):
             ("PUT", "send"): self._send,
             ("POST", "appservice"): self._ping,
             ("GET", "capabilities"): self._capabilities,
+            ("POST", "logout"): self._log_out,
+            ("GET", "user"): self._read_account_data,
+            ("PUT", "user"): self._write_account_data,
             ("GET", ""): self._capabilities,
         }.get((method, verb))
         if handler is None:
@@ -401,7 +453,8 @@ class ScriptedHomeserver(AppserviceClient):
         invite = [UserId(invitee) for invitee in body.get("invite", [])]
         room_id = await self.create_room(user, invite=invite, is_direct=bool(body.get("is_direct")))
         await self._add(self.rooms[room_id], user, "m.room.power_levels", levels, "")
-        for event in body.get("initial_state", []):
+        forced = {"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+        for event in (*body.get("initial_state", []), *([forced] if self.encrypts_all_rooms else [])):
             await self._add(self.rooms[room_id], user, event["type"], event["content"], event.get("state_key", ""))
         return {"room_id": room_id}
 

@@ -94,6 +94,17 @@ def test_a_registration_says_what_the_homeserver_must_know(config: Path, output:
     assert [user["exclusive"] for user in registration["namespaces"]["users"]] == [True]
 
 
+def test_a_puppet_token_makes_a_second_registration(config: Path, output: Path) -> None:
+    config.write_text(
+        CONFIG.replace("server_name: example.org", "server_name: example.org, puppet_token_file: puppets")
+    )
+    result = trunkline("generate-registration", "--config", config, "--output", output)
+    assert result.exit_code == 0, result.output
+    second = yaml.safe_load(output.with_name(f"{output.stem}-puppets.yaml").read_text())
+    assert second["as_token"] == (config.parent / "puppets").read_text().strip()
+    assert second["as_token"] != yaml.safe_load(output.read_text())["as_token"]
+
+
 def test_secrets_can_be_read_by_their_owner_only(config: Path, output: Path) -> None:
     trunkline("generate-registration", "--config", config, "--output", output)
     for file in (output, config.parent / "as_token", config.parent / "hs_token"):

@@ -111,6 +111,7 @@ class Application:
                 entropy=self._entropy,
                 telemetry=self._telemetry,
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
+                directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
             )
             memory = Memory(store, self._clock, self._telemetry)
             # Read before anything can call: what is written from here on belongs to this process.

@@ -70,6 +70,11 @@ def _appservice(config: Config) -> Iterator[Finding]:
     appservice = config.appservice
     if appservice.as_token == appservice.hs_token:
         yield ("appservice", "hs_token"), "must differ from as_token"
+    homeserver = config.homeserver
+    if homeserver.puppet_token.get_secret_value() and homeserver.admin_token.get_secret_value():
+        yield ("homeserver", "admin_token"), "is not needed beside puppet_token: keep one of them"
+    if homeserver.puppet_token.get_secret_value() and homeserver.puppet_token == appservice.as_token:
+        yield ("homeserver", "puppet_token"), "must differ from appservice.as_token"
     if appservice.listen.port == 0 and not appservice.url:
         yield ("appservice", "url"), "is required when listening on port 0: the homeserver must know a port that stays"
     if _is_any(appservice.listen.host) and not appservice.url:
@@ -181,7 +186,9 @@ def _loopback(config: Config) -> Iterator[str]:
 
 
 def _exposed_secrets(config: Config) -> Iterator[str]:
-    files = [config.appservice.as_token_file, config.appservice.hs_token_file, config.sip.tls.private_key]
+    appservice, homeserver = config.appservice, config.homeserver
+    files = [appservice.as_token_file, appservice.hs_token_file, config.sip.tls.private_key]
+    files += [homeserver.puppet_token_file, homeserver.admin_token_file]
     for trunk in config.trunks.values():
         files += [trunk.password_file, trunk.tls.private_key]
     for file in files:

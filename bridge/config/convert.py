@@ -25,6 +25,9 @@ def matrix_settings(config: Config) -> MatrixSettings:
         bot_localpart=appservice.bot_localpart,
         ghost_prefix=appservice.ghost_prefix,
         request_timeout_s=config.homeserver.request_timeout_s,
+        puppet_token=config.homeserver.puppet_token.get_secret_value(),
+        admin_token=config.homeserver.admin_token.get_secret_value(),
+        sip_lookups=appservice.sip_lookups,
     )
 
 

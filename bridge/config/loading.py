@@ -20,6 +20,8 @@ from bridge.config.wording import location_of, worded
 _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
     ("appservice", "as_token_file"): None,
     ("appservice", "hs_token_file"): None,
+    ("homeserver", "puppet_token_file"): None,
+    ("homeserver", "admin_token_file"): None,
     ("store", "path"): StoreConfig().path,
     ("ops", "call_records"): OpsConfig().call_records,
 }

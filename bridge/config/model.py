@@ -119,9 +119,16 @@ def _token(value: object) -> SecretStr:
     return secret
 
 
+def _optional_token(value: object) -> SecretStr:
+    secret = _secret(value)
+    _no_spaces(secret.get_secret_value())
+    return secret
+
+
 Localpart = Annotated[str, PlainValidator(_localpart)]
 Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
 Token = Annotated[SecretStr, PlainValidator(_token)]
+OptionalToken = Annotated[SecretStr, PlainValidator(_optional_token)]
 Password = Annotated[SecretStr, PlainValidator(_secret)]
 FilePath = Annotated[Path, PlainValidator(values.parse_path)]
 OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
@@ -156,6 +163,10 @@ class HomeserverConfig(Section):
     url: Url
     server_name: ServerName
     request_timeout_s: Seconds = 15.0
+    puppet_token: OptionalToken = SecretStr("")
+    puppet_token_file: OptionalPath = None
+    admin_token: OptionalToken = SecretStr("")
+    admin_token_file: OptionalPath = None
 
 
 class AppserviceConfig(Section):
@@ -170,6 +181,7 @@ class AppserviceConfig(Section):
     hs_token_file: OptionalPath = None
     bot_localpart: Localpart = "_sip_bot"
     ghost_prefix: Localpart = "_sip_"
+    sip_lookups: Flag = False
 
 
 class TlsFilesConfig(Section):

@@ -20,7 +20,9 @@ class SecretPlace:
     group: Location
     key: str
     variable: str
-    required: bool
+    required: bool = False
+    generated: bool = False
+    """Whether `generate-registration` makes the file of one that has none yet."""
 
     @property
     def location(self) -> Location:
@@ -37,12 +39,15 @@ def fill_secrets(document: Document, environ: Mapping[str, str]) -> Iterator[Fau
 
 def _places(tree: dict[str, Any]) -> Iterator[SecretPlace]:
     for key in ("as_token", "hs_token"):
-        yield SecretPlace(group=("appservice",), key=key, variable=f"TRUNKLINE_{key.upper()}", required=True)
+        variable = f"TRUNKLINE_{key.upper()}"
+        yield SecretPlace(group=("appservice",), key=key, variable=variable, required=True, generated=True)
+    yield SecretPlace(group=("homeserver",), key="puppet_token", variable="TRUNKLINE_PUPPET_TOKEN", generated=True)
+    yield SecretPlace(group=("homeserver",), key="admin_token", variable="TRUNKLINE_ADMIN_TOKEN")
     trunks = tree.get("trunks")
     for name, trunk in trunks.items() if isinstance(trunks, dict) else ():
         if isinstance(name, str) and isinstance(trunk, dict):
             variable = f"TRUNKLINE_TRUNKS_{name.upper().replace('-', '_')}_PASSWORD"
-            yield SecretPlace(group=("trunks", name), key="password", variable=variable, required=False)
+            yield SecretPlace(group=("trunks", name), key="password", variable=variable)
 
 
 def _strangers(places: list[SecretPlace], environ: Mapping[str, str]) -> Iterator[Fault]:
@@ -110,8 +115,9 @@ def _take_from_file(document: Document, group: dict[str, Any], place: SecretPlac
             content = stream.read(_MAX_BYTES + 1)
         value = content.decode().rstrip("\r\n")
     except FileNotFoundError:
-        remedy = "; generate-registration makes it" if place.required else ""
-        return document.fault(location, f"{file} does not exist{remedy}", absent_file=file)
+        remedy = "; generate-registration makes it" if place.generated else ""
+        absent = file if place.generated else None
+        return document.fault(location, f"{file} does not exist{remedy}", absent_file=absent)
     except OSError as error:
         return document.fault(location, f"cannot read {file}: {error.strerror}")
     except UnicodeDecodeError:

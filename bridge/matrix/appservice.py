@@ -126,13 +126,11 @@ class AppService:
             case Endpoint.ROOM_ALIAS:
                 raise _Answer(404, "M_NOT_FOUND", "no such room")
             case Endpoint.PROTOCOL:
-                return _found(protocol(route.argument))
+                return _found(protocol(route.argument, sip_lookups=self._settings.sip_lookups))
             case Endpoint.THIRD_PARTY_USERS:
-                phones = query_values(raw_query, "m.id.phone")
-                return await self._third_party.users(route.argument, phones[0]) if phones else []
+                return await self._third_party.users(route.argument, lambda name: _first(raw_query, name))
             case Endpoint.THIRD_PARTY_USER_REVERSE:
-                users = query_values(raw_query, "userid")
-                return self._third_party.reverse(users[0]) if users else []
+                return self._third_party.reverse(_first(raw_query, "userid"))
             case Endpoint.LOCATIONS | Endpoint.LOCATION_REVERSE:
                 return []
 
@@ -173,6 +171,10 @@ class AppService:
             raise _Answer(408, "M_UNKNOWN", "the body took too long") from error
         except web.RequestPayloadError as error:
             raise _Answer(400, "M_NOT_JSON", "the body cannot be decoded") from error
+
+
+def _first(raw_query: str, name: str) -> str:
+    return next(iter(query_values(raw_query, name)), "")
 
 
 def _found(document: Any) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -59,6 +59,8 @@ class Request:
     body: Json | None = None
     repeatable: bool = True
     """Whether doing it twice is the same as doing it once."""
+    token: str = field(default="", repr=False)
+    """Whose access token; empty is the application service's."""
 
     def target(self) -> str:
         """Path and query. A `+` in a query would be read as a space, so everything is encoded."""
@@ -120,6 +122,8 @@ class HomeserverLink:
         url = URL(self._base + request.target(), encoded=True)
         body = None if request.body is None else json.dumps(request.body).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token}"
         try:
             async with (
                 asyncio.timeout(max(limit_s, 0.001)),

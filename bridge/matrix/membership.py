@@ -14,6 +14,7 @@ from bridge.matrix.events import RoomEvent
 from bridge.matrix.ghosts import Ghosts
 from bridge.matrix.link import MatrixError
 from bridge.matrix.rooms import Rooms
+from bridge.matrix.unsupported import Unsupported
 from bridge.store import Store
 
 _log = structlog.get_logger()
@@ -27,10 +28,20 @@ _HISTORY = 30
 class Membership:
     """Acts on membership events before anybody else sees them. All of it may be done twice without harm."""
 
-    def __init__(self, *, ghosts: Ghosts, rooms: Rooms, store: Store, client: Client, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        *,
+        ghosts: Ghosts,
+        rooms: Rooms,
+        unsupported: Unsupported,
+        store: Store,
+        client: Client,
+        telemetry: Telemetry,
+    ) -> None:
         self._ghosts = ghosts
         self._names = ghosts.names
         self._rooms = rooms
+        self._unsupported = unsupported
         self._store = store
         self._client = client
         self._telemetry = telemetry
@@ -45,6 +56,7 @@ class Membership:
         self._rooms.observe(event)
         if event.type in {"m.room.tombstone", "m.room.encryption"} and event.state_key == "":
             await self._store.portals.drop_room(event.room_id)
+        await self._unsupported.handle(event)
         if event.type != "m.room.member" or event.state_key is None:
             return []
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bridge.core.clock import Clock
 from bridge.core.ids import RoomId, UserId
 from bridge.core.pii import Pii
 from bridge.matrix.client import Client
@@ -12,6 +13,7 @@ from bridge.matrix.events import Json
 from bridge.matrix.ghosts import Ghosts
 from bridge.matrix.link import MatrixError
 from bridge.matrix.locks import KeyedLocks
+from bridge.matrix.puppets import Puppets
 from bridge.matrix.rooms import Rooms
 from bridge.store import Store
 from bridge.store.rooms import StoredPortal
@@ -40,6 +42,9 @@ _EVENT_LEVELS: Mapping[str, int] = {
 
 
 _MAX_ROOMS_ASKED = 5
+_ENCRYPTED_PAUSE_S = 600.0
+"""How long no room is made on a homeserver that encrypts all of them; then its settings may have changed."""
+
 _FIRST_VERSION_OF_POWERFUL_CREATORS = 12
 
 
@@ -55,12 +60,17 @@ class Portal:
 class Portals:
     """Finds and makes portals. Raises :class:`bridge.matrix.link.MatrixError` when that is impossible."""
 
-    def __init__(self, *, ghosts: Ghosts, rooms: Rooms, store: Store, client: Client) -> None:
+    def __init__(
+        self, *, ghosts: Ghosts, rooms: Rooms, puppets: Puppets, store: Store, client: Client, clock: Clock
+    ) -> None:
         self._ghosts = ghosts
         self._rooms = rooms
+        self._puppets = puppets
         self._store = store
         self._client = client
         self._locks = KeyedLocks()
+        self._clock = clock
+        self._encrypted_until = 0.0
         self._creators_have_power: bool | None = None
         """`None` while the homeserver has not told, neither in words nor by making a room."""
 
@@ -72,6 +82,9 @@ class Portals:
             if room_id is None:
                 room_id = await self._create(user, ghost)
         user_joined = user in await self._rooms.members(room_id)
+        if not user_joined and await self._puppets.bring_in(user, room_id, ghost):
+            self._rooms.person_joined(room_id, user)
+            user_joined = True
         return Portal(room_id=room_id, ghost=ghost, user_joined=user_joined)
 
     async def _stored(self, user: UserId, ghost: UserId) -> RoomId | None:
@@ -97,18 +110,37 @@ class Portals:
                 return False
             if await self._rooms.is_encrypted(room_id) or await self._rooms.is_public(room_id):
                 return False
-            return user in members or (not joined and await self._rooms.was_invited(room_id, user))
+            return user in members or (not joined and await self._rooms.is_expected(room_id, user))
         except MatrixError as error:
             if error.temporary:
                 raise
             return False
 
     async def _create(self, user: UserId, ghost: UserId) -> RoomId:
+        self._refuse_where_all_is_encrypted()
         room_id = await self._create_room(user, ghost)
         await self._rooms.ghost_joined(room_id, ghost, peer=user)
+        await self._refuse_encrypted(room_id, ghost)
         await self._store.portals.put(StoredPortal(user_id=user, ghost=ghost, room_id=room_id))
         _log.info("portal_created", room_id=room_id, user=Pii(user), ghost=Pii(ghost))
         return room_id
+
+    def _refuse_where_all_is_encrypted(self) -> None:
+        if self._clock.monotonic() < self._encrypted_until:
+            raise MatrixError("M_ENCRYPTED", "the homeserver encrypts every room that is made", status=403)
+
+    async def _refuse_encrypted(self, room_id: RoomId, ghost: UserId) -> None:
+        """A homeserver may encrypt whatever is made on it: no call can be carried there, so no pile of rooms is left.
+
+        Asked afresh: a homeserver adds its encryption while it makes the room, and its event comes later.
+        """
+        if not await self._rooms.is_encrypted(room_id):
+            return
+        self._encrypted_until = self._clock.monotonic() + _ENCRYPTED_PAUSE_S
+        _log.error("homeserver_encrypts_all_rooms", setting="encryption_enabled_by_default_for_room_type")
+        await self._client.leave(room_id, ghost)
+        await self._rooms.ghost_left(room_id, ghost)
+        self._refuse_where_all_is_encrypted()
 
     async def _create_room(self, user: UserId, ghost: UserId) -> RoomId:
         powerful = await self._creator_has_power()

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from bridge.matrix.settings import MatrixSettings
-from bridge.matrix.thirdparty import PROTOCOLS
+from bridge.matrix.thirdparty import PROTOCOLS, SIP_NATIVE, SIP_VIRTUAL
 
 
 def registration(settings: MatrixSettings) -> dict[str, Any]:
@@ -22,9 +22,35 @@ def registration(settings: MatrixSettings) -> dict[str, Any]:
         # By default Synapse lets a ghost send one message in five seconds: a call would not get through.
         "rate_limited": False,
         "namespaces": {"users": [{"exclusive": True, "regex": users}], "aliases": [], "rooms": []},
-        "protocols": list(PROTOCOLS),
+        "protocols": [*PROTOCOLS, *((SIP_VIRTUAL, SIP_NATIVE) if settings.sip_lookups else ())],
         "receive_ephemeral": False,
     }
+
+
+def puppet_registration(settings: MatrixSettings) -> dict[str, Any]:
+    """A second registration, for acting as local users.
+
+    It has no `url`, so that the homeserver does not send us the events of every room that any of them is in.
+    """
+    return {
+        "id": f"{settings.appservice_id}-puppets",
+        "url": None,
+        "as_token": settings.puppet_token,
+        # Nobody ever shows it to us; it must be there, and not be guessed where a later version would use it.
+        "hs_token": settings.puppet_token,
+        "sender_localpart": f"{settings.bot_localpart}_puppets",
+        "rate_limited": False,
+        "namespaces": {
+            "users": [{"exclusive": False, "regex": f"@.*:{re.escape(settings.server_name)}"}],
+            "aliases": [],
+            "rooms": [],
+        },
+    }
+
+
+def puppet_registration_yaml(settings: MatrixSettings) -> str:
+    """The second file."""
+    return yaml.safe_dump(puppet_registration(settings), sort_keys=False)
 
 
 def registration_yaml(settings: MatrixSettings) -> str:

@@ -70,10 +70,14 @@ class Rooms:
                 state.encrypted = content is not None
         return state.encrypted
 
-    async def was_invited(self, room_id: RoomId, user: UserId) -> bool:
-        """Whether an invitation of `user` is open."""
+    async def is_expected(self, room_id: RoomId, user: UserId) -> bool:
+        """Whether an invitation of `user` is open, or was accepted so lately that its event is still on its way."""
         content = await self._client.state(room_id, await self._insider(room_id), "m.room.member", user)
-        return content is not None and content.get("membership") == "invite"
+        return content is not None and content.get("membership") in ("invite", "join")
+
+    def person_joined(self, room_id: RoomId, user: UserId) -> None:
+        """A user has joined, as the homeserver has told by another way than its events."""
+        self._member(room_id, user, joined=True)
 
     async def ghost_joined(self, room_id: RoomId, ghost: UserId, *, peer: str = "") -> None:
         """A ghost is in a room, for the sake of `peer` where that is known; from now on it can be asked about it."""

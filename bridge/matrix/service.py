@@ -16,11 +16,13 @@ from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
 from bridge.matrix.pinger import Pinger
 from bridge.matrix.portals import Portal, Portals
+from bridge.matrix.puppets import Puppets
 from bridge.matrix.receiver import Handler, Receiver
 from bridge.matrix.rooms import Rooms
 from bridge.matrix.sender import Sender
 from bridge.matrix.settings import MatrixSettings
-from bridge.matrix.thirdparty import ReadNumber, ThirdParty
+from bridge.matrix.thirdparty import NoDirectory, NumberDirectory, ReadNumber, ThirdParty
+from bridge.matrix.unsupported import Unsupported
 from bridge.store import Store, StoreError
 
 _log = structlog.get_logger()
@@ -45,6 +47,7 @@ class MatrixService:
         entropy: Entropy,
         telemetry: Telemetry,
         read_number: ReadNumber,
+        directory: NumberDirectory | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._store = store
@@ -55,12 +58,25 @@ class MatrixService:
         self._names = GhostNames(settings)
         ghosts = Ghosts(names=self._names, store=store, client=client)
         self._rooms = Rooms(names=self._names, store=store, client=client)
-        self._portals = Portals(ghosts=ghosts, rooms=self._rooms, store=store, client=client)
+        puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)
+        self._portals = Portals(
+            ghosts=ghosts, rooms=self._rooms, puppets=puppets, store=store, client=client, clock=clock
+        )
         self._sender = Sender(store=store, client=client, ghosts=ghosts, clock=clock, telemetry=telemetry)
+        unsupported = Unsupported(
+            names=self._names, rooms=self._rooms, portals=self._portals, sender=self._sender, store=store
+        )
         self._receiver = Receiver(
             hs_token=settings.hs_token,
             names=self._names,
-            membership=Membership(ghosts=ghosts, rooms=self._rooms, store=store, client=client, telemetry=telemetry),
+            membership=Membership(
+                ghosts=ghosts,
+                rooms=self._rooms,
+                unsupported=unsupported,
+                store=store,
+                client=client,
+                telemetry=telemetry,
+            ),
             store=store,
             clock=clock,
             telemetry=telemetry,
@@ -68,7 +84,7 @@ class MatrixService:
         self._appservice = AppService(
             settings,
             receiver=self._receiver,
-            third_party=ThirdParty(ghosts=ghosts, read_number=read_number),
+            third_party=ThirdParty(ghosts=ghosts, read_number=read_number, directory=directory or NoDirectory()),
             telemetry=telemetry,
         )
         self._pinger = Pinger(settings, client=client, clock=clock, entropy=entropy, telemetry=telemetry)

@@ -21,3 +21,9 @@ class MatrixSettings:
     ghost_prefix: str = "_sip_"
     """A ghost is `@<prefix><number>:<server_name>`, `@_sip_+15550100:example.org`."""
     request_timeout_s: float = 15.0
+    sip_lookups: bool = False
+    """Answer which person is behind an extension and which extension a person has."""
+    puppet_token: str = field(default="", repr=False)
+    """Lets us act as any local user: the application-service token of a registration of its own."""
+    admin_token: str = field(default="", repr=False)
+    """Lets us log in as any local user: the access token of a server administrator (Synapse)."""

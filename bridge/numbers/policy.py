@@ -156,6 +156,11 @@ class NumberPlan:
         own = (number for number, owner in self.inbound.items() if owner == user and number.startswith("+"))
         return next(own, trunk.caller_id)
 
+    def number_of(self, user: UserId) -> E164 | None:
+        """The number under which a PBX reaches a user: an extension if they have one, else any number."""
+        own = [number for number, owner in self.inbound.items() if owner == user]
+        return min(own, key=lambda number: number.startswith("+"), default=None)
+
     def user_of(self, called: str) -> UserId | None:
         """The Matrix user that a called number reaches, however the trunk writes it."""
         if called in self.inbound:

@@ -177,6 +177,11 @@ METRICS: tuple[Metric, ...] = (
         kind=SENDS,
         outcome=_of("sent", "failed", "refused", "expired"),
     ),
+    _counter(
+        "matrix_puppet_joins_total",
+        "Invitations accepted in the name of users.",
+        outcome=_of("joined", "failed"),
+    ),
     _gauge("matrix_outbox_depth", "Events that wait to be sent."),
     _gauge("matrix_homeserver_up", "1 while the homeserver answers and reaches us."),
     # SIP.

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import RoomId, UserId
 from bridge.store.database import Database
-from bridge.store.tables import ghost_rooms, ghosts, portals
+from bridge.store.tables import ghost_rooms, ghosts, notices, portals
 
 
 async def _execute(database: Database, statement: Executable) -> None:
@@ -114,3 +114,19 @@ class PortalTable:
     async def drop_room(self, room_id: RoomId) -> None:
         """A room can no longer be a portal: it was upgraded or encrypted."""
         await _execute(self._database, delete(portals).where(portals.c.room_id == room_id))
+
+
+class NoticeTable:
+    """What has been explained in which room."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, room_id: RoomId, topic: str) -> bool:
+        """Whether `topic` is still to be explained in a room; from now on it counts as said."""
+        statement = insert(notices).values(room_id=room_id, topic=topic).on_conflict_do_nothing()
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(statement.returning(notices.c.topic)).scalar() is not None
+
+        return await self._database.write(work)

@@ -8,7 +8,7 @@ from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
 from bridge.store.lock import DatabaseLock
 from bridge.store.outbox import Outbox
-from bridge.store.rooms import GhostRooms, GhostTable, PortalTable
+from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
 from bridge.store.upgrade import upgrade_database
 
 _KEPT_S = 7 * 24 * 3600.0
@@ -27,6 +27,7 @@ class Store:
         self.ghosts = GhostTable(database)
         self.rooms = GhostRooms(database)
         self.portals = PortalTable(database)
+        self.notices = NoticeTable(database)
         self.calls = ActiveCalls(database)
         self.ended_calls = EndedCalls(database)
 

@@ -89,6 +89,14 @@ portals = Table(
 )
 """The room in which a user and a ghost call each other."""
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("room_id", String, primary_key=True),
+    Column("topic", String, primary_key=True),
+)
+"""What has been explained in a room, so that it is not said again."""
+
 calls = Table(
     "calls",
     metadata,

@@ -12,6 +12,7 @@ from bridge.matrix.events import RoomEvent
 from bridge.matrix.link import RetryPolicy
 from bridge.matrix.service import MatrixService
 from bridge.matrix.settings import MatrixSettings
+from bridge.matrix.thirdparty import NumberDirectory
 from bridge.numbers.number import canonical
 from bridge.store import Store
 from tests.homeserver import ScriptedHomeserver
@@ -60,7 +61,7 @@ class Handled:
         return self.of_type(event_type)
 
 
-def settings(hs: ScriptedHomeserver, *, appservice_url: str = "") -> MatrixSettings:
+def settings(hs: ScriptedHomeserver, *, appservice_url: str = "", sip_lookups: bool = False) -> MatrixSettings:
     return MatrixSettings(
         homeserver_url=hs.url,
         server_name=hs.server_name,
@@ -69,6 +70,9 @@ def settings(hs: ScriptedHomeserver, *, appservice_url: str = "") -> MatrixSetti
         as_token=hs.as_token,
         hs_token=hs.hs_token,
         request_timeout_s=1.0,
+        puppet_token=hs.puppet_token,
+        admin_token=hs.admin_token,
+        sip_lookups=sip_lookups,
     )
 
 
@@ -84,18 +88,24 @@ class Bridge:
 
 @asynccontextmanager
 async def running_bridge(
-    hs: ScriptedHomeserver, database: Path, *, handled: Handled | None = None, connect: bool = True
+    hs: ScriptedHomeserver,
+    database: Path,
+    *,
+    handled: Handled | None = None,
+    connect: bool = True,
+    directory: NumberDirectory | None = None,
 ) -> AsyncIterator[Bridge]:
     """Start the Matrix side on a database, and stop it in the end."""
     store = await Store.open(database)
     telemetry = Counts()
     service = MatrixService(
-        settings(hs),
+        settings(hs, sip_lookups=directory is not None),
         store=store,
         clock=SystemClock(),
         entropy=SeededEntropy(1),
         telemetry=telemetry,
         read_number=lambda typed: canonical(typed, "US"),
+        directory=directory,
         retry=QUICK,
     )
     handled = handled or Handled()

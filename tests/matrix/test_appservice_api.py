@@ -2,14 +2,18 @@
 
 import json
 import zlib
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from bridge.core.ids import E164, UserId
+from bridge.numbers.policy import NumberPlan
 from tests.homeserver import Fault, ScriptedHomeserver
-from tests.matrix.bridge_fixture import Bridge
+from tests.matrix.bridge_fixture import Bridge, running_bridge
 
 V1 = "/_matrix/app/v1"
 UNSTABLE = "/_matrix/app/unstable"
@@ -243,3 +247,33 @@ def _message(number: int, body: str) -> dict[str, Any]:
         "content": {"body": body},
         "origin_server_ts": 1,
     }
+
+
+BOB = UserId("@bob:example.org")
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "asked", "answered"),
+    [
+        ("sip_virtual", "native_mxid", "@bob:example.org", "@_sip_201:example.org"),
+        ("sip_native", "virtual_mxid", "@_sip_201:example.org", "@bob:example.org"),
+        ("sip_virtual", "native_mxid", "@carol:example.org", None),
+        ("sip_native", "virtual_mxid", "@_sip_202:example.org", None),
+        ("sip_native", "virtual_mxid", "@bob:example.org", None),
+        ("sip_native", "native_mxid", "@bob:example.org", None),
+    ],
+)
+async def test_people_and_their_extensions_are_found_where_calls_between_people_go_through_the_pbx(
+    hs: ScriptedHomeserver, tmp_path: Path, name: str, field: str, asked: str, answered: str | None
+) -> None:
+    plan = NumberPlan(inbound={E164("201"): BOB, E164("+15550100"): BOB})
+    protocol = f"im.vector.protocol.{name}"
+    async with running_bridge(hs, tmp_path / "db", directory=plan):
+        status, described = await hs.ask("GET", f"{V1}/thirdparty/protocol/{protocol}")
+        assert (status, described["instances"]) == (200, [])
+        path = f"{V1}/thirdparty/user/{protocol}?{field}={quote(asked, safe='')}"
+        status, found = await hs.ask("GET", path)
+    assert status == 200
+    assert [user["userid"] for user in found] == ([answered] if answered else [])
+    assert all(user["fields"]["lookup_success"] and user["fields"]["is_virtual"] for user in found)
+    assert answered is None or answered in hs.users or answered == BOB

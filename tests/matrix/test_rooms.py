@@ -198,6 +198,7 @@ async def test_an_event_that_comes_during_a_read_is_believed(
         read_state = Client.state
 
         async def read_slowly(client: Client, room_id: RoomId, user: UserId, kind: str, key: str = "") -> Json | None:
+            monkeypatch.setattr(Client, "state", read_state)
             answer = await read_state(client, room_id, user, kind, key)
             await hs.send_as(alice, room, event_type, content, "")
             await bridge.handled.wait(event_type)

@@ -132,3 +132,10 @@ def test_only_a_trunk_that_is_marked_joins_crossing_calls() -> None:
     trunks = (TrunkChoice(name=CARRIER), TrunkChoice(name=BACKUP, joins_crossing_calls=True))
     assert not plan(trunks=trunks).joins_crossing_calls(CARRIER)
     assert plan(trunks=trunks).joins_crossing_calls(BACKUP)
+
+
+def test_a_user_is_reached_by_an_extension_before_a_number() -> None:
+    owned = NumberPlan(inbound={E164("+15550100"): ALICE, E164("201"): ALICE, E164("+15550101"): UserId("@bob:hs")})
+    assert owned.number_of(ALICE) == "201"
+    assert owned.number_of(UserId("@bob:hs")) == "+15550101"
+    assert owned.number_of(UserId("@carol:hs")) is None
