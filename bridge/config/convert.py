@@ -37,6 +37,7 @@ def sip_settings(config: Config) -> SipSettings:
         listeners=config.sip.listen,
         advertised_host=config.sip.advertised_host,
         user_agent=config.sip.user_agent,
+        max_requests_per_s=config.sip.max_requests_per_s,
         tls=TlsSettings(**config.sip.tls.model_dump()),
         trunks=tuple(_trunk(name, trunk) for name, trunk in config.trunks.items()),
     )

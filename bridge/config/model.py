@@ -213,6 +213,7 @@ class SipConfig(Section):
     )
     advertised_host: OptionalHost = ""
     user_agent: Annotated[str, BeforeValidator(values.text), Field(min_length=1, max_length=80)] = "Trunkline"
+    max_requests_per_s: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 200
     tls: SipTlsConfig = SipTlsConfig()
 
 

@@ -200,8 +200,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "sip_dropped_total",
-        "Messages that were not taken up: from strangers, of no transaction, or too many.",
-        reason=_of("acl", "unmatched", "overload"),
+        "Messages that were not taken up: from strangers, of no transaction, too many, too long, or no SIP.",
+        reason=_of("acl", "unmatched", "rate", "overload", "size", "malformed"),
     ),
     _counter(
         "sip_unexpected_events_total",
@@ -217,6 +217,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("registration_expires_seconds", "How long the newest registration lasts.", trunk=TRUNKS),
     _histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", OPERATION_S, trunk=TRUNKS),
     _gauge("sip_transactions_active", "Transactions that have not ended."),
+    _gauge("sip_shed_level", "What overload turns away: 1 OPTIONS, 2 also REGISTER, 3 also new calls."),
     _gauge("sip_dialogs_active", "Invite usages, from INVITE to BYE."),
     _counter("sip_connect_failures_total", "Connections that could not be made.", transport=TRANSPORTS),
     # Audio.

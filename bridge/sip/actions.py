@@ -148,6 +148,8 @@ class Received:
 
     payload: bytes
     flow: Flow
+    refused: str = ""
+    """Too much, and by which limit: it gets 503 unless it belongs to something begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,16 +42,19 @@ class Inbound:
         if len(response.vias) != 1 or not self.context.layer.receive_response(response, flow, now):
             self.context.count("sip_dropped_total", reason="unmatched")
 
-    def take_request(self, request: Request, flow: Flow, now: float) -> None:
-        """A request: an ACK to whom it acknowledges, others through their transaction."""
+    def take_request(self, request: Request, flow: Flow, now: float, *, refused: str = "") -> None:
+        """A request: an ACK to whom it acknowledges, others through their transaction.
+
+        `refused` names the limit that it exceeds, unless it belongs to something begun.
+        """
         labels = {"method": method_label(request.method), "transport": flow.transport.value}
         self.context.count("sip_requests_total", direction="in", **labels)
         if request.method == "ACK":
             self._take_ack(request, now)
         elif self.context.layer.absorb_retransmission(request, now):
             return
-        elif self._is_too_much(request):
-            self._shed(request, flow)
+        elif self._is_too_much(request, refused=bool(refused)):
+            self._shed(request, flow, refused or "overload")
         else:
             self._take_safely(self.context.layer.receive_request(request, flow), now)
 
@@ -63,15 +66,15 @@ class Inbound:
         if usage is not None:
             usage.acknowledged(request, now)
 
-    def _is_too_much(self, request: Request) -> bool:
+    def _is_too_much(self, request: Request, *, refused: bool) -> bool:
         """Requests inside dialogs, and CANCEL, are never shed: they end load. Nor is what was taken up already."""
         if request.to.tag is not None or request.method == "CANCEL":
             return False
-        return len(self.context.layer) >= MAX_TRANSACTIONS or len(self.context.usages) >= MAX_CALLS
+        return refused or len(self.context.layer) >= MAX_TRANSACTIONS or len(self.context.usages) >= MAX_CALLS
 
-    def _shed(self, request: Request, flow: Flow) -> None:
+    def _shed(self, request: Request, flow: Flow, reason: str) -> None:
         """503 without a transaction (§8.2.7)."""
-        self.context.count("sip_dropped_total", reason="overload")
+        self.context.count("sip_dropped_total", reason=reason)
         request.stamp_source(flow.host, flow.port)
         wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
         response = request.response(503, to_tag=self._tag(), headers=(("Retry-After", str(wait_s)),))

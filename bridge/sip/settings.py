@@ -171,5 +171,7 @@ class SipSettings:
     user_agent: str = "Trunkline"
     tls: TlsSettings = TlsSettings()
     trunks: tuple[Trunk, ...] = ()
+    max_requests_per_s: int = 200
+    """New requests (calls, OPTIONS) a second that are read from one address; 0 reads all."""
     timer_t1_s: float = 0.5
     """RFC 3261 §17.1.1.1: the round-trip estimate that all retransmission timers are multiples of."""

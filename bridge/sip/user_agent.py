@@ -166,8 +166,8 @@ class UserAgent:
 
     def _dispatch(self, event: Input, now: float) -> None:
         match event:
-            case Received(payload=payload, flow=flow):
-                self._receive(payload, flow, now)
+            case Received():
+                self._receive(event, now)
             case Steer(dialog=dialog, command=command):
                 self._steer(dialog, command, now)
             case PlaceCall(dialog=dialog, call=call):
@@ -191,14 +191,15 @@ class UserAgent:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _receive(self, payload: bytes, flow: Flow, now: float) -> None:
+    def _receive(self, event: Received, now: float) -> None:
+        flow = event.flow
         if not self.admits(flow.host):
             self._context.count("sip_dropped_total", reason="acl")
             return
         try:
-            message = parse_message(payload)
+            message = parse_message(event.payload)
             if isinstance(message, Request):
-                self._inbound.take_request(message, flow, now)
+                self._inbound.take_request(message, flow, now, refused=event.refused)
             else:
                 self._inbound.take_response(message, flow, now)
         except SipError as error:

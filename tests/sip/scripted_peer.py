@@ -80,10 +80,12 @@ class Scripted:
             self.feed(TimeElapsed())
         self.now = end
 
-    def receive(self, message: Request | Response | bytes, *, source: str = PEER, port: int = 5060) -> None:
+    def receive(
+        self, message: Request | Response | bytes, *, source: str = PEER, port: int = 5060, refused: str = ""
+    ) -> None:
         """A message comes in."""
         flow = Flow(transport=self.transport, host=source, port=port)
-        self.feed(Received(payload=bytes(message), flow=flow))
+        self.feed(Received(payload=bytes(message), flow=flow, refused=refused))
 
     def answer(
         self, request: Request, status: int, *, tag: str | None = "peer", sdp: str | None = None, **fields: str

@@ -30,7 +30,6 @@ from bridge.sip.actions import (
     NameFound,
     Note,
     Observe,
-    Received,
     Send,
     SendFailed,
     TimeElapsed,
@@ -39,6 +38,7 @@ from bridge.sip.actions import (
 )
 from bridge.sip.events import OutgoingCall, SipEvent
 from bridge.sip.io.addresses import local_addresses
+from bridge.sip.io.gate import Gate
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.tcp import TcpPool
 from bridge.sip.io.udp import UdpSocket
@@ -90,6 +90,7 @@ class SipEndpoint:
             on_closed=lambda flow: self._run(ConnectionClosed(flow=flow)),
         )
         self._core: UserAgent | None = None
+        self._gate: Gate | None = None
         self._on_event: Callable[[SipEvent], None] | None = None
         self._bound: list[Listener] = []
         self._inputs: deque[Input] = deque()
@@ -115,9 +116,17 @@ class SipEndpoint:
             raise EndpointError("no listener is configured")
         found = local_addresses(tuple(self._bound), self._settings.advertised_host)
         self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
+        self._gate = Gate(
+            self._core,
+            requests_per_s=self._settings.max_requests_per_s,
+            clock=self._clock,
+            telemetry=self._telemetry,
+            floodgate=self._floodgate,
+        )
         await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
         self._run(Start())
         self._spawn(self._keep_resolving())
+        self._spawn(self._gate.watch())
 
     async def stop(self) -> None:
         """Hang up, unregister, and close everything; bounded in time, and nothing is left afterwards."""
@@ -133,7 +142,7 @@ class SipEndpoint:
     async def _close(self) -> None:
         if self._core is not None:
             self._core.close()
-        self._core = None
+        self._core = self._gate = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -350,14 +359,12 @@ class SipEndpoint:
         return self._core is not None and self._core.admits(host)
 
     def _take_datagram(self, payload: bytes, host: str, port: int, number: int) -> None:
-        if not self._admits(host):
-            self._telemetry.count("sip_dropped_total", reason="acl")
-        elif payload.strip(b"\r\n\0 "):
-            flow = Flow(transport=Transport.UDP, host=host, port=port, listener=number)
-            self._run(Received(payload=payload, flow=flow))
+        self._take_message(payload, Flow(transport=Transport.UDP, host=host, port=port, listener=number))
 
     def _take_message(self, payload: bytes, flow: Flow) -> None:
-        self._run(Received(payload=payload, flow=flow))
+        received = self._gate.screen(payload, flow) if self._gate is not None else None
+        if received is not None:
+            self._run(received)
 
     def _take_failure(self, transaction: ClientKey) -> None:
         self._run(SendFailed(transaction=transaction))
