@@ -1,7 +1,7 @@
 """Dialogs: the state that two user agents share between a request and a BYE (RFC 3261 §12)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.core.ids import SipCallId
@@ -136,7 +136,7 @@ def request_uri(uri: SipUri) -> SipUri:
     if not uri.headers and "method" not in uri.params:
         return uri
     params = {name: value for name, value in uri.params.items() if name != "method"}
-    return replace(uri, headers=(), params=params)
+    return SipUri(uri.scheme, uri.user, uri.password, uri.host, uri.port, params)
 
 
 def _route_set(record_routes: Iterable[NameAddr]) -> tuple[NameAddr, ...]:

@@ -75,6 +75,15 @@ def parse_params(text: str, start: int = 0) -> dict[str, str | None]:
     return params
 
 
+def plain_params(text: str) -> dict[str, str | None]:
+    """The same for a list that has matched a pattern: without blanks, quotes, escapes or empty names."""
+    params: dict[str, str | None] = {}
+    for piece in text[1:].split(";"):
+        name, equals, value = piece.partition("=")
+        params.setdefault(name.lower(), value if equals else None)
+    return params
+
+
 def format_params(params: Params) -> str:
     """The `;name=value` list."""
     return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in params.items()])

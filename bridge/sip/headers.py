@@ -85,12 +85,17 @@ class Headers:
             self.add(name, value)
 
     @classmethod
-    def trusted(cls, pairs: list[tuple[str, str]], first: dict[str, str] | None = None) -> "Headers":
+    def trusted(
+        cls,
+        pairs: list[tuple[str, str]],
+        first: dict[str, str] | None = None,
+        views: dict[str, Any] | None = None,
+    ) -> "Headers":
         """Take over canonical pairs that are known to be clean; `first` maps each name to its first value."""
         headers = cls.__new__(cls)
         headers._pairs = pairs
         headers._first = first
-        headers.views = {}
+        headers.views = {} if views is None else views
         return headers
 
     def get(self, name: str) -> str | None:

@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bridge.sip.errors import LocalSipError, SipError
-from bridge.sip.fields import MAX_DELTA_SECONDS, PLAIN_ADDRESS, PLAIN_VIA, NameAddr
-from bridge.sip.grammar import BLANKS, TOKEN, parse_number
+from bridge.sip.fields import MAX_DELTA_SECONDS, CSeq, NameAddr, Via
+from bridge.sip.grammar import BLANKS, TOKEN, parse_number, split_list
 from bridge.sip.headers import CANONICAL, Headers
-from bridge.sip.message import Message, Request, Response
-from bridge.sip.uri import PLAIN_SIP, SipUri
+from bridge.sip.message import Request, Response
+from bridge.sip.uri import SipUri
 
 MAX_MESSAGE = 65_535
 MAX_HEADERS = 200
@@ -19,14 +19,10 @@ MAX_LINE = 8_192
 MAX_LINES = 1_000
 """Lines of a header section, folded ones counted: what is beyond is not even looked at."""
 
-_PLAIN_FIELD = re.compile(r"\n([^:]{1,64}): (?! )(.*)(?<! )\r")
-"""A line as nearly all senders write it. The bound keeps lines without a colon from being searched to the end each."""
-
 _ANY_FIELD = re.compile(rf"\r\n({TOKEN})[ \t]*:[ \t]*([^\r\n]*)")
 _FOLD = re.compile(r"\r\n[ \t]+")
-_REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) [Ss][Ii][Pp]/2\.0")
+_REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]++) [Ss][Ii][Pp]/2\.0")
 _ALMOST_REQUEST = re.compile(rf"{TOKEN}[ \t].*[Ss][Ii][Pp]/([0-9]{{1,5}}\.[0-9]{{1,5}})[ \t]*", re.DOTALL)
-_PLAIN_SIP = re.compile(PLAIN_SIP)
 _STATUS_LINE = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
 
 _SINGLE_NAMES = (
@@ -35,7 +31,8 @@ _SINGLE_NAMES = (
 )
 """Headers whose second value would let two readers see two messages (RFC 4475 §3.3.8)."""
 
-_ECHOED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
+"""What every message has (RFC 3261 §8.1.1), and every response repeats (§8.2.6.2)."""
 
 _NAME_BEARING_NAMES = (
     "From To Contact Reply-To P-Asserted-Identity P-Preferred-Identity Remote-Party-ID Diversion Referred-By"
@@ -93,8 +90,8 @@ def _parse_request(head: str, clean: bool, data: bytes, end: int) -> Request:
         if found is None or len(start_line) > MAX_LINE:
             _refuse_request_line(start_line)
         _check_head(head, clean, pairs, whole)
-        request = Request.trusted(found[1], found[2], Headers.trusted(pairs, first), _body(data, end, first))
-        _check_common(request, pairs, first)
+        body = _body(data, end, first)
+        request = Request.trusted(found[1], found[2], Headers.trusted(pairs, first, _views(pairs, first)), body)
         _check_request(request, first)
     except SipError as error:
         raise _with_answer(error, start_line, pairs, first) from None
@@ -110,11 +107,9 @@ def _parse_response(head: str, clean: bool, data: bytes, end: int) -> Response:
             raise SipError(None, "Malformed Status-Line")
         _check_head(head, clean, pairs, whole)
         body = _body(data, end, first)
-        response = Response(int(found[1]), found[2] or "", Headers.trusted(pairs, first), body)
-        _check_common(response, pairs, first)
+        return Response(int(found[1]), found[2] or "", Headers.trusted(pairs, first, _views(pairs, first)), body)
     except SipError as error:
         raise SipError(None, error.reason) from None
-    return response
 
 
 def _lines(head: str) -> tuple[str, Pairs, bool]:
@@ -123,15 +118,16 @@ def _lines(head: str) -> tuple[str, Pairs, bool]:
     if lines > MAX_LINES:
         start_line, pairs, _ = _lines("\n".join(head.split("\n", MAX_LINES)[:MAX_LINES]))
         return start_line, pairs, False
+    split = head.split("\r\n")
     try:
-        pairs = [(CANONICAL[name], value) for name, value in _PLAIN_FIELD.findall(head)]
+        pairs = [(CANONICAL[name], value) for name, _, value in [line.partition(": ") for line in split[1:-1]]]
     except LocalSipError:
         return _odd_lines(head)
-    count = len(pairs) + 1
-    # Each line has matched, and no CR or LF stands alone for another reader to take for the end of a line.
-    if lines != count or head.count("\r") != count or "\t" in head:
+    # No CR or LF stands alone for another reader to take for the end of a line, and no blank around a value.
+    ends = len(pairs) + 1
+    if lines != ends or head.count("\r") != ends or "\t" in head or ":  " in head or " \r" in head:
         return _odd_lines(head)
-    return head[: head.find("\r\n")], pairs, True
+    return split[0], pairs, True
 
 
 def _odd_lines(head: str) -> tuple[str, Pairs, bool]:
@@ -171,30 +167,26 @@ def _body(data: bytes, end: int, first: dict[str, str]) -> bytes:
     return data[end + 4 : end + 4 + length]
 
 
-def _check_common(message: Message, pairs: Pairs, first: dict[str, str]) -> None:
+def _views(pairs: Pairs, first: dict[str, str]) -> dict[str, Any]:
+    """The typed values that every message is used by: nobody behind this point meets a malformed header of these."""
     if len(first) != len(pairs):
         _check_single(pairs)
-    _check_call_id(first.get("Call-ID", ""))
-    _check_views(message, pairs, first)
-
-
-def _check_views(message: Message, pairs: Pairs, first: dict[str, str]) -> None:
-    """Nobody behind this point may meet a malformed header of these; what looks unusual is parsed to find out."""
+    for name in _REQUIRED:
+        if not first.get(name):
+            raise SipError(400, f"Missing {name}")
+    _check_call_id(first["Call-ID"])
     # All of them: a client must count them (RFC 3261 §8.1.3.3), and a server's responses repeat them.
-    if not first.get("Via"):
-        raise SipError(400, "Missing Via")
-    if not all(PLAIN_VIA.fullmatch(value) for name, value in pairs if name == "Via"):
-        _ = message.vias
-    if not PLAIN_ADDRESS.fullmatch(first.get("From", "")):
-        _ = message.from_
-    if not PLAIN_ADDRESS.fullmatch(first.get("To", "")):
-        _ = message.to
-    _ = message.cseq
+    vias = [Via.parse(element) for name, value in pairs if name == "Via" for element in split_list(value)]
+    return {
+        "via": vias[0],
+        "vias": vias,
+        "from": NameAddr.parse(first["From"]),
+        "to": NameAddr.parse(first["To"]),
+        "cseq": CSeq.parse(first["CSeq"]),
+    }
 
 
 def _check_call_id(value: str) -> None:
-    if not value:
-        raise SipError(400, "Missing Call-ID")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise SipError(400, "Malformed Call-ID")
 
@@ -213,8 +205,6 @@ def _check_request(request: Request, first: dict[str, str]) -> None:
         parse_number(first["Expires"], MAX_DELTA_SECONDS, "Expires")
     if "Max-Forwards" in first:
         parse_number(first["Max-Forwards"], 255, "Max-Forwards")
-    if _PLAIN_SIP.fullmatch(request.uri_text):
-        return
     uri = request.uri
     # Headers have no meaning in a Request-URI (RFC 3261 §19.1.1) and must not end up in a message of ours.
     if isinstance(uri, SipUri) and uri.headers:
@@ -241,7 +231,7 @@ def _with_answer(error: SipError, start_line: str, pairs: Pairs, first: dict[str
     echoed = [
         (name, value)
         for name, value in pairs
-        if name == "Via" or (name in _ECHOED and value is first[name])
+        if name == "Via" or (name in _REQUIRED and value is first[name])
         if "\0" not in value
     ]
     answer = Response(error.status, error.reason, Headers.trusted(_tagged(echoed)))

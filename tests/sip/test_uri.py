@@ -1,11 +1,13 @@
 """SIP, SIPS and tel URIs: reading, writing, comparing (RFC 3261 §19.1, RFC 3966)."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.sip import LocalSipError, OtherUri, SipError, SipUri, TelUri, parse_any_uri, parse_uri
-from bridge.sip.uri import PLAIN_SIP
+from bridge.sip.uri import _SIP, PLAIN_SIP, _sip_uri
 
 HOSTS = st.sampled_from(["example.org", "192.0.2.1", "2001:db8::10", "a_b.example", "localhost"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -157,5 +159,15 @@ def test_any_text_is_a_uri_or_a_sip_error(text: str) -> None:
 
 
 @given(st.from_regex(rf"(?a){PLAIN_SIP}", fullmatch=True))
-def test_what_looks_plain_never_fails_to_parse(text: str) -> None:
-    assert sip(text).host
+def test_a_uri_of_the_plain_kind_is_what_the_whole_grammar_makes_of_it(text: str) -> None:
+    found = re.compile(rf"(?a){PLAIN_SIP}").fullmatch(text)
+    whole = _SIP.fullmatch(text)
+    assert found is not None
+    assert whole is not None
+    try:
+        expected = _sip_uri(text, whole)
+    except SipError:
+        with pytest.raises(SipError):
+            sip(text)
+    else:
+        assert (sip(text), str(sip(text))) == (expected, str(expected))
