@@ -2,10 +2,9 @@
 
 import re
 from dataclasses import field
-from functools import lru_cache
 
 from bridge.core.pii import Pii
-from bridge.core.values import value_type
+from bridge.core.values import Kept, value_type
 from bridge.sip.errors import SipError
 from bridge.sip.grammar import (
     HOST,
@@ -17,11 +16,10 @@ from bridge.sip.grammar import (
     plain_params,
     printable,
     quote,
+    split_list,
     unquote,
 )
 from bridge.sip.uri import (
-    CACHED_LENGTH,
-    CACHED_VALUES,
     PLAIN_SIP,
     Uri,
     bare_host,
@@ -44,7 +42,7 @@ _NAME_ADDR = re.compile(rf'(?:({QUOTED})[ \t]*|([^"<>]*))<([^<>]*)>')
 _ADDR_SPEC = re.compile(r'[^ \t"<>;,?]+')
 
 _PLAIN_PARAMS = r"((?:;[A-Za-z0-9.!%*_+`'~-]++(?:=[!#-+\--:=?-\[\]-~]++)?)*+)"
-PLAIN_VIA = rf"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([0-9]{{1,5}}))?{_PLAIN_PARAMS}"
+PLAIN_VIA = rf"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([1-5]?[0-9]{{1,4}}))?{_PLAIN_PARAMS}"
 PLAIN_ADDRESS = rf'(?:"([ !#-\[\]-~]*+)" ?|([A-Za-z0-9 ]*+))<({PLAIN_SIP})>{_PLAIN_PARAMS}'
 """Whole values as nearly all senders write them, parsed at a fraction of the cost of what else the RFC allows."""
 
@@ -69,10 +67,23 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> "Via":
         """Parse one element of a Via header."""
-        if found := _PLAIN_VIA.fullmatch(text):
-            transport, host, port, params = found.groups()
-            return cls(transport, host, port_number(port) if port else None, plain_params(params) if params else {})
-        return cls._parse(text)
+        found = _PLAIN_VIA.fullmatch(text)
+        return cls._parse(text) if found is None else cls.recognized(found)
+
+    @classmethod
+    def recognize(cls, value: str) -> "list[re.Match[str] | Via]":
+        """The elements of a Via header, which `recognized` takes on if anybody looks."""
+        if found := _PLAIN_VIA.fullmatch(value):
+            return [found]
+        return [cls.parse(element) for element in split_list(value)]
+
+    @classmethod
+    def recognized(cls, found: "re.Match[str] | Via") -> "Via":
+        """The element itself."""
+        if not isinstance(found, re.Match):
+            return found
+        transport, host, port, params = found.groups()
+        return cls(transport, host, int(port) if port else None, plain_params(params) if params else {})
 
     @classmethod
     def _parse(cls, text: str) -> "Via":
@@ -130,21 +141,28 @@ class NameAddr:
     def parse(cls, text: str) -> "NameAddr":
         """Parse a `name-addr` or `addr-spec` with its parameters."""
         # The messages of a dialog have the same From, To, Contact and routes.
-        return _address_cached(text) if len(text) <= CACHED_LENGTH else cls._parse(text)
+        if known := _KEPT.get(text):
+            return known
+        found = _PLAIN_ADDRESS.fullmatch(text)
+        return cls._parse(text) if found is None else cls.recognized(found)
+
+    @classmethod
+    def recognize(cls, text: str) -> "re.Match[str] | NameAddr":
+        """The value of a header with one address, which `recognized` takes on if anybody looks."""
+        return _KEPT.get(text) or _PLAIN_ADDRESS.fullmatch(text) or cls._parse(text)
+
+    @classmethod
+    def recognized(cls, found: "re.Match[str] | NameAddr") -> "NameAddr":
+        """The address itself."""
+        if not isinstance(found, re.Match):
+            return found
+        quoted, plain, uri, scheme, user, host, port, uri_params, params = found.groups()
+        name = plain.rstrip(" ") if quoted is None else quoted
+        sip_uri = plain_sip_uri(uri, scheme, user, host, port, uri_params)
+        return _KEPT.keep(found[0], cls(name, sip_uri, plain_params(params) if params else {}))
 
     @classmethod
     def _parse(cls, text: str) -> "NameAddr":
-        if found := _PLAIN_ADDRESS.fullmatch(text):
-            quoted, plain, uri, scheme, user, host, port, uri_params, params = found.groups()
-            return cls(
-                plain.rstrip(" ") if quoted is None else quoted,
-                plain_sip_uri(uri, scheme, user, host, port, uri_params),
-                plain_params(params) if params else {},
-            )
-        return cls._parse_any(text)
-
-    @classmethod
-    def _parse_any(cls, text: str) -> "NameAddr":
         found = _NAME_ADDR.match(text)
         if found is None:
             return cls._parse_addr_spec(text)
@@ -184,7 +202,7 @@ class NameAddr:
         return f"{name}<{self.uri}>{format_params(self.params)}"
 
 
-_address_cached = lru_cache(maxsize=CACHED_VALUES)(NameAddr._parse)
+_KEPT: Kept[NameAddr] = Kept()
 
 
 @value_type
@@ -197,17 +215,15 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Parse a CSeq header; the number is below 2**31 (RFC 3261 §8.1.1.5)."""
-        return _cseq_cached(text) if len(text) <= CACHED_LENGTH else cls._parse(text)
-
-    @classmethod
-    def _parse(cls, text: str) -> "CSeq":
+        if known := _KEPT_CSEQS.get(text):
+            return known
         found = _CSEQ.fullmatch(text)
         if found is None or (number := int(found[1])) > MAX_CSEQ:
             raise SipError(400, "Malformed CSeq")
-        return cls(number, found[2])
+        return _KEPT_CSEQS.keep(text, cls(number, found[2]))
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
 
 
-_cseq_cached = lru_cache(maxsize=CACHED_VALUES)(CSeq._parse)
+_KEPT_CSEQS: Kept[CSeq] = Kept(longest=32)

@@ -44,6 +44,7 @@ _MAX_CACHED = 1024
 _MAX_CACHED_LENGTH = 64
 
 Pairs = Iterable[tuple[str, str]]
+Views = dict[str, Any]
 
 
 class CanonicalNames(dict[str, str]):
@@ -79,8 +80,8 @@ class Headers:
     def __init__(self, pairs: Pairs = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
         self._first: dict[str, str] | None = None
-        self.views: dict[str, Any] = {}
-        """Typed values that a message made of these headers; forgotten with every change."""
+        self.views: Views = {}
+        """Typed values of these headers, or what they are to be made from; forgotten with every change."""
         for name, value in pairs:
             self.add(name, value)
 
@@ -89,7 +90,7 @@ class Headers:
         cls,
         pairs: list[tuple[str, str]],
         first: dict[str, str] | None = None,
-        views: dict[str, Any] | None = None,
+        views: Views | None = None,
     ) -> "Headers":
         """Take over canonical pairs that are known to be clean; `first` maps each name to its first value."""
         headers = cls.__new__(cls)
@@ -106,6 +107,8 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """All values, topmost first; not split at commas."""
+        if self.get(name) is None:
+            return []
         name = CANONICAL[name]
         return [value for key, value in self._pairs if key == name]
 

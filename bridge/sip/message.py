@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from bridge.sip import views
 from bridge.sip.digest import Challenge
@@ -11,9 +11,10 @@ from bridge.sip.fields import CSeq, NameAddr, Via
 from bridge.sip.grammar import check_sendable, check_token, split_list
 from bridge.sip.headers import Headers, Pairs
 from bridge.sip.status import reason_phrase as phrase_of
-from bridge.sip.uri import SipUri, TelUri, Uri, parse_uri
+from bridge.sip.uri import Recognized, SipUri, TelUri, Uri, parse_uri, recognized_uri
 
 _T = TypeVar("_T")
+_NOT_MADE = object()
 _URI_TEXT = re.compile(r"[!-;=?-~]+")
 
 _DIALOG_FORMING = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -39,13 +40,13 @@ class Message:
 
     def _view(self, name: str, make: Callable[[Headers], _T]) -> _T:
         made = self.headers.views
-        if name not in made:
+        view = made.get(name, _NOT_MADE)
+        if view is _NOT_MADE or type(view) is re.Match:
             try:
-                made[name] = make(self.headers)
+                view = made[name] = make(self.headers)
             except SipError as error:
                 raise self._blame(error) from None
-        view: _T = made[name]
-        return view
+        return cast(_T, view)
 
     @property
     def via(self) -> Via:
@@ -156,25 +157,24 @@ class Request(Message):
         """The Request-URI as it stands in the start line."""
         if not _URI_TEXT.fullmatch(self.uri_text):
             raise LocalSipError("not a Request-URI")
-        self._uri: SipUri | TelUri | None = None
+        self._uri: Recognized | None = None
 
     @classmethod
-    def trusted(cls, method: str, uri_text: str, headers: Headers, body: bytes) -> "Request":
+    def trusted(cls, method: str, uri_text: str, uri: Recognized, headers: Headers, body: bytes) -> "Request":
         """A request whose parts the parser has checked."""
         request = cls.__new__(cls)
         request.method = method
         request.uri_text = uri_text
         request.headers = headers
         request.body = body
-        request._uri = None
+        request._uri = uri
         return request
 
     @property
     def uri(self) -> SipUri | TelUri:
         """The Request-URI."""
-        if self._uri is None:
-            self._uri = parse_uri(self.uri_text)
-        return self._uri
+        uri = self._uri = parse_uri(self.uri_text) if self._uri is None else recognized_uri(self._uri)
+        return uri
 
     @property
     def start_line(self) -> str:

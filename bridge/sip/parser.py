@@ -2,25 +2,22 @@
 
 import hashlib
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from bridge.sip.errors import LocalSipError, SipError
+from bridge.sip.errors import SipError
 from bridge.sip.fields import MAX_DELTA_SECONDS, CSeq, NameAddr, Via
-from bridge.sip.grammar import BLANKS, TOKEN, parse_number, split_list
-from bridge.sip.headers import CANONICAL, Headers
+from bridge.sip.grammar import TOKEN, parse_number
+from bridge.sip.headers import Headers, Views
+from bridge.sip.lines import split_head
 from bridge.sip.message import Request, Response
-from bridge.sip.uri import SipUri
+from bridge.sip.uri import SipUri, recognize_uri
+from bridge.sip.views import RECOGNIZED_VIAS
 
 MAX_MESSAGE = 65_535
 MAX_HEADERS = 200
 MAX_LINE = 8_192
 """Characters of one header field or start line, after unfolding."""
 
-MAX_LINES = 1_000
-"""Lines of a header section, folded ones counted: what is beyond is not even looked at."""
-
-_ANY_FIELD = re.compile(rf"\r\n({TOKEN})[ \t]*:[ \t]*([^\r\n]*)")
-_FOLD = re.compile(r"\r\n[ \t]+")
 _REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]++) [Ss][Ii][Pp]/2\.0")
 _ALMOST_REQUEST = re.compile(rf"{TOKEN}[ \t].*[Ss][Ii][Pp]/([0-9]{{1,5}}\.[0-9]{{1,5}})[ \t]*", re.DOTALL)
 _STATUS_LINE = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
@@ -63,10 +60,10 @@ def parse_message(data: bytes) -> Request | Response:
 def refusal(head: bytes, status: int, reason: str) -> SipError:
     """The error for a message that was not read beyond its header section, or not even to the end of that."""
     text, _ = _decode(head.partition(b"\r\n\r\n")[0] + b"\r\n")
-    start_line, pairs, _ = _lines(text)
+    start_line, pairs, _ = split_head(text)
     if not _ALMOST_REQUEST.fullmatch(start_line):
         return SipError(None, reason)
-    return _with_answer(SipError(status, reason), start_line, pairs, dict(reversed(pairs)))
+    return _with_answer(SipError(status, reason), start_line, pairs, _by_name(pairs)[0])
 
 
 def _decode(raw: bytes) -> tuple[str, bool]:
@@ -83,15 +80,16 @@ def _decode(raw: bytes) -> tuple[str, bool]:
 
 
 def _parse_request(head: str, clean: bool, data: bytes, end: int) -> Request:
-    start_line, pairs, whole = _lines(head)
-    first = dict(reversed(pairs))
+    start_line, pairs, whole = split_head(head)
+    first, again = _by_name(pairs)
     found = _REQUEST_LINE.fullmatch(start_line)
     try:
         if found is None or len(start_line) > MAX_LINE:
             _refuse_request_line(start_line)
         _check_head(head, clean, pairs, whole)
         body = _body(data, end, first)
-        request = Request.trusted(found[1], found[2], Headers.trusted(pairs, first, _views(pairs, first)), body)
+        headers = Headers.trusted(pairs, first, _recognize(first, again))
+        request = Request.trusted(found[1], found[2], recognize_uri(found[2]), headers, body)
         _check_request(request, first)
     except SipError as error:
         raise _with_answer(error, start_line, pairs, first) from None
@@ -99,43 +97,17 @@ def _parse_request(head: str, clean: bool, data: bytes, end: int) -> Request:
 
 
 def _parse_response(head: str, clean: bool, data: bytes, end: int) -> Response:
-    start_line, pairs, whole = _lines(head)
-    first = dict(reversed(pairs))
+    start_line, pairs, whole = split_head(head)
+    first, again = _by_name(pairs)
     found = _STATUS_LINE.fullmatch(start_line)
     try:
         if found is None:
             raise SipError(None, "Malformed Status-Line")
         _check_head(head, clean, pairs, whole)
         body = _body(data, end, first)
-        return Response(int(found[1]), found[2] or "", Headers.trusted(pairs, first, _views(pairs, first)), body)
+        return Response(int(found[1]), found[2] or "", Headers.trusted(pairs, first, _recognize(first, again)), body)
     except SipError as error:
         raise SipError(None, error.reason) from None
-
-
-def _lines(head: str) -> tuple[str, Pairs, bool]:
-    """Start line, canonical name and value of each header field, and whether all lines were header fields."""
-    lines = head.count("\n")
-    if lines > MAX_LINES:
-        start_line, pairs, _ = _lines("\n".join(head.split("\n", MAX_LINES)[:MAX_LINES]))
-        return start_line, pairs, False
-    split = head.split("\r\n")
-    try:
-        pairs = [(CANONICAL[name], value) for name, _, value in [line.partition(": ") for line in split[1:-1]]]
-    except LocalSipError:
-        return _odd_lines(head)
-    # No CR or LF stands alone for another reader to take for the end of a line, and no blank around a value.
-    ends = len(pairs) + 1
-    if lines != ends or head.count("\r") != ends or "\t" in head or ":  " in head or " \r" in head:
-        return _odd_lines(head)
-    return split[0], pairs, True
-
-
-def _odd_lines(head: str) -> tuple[str, Pairs, bool]:
-    """The same for lines that are folded, have blanks in unusual places, or are no header fields."""
-    head = _FOLD.sub(" ", head.removesuffix("\r\n"))
-    pairs = [(CANONICAL[name], value.rstrip(BLANKS)) for name, value in _ANY_FIELD.findall(head)]
-    whole = head.count("\r") == len(pairs) and head.count("\n") == len(pairs)
-    return head.partition("\r\n")[0], pairs, whole
 
 
 def _check_head(head: str, clean: bool, pairs: Pairs, whole: bool) -> None:
@@ -167,21 +139,36 @@ def _body(data: bytes, end: int, first: dict[str, str]) -> bytes:
     return data[end + 4 : end + 4 + length]
 
 
-def _views(pairs: Pairs, first: dict[str, str]) -> dict[str, Any]:
-    """The typed values that every message is used by: nobody behind this point meets a malformed header of these."""
-    if len(first) != len(pairs):
-        _check_single(pairs)
-    for name in _REQUIRED:
-        if not first.get(name):
-            raise SipError(400, f"Missing {name}")
+def _by_name(pairs: Pairs) -> tuple[dict[str, str], Pairs]:
+    """The first value of each header, and the fields whose names come again."""
+    first: dict[str, str] = {}
+    again: Pairs = []
+    for name, value in pairs:
+        if name in first:
+            again.append((name, value))
+        else:
+            first[name] = value
+    return first, again
+
+
+def _recognize(first: dict[str, str], again: Pairs) -> Views:
+    """Check what every message is used by: nobody behind this point meets a malformed header of these.
+
+    What is of the plain kind is typed later, if anybody looks; all else is parsed now, to find out.
+    """
+    _check_single(again)
+    if missing := [name for name in _REQUIRED if not first.get(name)]:
+        raise SipError(400, f"Missing {missing[0]}")
     _check_call_id(first["Call-ID"])
     # All of them: a client must count them (RFC 3261 §8.1.3.3), and a server's responses repeat them.
-    vias = [Via.parse(element) for name, value in pairs if name == "Via" for element in split_list(value)]
+    vias = Via.recognize(first["Via"])
+    for name, value in again:
+        if name == "Via":
+            vias += Via.recognize(value)
     return {
-        "via": vias[0],
-        "vias": vias,
-        "from": NameAddr.parse(first["From"]),
-        "to": NameAddr.parse(first["To"]),
+        RECOGNIZED_VIAS: vias,
+        "from": NameAddr.recognize(first["From"]),
+        "to": NameAddr.recognize(first["To"]),
         "cseq": CSeq.parse(first["CSeq"]),
     }
 
@@ -191,23 +178,21 @@ def _check_call_id(value: str) -> None:
         raise SipError(400, "Malformed Call-ID")
 
 
-def _check_single(pairs: Pairs) -> None:
-    names = [name for name, _ in pairs if name in _SINGLE]
-    if len(names) != len(set(names)):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise SipError(400, f"Repeated {repeated}")
+def _check_single(again: Pairs) -> None:
+    for name, _ in again:
+        if name in _SINGLE:
+            raise SipError(400, f"Repeated {name}")
 
 
 def _check_request(request: Request, first: dict[str, str]) -> None:
-    if request.cseq.method != request.method:
+    if request.headers.views["cseq"].method != request.method:
         raise SipError(400, "CSeq Method Does Not Match")
     if "Expires" in first:
         parse_number(first["Expires"], MAX_DELTA_SECONDS, "Expires")
     if "Max-Forwards" in first:
         parse_number(first["Max-Forwards"], 255, "Max-Forwards")
-    uri = request.uri
     # Headers have no meaning in a Request-URI (RFC 3261 §19.1.1) and must not end up in a message of ours.
-    if isinstance(uri, SipUri) and uri.headers:
+    if "?" in request.uri_text and isinstance(request.uri, SipUri) and request.uri.headers:
         raise SipError(400, "Headers in Request-URI")
 
 

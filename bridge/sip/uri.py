@@ -3,12 +3,11 @@
 import ipaddress
 import re
 from dataclasses import field
-from functools import lru_cache
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
 from bridge.core.pii import Pii
-from bridge.core.values import value_type
+from bridge.core.values import Kept, value_type
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.grammar import HOST, Params, plain_params
 
@@ -23,10 +22,12 @@ _SIP = re.compile(
 )
 
 PLAIN_SIP = (
-    r"(sips?):(?:([A-Za-z0-9_.!~*'()&=+$,;?/#-]++)@)?([A-Za-z0-9._-]++)(?::([0-9]{1,5}))?"
+    r"(sips?):(?:([A-Za-z0-9_.!~*'()&=+$,;?/#-]++)@)?([A-Za-z0-9._-]++)(?::([1-5]?[0-9]{1,4}))?"
     r"((?:;[!#$&-+\--:A-\[\]-~]++(?:=[!#$&-+\--:=A-\[\]-~]++)?)*+)"
 )
-"""SIP URIs of the usual kind, without escapes, password and headers; groups: scheme, user, host, port, parameters."""
+"""SIP URIs of the usual kind, which cannot be wrong: without escapes, password and headers, and no very high port.
+
+The groups are scheme, user, host, port and parameters."""
 
 _TEL = re.compile(r"[Tt][Ee][Ll]:(\+[0-9().-]*[0-9][0-9().-]*|[0-9A-Fa-f*#().-]+)(;[!#-+\--:;=A-\[\]-~]*)?")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):([!#-;=?-~]+)")
@@ -39,11 +40,6 @@ _SAFE_PASSWORD = "-_.!~*'()&=+$,"  # noqa: S105
 _SAFE_PARAM = "-_.!~*'()[]/:&+$"
 _SAFE_HEADER = "-_.!~*'()[]/?:+$"
 _NO_PARAMS: Params = {}
-
-CACHED_LENGTH = 256
-"""Longer texts are parsed anew each time, so that a stranger cannot fill a cache with megabytes."""
-
-CACHED_VALUES = 2048
 
 
 @value_type
@@ -148,6 +144,10 @@ class OtherUri:
 
 
 Uri = SipUri | TelUri | OtherUri
+Recognized = SipUri | TelUri | re.Match[str]
+"""A URI that can be called, or its text taken apart: whoever looks makes the one of the other."""
+
+_KEPT: Kept[Uri] = Kept()
 
 _NO_SEPARATORS = str.maketrans("", "", "-.()")
 
@@ -163,7 +163,24 @@ def parse_uri(text: str) -> SipUri | TelUri:
 def parse_any_uri(text: str) -> Uri:
     """Any URI; only malformed ones are refused."""
     # A dialog repeats its few addresses in each of its messages.
-    return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+    return _KEPT.get(text) or _KEPT.keep(text, _parse(text))
+
+
+def recognize_uri(text: str) -> Recognized:
+    """A URI that can be called and is known or of the usual kind; others are parsed now, to find out."""
+    known = _KEPT.get(text)
+    if known is not None and not isinstance(known, OtherUri):
+        return known
+    return _PLAIN_SIP.fullmatch(text) or parse_uri(text)
+
+
+def recognized_uri(found: Recognized) -> SipUri | TelUri:
+    """What it is."""
+    if isinstance(found, re.Match):
+        uri = plain_sip_uri(found[0], *found.groups())
+        _KEPT.keep(found[0], uri)
+        return uri
+    return found
 
 
 def _parse(text: str) -> Uri:
@@ -179,12 +196,9 @@ def _parse(text: str) -> Uri:
     return OtherUri(found[1].lower(), found[2])
 
 
-_parse_cached = lru_cache(maxsize=CACHED_VALUES)(_parse)
-
-
 def plain_sip_uri(text: str, scheme: str, user: str | None, host: str, port: str | None, params: str) -> SipUri:
     """The URI whose parts are the groups of :data:`PLAIN_SIP`."""
-    number = port_number(port) if port else None
+    number = int(port) if port else None
     return SipUri(scheme, user, None, host, number, plain_params(params) if params else _NO_PARAMS, (), text)
 
 

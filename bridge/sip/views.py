@@ -1,10 +1,13 @@
-"""How each typed view of a message is made from its headers."""
+"""How each typed view of a message is made from its headers, or from what the parser recognized in them."""
 
 from bridge.sip.digest import Challenge
 from bridge.sip.errors import SipError
 from bridge.sip.fields import DELTA_SECONDS, CSeq, NameAddr, Via
 from bridge.sip.grammar import split_list, split_tokens
 from bridge.sip.headers import Headers
+
+RECOGNIZED_VIAS = "recognized_vias"
+"""Beside the views: what the parser has made of all Via headers."""
 
 
 def _required(headers: Headers, name: str) -> str:
@@ -16,22 +19,28 @@ def _required(headers: Headers, name: str) -> str:
 
 def top_via(headers: Headers) -> Via:
     """The topmost Via."""
+    if found := headers.views.get(RECOGNIZED_VIAS):
+        return Via.recognized(found[0])
     return Via.parse(split_list(_required(headers, "Via"))[0])
 
 
 def vias(headers: Headers) -> list[Via]:
     """All Via elements."""
+    if found := headers.views.get(RECOGNIZED_VIAS):
+        return [Via.recognized(element) for element in found]
     return [Via.parse(element) for value in headers.get_all("Via") for element in split_list(value)]
 
 
 def from_(headers: Headers) -> NameAddr:
     """Who sent the request."""
-    return NameAddr.parse(_required(headers, "From"))
+    found = headers.views.get("from")
+    return NameAddr.recognized(found) if found is not None else NameAddr.parse(_required(headers, "From"))
 
 
 def to(headers: Headers) -> NameAddr:
     """Whom it was meant for."""
-    return NameAddr.parse(_required(headers, "To"))
+    found = headers.views.get("to")
+    return NameAddr.recognized(found) if found is not None else NameAddr.parse(_required(headers, "To"))
 
 
 def call_id(headers: Headers) -> str:
