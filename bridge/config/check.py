@@ -190,7 +190,7 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
     files = [appservice.as_token_file, appservice.hs_token_file, config.sip.tls.private_key]
     files += [homeserver.puppet_token_file, homeserver.admin_token_file]
     for trunk in config.trunks.values():
-        files += [trunk.password_file, trunk.tls.private_key]
+        files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]
     for file in files:
         if file is not None and _readable_by_others(file):
             yield f"{file}: every user of this machine can read it; chmod 600 {file}"

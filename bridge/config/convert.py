@@ -1,13 +1,19 @@
 """The configuration as the settings of each package, which know nothing of files."""
 
+import uuid
 from collections.abc import Mapping
 
 from bridge.config.model import Config, TrunkConfig
+from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
-from bridge.sip.settings import SipSettings, TlsSettings, Trunk, TrunkTls
+from bridge.numbers.region import region_plan
+from bridge.sip.settings import DialRules, SipSettings, TlsSettings, Trunk, TrunkTls
+
+_INSTANCES = uuid.UUID("6b0c0ad5-3a1f-4f0e-9d0b-6d1b1d7f4c52")
+"""The namespace of our instance ids (RFC 9562 §5.5)."""
 
 
 def matrix_settings(config: Config) -> MatrixSettings:
@@ -39,30 +45,47 @@ def sip_settings(config: Config) -> SipSettings:
         user_agent=config.sip.user_agent,
         max_requests_per_s=config.sip.max_requests_per_s,
         tls=TlsSettings(**config.sip.tls.model_dump()),
-        trunks=tuple(_trunk(name, trunk) for name, trunk in config.trunks.items()),
+        trunks=tuple(_trunk(config, name, trunk) for name, trunk in config.trunks.items()),
+        emergency=frozenset(config.numbers.emergency),
     )
 
 
-def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
+def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
+    next_hop = trunk.outbound_proxy or trunk.server
+    behind = trunk.outbound_proxy is not None and not trunk.domain
     return Trunk(
         name=name,
-        host=trunk.server.host,
-        port=trunk.server.port,
+        host=next_hop.host,
+        port=next_hop.port,
+        outbound_proxy=trunk.outbound_proxy is not None,
         transport=trunk.transport,
         tls=TrunkTls(**trunk.tls.model_dump()),
         dns=trunk.dns,
         failover_after_s=trunk.failover_after_s,
         follow_redirects=trunk.follow_redirects,
-        domain=trunk.domain,
+        domain=trunk.server.host if behind else trunk.domain,
+        domain_port=trunk.server.port if behind else 0,
+        from_domain=trunk.from_domain,
+        from_user=trunk.from_user,
         auth=trunk.auth,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
         realm=trunk.realm,
         register_user=trunk.register_user,
         register_expires_s=trunk.register_expires_s,
+        instance=_instance(config, name) if trunk.register_outbound else "",
         sources=trunk.sources,
-        assert_identity=trunk.assert_identity,
+        headers=parse_header_lines(trunk.headers.get_secret_value()),
+        number_format=trunk.number_format,
+        number_prefix=trunk.number_prefix,
+        dial_rules=_dial_rules(trunk.region or config.numbers.default_region),
+        user_phone=trunk.user_phone,
+        identity_headers=trunk.identity_headers,
         trust_identity=trunk.trust_identity,
+        diversion_header=trunk.diversion_header,
+        max_calls=trunk.max_calls,
+        max_calls_per_s=trunk.max_calls_per_s,
+        max_incoming_per_s=trunk.max_incoming_per_s,
         options_interval_s=trunk.options_interval_s,
         accept_transfers=trunk.accept_transfers,
         dtmf=trunk.dtmf,
@@ -72,6 +95,21 @@ def _trunk(name: TrunkName, trunk: TrunkConfig) -> Trunk:
         session_timer=trunk.session_timer,
         session_expires_s=trunk.session_expires_s,
         min_se_s=trunk.min_se_s,
+    )
+
+
+def _instance(config: Config, name: TrunkName) -> str:
+    """The same after every restart, and another for every bridge and trunk (RFC 5626 §4.1)."""
+    place = f"{config.homeserver.server_name}/{config.appservice.id}/{name}"
+    return uuid.uuid5(_INSTANCES, place).urn
+
+
+def _dial_rules(region: str) -> DialRules:
+    plan = region_plan(region)
+    return DialRules(
+        country_code=plan.country_code,
+        national_prefix=plan.national_prefix,
+        international_prefix=plan.international_prefix,
     )
 
 

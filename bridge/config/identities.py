@@ -14,6 +14,7 @@ _EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
 """The user part of a SIP URI (RFC 3261 §25.1, `user`) that a PBX may send as a called number."""
 _PREFIX_SEPARATORS = str.maketrans("", "", " -.()/")
 _TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
+_NUMBER_PREFIX = re.compile(r"[0-9*#+]{0,16}\Z")
 _PREFIX = re.compile(r"(?:\+(?:[1-9][0-9]{0,14})?|[0-9*#]{1,15})\Z")
 
 
@@ -94,6 +95,19 @@ def parse_region(value: object) -> str:
     word = text(value).upper()
     if word not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(f"expected a country code such as US or DE, found '{value}'")
+    return word
+
+
+def parse_optional_region(value: object) -> str:
+    """A region, or nothing."""
+    return parse_region(value) if text(value) else ""
+
+
+def parse_number_prefix(value: object) -> str:
+    """What a trunk wants before every called number, such as `12345678*`, or nothing."""
+    word = text(value)
+    if not _NUMBER_PREFIX.match(word):
+        raise ValueError(f"expected at most 16 digits, '*', '#' and '+', found '{word}'")
     return word
 
 

@@ -89,6 +89,7 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
     trunks = tree.get("trunks")
     for trunk in trunks.values() if isinstance(trunks, dict) else ():
         _make_absolute(trunk, "password_file", base)
+        _make_absolute(trunk, "headers_file", base)
         _make_tls_absolute(trunk, base)
 
 

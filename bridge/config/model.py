@@ -24,7 +24,20 @@ from bridge.config import identities, values
 from bridge.core.ids import TrunkName
 from bridge.media.formats import G711, Codec
 from bridge.media.policy import SrtpUse
-from bridge.sip.settings import DnsMode, Dtmf, Listener, Network, Reliable, SessionTimer, Transport, TrunkAuth
+from bridge.sip.settings import (
+    DiversionHeader,
+    DnsMode,
+    Dtmf,
+    FromUser,
+    IdentityHeader,
+    Listener,
+    Network,
+    NumberFormat,
+    Reliable,
+    SessionTimer,
+    Transport,
+    TrunkAuth,
+)
 
 
 class LogLevel(enum.StrEnum):
@@ -75,6 +88,7 @@ LocalUser = Annotated[str, PlainValidator(identities.parse_user_id)]
 Who = Annotated[str, PlainValidator(identities.parse_who)]
 ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]
 TrunkServer = Annotated[values.Address, PlainValidator(values.parse_server)]
+OptionalServer = Annotated[values.Address | None, PlainValidator(values.parse_optional_server)]
 SipListener = Annotated[Listener, PlainValidator(values.parse_listener)]
 SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
 OptionalHost = Annotated[str, PlainValidator(values.parse_optional_host)]
@@ -85,6 +99,8 @@ OptionalNumber = Annotated[str, PlainValidator(_optional_number)]
 ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]
 Prefix = Annotated[str, PlainValidator(_prefix)]
 Region = Annotated[str, PlainValidator(identities.parse_region)]
+OptionalRegion = Annotated[str, PlainValidator(identities.parse_optional_region)]
+NumberPrefix = Annotated[str, PlainValidator(identities.parse_number_prefix)]
 Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
 
 
@@ -125,11 +141,18 @@ def _optional_token(value: object) -> SecretStr:
     return secret
 
 
+def _header_lines(value: object) -> SecretStr:
+    secret = _secret(value)
+    values.parse_header_lines(secret.get_secret_value())
+    return secret
+
+
 Localpart = Annotated[str, PlainValidator(_localpart)]
 Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
 Token = Annotated[SecretStr, PlainValidator(_token)]
 OptionalToken = Annotated[SecretStr, PlainValidator(_optional_token)]
 Password = Annotated[SecretStr, PlainValidator(_secret)]
+HeaderLines = Annotated[SecretStr, PlainValidator(_header_lines)]
 FilePath = Annotated[Path, PlainValidator(values.parse_path)]
 OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
 Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
@@ -220,13 +243,17 @@ class SipConfig(Section):
 class TrunkConfig(Section):
     """`trunks.<name>`: one way into the telephone network."""
 
+    profile: Text = ""
     server: TrunkServer
+    outbound_proxy: OptionalServer = None
     transport: Transport = Transport.UDP
     tls: TrunkTlsConfig = TrunkTlsConfig()
     dns: DnsMode = DnsMode.AUTO
     failover_after_s: Annotated[float, Field(strict=True, ge=0.5, le=32, allow_inf_nan=False)] = 4.0
     follow_redirects: Flag = False
     domain: OptionalHost = ""
+    from_domain: OptionalHost = ""
+    from_user: FromUser = FromUser.CALLER
     auth: TrunkAuth = TrunkAuth.ADDRESS
     username: Text = ""
     password: Password = SecretStr("")
@@ -234,14 +261,25 @@ class TrunkConfig(Section):
     realm: Text = ""
     register_user: Text = ""
     register_expires_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 600
+    register_outbound: Flag = False
     sources: tuple[SourceNetwork, ...] = ()
     codecs: Annotated[tuple[TrunkCodec, ...], Field(max_length=2)] = ()
     ptime_ms: Literal[10, 20, 30, 40, 50, 60] = 20
     srtp: Annotated[SrtpUse, BeforeValidator(_off)] = SrtpUse.OFF
     srtp_without_tls: Flag = False
+    headers: HeaderLines = SecretStr("")
+    headers_file: OptionalPath = None
+    region: OptionalRegion = ""
+    number_format: NumberFormat = NumberFormat.E164
+    number_prefix: NumberPrefix = ""
+    user_phone: Flag = False
     caller_id: OptionalNumber = ""
-    assert_identity: Flag = True
+    identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
     trust_identity: Flag = True
+    diversion_header: DiversionHeader = DiversionHeader.DIVERSION
+    max_calls: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    max_calls_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    max_incoming_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
     options_interval_s: SecondsOrNever = 0.0
     accept_transfers: Flag = False
     dtmf: Dtmf = Dtmf.RTP

@@ -10,7 +10,7 @@ from bridge.config.document import Document, Location
 from bridge.config.faults import Fault
 
 _MAX_BYTES = 4096
-_TRUNK_VARIABLE = re.compile(r"TRUNKLINE_TRUNKS_(.*)_PASSWORD\Z")
+_TRUNK_VARIABLE = re.compile(r"TRUNKLINE_TRUNKS_(.*)_(?:PASSWORD|HEADERS)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,14 @@ def _places(tree: dict[str, Any]) -> Iterator[SecretPlace]:
     trunks = tree.get("trunks")
     for name, trunk in trunks.items() if isinstance(trunks, dict) else ():
         if isinstance(name, str) and isinstance(trunk, dict):
-            variable = f"TRUNKLINE_TRUNKS_{name.upper().replace('-', '_')}_PASSWORD"
-            yield SecretPlace(group=("trunks", name), key="password", variable=variable)
+            prefix = f"TRUNKLINE_TRUNKS_{name.upper().replace('-', '_')}"
+            for key in ("password", "headers"):
+                variable = f"{prefix}_{key.upper()}"
+                yield SecretPlace(group=("trunks", name), key=key, variable=variable)
 
 
 def _strangers(places: list[SecretPlace], environ: Mapping[str, str]) -> Iterator[Fault]:
-    """Variables that look like a trunk's password but belong to none, or to two."""
+    """Variables that look like a trunk's secret but belong to none, or to two."""
     variables = [place.variable for place in places]
     for variable in sorted(filter(_TRUNK_VARIABLE.match, environ)):
         if variable not in variables:

@@ -9,6 +9,14 @@ from urllib.parse import urlsplit
 from bridge.sip.settings import Listener, Network, Transport
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?\Z")
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
+_OUR_HEADERS = (
+    "accept allow authorization call-id contact content-disposition content-encoding content-length content-type cseq "
+    "diversion from history-info max-forwards min-se p-asserted-identity p-preferred-identity path privacy "
+    "proxy-authorization proxy-require record-route referred-by remote-party-id replaces require route rseq "
+    "session-expires supported to user-agent via c d e f i k l m o r s t u v x"
+)
+"""Header fields that calls have anyway, with their short forms: a second one would contradict them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,22 @@ def parse_server(value: object) -> Address:
     if bare_ipv6 or ":" not in word or word.endswith("]"):
         return Address(host=parse_host(word), port=0)
     return parse_address(word)
+
+
+def parse_optional_server(value: object) -> Address | None:
+    """A host with or without a port, or nothing."""
+    return parse_server(value) if text(value) else None
+
+
+def parse_header_lines(lines: str) -> tuple[tuple[str, str], ...]:
+    """`Name: value` on each line; a value may be a secret, and no fault shows it."""
+    fields = [line.partition(":") for line in lines.splitlines() if line.strip()]
+    for name, colon, value in fields:
+        if not colon or not _TOKEN.match(name) or not value.strip().isprintable() or not value.strip():
+            raise ValueError("expected lines such as 'X-Token: abc', each a header field and its value")
+        if name.lower() in _OUR_HEADERS.split():
+            raise ValueError(f"{name} is a header field that Trunkline writes itself")
+    return tuple((name, value.strip()) for name, _, value in fields)
 
 
 def parse_listener(value: object) -> Listener:

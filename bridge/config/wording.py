@@ -11,6 +11,9 @@ from bridge.config.document import Location, dotted
 from bridge.config.model import Config
 from bridge.config.values import quoting_hint, shown
 
+_REPLACED = {"assert_identity": "identity_headers takes its place, and [] stands for false"}
+"""Settings that earlier versions had."""
+
 Wording = Callable[[Location, ErrorDetails], str]
 
 
@@ -28,6 +31,8 @@ def location_of(error: ErrorDetails) -> Location:
 
 def _unknown(location: Location, error: ErrorDetails) -> str:
     key = str(location[-1])
+    if key in _REPLACED:
+        return f"unknown setting: {_REPLACED[key]}"
     known = list(_model_at(location[:-1]).model_fields)
     if elsewhere := _elsewhere(key):
         return f"unknown setting here, did you mean {elsewhere}?"

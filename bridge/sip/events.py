@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
 from bridge.sip.uri import SipUri
+from bridge.sip.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +17,14 @@ class OutgoingCall:
 
     trunk: TrunkName
     called: str
-    """User part of the Request-URI: an E.164 number, a short code, or the name of an extension."""
+    """Whom to call: an E.164 number, a short code, or the name of an extension; sent in the trunk's number format."""
     caller: str
-    """User part of From (and of P-Asserted-Identity where the trunk wants it); empty is anonymous (RFC 3323)."""
+    """Who calls, for From and the trunk's identity headers; empty is anonymous (RFC 3323)."""
     caller_name: str = ""
+    withheld: bool = False
+    """The trunk may know the caller, the called party must not (RFC 3323, RFC 3325 §7)."""
+    diverted_from: tuple[str, ...] = ()
+    """Numbers that forwarded this call, the newest first (RFC 5806, RFC 7044)."""
     sdp: str | None = None
     target: SipUri | None = None
     """Call exactly this address, not `called` at the trunk: a peer asked for it with REFER."""
@@ -52,6 +57,10 @@ class IncomingCall:
     caller: str
     """Empty when the caller withheld it (RFC 3323, RFC 3325)."""
     caller_name: str = ""
+    diverted_from: tuple[str, ...] = ()
+    """Numbers that forwarded this call to us, the newest first; only from a trunk that is believed."""
+    verification: Verification | None = None
+    """What the trunk's network says of the caller's number; only from a trunk that is believed."""
     sdp: str | None = None
     """`None` is a late offer: we offer in the 2xx, the answer comes in the ACK (RFC 3264 §5)."""
     replaces: DialogKey | None = None

@@ -8,6 +8,7 @@ from bridge.sip.fields import NameAddr
 from bridge.sip.identity import ANONYMOUS_HOST, ANONYMOUS_USER
 from bridge.sip.message import Request
 from bridge.sip.requests import new_request, with_sdp
+from bridge.sip.settings import IdentityHeader
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri
 
@@ -45,6 +46,6 @@ def _identity(call: OutgoingCall, state: TrunkState) -> list[tuple[str, str]]:
     """The caller as the trunk is told; an anonymous call asserts nothing."""
     if not call.caller:
         return [("Privacy", "id")]
-    if not state.trunk.assert_identity:
+    if IdentityHeader.ASSERTED not in state.trunk.identity_headers:
         return []
     return [("P-Asserted-Identity", str(NameAddr(call.caller_name, state.uri(call.caller))))]

@@ -57,6 +57,59 @@ class Dtmf(enum.StrEnum):
     """In INFO requests, for old devices."""
 
 
+class NumberFormat(enum.StrEnum):
+    """How a trunk writes telephone numbers, in both directions; short codes and names are written as they are."""
+
+    E164 = "e164"
+    """+49301234."""
+    DIGITS = "digits"
+    """49301234."""
+    INTERNATIONAL = "international"
+    """0049301234."""
+    NATIONAL = "national"
+    """030 1234 without the blank; numbers of other countries as in `INTERNATIONAL`."""
+
+
+class FromUser(enum.StrEnum):
+    """Whom the From of a call names."""
+
+    CALLER = "caller"
+    ACCOUNT = "account"
+    """The address of record, by which some trunks know their customer; only the identity headers name the caller."""
+
+
+class IdentityHeader(enum.StrEnum):
+    """Header fields, besides From, that tell a trunk who calls."""
+
+    ASSERTED = "asserted"
+    """P-Asserted-Identity (RFC 3325 §9.1)."""
+    PREFERRED = "preferred"
+    """P-Preferred-Identity (RFC 3325 §9.2)."""
+    REMOTE_PARTY_ID = "remote-party-id"
+    """Remote-Party-ID, which never became an RFC."""
+
+
+class DiversionHeader(enum.StrEnum):
+    """How a trunk is told that a call was forwarded, and by which numbers."""
+
+    DIVERSION = "diversion"
+    """RFC 5806."""
+    HISTORY_INFO = "history-info"
+    """RFC 7044."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialRules:
+    """How numbers are dialled in the country of a trunk."""
+
+    country_code: str = ""
+    """Empty knows of no country: numbers stay as they are unless they begin with a plus."""
+    national_prefix: str = ""
+    """Before national numbers, where it is a part of how they are written: 0 in Germany, nothing in the USA."""
+    international_prefix: str = "00"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
     """Who we are in TLS, and whom we believe. All files are PEM; each is read again when it changes."""
@@ -140,10 +193,33 @@ class Trunk:
     register_expires_s: int = 600
     sources: tuple[Network, ...] = ()
     """Where calls may come from, besides the next hop's own address."""
-    assert_identity: bool = True
-    """Send P-Asserted-Identity (RFC 3325)."""
+    outbound_proxy: bool = False
+    """`host` is a proxy in front of `domain`: requests name it in a Route (RFC 3261 §8.1.2)."""
+    domain_port: int = 0
+    """Port of `domain` in the Request-URI; 0 leaves it out."""
+    from_domain: str = ""
+    """Host part of the addresses that we call from; empty uses `domain`."""
+    from_user: FromUser = FromUser.CALLER
+    number_format: NumberFormat = NumberFormat.E164
+    number_prefix: str = ""
+    """Before every called number: the tech prefix by which some trunks know their customer."""
+    dial_rules: DialRules = DialRules()
+    user_phone: bool = False
+    """Mark addresses that are numbers with `user=phone` (RFC 3261 §19.1.1)."""
+    identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
     trust_identity: bool = True
-    """Believe P-Asserted-Identity of calls from this trunk."""
+    """Believe what calls from this trunk say about who calls: asserted identities, diversions, verification."""
+    diversion_header: DiversionHeader = DiversionHeader.DIVERSION
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further header fields of INVITE requests; they may hold a secret."""
+    max_calls: int = 0
+    """Calls at the same time, in both directions; 0 is no limit. Calls to emergency numbers are never limited."""
+    max_calls_per_s: float = 0.0
+    """Calls that we begin; 0 is no limit. What exceeds it waits for a moment."""
+    max_incoming_per_s: float = 0.0
+    """Calls that the trunk begins; 0 is no limit. What exceeds it is answered with 503 and Retry-After."""
+    instance: str = ""
+    """A `urn:uuid:` that stays the same, to register with `+sip.instance` and `reg-id` (RFC 5626); or nothing."""
     options_interval_s: float = 0.0
     """Ask OPTIONS this often; 0 never."""
     accept_transfers: bool = False
@@ -171,6 +247,8 @@ class SipSettings:
     user_agent: str = "Trunkline"
     tls: TlsSettings = TlsSettings()
     trunks: tuple[Trunk, ...] = ()
+    emergency: frozenset[str] = frozenset()
+    """Numbers that no limit stops."""
     max_requests_per_s: int = 200
     """New requests (calls, OPTIONS) a second that are read from one address; 0 reads all."""
     timer_t1_s: float = 0.5

@@ -1,0 +1,41 @@
+"""How numbers are written in one country, as far as a trunk's number format depends on it."""
+
+from dataclasses import dataclass
+
+import phonenumbers
+
+_DEFAULT_INTERNATIONAL_PREFIX = "00"
+"""ITU-T E.164 recommends it; countries with one for each carrier have no other answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionPlan:
+    """Prefixes of a country."""
+
+    country_code: str
+    national_prefix: str
+    """Before a number that is written without its country code: `0` in Germany, nothing in the USA."""
+    international_prefix: str
+
+
+def region_plan(region: str) -> RegionPlan:
+    """The prefixes of a region (ISO 3166)."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None:
+        raise ValueError(f"no numbering plan of {region} is known")
+    dialled = [metadata.preferred_international_prefix, metadata.international_prefix]
+    return RegionPlan(
+        country_code=str(metadata.country_code),
+        national_prefix=_national_prefix(region),
+        international_prefix=next((p for p in dialled if p and p.isdigit()), _DEFAULT_INTERNATIONAL_PREFIX),
+    )
+
+
+def _national_prefix(region: str) -> str:
+    """Read off an example, since where a prefix exists it is not always written."""
+    example = phonenumbers.example_number(region)
+    if example is None:
+        return ""
+    written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.NATIONAL)
+    digits = "".join(character for character in written if character.isdigit())
+    return digits.removesuffix(phonenumbers.national_significant_number(example))
