@@ -65,6 +65,9 @@ METHODS = _of(
 )
 STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 TRANSPORTS = _of("udp", "tcp", "tls")
+TLS_FAILURES = _of(
+    *("untrusted", "name", "expired", "no_certificate", "refused", "version", "timeout", "closed", "handshake")
+)
 COMPONENTS = _of(
     *("calls", "media", "ops", "sip", "store", "telemetry"),
     *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),
@@ -219,6 +222,14 @@ METRICS: tuple[Metric, ...] = (
     _gauge("sip_transactions_active", "Transactions that have not ended."),
     _gauge("sip_shed_level", "What overload turns away: 1 OPTIONS, 2 also REGISTER, 3 also new calls."),
     _gauge("sip_dialogs_active", "Invite usages, from INVITE to BYE."),
+    _counter(
+        "sip_tls_failures_total",
+        "Connections that TLS could not secure, by what was wrong: reasons are explained in the log.",
+        direction=WAYS,
+        reason=TLS_FAILURES,
+    ),
+    _counter("tls_reloads_total", "Certificates read again because they changed.", outcome=_of("done", "failed")),
+    _gauge("tls_certificate_expires_timestamp_seconds", "When the first of our own certificates ends."),
     _counter("sip_connect_failures_total", "Connections that could not be made.", transport=TRANSPORTS),
     # Audio.
     _gauge("media_sessions", "Calls with an audio session."),

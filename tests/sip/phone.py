@@ -10,7 +10,7 @@ from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.events import CallReoffered, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
-from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from bridge.sip.settings import Listener, SipSettings, TlsSettings, Transport, Trunk
 from tests.sip.declared import strict_telemetry
 
 LOOPBACK = "127.0.0.1"
@@ -60,11 +60,13 @@ class Phone:
         transports: tuple[Transport, ...] = (),
         on_event: Callable[["Phone", SipEvent], None] | None = None,
         timer_t1_s: float = 0.5,
+        tls: TlsSettings | None = None,
+        host: str = LOOPBACK,
     ) -> None:
-        listeners = [
-            Listener(transport=transport, host=LOOPBACK, port=0) for transport in transports or (trunk.transport,)
-        ]
-        settings = SipSettings(listeners=tuple(listeners), trunks=(trunk,), timer_t1_s=timer_t1_s)
+        listeners = [Listener(transport=transport, host=host, port=0) for transport in transports or (trunk.transport,)]
+        settings = SipSettings(
+            listeners=tuple(listeners), trunks=(trunk,), timer_t1_s=timer_t1_s, tls=tls or TlsSettings()
+        )
         self.trunk = trunk.name
         self.telemetry = CountingTelemetry(trunk.name)
         self.endpoint = SipEndpoint(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=self.telemetry)

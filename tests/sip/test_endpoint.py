@@ -12,7 +12,8 @@ from bridge.core.ids import TrunkName
 from bridge.sip.events import CallFailed, IncomingCall, SipEvent
 from bridge.sip.io.endpoint import EndpointError
 from bridge.sip.io.resolver import Resolver
-from bridge.sip.io.tcp import MAX_PER_HOST, MAX_PINGS_PER_S
+from bridge.sip.io.stream import MAX_PINGS_PER_S
+from bridge.sip.io.streams import MAX_PER_HOST
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, Transport, Trunk
@@ -220,7 +221,7 @@ async def test_a_peer_that_proves_unreachable_within_a_command_is_told_after_it(
 
 async def test_a_stream_that_fails_within_a_command_is_told_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with phone(transport=Transport.TCP) as subject:
-        monkeypatch.setattr(subject.endpoint._pool, "_dial", lambda host, port: None)
+        monkeypatch.setattr(subject.endpoint._pool, "_dial", lambda peer: None)
         subject.call("+15550100")
         assert subject.events == []
         assert (await subject.wait(CallFailed)).status == 503

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bridge.core.telemetry import NoTelemetry
 from bridge.sip.actions import ClientKey, Flow
-from bridge.sip.io.tcp import PING_INTERVAL_S, PONG_LIMIT_S, USER_TIMEOUT_S, Stream, TcpPool
-from bridge.sip.settings import Transport
+from bridge.sip.io.stream import PING_INTERVAL_S, PONG_LIMIT_S, USER_TIMEOUT_S, Stream
+from bridge.sip.io.streams import StreamPool
+from bridge.sip.io.tls_contexts import TlsContexts
+from bridge.sip.settings import SipSettings, Transport
 from tests.sip.phone import LOOPBACK, CountingTelemetry, eventually
 
 LIMIT_S = 5.0
@@ -19,7 +22,7 @@ LIMIT_S = 5.0
 class Peer:
     """A pool with one dialled stream, and its other end."""
 
-    pool: TcpPool
+    pool: StreamPool
     closed: list[Flow] = field(default_factory=list)
     port: int = 0
     reader: asyncio.StreamReader
@@ -56,13 +59,15 @@ async def peer() -> AsyncIterator[Peer]:
     server = await asyncio.start_server(lambda *ends: accepted.set_result(ends), LOOPBACK, 0)
     closed: list[Flow] = []
     failed: list[ClientKey] = []
-    pool = TcpPool(
+    pool = StreamPool(
         telemetry=CountingTelemetry(),
+        contexts=TlsContexts(SipSettings(listeners=()), NoTelemetry()),
         admits=lambda host: True,
         keeps=lambda flow: True,
         on_message=lambda payload, flow: None,
         on_failed=failed.append,
         on_closed=closed.append,
+        on_insecure=lambda peer, reason: None,
     )
     port = server.sockets[0].getsockname()[1]
     pool.send(b"x", Flow(transport=Transport.TCP, host=LOOPBACK, port=port), None)

@@ -5,17 +5,24 @@ import socket
 from collections import Counter
 
 from bridge.sip.actions import LocalAddress
-from bridge.sip.settings import Listener
+from bridge.sip.settings import Listener, SipSettings, Transport
 
 
-def local_addresses(bound: tuple[Listener, ...], advertised_host: str) -> tuple[LocalAddress, ...]:
-    """One address for each listener, numbered for each transport in the order in which they were bound."""
+def local_addresses(bound: tuple[Listener, ...], settings: SipSettings) -> tuple[LocalAddress, ...]:
+    """One address for each listener, numbered for each transport in the order in which they were bound.
+
+    Without a listener for TLS, connections that we open have the usual port in Via and Contact: answers, and the calls
+    of a registrar, come by the connection.
+    """
+    if not any(listener.transport is Transport.TLS for listener in bound):
+        port = Transport.TLS.default_port
+        bound = (*bound, *(Listener(transport=Transport.TLS, host=host, port=port) for host in _hosts(bound)))
     numbers: Counter[str] = Counter()
     found = []
     for listener in bound:
         local = LocalAddress(
             transport=listener.transport,
-            host=advertised_host or _own_host(listener.host),
+            host=settings.advertised_host or _own_host(listener.host),
             port=listener.port,
             listener=numbers[listener.transport],
             version=ipaddress.ip_address(listener.host).version,
@@ -23,6 +30,10 @@ def local_addresses(bound: tuple[Listener, ...], advertised_host: str) -> tuple[
         numbers[listener.transport] += 1
         found.append(local)
     return tuple(found)
+
+
+def _hosts(bound: tuple[Listener, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(listener.host for listener in bound))
 
 
 def _own_host(host: str) -> str:

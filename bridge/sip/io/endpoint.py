@@ -5,6 +5,7 @@ import ipaddress
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from dataclasses import replace
 from typing import Any, assert_never
 
 import structlog
@@ -14,6 +15,7 @@ from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
 from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import (
     Action,
@@ -38,9 +40,13 @@ from bridge.sip.actions import (
 )
 from bridge.sip.events import OutgoingCall, SipEvent
 from bridge.sip.io.addresses import local_addresses
+from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.gate import Gate
 from bridge.sip.io.resolver import Resolver
-from bridge.sip.io.tcp import TcpPool
+from bridge.sip.io.stream import Peer
+from bridge.sip.io.streams import StreamPool
+from bridge.sip.io.tls import REMEDIES
+from bridge.sip.io.tls_contexts import TlsContexts
 from bridge.sip.io.udp import UdpSocket
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
@@ -58,6 +64,7 @@ from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer,
 
 STOP_LIMIT_S = 2.0
 RESOLVE_AGAIN_S = 60.0
+LOOK_AT_CERTIFICATES_S = 30.0
 MAX_LOOKUPS = 256
 """Sends that wait for a name server."""
 
@@ -81,13 +88,16 @@ class SipEndpoint:
         self._resolver = Resolver()
         self._floodgate = Floodgate(clock)
         self._sockets: list[UdpSocket] = []
-        self._pool = TcpPool(
+        self._contexts = TlsContexts(settings, telemetry)
+        self._pool = StreamPool(
             telemetry=telemetry,
+            contexts=self._contexts,
             admits=self._admits,
             keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
             on_failed=self._take_failure,
             on_closed=lambda flow: self._run(ConnectionClosed(flow=flow)),
+            on_insecure=self._warn_insecure,
         )
         self._core: UserAgent | None = None
         self._gate: Gate | None = None
@@ -107,6 +117,7 @@ class SipEndpoint:
         """Bind the listeners, find the trunks, register; raises `EndpointError` when a listener cannot be bound."""
         self._on_event = on_event
         try:
+            self._load_certificates()
             for listener in self._settings.listeners:
                 await self._bind(listener)
         except EndpointError:
@@ -114,7 +125,7 @@ class SipEndpoint:
             raise
         if not self._bound:
             raise EndpointError("no listener is configured")
-        found = local_addresses(tuple(self._bound), self._settings.advertised_host)
+        found = local_addresses(tuple(self._bound), self._settings)
         self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
         self._gate = Gate(
             self._core,
@@ -127,6 +138,7 @@ class SipEndpoint:
         self._run(Start())
         self._spawn(self._keep_resolving())
         self._spawn(self._gate.watch())
+        self._spawn(self._keep_certificates())
 
     async def stop(self) -> None:
         """Hang up, unregister, and close everything; bounded in time, and nothing is left afterwards."""
@@ -153,6 +165,22 @@ class SipEndpoint:
             bound.close()
         await self._pool.close()
         self._deliver()
+
+    async def reload_tls(self) -> None:
+        """Read certificates that have changed; new connections use them."""
+        await self._contexts.refresh()
+
+    def _load_certificates(self) -> None:
+        try:
+            self._contexts.load()
+        except CertificateError as error:
+            raise EndpointError(f"TLS cannot be used: {error}") from error
+
+    async def _keep_certificates(self) -> None:
+        """Certificates are renewed every few weeks, by programs that tell nobody."""
+        while True:
+            await asyncio.sleep(LOOK_AT_CERTIFICATES_S)
+            await self.reload_tls()
 
     # What the application asks.
 
@@ -405,10 +433,8 @@ class SipEndpoint:
                 bound = self._socket_for(address.host, action.flow.listener)
                 if bound is None or not bound.send(action.payload, *address):
                     self._fail(action)
-            case Transport.TCP:
-                flow = Flow(
-                    transport=Transport.TCP, host=address.host, port=address.port, connection=action.flow.connection
-                )
+            case Transport.TCP | Transport.TLS:
+                flow = replace(action.flow, host=address.host, port=address.port)
                 self._pool.send(action.payload, flow, action.transaction)
 
     def _fail(self, action: Send) -> None:
@@ -439,10 +465,15 @@ class SipEndpoint:
                 bound.open(listener.host, listener.port)
                 self._sockets.append(bound)
                 return bound.host, bound.port
-            case Transport.TLS:
-                raise ValueError("TLS is not available")
-            case Transport.TCP:
-                return await self._pool.listen(listener.host, listener.port)
+            case Transport.TCP | Transport.TLS:
+                return await self._pool.listen(listener.transport, listener.host, listener.port)
+
+    def _warn_insecure(self, peer: Peer, reason: str) -> None:
+        """Say what an admin can do, once in a while."""
+        suppressed = self._floodgate.pass_or_count(f"tls_failed {peer.trunk} {reason}")
+        if suppressed is not None:
+            fields = {"trunk": peer.trunk, "server_name": peer.name, "peer": Pii(peer.host), "reason": reason}
+            _log.warning("tls_failed", **fields, remedy=REMEDIES[reason], suppressed=suppressed)
 
     def _take_unreachable(self, host: str, port: int) -> None:
         self._run(Unreachable(transport=Transport.UDP, address=Address(host, port)))
@@ -457,7 +488,7 @@ class SipEndpoint:
         self._run(TrunkResolved(trunk=trunk.name, addresses=usable))
 
     def _is_usable(self, address: Address, transport: Transport) -> bool:
-        return transport is Transport.TCP or self._socket_for(address.host, 0) is not None
+        return transport is not Transport.UDP or self._socket_for(address.host, 0) is not None
 
     async def _keep_resolving(self) -> None:
         """Names move; one that had no address at the start may have one later."""
