@@ -63,7 +63,7 @@ def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.answer = _response(usage, 200, sdp=sdp)
             usage.answer_interval_s = timing.t1_s
             _respond(usage, usage.answer, now)
-            _follow(usage)
+            _follow(usage, sdp)
             usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
             usage.set_timer(AckOverdue(), now + timing.timeout_s)
 
@@ -73,7 +73,7 @@ def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> N
     match event:
         case AcceptAsked(sdp=sdp):
             _respond(usage, _response(usage, 200, sdp=sdp), now)
-            _follow(usage)
+            _follow(usage, sdp)
 
 
 def repeat_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -128,7 +128,10 @@ def tell_confirmed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """The ACK came; after a late offer it has the answer."""
     match event:
         case AckReceived(request=request):
-            usage.context.emit(CallConfirmed(dialog=usage.key, sdp=usage.sdp_of(request)))
+            sdp = usage.sdp_of(request)
+            if usage.dialog is not None and sdp is not None:
+                usage.dialog.session.remote_sdp = sdp
+            usage.context.emit(CallConfirmed(dialog=usage.key, sdp=sdp))
 
 
 def _response(
@@ -145,9 +148,14 @@ def _response(
     return server.request.response(status, phrase, to_tag=usage.local_tag, headers=headers, body=body)
 
 
-def _follow(usage: "InviteUsage") -> None:
+def _follow(usage: "InviteUsage", sdp: str | None) -> None:
+    """What was offered and answered counts from now on, and so does where the peer is (§12.2.2)."""
     if usage.dialog is not None:
-        usage.follow(usage.dialog, _pending(usage).request)
+        request, session = _pending(usage).request, usage.dialog.session
+        usage.follow(usage.dialog, request)
+        session.local_sdp = sdp or session.local_sdp
+        session.remote_sdp = usage.sdp_of(request) or session.remote_sdp
+        session.settled = True
 
 
 def _respond(usage: "InviteUsage", response: Response, now: float) -> None:

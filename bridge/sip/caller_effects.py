@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from bridge.core.ids import SipCallId
-from bridge.sip.dialog import Dialog
+from bridge.sip.dialog import Dialog, Session
+from bridge.sip.dialog_request import INDIFFERENT, request_inside
 from bridge.sip.errors import SipError
 from bridge.sip.events import (
     CallAnswered,
@@ -19,7 +20,6 @@ from bridge.sip.requests import (
     with_sdp,
 )
 from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import (
     AcceptAsked,
     AnswerReceived,
@@ -37,23 +37,8 @@ from bridge.sip.usage_events import (
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
-from bridge.sip.dialog_effects import request_inside
-
 MAX_FORKS = 20
 """Early dialogs of one INVITE that are kept; a proxy that forks further is broken or hostile."""
-
-
-class Indifferent:
-    """Sends requests whose outcome does not matter: CANCEL, and BYE to a fork that answered too late."""
-
-    def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
-        return None
-
-    def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
-        return None
-
-
-INDIFFERENT = Indifferent()
 
 
 def note_early_dialog(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -86,18 +71,28 @@ def confirm(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             dialog = _dialog_of(usage, usage.invite.request, response) or trunk_dialog(usage, response)
             early = usage.early.pop(dialog.remote.tag or "", None)
             if early is not None:
-                dialog.remote_cseq = early.remote_cseq
+                early.confirm_as(dialog)
+                dialog = early
             for other in usage.early.values():
                 usage.unregister(other)
             usage.early.clear()
             usage.dialog = dialog
             usage.register(dialog)
+            _settle(usage, dialog.session, response)
+
+
+def _settle(usage: "InviteUsage", session: Session, response: Response) -> None:
+    """What a reliable provisional response has settled, no 2xx changes (§13.2.1, RFC 6337 §3.1.1)."""
+    if not session.settled:
+        session.remote_sdp = usage.sdp_of(response) or session.remote_sdp
+        session.settled = True
 
 
 def acknowledge(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Send the ACK, with our answer where the 2xx brought the offer (§13.2.2.4)."""
     if usage.dialog is not None:
         sdp = event.sdp if isinstance(event, AcceptAsked) else None
+        usage.dialog.session.local_sdp = sdp or usage.dialog.session.local_sdp
         _send_ack(usage, usage.dialog, sdp, now)
 
 
@@ -140,10 +135,12 @@ def _send_ack(usage: "InviteUsage", dialog: Dialog, sdp: str | None, now: float)
 
 def _dialog_of(usage: "InviteUsage", invite: Request, response: Response) -> Dialog | None:
     try:
-        return Dialog.from_response(invite, response)
+        dialog = Dialog.from_response(invite, response)
     except SipError:
         usage.context.count("sip_parse_errors_total", kind="dialog")
         return None
+    dialog.session.local_sdp = usage.sdp_of(invite)
+    return dialog
 
 
 def trunk_dialog(usage: "InviteUsage", response: Response) -> Dialog:
@@ -156,14 +153,15 @@ def trunk_dialog(usage: "InviteUsage", response: Response) -> Dialog:
         remote_cseq=None,
         remote_target=usage.trunk.uri(None),
         route_set=(),
+        session=Session(local_sdp=usage.sdp_of(usage.invite.request) if usage.invite else None),
     )
 
 
 def tell_answered(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Answered."""
     match event:
-        case AnswerReceived(response=response) | OfferReceived(response=response):
-            usage.context.emit(CallAnswered(dialog=usage.key, sdp=usage.sdp_of(response)))
+        case AnswerReceived() | OfferReceived() if usage.dialog is not None:
+            usage.context.emit(CallAnswered(dialog=usage.key, sdp=usage.dialog.session.remote_sdp))
 
 
 def authenticate(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -1,14 +1,14 @@
 """Dialogs: the state that two user agents share between a request and a BYE (RFC 3261 §12)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bridge.core.ids import SipCallId
 from bridge.sip.errors import SipError
 from bridge.sip.fields import CSeq, NameAddr
 from bridge.sip.headers import Headers
-from bridge.sip.message import Request, Response
+from bridge.sip.message import Message, Request, Response
 from bridge.sip.uri import SipUri, Uri
 
 MAX_FORWARDS = 70
@@ -24,6 +24,17 @@ class DialogId(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Session:
+    """What the two ends of a dialog have told each other about audio (RFC 3264, RFC 6337)."""
+
+    local_sdp: str | None = None
+    """Ours, as the peer has it."""
+    remote_sdp: str | None = None
+    settled: bool = False
+    """Whether the first offer has an answer that nothing can lose: in a 2xx, an ACK, or with a PRACK (RFC 3262 §5)."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Dialog:
     """One dialog, early or confirmed. The tag of an RFC 2543 peer may be empty (§12.1.1)."""
 
@@ -34,6 +45,11 @@ class Dialog:
     remote_cseq: int | None
     remote_target: SipUri
     route_set: tuple[NameAddr, ...]
+    session: Session = field(default_factory=Session)
+    allowed: frozenset[str] = frozenset()
+    """Methods that the peer takes, as far as it said (§20.5)."""
+    rseq: int | None = None
+    """Of the peer's newest reliable provisional response (RFC 3262 §4)."""
 
     @classmethod
     def from_response(cls, request: Request, response: Response) -> "Dialog":
@@ -46,6 +62,7 @@ class Dialog:
             remote_cseq=None,
             remote_target=contact_uri(response.contacts) or _sip(request.uri),
             route_set=_route_set(reversed(response.record_routes)),
+            allowed=response.allow,
         )
 
     @classmethod
@@ -62,6 +79,7 @@ class Dialog:
             remote_cseq=request.cseq.number,
             remote_target=target,
             route_set=_route_set(request.record_routes),
+            allowed=request.allow,
         )
 
     @property
@@ -86,9 +104,15 @@ class Dialog:
         self.remote_cseq = request.cseq.number
         return True
 
-    def refresh_target(self, contacts: Sequence[NameAddr]) -> None:
+    def refresh_target(self, message: Message) -> None:
         """A target refresh request, or the answer to one, moves the peer (§12.2)."""
-        self.remote_target = contact_uri(contacts) or self.remote_target
+        self.remote_target = contact_uri(message.contacts) or self.remote_target
+        self.allowed = message.allow or self.allowed
+
+    def confirm_as(self, other: "Dialog") -> None:
+        """The 2xx says anew which way requests go (§13.2.2.4); all else goes on as it was in the early dialog."""
+        self.remote_target, self.route_set = other.remote_target, other.route_set
+        self.allowed = other.allowed or self.allowed
 
     def request(self, method: str, *, cseq: int | None = None) -> Request:
         """A request inside the dialog, without Via (§12.2.1.1); an ACK has the CSeq of its INVITE."""

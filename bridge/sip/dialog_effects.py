@@ -1,19 +1,21 @@
 """What is done inside a dialog: offers of the peer, and the end (RFC 3261 §14.2, §15)."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.sip.dialog import Dialog
+from bridge.sip.dialog_request import request_inside
 from bridge.sip.events import (
     CallEnded,
     CallReoffered,
 )
-from bridge.sip.message import Request
+from bridge.sip.message import Response
 from bridge.sip.reasons import q850_cause
 from bridge.sip.requests import (
     Fields,
     with_reason,
 )
 from bridge.sip.usage_events import (
+    ByeFinished,
     ByeReceived,
     CancelAsked,
     HangUpAsked,
@@ -36,7 +38,11 @@ def send_bye(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
         return
     q850 = event.q850 if isinstance(event, HangUpAsked | CancelAsked | RejectAsked) else usage.cancel_q850
     bye = with_reason(request_inside(usage, usage.dialog, "BYE"), q850)
-    usage.context.layer.send_request(bye, usage.flow_of(usage.dialog), usage, now)
+    usage.ask(usage.dialog, bye, partial(_finish, usage), now)
+
+
+def _finish(usage: "InviteUsage", status: int, response: Response | None, now: float) -> None:
+    usage.handle(ByeFinished(), now)
 
 
 def keep_bye_reason(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -91,10 +97,3 @@ def _refuse(usage: "InviteUsage", event: UsageEvent, status: int, fields: Fields
     match event:
         case ReinviteReceived(server=server) | UpdateReceived(server=server):
             usage.context.layer.respond(server, server.request.response(status, headers=fields), now)
-
-
-def request_inside(usage: "InviteUsage", dialog: Dialog, method: str, *, cseq: int | None = None) -> Request:
-    """A request inside the dialog that says who we are."""
-    request = dialog.request(method, cseq=cseq)
-    request.headers.add("User-Agent", usage.context.settings.user_agent)
-    return request

@@ -9,20 +9,21 @@ from bridge.sip.breakdown import break_off
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, DialogId
+from bridge.sip.dialog_request import DialogRequest, OnFinal
 from bridge.sip.errors import SipError
 from bridge.sip.message import Message, Request, Response
-from bridge.sip.requests import repeated
+from bridge.sip.offering import Offering
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
     AckReceived,
     AnswerReceived,
-    ByeFinished,
     ByeReceived,
     ChallengeReceived,
     FailureReceived,
     NoResponse,
+    OfferDue,
     OfferReceived,
     ProgressReceived,
     ReinviteReceived,
@@ -79,7 +80,7 @@ class InviteUsage:
     """Under which names requests find us."""
     peers: dict[DialogId, frozenset[str]] = field(default_factory=dict)
     """The hosts of each dialog, whose messages are read."""
-    bye_attempts: Attempts = field(default_factory=Attempts)
+    offering: Offering = field(default_factory=Offering)
 
     def handle(self, event: UsageEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
@@ -96,23 +97,26 @@ class InviteUsage:
             break_off(self, before, event, error, now)
         if self.state is UsageState.ENDED:
             self._close()
+        elif self._may_offer and OfferDue not in self.timers:
+            self.set_timer(OfferDue(), now)
         return True
+
+    @property
+    def _may_offer(self) -> bool:
+        """Whether an offer of ours that waits may go out."""
+        return self.offering.due and self.state is UsageState.ESTABLISHED
 
     # From the transactions.
 
     def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
-        """A response to our INVITE, BYE or CANCEL; what a CANCEL gets does not matter (§9.1)."""
+        """A response to our INVITE."""
         if client is self.invite:
             self._take_invite_response(client, response, now)
-        elif client.request.method == "BYE" and response.status >= 200:
-            self._take_bye_response(client, response, now)
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
-        """Our INVITE or BYE got no final response."""
+        """Our INVITE got no final response."""
         if client is self.invite:
             self.handle(NoResponse(status=status), now)
-        elif client.request.method == "BYE":
-            self.handle(ByeFinished(), now)
 
     def acknowledged(self, request: Request, now: float) -> None:
         """An ACK; only the one for our newest 2xx counts."""
@@ -139,24 +143,11 @@ class InviteUsage:
                 return
         self.handle(FailureReceived(response=response), now)
 
-    def _take_bye_response(self, client: ActiveClient, response: Response, now: float) -> None:
-        if response.status in (401, 407) and self._may_answer_in_dialog(client):
-            credentials = self.trunk.credentials_for(client, response, self.bye_attempts)
-            if credentials and self.dialog is not None and self.bye_attempts.realms <= self.attempts.realms:
-                self.dialog.local_cseq += 1
-                bye = repeated(client.request, cseq=self.dialog.local_cseq, credentials=credentials)
-                self.context.layer.send_request(bye, client.flow, self, now)
-                return
-        self.handle(ByeFinished(), now)
-
-    def _may_answer_in_dialog(self, client: ActiveClient) -> bool:
-        """Only the trunk that authenticated our INVITE may ask again, and only on its own address.
-
-        A callee who challenges our BYE would otherwise collect credentials (the digest leak).
-        """
-        return bool(self.attempts.realms) and client.flow.address in self.trunk.addresses
-
     # For the effects.
+
+    def ask(self, dialog: Dialog, request: Request, on_final: OnFinal, now: float) -> None:
+        """Send a request inside a dialog; `on_final` learns once what came of it."""
+        DialogRequest(usage=self, dialog=dialog, on_final=on_final).send(request, now)
 
     def sdp_of(self, message: Message) -> str | None:
         """The session description; a body of another kind counts as none, and is counted."""
@@ -191,9 +182,9 @@ class InviteUsage:
         self.context.dialogs.pop(dialog.name, None)
         self._part(dialog.name)
 
-    def follow(self, dialog: Dialog, request: Request) -> None:
-        """The peer has moved with a target refresh request that was answered 2xx (§12.2.2)."""
-        dialog.refresh_target(request.contacts)
+    def follow(self, dialog: Dialog, message: Message) -> None:
+        """The peer has moved with a target refresh request that was answered 2xx, or with its 2xx to ours (§12.2)."""
+        dialog.refresh_target(message)
         self._meet(dialog)
 
     def _meet(self, dialog: Dialog) -> None:

@@ -104,9 +104,24 @@ class Message:
         return self._view("expires", views.expires)
 
     @property
+    def retry_after(self) -> int | None:
+        """When to try again, in seconds from now (RFC 3261 §20.33)."""
+        return self._view("retry_after", views.retry_after)
+
+    @property
     def content_type(self) -> str | None:
         """Media type in lower case, without parameters."""
         return self._view("content_type", views.content_type)
+
+    @property
+    def allow(self) -> frozenset[str]:
+        """Methods that the peer takes; empty when it does not say (RFC 3261 §20.5)."""
+        return self._view("allow", views.allow)
+
+    @property
+    def supported(self) -> frozenset[str]:
+        """Option tags that the peer understands, in lower case; what it requires it understands as well."""
+        return self._view("supported", views.supported)
 
     @property
     def require(self) -> tuple[str, ...]:

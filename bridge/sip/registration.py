@@ -237,7 +237,7 @@ class Registration:
             return RefusedForGood(status=status) if self.refusals + 1 >= MAX_REFUSALS else Refused(status=status)
         if status == 423 and not self.brief:
             return TooBrief(min_expires_s=_min_expires(response))
-        return Failed(status=status, retry_after_s=_retry_after(response))
+        return Failed(status=status, retry_after_s=float(response.retry_after or 0))
 
     def _success(self, response: Response) -> RegistrationEvent:
         """A 2xx that grants nothing is none, except to a removal."""
@@ -387,11 +387,6 @@ def _same_contact(theirs: Uri, ours: Uri) -> bool:
 def _min_expires(response: Response) -> int:
     value = (response.headers.get("Min-Expires") or "").strip()
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else MAX_EXPIRES_S
-
-
-def _retry_after(response: Response) -> float:
-    value = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
-    return float(value) if value.isascii() and value.isdigit() and len(value) <= 10 else 0.0
 
 
 R = RegistrationState

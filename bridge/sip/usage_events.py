@@ -31,6 +31,8 @@ class UsageState(enum.Enum):
     """The peer's re-INVITE waits for us."""
     UPDATE_OFFERED = enum.auto()
     """The peer's UPDATE with an offer waits for us (RFC 3311)."""
+    REOFFERING = enum.auto()
+    """Our re-INVITE waits for the peer."""
     REANSWERED = enum.auto()
     """Our 2xx to a re-INVITE is out, its ACK awaited."""
     ENDING = enum.auto()
@@ -141,6 +143,34 @@ class NoResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferAccepted:
+    """2xx to our re-INVITE, or to an UPDATE with an offer."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferRefused:
+    """Any other final response, or none that ends the call: all stays as it was (§14.1)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlareMet:
+    """The peer had an offer of its own under way: ours has to come again later (§14.1, RFC 3311 §5.3)."""
+
+    status: int
+    wait_s: float | None = None
+    """As the peer wishes, if it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialogLost:
+    """481, 408 or silence: the peer is no longer in this call (§12.2.1.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ByeFinished:
     """Our BYE was answered, or never will be."""
 
@@ -208,7 +238,12 @@ class RingDue:
     """A minute passed since our last provisional response (§13.3.1.1)."""
 
 
-UsageDeadline = AnswerDue | AckOverdue | CancelOverdue | RingDue
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferDue:
+    """An offer of ours that waited may go out."""
+
+
+UsageDeadline = OfferDue | AnswerDue | AckOverdue | CancelOverdue | RingDue
 
 UsageEvent = (
     UsageCommand
@@ -219,6 +254,10 @@ UsageEvent = (
     | ChallengeReceived
     | FailureReceived
     | NoResponse
+    | ReofferAccepted
+    | ReofferRefused
+    | GlareMet
+    | DialogLost
     | ByeFinished
     | CancelReceived
     | AckReceived

@@ -40,6 +40,7 @@ from bridge.sip.dialog_effects import (
     take_offer,
     tell_ended,
 )
+from bridge.sip.offer_effects import keep_offer, retry_offer, send_reinvite, take_reoffer_answer, tell_reoffer_refused
 from bridge.sip.usage_events import (
     AcceptAsked,
     AckOverdue,
@@ -52,13 +53,19 @@ from bridge.sip.usage_events import (
     CancelOverdue,
     CancelReceived,
     ChallengeReceived,
+    DialogLost,
     FailureReceived,
+    GlareMet,
     HangUpAsked,
     NoResponse,
+    OfferDue,
     OfferReceived,
     ProgressReceived,
     ReinviteReceived,
     RejectAsked,
+    ReofferAccepted,
+    ReofferAsked,
+    ReofferRefused,
     RingAsked,
     RingDue,
     TryingReceived,
@@ -204,4 +211,30 @@ TALKING: Rows = {
     (S.ENDED, OfferReceived): (S.ENDED, (reacknowledge,)),
 }
 
-TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING}
+_WAITING_TO_OFFER = (S.ANSWERED, S.ANSWER_OWED, S.ESTABLISHED, S.REOFFERED, S.UPDATE_OFFERED, S.REANSWERED)
+
+OFFERING: Rows = {
+    **{(state, ReofferAsked): (state, (keep_offer,)) for state in (*_WAITING_TO_OFFER, S.REOFFERING)},
+    **{(state, OfferDue): (state, ()) for state in _WAITING_TO_OFFER},
+    (S.ESTABLISHED, OfferDue): (S.REOFFERING, (send_reinvite,)),
+    (S.REOFFERING, ReofferAccepted): (S.ESTABLISHED, (take_reoffer_answer,)),
+    (S.REOFFERING, ReofferRefused): (S.ESTABLISHED, (tell_reoffer_refused,)),
+    (S.REOFFERING, GlareMet): (S.ESTABLISHED, (retry_offer,)),
+    (S.REOFFERING, DialogLost): (S.ENDING, (send_bye, tell_ended)),
+    (S.REOFFERING, AckReceived): (S.REOFFERING, ()),
+    (S.REOFFERING, AnswerReceived): (S.REOFFERING, (reacknowledge,)),
+    (S.REOFFERING, OfferReceived): (S.REOFFERING, (reacknowledge,)),
+    (S.REOFFERING, ReinviteReceived): (S.REOFFERING, (refuse_pending,)),
+    (S.REOFFERING, UpdateReceived): (S.REOFFERING, (refuse_pending,)),
+    (S.REOFFERING, ByeReceived): (S.ENDED, (answer_bye, tell_ended)),
+    (S.REOFFERING, CancelAsked): (S.ENDING, (send_bye,)),
+    (S.REOFFERING, HangUpAsked): (S.ENDING, (send_bye,)),
+    **{
+        (state, outcome): (state, ())
+        for state in (S.ENDING, S.ENDED)
+        for outcome in (ReofferAccepted, ReofferRefused, GlareMet, DialogLost)
+    },
+}
+"""Our own offers inside a call (§14.1); what comes of one after the end no longer matters."""
+
+TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING, **OFFERING}

@@ -22,6 +22,7 @@ from bridge.sip.actions import (
     Unreachable,
 )
 from bridge.sip.context import Context
+from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import CallFailed, OutgoingCall
 from bridge.sip.inbound import Inbound
@@ -286,6 +287,8 @@ class UserAgent:
                     self._context.layer.fire(payload, now)
                 case UsageTimer(usage=usage, event=event):
                     usage.fire(event, now)
+                case DialogRequestTimer(request=request):
+                    request.fire(now)
                 case RegistrationTimer(registration=registration):
                     registration.fire(now)
                 case ProbeTimer(probe=probe):

@@ -85,10 +85,26 @@ def expires(headers: Headers) -> int | None:
     return int(value)
 
 
+def retry_after(headers: Headers) -> int | None:
+    """Seconds, without the comment and parameters; `None` when absent or malformed."""
+    value = (headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
+    return int(value) if DELTA_SECONDS.fullmatch(value) else None
+
+
 def content_type(headers: Headers) -> str | None:
     """Media type without parameters."""
     value = headers.get("Content-Type")
     return None if value is None else value.partition(";")[0].strip(" \t").lower()
+
+
+def allow(headers: Headers) -> frozenset[str]:
+    """Method names."""
+    return frozenset(split_tokens(headers.get_all("Allow")))
+
+
+def supported(headers: Headers) -> frozenset[str]:
+    """Option tags in lower case."""
+    return frozenset(tag.lower() for name in ("Supported", "Require") for tag in split_tokens(headers.get_all(name)))
 
 
 def require(headers: Headers) -> tuple[str, ...]:

@@ -170,14 +170,29 @@ def assert_nothing_left(*nodes: Node) -> None:
         assert not node.agent._context.peers._met
 
 
-@pytest.mark.parametrize("transport", list(Transport))
-@pytest.mark.parametrize("flow", FLOWS)
-def test_a_flow_on_a_perfect_wire_repeats_nothing(flow: Flow, transport: Transport) -> None:
-    wire, caller, callee = pair(transport=transport)
+def play(flow: Flow, **settings: object) -> Wire:
+    """The flow on a perfect wire repeats nothing, and surprises nobody."""
+    wire, caller, callee = pair(**settings)  # type: ignore[arg-type]
     flow(wire, caller, callee)
     assert_nothing_left(caller, callee)
     assert caller.counted("sip_retransmissions_total") == 0
     assert caller.counted("sip_unexpected_events_total") == callee.counted("sip_unexpected_events_total") == 0
+    return wire
+
+
+def play_with_each_message_astray(flow: Flow, fault: str, **settings: object) -> None:
+    """The flow again and again, one message after the other lost, doubled or late."""
+    for number in range(len(play(flow, **settings).log)):
+        tampered = Wire(tamper=Fault(number=number, delays=FAULTS[fault]))
+        wire, caller, callee = pair(wire=tampered, **settings)  # type: ignore[arg-type]
+        flow(wire, caller, callee)
+        assert_nothing_left(caller, callee)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_flow_on_a_perfect_wire_repeats_nothing(flow: Flow, transport: Transport) -> None:
+    play(flow, transport=transport)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +219,4 @@ FAULTS: dict[str, tuple[float, ...]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_flow_survives_any_one_message_going_astray(flow: Flow, fault: str) -> None:
-    wire, caller, callee = pair()
-    flow(wire, caller, callee)
-    for number in range(len(wire.log)):
-        wire, caller, callee = pair(wire=Wire(tamper=Fault(number=number, delays=FAULTS[fault])))
-        flow(wire, caller, callee)
-        assert_nothing_left(caller, callee)
+    play_with_each_message_astray(flow, fault)

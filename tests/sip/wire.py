@@ -177,11 +177,14 @@ class Wire:
         action()
 
 
-def pair(*, transport: Transport = Transport.UDP, wire: Wire | None = None) -> tuple[Wire, Node, Node]:
+def pair(
+    *, transport: Transport = Transport.UDP, wire: Wire | None = None, **settings: object
+) -> tuple[Wire, Node, Node]:
     """A caller and a callee that are each other's trunk."""
     wire = wire or Wire()
     nodes = []
     for seed, (host, peer) in enumerate((("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1"))):
-        trunk = Trunk(name=TRUNK, host=peer, transport=transport, sources=(ip_network(f"{peer}/32"),))
+        sources = (ip_network(f"{peer}/32"),)
+        trunk = Trunk(name=TRUNK, host=peer, transport=transport, sources=sources, **settings)  # type: ignore[arg-type]
         nodes.append(wire.add(Node(wire, host, peer, trunk, seed=seed)))
     return wire, nodes[0], nodes[1]

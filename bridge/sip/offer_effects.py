@@ -1,0 +1,74 @@
+"""What is done on the steps of an offer of our own inside a call (RFC 3261 §14.1)."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bridge.sip.capabilities import capabilities
+from bridge.sip.dialog import Dialog
+from bridge.sip.dialog_request import request_inside
+from bridge.sip.events import CallReofferAnswered, CallReofferRefused
+from bridge.sip.message import Request, Response
+from bridge.sip.offering import glare_wait_s, outcome_of
+from bridge.sip.requests import with_sdp
+from bridge.sip.usage_events import GlareMet, OfferDue, ReofferAccepted, ReofferAsked, ReofferRefused, UsageEvent
+
+if TYPE_CHECKING:
+    from bridge.sip.invite_usage import InviteUsage
+
+
+def keep_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """It goes out as soon as nothing else is under way; of several the newest."""
+    match event:
+        case ReofferAsked(sdp=sdp):
+            usage.offering.waiting = sdp
+
+
+def send_reinvite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """An INVITE inside the dialog (§14.1)."""
+    if usage.dialog is None:
+        return
+    request = with_sdp(refresh_request(usage, usage.dialog, "INVITE"), usage.offering.start())
+    usage.ask(usage.dialog, request, partial(_conclude, usage), now)
+
+
+def refresh_request(usage: "InviteUsage", dialog: Dialog, method: str) -> Request:
+    """A target refresh request: it also says where and what we are now (§12.2.1.1, RFC 3311 §5.1)."""
+    request = request_inside(usage, dialog, method)
+    for name, value in (usage.contact(usage.flow_of(dialog)), *capabilities(usage.trunk.trunk)):
+        request.headers.add(name, value)
+    return request
+
+
+def _conclude(usage: "InviteUsage", status: int, response: Response | None, now: float) -> None:
+    usage.handle(outcome_of(status, response), now)
+
+
+def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Both descriptions count from now on."""
+    match event:
+        case ReofferAccepted(response=response) if usage.dialog is not None:
+            session, sdp = usage.dialog.session, usage.sdp_of(response)
+            session.local_sdp = usage.offering.sent or session.local_sdp
+            session.remote_sdp = sdp or session.remote_sdp
+            usage.offering.finish()
+            usage.context.emit(CallReofferAnswered(dialog=usage.key, sdp=sdp))
+
+
+def tell_reoffer_refused(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """All stays as it was."""
+    match event:
+        case ReofferRefused(status=status) | GlareMet(status=status):
+            usage.offering.finish()
+            usage.context.emit(CallReofferRefused(dialog=usage.key, status=status))
+
+
+def retry_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Again, when the peer is done with its own."""
+    match event:
+        case GlareMet(wait_s=wait_s):
+            if not usage.offering.give_back():
+                tell_reoffer_refused(usage, event, now)
+                return
+            if wait_s is None:
+                wait_s = glare_wait_s(usage.context.entropy, owner=usage.invite is not None)
+            usage.set_timer(OfferDue(), now + wait_s)
