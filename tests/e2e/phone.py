@@ -1,6 +1,7 @@
 """The phone of the tests: baresip, with ears."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _STEADY_DB = 0.7
 class Phone(Baresip):
     """A telephone whose number is its user name, playing a tone of 660 Hz into every call."""
 
-    def __init__(self, directory: Path, number: str, *, port: int, answer: str = "auto", **options: str) -> None:
+    def __init__(self, directory: Path, number: str, *, port: int, answer: str = "auto", **options: Any) -> None:
         super().__init__(directory, number, port=port, answer=answer, tone_hz=TONE.pitch_hz, **options)
 
     async def call(self, number: str, *, through: int) -> None:

@@ -9,6 +9,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from tests.peers.certificates import Authority, Identity
 from tests.peers.process import LOOPBACK, PeerProcess, free_port, port_is_bound
 
 _COMMAND_LIMIT_S = 5.0
@@ -45,7 +46,12 @@ module_app ctrl_tcp.so
 module_app debug_cmd.so
 ctrl_tcp_listen {host}:{control_port}
 snd_path {recordings}
+{tls}
 """
+
+_TLS = """module srtp.so
+sip_certificate {certificate}
+sip_cafile {ca_file}"""
 
 
 def write_tone(path: Path, frequency_hz: float, *, seconds: int = 30, level: float = 0.5) -> Path:
@@ -63,6 +69,8 @@ def write_tone(path: Path, frequency_hz: float, *, seconds: int = 30, level: flo
 class Baresip(PeerProcess):
     """A phone named `user`; registers at `registrar` (`host:port`) with `password`, or just listens when that is empty.
 
+    With an `identity` it shows a certificate on `tls_port`, and believes those of `authority`; `transport="tls"` and
+    `account_options=";mediaenc=srtp-mand"` then make it a phone that encrypts everything.
     `recordings` holds `dump-*-dec.wav`, what the phone heard, for as long as a call lasted.
     """
 
@@ -80,8 +88,11 @@ class Baresip(PeerProcess):
         codecs: str = "PCMU/8000/1,PCMA/8000/1",
         account_options: str = "",
         port: int | None = None,
+        identity: Identity | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self.port = port or free_port(span=2)
+        self.tls_port = self.port + 1
         self.control_port = free_port()
         super().__init__(f"baresip-{self.port}", directory)
         self.user = user
@@ -89,11 +100,15 @@ class Baresip(PeerProcess):
         self.recordings = self.home / "recordings"
         self._tone_hz = tone_hz
         outbound = f';outbound="sip:{registrar};transport={transport}"' if registrar else ""
+        own_port = self.tls_port if transport == "tls" else self.port
         self._account = (
-            f"<sip:{user}@{domain or f'{LOOPBACK}:{self.port}'};transport={transport}>"
+            f"<sip:{user}@{domain or f'{LOOPBACK}:{own_port}'};transport={transport}>"
             f";auth_user={user};auth_pass={password}{outbound};regint={60 if password else 0}"
             f";answermode={answer};audio_codecs={codecs}{account_options}\n"
         )
+        self._tls = ""
+        if identity is not None and authority is not None:
+            self._tls = _TLS.format(certificate=identity.both, ca_file=authority.ca_file)
         self._events: list[dict[str, Any]] = []
         self._changed = asyncio.Condition()
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -113,6 +128,7 @@ class Baresip(PeerProcess):
             rtp_high=rtp_low + 39,
             control_port=self.control_port,
             recordings=self.recordings,
+            tls=self._tls,
         )
         (self.home / "config").write_text(text)
         (self.home / "accounts").write_text(self._account)

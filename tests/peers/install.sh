@@ -12,9 +12,17 @@ wanted=(
     npm:npm
 )
 
+# file:package, for what is no command
+files=(
+    "/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules"
+)
+
 missing=()
 for pair in "${wanted[@]}"; do
     PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+for pair in "${files[@]}"; do
+    compgen -G "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 ((${#missing[@]})) || exit 0
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.peers.certificates import Identity
 from tests.peers.process import LOOPBACK, READY_LIMIT_S, PeerProcess, free_port
 
 _MODULES = (
@@ -26,6 +27,7 @@ auto_aliases=no
 alias="{domain}"
 listen=udp:{host}:{port}
 listen=tcp:{host}:{port}
+{tls_listener}
 mpath="{module_path}/"
 {modules}
 modparam("usrloc","db_mode",0)
@@ -38,6 +40,7 @@ modparam("auth","qop","auth")
 modparam("auth","nonce_count",1)
 modparam("auth","algorithm","{algorithm}")
 modparam("rr","enable_full_lr",1)
+{tls_files}
 event_route[htable:mod-init] {{
 {passwords}
 }}
@@ -48,7 +51,7 @@ request_route {{
   force_rport();
   if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
   if (has_totag()) {{
-    if (loose_route()) {{ t_relay(); exit; }}
+    if (loose_route()) {{ handle_ruri_alias(); t_on_reply("behind_nat"); t_relay(); exit; }}
     if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
     sl_send_reply("404","Not here"); exit;
   }}
@@ -64,13 +67,27 @@ request_route {{
   }}
   if (is_method("INVITE|SUBSCRIBE")) record_route();
   if (!lookup("location")) {{ sl_send_reply("404","Not Found"); exit; }}
+  add_contact_alias();
+  t_on_reply("behind_nat");
   t_relay();
 }}
+onreply_route[behind_nat] {{ add_contact_alias(); }}
 """
+
+_TLS_LISTENER = """enable_tls=yes
+listen=tls:{host}:{port}"""
+
+_TLS_FILES = """modparam("tls","tls_method","TLSv1.2+")
+modparam("tls","certificate","{certificate}")
+modparam("tls","private_key","{private_key}")"""
 
 
 class Kamailio(PeerProcess):
-    """Registrar and proxy of `domain` on `port` (UDP and TCP); `users` maps user names, numbers too, to passwords."""
+    """Registrar and proxy of `domain` on `port` (UDP and TCP); `users` maps user names, numbers too, to passwords.
+
+    With an `identity` it speaks TLS on `tls_port` as well. Requests inside a dialog take the connection that the phone
+    opened, as providers do it for phones behind NAT.
+    """
 
     stop_limit_s = 1.0
     """Asked while its children still start, it does not end; and it has nothing to lose."""
@@ -85,8 +102,10 @@ class Kamailio(PeerProcess):
         algorithm: str = "MD5",
         nonce_expire_s: int = 30,
         min_expires_s: int = 10,
+        identity: Identity | None = None,
     ) -> None:
-        self.port = port or free_port()
+        self.port = port or free_port(span=2)
+        self.tls_port = self.port + 1
         super().__init__(f"kamailio-{self.port}", directory)
         self.domain = domain
         passwords = "\n".join(f'  $sht(pw=>{name})="{password}";' for name, password in users.items())
@@ -95,7 +114,9 @@ class Kamailio(PeerProcess):
             host=LOOPBACK,
             port=self.port,
             module_path=next(path for path in _MODULE_PATHS if path.exists()),
-            modules="\n".join(f'loadmodule "{name}.so"' for name in _MODULES),
+            modules="\n".join(f'loadmodule "{name}.so"' for name in (*_MODULES, *(["tls"] if identity else []))),
+            tls_listener=_TLS_LISTENER.format(host=LOOPBACK, port=self.tls_port) if identity else "",
+            tls_files=_tls_files(identity) if identity else "",
             min_expires=min_expires_s,
             nonce_expire=nonce_expire_s,
             algorithm=algorithm,
@@ -110,6 +131,10 @@ class Kamailio(PeerProcess):
         command = ("kamailio", "-f", path, "-DD", "-E", "-w", run, "-Y", run, "-P", run / "pid", "-m", "64", "-M", "8")
         await self.launch(command)
         await _answers_options(self, self.port)
+
+
+def _tls_files(identity: Identity) -> str:
+    return _TLS_FILES.format(certificate=identity.certificate, private_key=identity.private_key)
 
 
 class _Answer(asyncio.DatagramProtocol):
