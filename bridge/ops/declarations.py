@@ -214,6 +214,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter("sip_late_commands_total", "Commands for a dialog that had just ended.", command=CLASSES),
     _counter(
+        "sip_failovers_total",
+        "Requests sent on to a trunk's next server.",
+        trunk=TRUNKS,
+        reason=_of("silent", "transport", "unavailable"),
+    ),
+    _counter(
         "registrations_total", "Registrations by outcome.", trunk=TRUNKS, outcome=_of("granted", "refused", "failed")
     ),
     _gauge("trunk_up", "1 while a trunk is registered, answers, or is not known not to.", trunk=TRUNKS),

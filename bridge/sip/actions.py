@@ -7,6 +7,7 @@ from typing import NamedTuple
 from bridge.core.ids import TrunkName
 from bridge.sip.events import SipEvent
 from bridge.sip.settings import Transport
+from bridge.sip.targets import Server
 
 
 class Address(NamedTuple):
@@ -24,6 +25,7 @@ class Flow:
     host: str
     """The peer's address; a host name only for a request to a URI that names one."""
     port: int
+    """0 only with a host name, when the URI gives none: the DNS names it (RFC 3263 §4.2)."""
     connection: int = 0
     """Number of a stream connection to prefer while it is open; 0 for datagrams, or to use or open any to the peer."""
     listener: int = 0
@@ -176,10 +178,10 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkResolved:
-    """The addresses of a trunk's next hop; none when its name could not be resolved."""
+    """The servers of a trunk; none when its name could not be resolved."""
 
     trunk: TrunkName
-    addresses: tuple[Address, ...]
+    servers: tuple[Server, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from bridge.sip.requests import (
     with_sdp,
 )
 from bridge.sip.transaction import State
+from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import (
     AcceptAsked,
     AnswerReceived,
@@ -90,10 +91,10 @@ def _settle(usage: "InviteUsage", session: Session, response: Response) -> None:
 
 def acknowledge(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Send the ACK, with our answer where the 2xx brought the offer (§13.2.2.4)."""
-    if usage.dialog is not None:
+    if usage.dialog is not None and usage.invite is not None:
         sdp = event.sdp if isinstance(event, AcceptAsked) else None
         usage.dialog.session.local_sdp = sdp or usage.dialog.session.local_sdp
-        _send_ack(usage, usage.dialog, sdp, now)
+        _send_ack(usage, usage.invite, usage.dialog, sdp, now)
 
 
 def reacknowledge(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -104,28 +105,35 @@ def reacknowledge(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             if known is not None:
                 usage.context.layer.send_ack(*known, now)
             elif not _is_awaited(usage, response) and len(usage.acks) < MAX_FORKS:
-                _end_fork(usage, response, now)
+                _end_fork(usage, usage.invite, response, now)
+
+
+def end_late_answer(usage: "InviteUsage", client: ActiveClient, response: Response, now: float) -> None:
+    """A target that was given up has answered after all: ACK and BYE, as for a fork (§13.2.2.4)."""
+    known = usage.acks.get(response.to.tag or "")
+    if known is not None:
+        usage.context.layer.send_ack(*known, now)
+    elif len(usage.acks) < MAX_FORKS:
+        _end_fork(usage, client, response, now)
 
 
 def _is_awaited(usage: "InviteUsage", response: Response) -> bool:
     return usage.dialog is not None and usage.dialog.remote.tag == response.to.tag
 
 
-def _end_fork(usage: "InviteUsage", response: Response, now: float) -> None:
-    if usage.invite is None:
+def _end_fork(usage: "InviteUsage", invite: ActiveClient | None, response: Response, now: float) -> None:
+    if invite is None:
         return
-    dialog = _dialog_of(usage, usage.invite.request, response)
+    dialog = _dialog_of(usage, invite.request, response)
     if dialog is not None:
-        _send_ack(usage, dialog, None, now)
+        _send_ack(usage, invite, dialog, None, now)
         bye = request_inside(usage, dialog, "BYE")
         usage.context.layer.send_request(bye, usage.flow_of(dialog), INDIFFERENT, now)
 
 
-def _send_ack(usage: "InviteUsage", dialog: Dialog, sdp: str | None, now: float) -> None:
-    if usage.invite is None:
-        return
-    ack = request_inside(usage, dialog, "ACK", cseq=usage.invite.request.cseq.number)
-    copy_credentials(usage.invite.request, ack)
+def _send_ack(usage: "InviteUsage", invite: ActiveClient, dialog: Dialog, sdp: str | None, now: float) -> None:
+    ack = request_inside(usage, dialog, "ACK", cseq=invite.request.cseq.number)
+    copy_credentials(invite.request, ack)
     flow = usage.flow_of(dialog)
     layer = usage.context.layer
     layer.add_via(with_sdp(ack, sdp), flow, layer.new_branch())
@@ -167,14 +175,14 @@ def tell_answered(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 def authenticate(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """The INVITE again, as a new transaction with credentials (§22.2)."""
     match event:
-        case ChallengeReceived(credentials=credentials) if usage.invite is not None:
+        case ChallengeReceived(credentials=credentials) if usage.invite is not None and usage.hunt is not None:
             previous = usage.invite
             cseq = previous.request.cseq.number + 1
             again = repeated(previous.request, cseq=cseq, credentials=credentials)
             for dialog in usage.early.values():
                 usage.unregister(dialog)
             usage.early.clear()
-            usage.invite = usage.context.layer.send_request(again, previous.flow, usage, now)
+            usage.invite = usage.hunt.repeat(again, now)
 
 
 def tell_failed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -206,7 +214,9 @@ def abandon_invite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 
 
 def keep_cancel_reason(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The CANCEL has to wait for a provisional response (§9.1)."""
+    """The CANCEL has to wait for a provisional response (§9.1); no other target is tried."""
+    if usage.hunt is not None:
+        usage.hunt.settle()
     match event:
         case CancelAsked(q850=q850) | HangUpAsked(q850=q850):
             usage.cancel_q850 = q850

@@ -13,7 +13,7 @@ from bridge.sip.peers import Peers
 from bridge.sip.settings import SipSettings, Transport
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction_layer import TransactionLayer
-from bridge.sip.trunks import Directory, TrunkState
+from bridge.sip.trunks import Directory, TrunkState, is_numeric
 from bridge.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ class Context:
         """The way to a URI inside a dialog (RFC 3261 §8.1.2, RFC 3263 §4)."""
         transport = _transport(uri, like.transport)
         host = uri.destination
-        port = uri.port or transport.default_port
+        port = uri.port or (transport.default_port if is_numeric(host) else 0)
         if host == state.trunk.host and state.addresses:
-            host, port = state.addresses[0].host, uri.port or state.addresses[0].port
+            near = like.address if like.address in state.addresses else state.addresses[0]
+            host, port = near.host, uri.port or near.port
         return state.secured(Flow(transport=transport, host=host, port=port, listener=like.listener))
 
 

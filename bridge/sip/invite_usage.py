@@ -6,11 +6,13 @@ from bridge.core.ids import DialogKey
 from bridge.sip.actions import Flow
 from bridge.sip.bodies import session_description
 from bridge.sip.breakdown import break_off
+from bridge.sip.caller_effects import end_late_answer
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.dialog_request import DialogRequest, OnFinal
 from bridge.sip.errors import SipError
+from bridge.sip.failover import Hunt
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
 from bridge.sip.timers import Timer
@@ -27,6 +29,7 @@ from bridge.sip.usage_events import (
     OfferReceived,
     ProgressReceived,
     ReinviteReceived,
+    TargetChanged,
     TryingReceived,
     UpdateReceived,
     UsageCommand,
@@ -66,6 +69,8 @@ class InviteUsage:
     """Early dialogs of our INVITE by remote tag."""
     invite: ActiveClient | None = None
     """Our newest INVITE."""
+    hunt: Hunt | None = None
+    """Where else our first INVITE may be tried."""
     attempts: Attempts = field(default_factory=Attempts)
     acks: dict[str, tuple[Request, Flow]] = field(default_factory=dict)
     """What answers each repeated 2xx, by remote tag."""
@@ -112,6 +117,15 @@ class InviteUsage:
         """A response to our INVITE."""
         if client is self.invite:
             self._take_invite_response(client, response, now)
+        elif self.hunt is not None and client.key in self.hunt.abandoned:
+            end_late_answer(self, client, response, now)
+
+    def moved(self, client: ActiveClient, now: float) -> None:
+        """Our first INVITE goes on at another target, which knows nothing of what the last one asked."""
+        self.invite = client
+        self.flow = client.flow
+        self.attempts = Attempts()
+        self.handle(TargetChanged(), now)
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
         """Our INVITE got no final response."""
@@ -222,6 +236,8 @@ class InviteUsage:
 
     def _close(self) -> None:
         self.stop_timers()
+        if self.hunt is not None:
+            self.hunt.settle()
         for name in self.names:
             self.context.dialogs.pop(name, None)
         for name in list(self.peers):

@@ -9,6 +9,7 @@ from bridge.sip.capabilities import allow
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.errors import SipError
+from bridge.sip.failover import Hunt, hops_of
 from bridge.sip.fields import NameAddr
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import new_request, repeated
@@ -167,6 +168,7 @@ class Registration:
     """When the registrar has forgotten us at the latest."""
     attempts: Attempts = field(default_factory=Attempts)
     current: ActiveClient | None = None
+    hunt: Hunt | None = None
     timer: "Timer[object] | None" = None
 
     def handle(self, event: RegistrationEvent, now: float) -> bool:
@@ -211,6 +213,12 @@ class Registration:
         """The registrar's answer."""
         if client is self.current and response.status >= 200:
             self.handle(self._event_of(client, response), now)
+
+    def moved(self, client: ActiveClient, now: float) -> None:
+        """The request goes on at another registrar, which has not asked for anything yet."""
+        self.current = client
+        self.cseq = client.request.cseq.number
+        self.attempts = Attempts()
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
         """No answer, or no way to the registrar."""
@@ -269,10 +277,10 @@ def send(registration: Registration, event: RegistrationEvent, now: float) -> No
 def send_with_credentials(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """The same again, with the digest (§22.2)."""
     match event:
-        case Challenged(credentials=credentials) if registration.current is not None:
+        case Challenged(credentials=credentials) if registration.current and registration.hunt:
             registration.cseq += 1
             again = repeated(registration.current.request, cseq=registration.cseq, credentials=credentials)
-            _send(registration, again, registration.current.flow, now)
+            registration.current = registration.hunt.repeat(again, now)
 
 
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -296,6 +304,8 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
             share = registration.context.entropy.uniform(*REFRESH_SHARE)
             _set_timer(registration, now + max(expires_s * share, min(MIN_REFRESH_S, expires_s * REFRESH_SHARE[1])))
             registration.bound_until = now + expires_s
+            if registration.current is not None:
+                registration.trunk.settle_at(registration.current.flow)
             labels = {"trunk": str(registration.trunk.trunk.name)}
             gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
             registration.context.actions.append(gauge)
@@ -342,17 +352,15 @@ def _set_timer(registration: Registration, deadline: float) -> None:
 
 
 def _register(registration: Registration, expires_s: int, now: float) -> None:
-    flow = registration.trunk.flow()
+    context, trunk = registration.context, registration.trunk
+    hops = hops_of(trunk, context.entropy, now)
     registration.attempts = Attempts()
     registration.current = None
-    if flow is None:
+    if not hops:
         registration.handle(Failed(status=503), now)
-    else:
-        _send(registration, _request(registration, flow, expires_s), flow, now)
-
-
-def _send(registration: Registration, request: Request, flow: Flow, now: float) -> None:
-    registration.current = registration.context.layer.send_request(request, flow, registration, now)
+        return
+    registration.hunt = Hunt.through(hops, context=context, trunk=trunk, user=registration)
+    registration.current = registration.hunt.start(_request(registration, hops[0].flow, expires_s), now)
 
 
 def _request(registration: Registration, flow: Flow, expires_s: int) -> Request:

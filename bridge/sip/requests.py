@@ -78,6 +78,20 @@ def repeated(request: Request, *, cseq: int, credentials: Fields) -> Request:
     return Request(request.method, request.uri_text, headers, request.body)
 
 
+def readdressed(request: Request, uri: Uri | None = None) -> Request:
+    """The same request for another target: no Via, and no credentials, which belong to who asked for them.
+
+    A registrar takes a CSeq that it has seen for old (§10.3); an INVITE keeps it, so that copies of it that meet behind
+    two targets are known for what they are (§8.2.2.2).
+    """
+    headers = request.headers.copy()
+    for name in ("Via", *_CREDENTIALS):
+        headers.remove(name)
+    if request.method == "REGISTER":
+        headers.set("CSeq", str(CSeq(request.cseq.number + 1, request.method)))
+    return Request(request.method, request.uri_text if uri is None else uri, headers, request.body)
+
+
 def copy_credentials(source: Request, target: Request) -> None:
     """An ACK carries the credentials of its INVITE, since nobody can challenge it (§22.1)."""
     for name in _CREDENTIALS:

@@ -195,6 +195,10 @@ class TransactionLayer:
         self._stop_timers(client, frozenset())
         self._forget(client)
 
+    def fall_silent(self, client: ActiveClient) -> None:
+        """Repeat a request no longer, and wait without limit: its user sets one, and abandons it then."""
+        self._stop_timers(client, frozenset())
+
     def fail_client(self, key: ClientKey, now: float) -> None:
         """The request could not be sent."""
         client = self._clients.get(key)

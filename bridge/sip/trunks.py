@@ -12,6 +12,7 @@ from bridge.sip.actions import Address, Flow, LocalAddress
 from bridge.sip.credentials import Attempts, Credentials
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import Network, Transport, Trunk, TrunkAuth
+from bridge.sip.targets import Server, Target, in_order
 from bridge.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ class TrunkState:
     trunk: Trunk
     credentials: Credentials
     line: str
-    addresses: tuple[Address, ...] = ()
+    servers: tuple[Server, ...] = ()
+    home: Target | None = None
+    """Where we are registered: it knows us, so calls are sent there first."""
+    avoided: dict[Target, float] = field(default_factory=dict)
+    """Targets that failed, and until when they are avoided (RFC 3263 §4.3)."""
+    dead: frozenset[Target] = frozenset()
+    """Targets that do not answer OPTIONS."""
     former: dict[str, float] = field(default_factory=dict)
     """Hosts that the name had before, and until when they count."""
     registered: bool = False
@@ -79,12 +86,48 @@ class TrunkState:
             params[LINE_PARAM] = self.line
         return SipUri("sips" if secure else "sip", self.contact_user, None, local.host, local.port, params)
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All of them, most important first."""
+        ordered = sorted(self.servers, key=lambda server: server.priority)
+        return tuple(target for server in ordered for target in server.targets)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Those of all targets."""
+        return tuple(Address(target.host, target.port) for target in self.targets)
+
     def flow(self) -> Flow | None:
         """The way to the next hop; `None` while its name has no address."""
-        if not self.addresses:
-            return None
-        host, port = self.addresses[0]
-        return self.secured(Flow(transport=self.trunk.transport, host=host, port=port))
+        targets = self.targets
+        return self.flow_by(targets[0]) if targets else None
+
+    def flow_by(self, target: Target) -> Flow:
+        """The way to one target."""
+        return self.secured(Flow(transport=target.transport, host=target.host, port=target.port))
+
+    def in_order(self, entropy: Entropy) -> list[Target]:
+        """All targets as one request should try them: where we are registered first, then as the DNS says."""
+        order = in_order(self.servers, entropy)
+        return sorted(order, key=lambda target: target != self.home)
+
+    def is_bad(self, target: Target, now: float) -> bool:
+        """Whether a target is worth a try only when all others have failed."""
+        return target in self.dead or self.avoided.get(target, now) > now
+
+    def avoid(self, flow: Flow, until: float) -> None:
+        """A target has failed."""
+        target = _target(flow)
+        if target in self.targets:
+            self.avoided[target] = until
+
+    def forgive(self, flow: Flow) -> None:
+        """It has answered since."""
+        self.avoided.pop(_target(flow), None)
+
+    def settle_at(self, flow: Flow) -> None:
+        """We are registered there."""
+        self.home = _target(flow)
 
     def secured(self, flow: Flow) -> Flow:
         """The flow, and whose certificate has to be at its end if it is TLS.
@@ -98,15 +141,17 @@ class TrunkState:
         ours = flow.host == trunk.host or is_numeric(flow.host)
         return replace(flow, name=(trunk.tls.server_name or trunk.host) if ours else flow.host, trunk=trunk.name)
 
-    def resolve(self, addresses: tuple[Address, ...], now: float) -> None:
-        """Take the name's newest addresses; what was known goes on being used when there are none."""
-        if not addresses:
+    def resolve(self, servers: tuple[Server, ...], now: float) -> None:
+        """Take the name's newest servers; what was known goes on being used when there are none."""
+        if not servers:
             return
+        addresses = tuple(target for server in servers for target in server.targets)
         former = {**self.former, **{address.host: now + FORMER_S for address in self.addresses}}
         for host in {address.host for address in addresses} | {host for host, end in former.items() if end <= now}:
             former.pop(host, None)
         self.former = dict(sorted(former.items(), key=lambda item: item[1])[-MAX_FORMER:])
-        self.addresses = addresses
+        self.servers = servers
+        self.avoided = {target: until for target, until in self.avoided.items() if target in addresses}
 
     def credentials_for(self, client: "ActiveClient", response: Response, attempts: Attempts) -> list[tuple[str, str]]:
         """The headers that answer a challenge of this trunk; anybody else's is left alone (RFC 3261 §22.1).
@@ -121,6 +166,10 @@ class TrunkState:
         """Whether calls may come from this address."""
         known = host in self.former or any(address.host == host for address in self.addresses)
         return known or any(_contains(network, host) for network in self.trunk.sources)
+
+
+def _target(flow: Flow) -> Target:
+    return Target(flow.transport, flow.host, flow.port)
 
 
 class Directory:

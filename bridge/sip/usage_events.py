@@ -143,6 +143,11 @@ class NoResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetChanged:
+    """Our INVITE is tried at another target, from the beginning (RFC 3263 §4.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReofferAccepted:
     """2xx to our re-INVITE, or to an UPDATE with an offer."""
 
@@ -258,6 +263,7 @@ UsageEvent = (
     | ReofferRefused
     | GlareMet
     | DialogLost
+    | TargetChanged
     | ByeFinished
     | CancelReceived
     | AckReceived

@@ -25,6 +25,7 @@ from bridge.sip.context import Context
 from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import CallFailed, OutgoingCall
+from bridge.sip.failover import Hunt, HuntTimer, hops_of
 from bridge.sip.inbound import Inbound
 from bridge.sip.invite_usage import InviteUsage, UsageTimer
 from bridge.sip.keypad import DigitAsked
@@ -215,10 +216,11 @@ class UserAgent:
     def _place(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         context = self._context
         state = context.trunks.get(call.trunk)
-        flow = state.flow() if state is not None else None
-        if state is None or flow is None:
+        hops = hops_of(state, context.entropy, now) if state is not None else ()
+        if state is None or not hops:
             context.emit(CallFailed(dialog=dialog, status=503, reason_phrase="No Address", local=True))
             return
+        flow = hops[0].flow
         local = context.layer.local_address(flow)
         try:
             request = new_invite(call, state, local, entropy=context.entropy, user_agent=context.settings.user_agent)
@@ -235,7 +237,8 @@ class UserAgent:
             secure=isinstance(request.uri, SipUri) and request.uri.scheme == "sips",
         )
         context.usages[dialog] = usage
-        usage.invite = context.layer.send_request(request, flow, usage, now)
+        usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage)
+        usage.invite = usage.hunt.start(request, now)
 
     def _steer(self, dialog: DialogKey, command: DialogCommand, now: float) -> None:
         usage = self._context.usages.get(dialog)
@@ -255,7 +258,7 @@ class UserAgent:
         if state is None:
             return
         was_known = bool(state.addresses)
-        state.resolve(event.addresses, now)
+        state.resolve(event.servers, now)
         found = bool(state.addresses) and not was_known
         for registration in self._registrations:
             if found and registration.trunk is state and not registration.settled:
@@ -289,6 +292,8 @@ class UserAgent:
                     usage.fire(event, now)
                 case DialogRequestTimer(request=request):
                     request.fire(now)
+                case HuntTimer(hunt=hunt):
+                    hunt.fire(payload, now)
                 case RegistrationTimer(registration=registration):
                     registration.fire(now)
                 case ProbeTimer(probe=probe):

@@ -10,6 +10,7 @@ from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.events import CallReoffered, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
+from bridge.sip.io.resolver import Resolver
 from bridge.sip.settings import Listener, SipSettings, TlsSettings, Transport, Trunk
 from tests.sip.declared import strict_telemetry
 
@@ -62,6 +63,7 @@ class Phone:
         timer_t1_s: float = 0.5,
         tls: TlsSettings | None = None,
         host: str = LOOPBACK,
+        resolver: Resolver | None = None,
     ) -> None:
         listeners = [Listener(transport=transport, host=host, port=0) for transport in transports or (trunk.transport,)]
         settings = SipSettings(
@@ -69,7 +71,9 @@ class Phone:
         )
         self.trunk = trunk.name
         self.telemetry = CountingTelemetry(trunk.name)
-        self.endpoint = SipEndpoint(settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=self.telemetry)
+        self.endpoint = SipEndpoint(
+            settings, entropy=SystemEntropy(), clock=SystemClock(), telemetry=self.telemetry, resolver=resolver
+        )
         self.events: list[SipEvent] = []
         self._react = on_event or answer_at_once
         self._changed = asyncio.Condition()

@@ -4,7 +4,6 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import (
     Action,
-    Address,
     Count,
     DoubtFlow,
     Emit,
@@ -22,6 +21,7 @@ from bridge.sip.headers import Headers
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk, TrunkAuth
+from bridge.sip.targets import server_at
 from bridge.sip.usage_events import AcceptAsked, UsageCommand
 from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
 from tests.sip.declared import is_declared
@@ -59,7 +59,7 @@ class Scripted:
             entropy=SeededEntropy(1),
             local_addresses=(LocalAddress(transport=transport, host=US, port=5060),),
         )
-        self.feed(TrunkResolved(trunk=TRUNK, addresses=(Address(PEER, 5060),)))
+        self.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER,), 5060, chosen.transport)))
 
     # In.
 

@@ -262,7 +262,7 @@ def test_silence_is_a_timeout_of_our_own_making() -> None:
 
 def test_a_trunk_without_address_fails_the_call() -> None:
     peer = Scripted(Trunk(name=trunk().name, host="trunk.example.org"))
-    peer.agent._context.trunks.get(trunk().name).addresses = ()  # type: ignore[union-attr]
+    peer.agent._context.trunks.get(trunk().name).servers = ()  # type: ignore[union-attr]
     dialog = peer.call()
     assert peer.events == [CallFailed(dialog=dialog, status=503, reason_phrase="No Address", local=True)]
 

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.core.ids import TrunkName
 from bridge.sip.events import CallFailed, IncomingCall, SipEvent
+from bridge.sip.io.dns_client import DnsClient
 from bridge.sip.io.endpoint import EndpointError
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.stream import MAX_PINGS_PER_S
@@ -19,6 +20,7 @@ from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, Transport, Trunk
 from bridge.sip.uri import SipUri
 from tests.peers.process import free_port
+from tests.sip.name_server import NameServer
 from tests.sip.phone import LOOPBACK, Phone, eventually
 from tests.sip.scripted_peer import SDP, peer_request
 
@@ -27,8 +29,10 @@ LIMIT_S = 5.0
 PLAIN = (Transport.UDP, Transport.TCP)
 
 
-def phone(*, trunk_host: str = LOOPBACK, transport: Transport = Transport.UDP) -> Phone:
-    return Phone(Trunk(name=TRUNK, host=trunk_host, port=free_port(), transport=transport))
+def phone(
+    *, trunk_host: str = LOOPBACK, transport: Transport = Transport.UDP, resolver: Resolver | None = None
+) -> Phone:
+    return Phone(Trunk(name=TRUNK, host=trunk_host, port=free_port(), transport=transport), resolver=resolver)
 
 
 def a_request(method: str, transport: Transport, *, branch: str = "one", **more: str) -> Request:
@@ -121,7 +125,7 @@ async def test_events_never_come_from_inside_a_command() -> None:
         assert core is not None
         state = core._context.trunks.get(TRUNK)
         assert state is not None
-        state.addresses = ()
+        state.servers = ()
         subject.call("+15550100")
         assert subject.events == []
         assert (await subject.wait(CallFailed)).status == 503
@@ -138,9 +142,9 @@ async def test_an_unknown_name_does_not_keep_the_endpoint_from_starting(monkeypa
         raise socket.gaierror("unknown")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
-    resolver = Resolver()
-    assert await resolver.resolve("trunk.example.org", 5060) == ()
-    assert await resolver.resolve("192.0.2.1", 5060) == (("192.0.2.1", 5060),)
+    async with phone(trunk_host="trunk") as subject:
+        subject.call("+15550100")
+        assert (await subject.wait(CallFailed)).status == 503
 
 
 # Datagrams.
@@ -227,13 +231,14 @@ async def test_a_stream_that_fails_within_a_command_is_told_after_it(monkeypatch
         assert (await subject.wait(CallFailed)).status == 503
 
 
-async def test_a_peer_that_names_its_host_is_read_at_the_address_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(host: str, *_: object, **__: object) -> list[object]:
-        assert host == "gateway.example.org"
-        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", ("127.0.0.9", 0))]
-
-    async with phone() as subject, datagrams(subject) as peer, datagrams(subject, "127.0.0.9") as gateway:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+async def test_a_peer_that_names_its_host_is_read_at_the_address_of_that_name() -> None:
+    async with (
+        NameServer() as server,
+        phone(resolver=Resolver(DnsClient((server.address,)))) as subject,
+        datagrams(subject) as peer,
+        datagrams(subject, "127.0.0.9") as gateway,
+    ):
+        server.add("gateway.example.org", "A", "127.0.0.9")
         invite = a_request("INVITE", Transport.UDP, sdp=SDP)
         invite.headers.set("Contact", "<sip:peer@gateway.example.org>")
         peer.send(bytes(invite))

@@ -2,9 +2,11 @@
 
 import pytest
 
-from bridge.sip.actions import Address, Flow, NameFound, Received, TrunkResolved
+from bridge.sip.actions import Flow, NameFound, Received, TrunkResolved
 from bridge.sip.events import CallConfirmed, CallEnded, CallFailed
 from bridge.sip.message import Request
+from bridge.sip.settings import Transport
+from bridge.sip.targets import server_at
 from bridge.sip.trunks import FORMER_S, MAX_FORMER
 from bridge.sip.usage_events import AcceptAsked, HangUpAsked, RejectAsked
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, TRUNK, Scripted, peer_request
@@ -14,7 +16,7 @@ NAME = "gateway.example.org"
 
 def moved(peer: Scripted, host: str = "192.0.2.77") -> None:
     """The trunk's name has another address now."""
-    peer.feed(TrunkResolved(trunk=TRUNK, addresses=(Address(host, 5060),)))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((host,), 5060, Transport.UDP)))
 
 
 def test_an_answer_is_read_although_the_trunk_has_moved_meanwhile() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bridge.sip.actions import Address, ConnectionClosed, Flow, TrunkResolved
+from bridge.sip.actions import ConnectionClosed, Flow, TrunkResolved
 from bridge.sip.settings import Transport, TrunkAuth
+from bridge.sip.targets import server_at
 from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import PEER, TRUNK, US, Scripted, trunk
 
@@ -135,10 +136,10 @@ def test_a_name_that_is_resolved_late_is_registered_at_once() -> None:
     peer = Scripted(trunk(TrunkAuth.REGISTER, host="trunk.example.org"))
     state = peer.agent._context.trunks.get(TRUNK)
     assert state is not None
-    state.addresses = ()
+    state.servers = ()
     peer.start()
     assert peer.titles() == []
-    peer.feed(TrunkResolved(trunk=TRUNK, addresses=(Address(PEER, 5060),)))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER,), 5060, Transport.UDP)))
     assert peer.titles() == ["REGISTER"]
 
 
@@ -220,7 +221,7 @@ def test_a_connection_to_a_former_address_of_the_registrar_is_missed_too() -> No
     peer.start()
     grant(peer, 600)
     flow = Flow(transport=Transport.TCP, host=PEER, port=5060, connection=1)
-    peer.feed(TrunkResolved(trunk=TRUNK, addresses=(Address("192.0.2.77", 5060),)))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at(("192.0.2.77",), 5060, Transport.UDP)))
     assert peer.agent.is_next_hop(flow)
     peer.feed(ConnectionClosed(flow=flow))
     assert next_attempt_s(peer) <= 1

@@ -60,8 +60,8 @@ def test_via_and_contact_say_tls() -> None:
     [
         ("<sip:peer@198.51.100.7:5071;transport=tls>", "198.51.100.7", 5071, CARRIER),
         ("<sip:peer@198.51.100.7>", "198.51.100.7", 5061, CARRIER),
-        ("<sips:peer@edge.example.net>", "edge.example.net", 5061, "edge.example.net"),
-        ("<sips:peer@edge.example.net;transport=tcp>", "edge.example.net", 5061, "edge.example.net"),
+        ("<sips:peer@edge.example.net>", "edge.example.net", 0, "edge.example.net"),
+        ("<sips:peer@edge.example.net;transport=tcp>", "edge.example.net", 0, "edge.example.net"),
         (f"<sip:peer@{CARRIER};transport=tls>", PEER, 5060, CARRIER),
     ],
 )

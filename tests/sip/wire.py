@@ -2,14 +2,13 @@
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import (
-    Address,
     Count,
     Emit,
     Fault,
@@ -20,11 +19,13 @@ from bridge.sip.actions import (
     Send,
     TimeElapsed,
     TrunkResolved,
+    Unreachable,
 )
 from bridge.sip.events import IncomingCall, OutgoingCall, SipEvent
-from bridge.sip.message import Request
+from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from bridge.sip.targets import Server, Target
 from bridge.sip.usage_events import UsageCommand
 from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
 from tests.sip.declared import is_declared
@@ -40,12 +41,18 @@ class Sent:
 
     at: float
     sender: str
+    to: str = ""
     payload: bytes
+
+    @property
+    def message(self) -> Request | Response:
+        """The message."""
+        return parse_message(self.payload)
 
     @property
     def title(self) -> str:
         """Method, or status and method."""
-        message = parse_message(self.payload)
+        message = self.message
         if isinstance(message, Request):
             return message.method
         return f"{message.status} {message.cseq.method}"
@@ -54,7 +61,7 @@ class Sent:
 class Node:
     """One user agent; `on_event` is its application."""
 
-    def __init__(self, wire: "Wire", host: str, peer: str, trunk: Trunk, *, seed: int) -> None:
+    def __init__(self, wire: "Wire", host: str, peers: Sequence[str], trunk: Trunk, *, seed: int) -> None:
         self.wire = wire
         self.host = host
         self.events: list[SipEvent] = []
@@ -65,7 +72,10 @@ class Node:
         local = LocalAddress(transport=trunk.transport, host=host, port=5060)
         self.agent = UserAgent(settings, entropy=SeededEntropy(seed), local_addresses=(local,))
         self.transport = trunk.transport
-        self.feed(TrunkResolved(trunk=trunk.name, addresses=(Address(peer, 5060),)))
+        servers = tuple(
+            Server(priority=number, targets=(Target(trunk.transport, peer, 5060),)) for number, peer in enumerate(peers)
+        )
+        self.feed(TrunkResolved(trunk=trunk.name, servers=servers))
 
     def feed(self, event: Input) -> None:
         """One input and all that follows from it."""
@@ -123,6 +133,10 @@ class Wire:
     now: float = 0.0
     log: list[Sent] = field(default_factory=list)
     tamper: Callable[[int, Sent], tuple[float, ...]] = lambda number, sent: (LATENCY_S,)
+    refusing: set[str] = field(default_factory=set)
+    """Hosts of which the network says at once that nothing listens there."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """Hosts that what is sent to them reaches so much later."""
     _queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
     _nodes: dict[str, Node] = field(default_factory=dict)
@@ -132,20 +146,31 @@ class Wire:
         self._nodes[node.host] = node
         return node
 
+    def disconnect(self, node: Node) -> None:
+        """What is sent there is lost from now on."""
+        del self._nodes[node.host]
+
     def later(self, after_s: float, action: Callable[[], None]) -> None:
         """Do something when its time has come."""
         heapq.heappush(self._queue, (self.now + after_s, next(self._order), action))
 
     def carry(self, sender: Node, payload: bytes, flow: Flow) -> None:
         """Take a message from a node."""
-        sent = Sent(at=self.now, sender=sender.host, payload=payload)
+        sent = Sent(at=self.now, sender=sender.host, to=flow.host, payload=payload)
         delays = self.tamper(len(self.log), sent)
         self.log.append(sent)
+        if flow.host in self.refusing:
+            unreachable = Unreachable(transport=flow.transport, address=flow.address)
+            for delay in delays:
+                self.later(delay, lambda: sender.feed(unreachable))
+            return
         target = self._nodes.get(flow.host)
         if target is not None and flow.port == 5060:
             source = Flow(transport=flow.transport, host=sender.host, port=5060)
             for delay in delays:
-                self.later(delay, lambda: target.feed(Received(payload=payload, flow=source)))
+                self.later(
+                    delay + self.slow.get(flow.host, 0.0), lambda: target.feed(Received(payload=payload, flow=source))
+                )
 
     def run(self, duration_s: float) -> None:
         """Let time pass."""
@@ -186,5 +211,17 @@ def pair(
     for seed, (host, peer) in enumerate((("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1"))):
         sources = (ip_network(f"{peer}/32"),)
         trunk = Trunk(name=TRUNK, host=peer, transport=transport, sources=sources, **settings)  # type: ignore[arg-type]
-        nodes.append(wire.add(Node(wire, host, peer, trunk, seed=seed)))
+        nodes.append(wire.add(Node(wire, host, (peer,), trunk, seed=seed)))
     return wire, nodes[0], nodes[1]
+
+
+def fleet(
+    size: int, *, transport: Transport = Transport.UDP, wire: Wire | None = None
+) -> tuple[Wire, Node, list[Node]]:
+    """A caller whose trunk has several servers, tried in their order, and these servers."""
+    wire = wire or Wire()
+    ours, hosts = "192.0.2.1", [f"192.0.2.{number + 10}" for number in range(size)]
+    trunk = Trunk(name=TRUNK, host="trunk.example.org", transport=transport)
+    caller = wire.add(Node(wire, ours, hosts, trunk, seed=0))
+    back = Trunk(name=TRUNK, host=ours, transport=transport)
+    return wire, caller, [wire.add(Node(wire, host, (ours,), back, seed=seed)) for seed, host in enumerate(hosts, 1)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import replace
@@ -51,6 +51,7 @@ from bridge.sip.io.udp import UdpSocket
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
+from bridge.sip.targets import Server, Target
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
     AcceptAsked,
@@ -63,8 +64,9 @@ from bridge.sip.usage_events import (
 from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, Stop, UserAgent
 
 STOP_LIMIT_S = 2.0
-RESOLVE_AGAIN_S = 60.0
 LOOK_AT_CERTIFICATES_S = 30.0
+MIN_RESOLVE_S = 10.0
+"""A trunk's name is not looked up more often."""
 MAX_LOOKUPS = 256
 """Sends that wait for a name server."""
 
@@ -80,12 +82,22 @@ class SipEndpoint:
     a command.
     """
 
-    def __init__(self, settings: SipSettings, *, entropy: Entropy, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        settings: SipSettings,
+        *,
+        entropy: Entropy,
+        clock: Clock,
+        telemetry: Telemetry,
+        resolver: Resolver | None = None,
+    ) -> None:
         self._settings = settings
         self._entropy = entropy
         self._clock = clock
         self._telemetry = telemetry
-        self._resolver = Resolver()
+        self._resolver = resolver or Resolver()
+        self._detours: OrderedDict[ClientKey, tuple[Send, tuple[Address, ...]]] = OrderedDict()
+        """Requests to names that have more addresses than the one that was tried."""
         self._floodgate = Floodgate(clock)
         self._sockets: list[UdpSocket] = []
         self._contexts = TlsContexts(settings, telemetry)
@@ -134,9 +146,11 @@ class SipEndpoint:
             telemetry=self._telemetry,
             floodgate=self._floodgate,
         )
-        await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
+        trunks = self._settings.trunks
+        waits_s = await asyncio.gather(*map(self._resolve_trunk, trunks))
         self._run(Start())
-        self._spawn(self._keep_resolving())
+        for trunk, wait_s in zip(trunks, waits_s, strict=True):
+            self._spawn(self._keep_resolving(trunk, wait_s))
         self._spawn(self._gate.watch())
         self._spawn(self._keep_certificates())
 
@@ -395,21 +409,26 @@ class SipEndpoint:
             self._run(received)
 
     def _take_failure(self, transaction: ClientKey) -> None:
-        self._run(SendFailed(transaction=transaction))
+        if not self._take_detour(transaction):
+            self._run(SendFailed(transaction=transaction))
 
     def _send(self, action: Send) -> None:
-        addresses = self._resolver.known(action.flow.host, action.flow.port)
+        flow = action.flow
+        addresses = self._resolver.known(flow.host, flow.port, flow.transport)
         if addresses:
-            self._send_to(action, addresses[0])
+            self._send_by(action, addresses)
         elif len(self._tasks) < MAX_LOOKUPS:
             self._spawn(self._look_up_and_send(action))
         else:
             self._fail(action)
 
     async def _look_up_and_send(self, action: Send) -> None:
-        addresses = await self._find(action.flow.host, action.flow.port)
+        flow = action.flow
+        await self._resolver.locate(flow.host, flow.port, flow.transport)
+        addresses = self._resolver.known(flow.host, flow.port, flow.transport)
         if addresses:
-            self._send_to(action, addresses[0])
+            self._run(NameFound(host=flow.host, addresses=tuple(address.host for address in addresses)))
+            self._send_by(action, addresses)
         elif action.transaction is not None:
             self._run(SendFailed(transaction=action.transaction))
 
@@ -419,13 +438,26 @@ class SipEndpoint:
             self._spawn(self._look_up_host(host))
 
     async def _look_up_host(self, host: str) -> None:
-        await self._find(host)
-
-    async def _find(self, host: str, port: int = 0) -> tuple[Address, ...]:
-        addresses = await self._resolver.resolve(host, port)
+        addresses = await self._resolver.hosts_of(host)
         if addresses:
-            self._run(NameFound(host=host, addresses=tuple(address.host for address in addresses)))
-        return addresses
+            self._run(NameFound(host=host, addresses=addresses))
+
+    def _send_by(self, action: Send, addresses: tuple[Address, ...]) -> None:
+        """To the first address; a name may have others, for when there is no way to that one (RFC 3263 §4.3)."""
+        if len(addresses) > 1 and action.transaction is not None:
+            self._detours[action.transaction] = (action, addresses)
+            if len(self._detours) > MAX_LOOKUPS:
+                self._detours.popitem(last=False)
+        self._send_to(action, addresses[0])
+
+    def _take_detour(self, transaction: ClientKey) -> bool:
+        """Send by the next address of the name, if it has one."""
+        action, addresses = self._detours.pop(transaction, (None, ()))
+        if action is None:
+            return False
+        self._resolver.avoid(addresses[0])
+        self._send_by(action, addresses[1:])
+        return True
 
     def _send_to(self, action: Send, address: Address) -> None:
         match action.flow.transport:
@@ -439,7 +471,7 @@ class SipEndpoint:
 
     def _fail(self, action: Send) -> None:
         """The core learns of it as its next input."""
-        if action.transaction is not None:
+        if action.transaction is not None and not self._take_detour(action.transaction):
             self._process(SendFailed(transaction=action.transaction))
 
     def _socket_for(self, host: str, number: int) -> UdpSocket | None:
@@ -476,25 +508,37 @@ class SipEndpoint:
             _log.warning("tls_failed", **fields, remedy=REMEDIES[reason], suppressed=suppressed)
 
     def _take_unreachable(self, host: str, port: int) -> None:
+        self._resolver.avoid(Address(host, port))
         self._run(Unreachable(transport=Transport.UDP, address=Address(host, port)))
 
     # Trunks' names.
 
-    async def _resolve_trunk(self, trunk: Trunk) -> None:
-        addresses = await self._resolver.resolve(trunk.host, trunk.port or trunk.transport.default_port)
-        if not addresses:
+    async def _resolve_trunk(self, trunk: Trunk) -> float:
+        """Find its servers, and tell how soon to look again: as soon as what was found may have changed."""
+        transports = (
+            {trunk.transport} if trunk.transport is Transport.TLS else {bound.transport for bound in self._bound}
+        )
+        located = await self._resolver.locate(
+            trunk.host, trunk.port, trunk.transport, dns_mode=trunk.dns, usable=transports
+        )
+        if not located.servers:
             _log.warning("trunk_name_not_resolved", trunk=trunk.name)
-        usable = tuple(address for address in addresses if self._is_usable(address, trunk.transport))
-        self._run(TrunkResolved(trunk=trunk.name, addresses=usable))
+        self._run(TrunkResolved(trunk=trunk.name, servers=self._usable(located.servers)))
+        return max(located.until - asyncio.get_running_loop().time(), MIN_RESOLVE_S)
 
-    def _is_usable(self, address: Address, transport: Transport) -> bool:
-        return transport is not Transport.UDP or self._socket_for(address.host, 0) is not None
+    def _usable(self, servers: tuple[Server, ...]) -> tuple[Server, ...]:
+        """Without addresses that none of our datagram sockets can send to."""
+        kept = (replace(server, targets=tuple(filter(self._is_usable, server.targets))) for server in servers)
+        return tuple(server for server in kept if server.targets)
 
-    async def _keep_resolving(self) -> None:
+    def _is_usable(self, target: Target) -> bool:
+        return target.transport is not Transport.UDP or self._socket_for(target.host, 0) is not None
+
+    async def _keep_resolving(self, trunk: Trunk, wait_s: float) -> None:
         """Names move; one that had no address at the start may have one later."""
         while True:
-            await asyncio.sleep(RESOLVE_AGAIN_S)
-            await asyncio.gather(*(self._resolve_trunk(trunk) for trunk in self._settings.trunks))
+            await asyncio.sleep(wait_s * self._entropy.uniform(1.0, 1.1))
+            wait_s = await self._resolve_trunk(trunk)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, context=Context())

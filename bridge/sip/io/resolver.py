@@ -34,6 +34,7 @@ LOCATE_LIMIT_S = 2.5 * QUESTION_LIMIT_S
 """NAPTR, SRV and addresses are asked for one after the other."""
 SYSTEM_TTL_S = 60.0
 """The system's own names tell no TTL."""
+AVOIDED_S = 32.0
 MAX_NAMES = 256
 
 Key = TypeVar("Key")
@@ -74,15 +75,18 @@ class Resolver:
         self._hosts_file = hosts_file or HostsFile()
         self._system: OrderedDict[str, _Found] = OrderedDict()
         self._located: OrderedDict[tuple[str, int, Transport], Located] = OrderedDict()
+        self._avoided: OrderedDict[Address, float] = OrderedDict()
 
     def known(self, host: str, port: int, transport: Transport) -> tuple[Address, ...]:
         """An answer without asking: a numeric address, or a fresh memory."""
         if is_numeric(host):
             return (Address(host, port or transport.default_port),)
         located = self._located.get((host, port, transport))
-        if located is None or located.until <= asyncio.get_running_loop().time():
+        now = asyncio.get_running_loop().time()
+        if located is None or located.until <= now:
             return ()
-        return tuple(Address(target.host, target.port) for target in located.targets)
+        addresses = (Address(target.host, target.port) for target in located.targets)
+        return tuple(sorted(addresses, key=lambda address: self._avoided.get(address, now) > now))
 
     async def locate(
         self,
@@ -103,9 +107,17 @@ class Resolver:
             _remember(self._located, (host, port, transport), located)
         return located
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        """All addresses of a host, best first."""
-        return (await self._find(host)).hosts
+    async def hosts_of(self, host: str) -> tuple[str, ...]:
+        """Every address from which a host may speak: its own, and those that were found for its services."""
+        own = (await self._find(host)).hosts
+        served = (
+            target.host for (name, _, _), located in self._located.items() if name == host for target in located.targets
+        )
+        return tuple(dict.fromkeys((*own, *served)))
+
+    def avoid(self, address: Address) -> None:
+        """Try an address last for a while: there was no way to it."""
+        _remember(self._avoided, address, asyncio.get_running_loop().time() + AVOIDED_S)
 
     async def _locate(
         self, host: str, port: int, transport: Transport, mode: DnsMode, usable: Collection[Transport]
