@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bridge.config.certificates import tls_contradictions
+from bridge.config.certificates import certificate_warnings, tls_contradictions
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
@@ -154,7 +154,7 @@ def _places(config: Config) -> Iterator[Finding]:
 
 def warnings(config: Config) -> list[str]:
     """What is allowed and yet perhaps not meant, one sentence each."""
-    return [*_reach(config), *_loopback(config), *_exposed_secrets(config)]
+    return [*_reach(config), *_loopback(config), *_exposed_secrets(config), *certificate_warnings(config)]
 
 
 def _reach(config: Config) -> Iterator[str]:
