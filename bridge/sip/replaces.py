@@ -1,0 +1,57 @@
+"""The Replaces header: this call takes the place of that one (RFC 3891)."""
+
+import re
+from dataclasses import dataclass
+
+from bridge.sip.dialog import Dialog
+from bridge.sip.errors import SipError
+from bridge.sip.grammar import PARAM_VALUE, parse_params
+from bridge.sip.message import Request
+
+MAX_LENGTH = 512
+
+_CALL_ID = re.compile(r"[!-+\--:<-~]+")
+_TAG = re.compile(PARAM_VALUE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaces:
+    """A dialog, named as the one whose user agent gets this header sees it: its own tag is `to_tag`."""
+
+    sip_call_id: str
+    to_tag: str
+    """`0` for that of an RFC 2543 peer, which has none (§6.1)."""
+    from_tag: str
+    early_only: bool = False
+    """Only if that call was not answered yet."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Replaces":
+        """Parse the value of the header (§6.1)."""
+        found = _CALL_ID.match(text)
+        if found is None or len(text) > MAX_LENGTH:
+            raise SipError(400, "Malformed Replaces")
+        params = parse_params(text, found.end())
+        to_tag, from_tag = params.get("to-tag") or "", params.get("from-tag") or ""
+        if not _TAG.fullmatch(to_tag) or not _TAG.fullmatch(from_tag):
+            raise SipError(400, "Malformed Replaces")
+        return cls(sip_call_id=found[0], to_tag=to_tag, from_tag=from_tag, early_only="early-only" in params)
+
+    @classmethod
+    def at_peer(cls, dialog: Dialog) -> "Replaces":
+        """What somebody sends to the peer of a dialog of ours to take our place in it."""
+        return cls(sip_call_id=dialog.sip_call_id, to_tag=dialog.remote.tag or "0", from_tag=dialog.local.tag or "0")
+
+    def __str__(self) -> str:
+        flag = ";early-only" if self.early_only else ""
+        return f"{self.sip_call_id};to-tag={self.to_tag};from-tag={self.from_tag}{flag}"
+
+
+def replaces_of(request: Request) -> Replaces | None:
+    """What an INVITE wants to replace; two wishes, or one to join as well (RFC 3911), are none (§3)."""
+    values = request.headers.get_all("Replaces")
+    if not values:
+        return None
+    if len(values) > 1 or "Join" in request.headers:
+        raise SipError(400, "Conflicting Replaces")
+    return Replaces.parse(values[0])
