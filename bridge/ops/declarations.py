@@ -209,8 +209,16 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "sip_unexpected_events_total",
         "Events that a state machine has no use for.",
-        machine=_of("client_transaction", "server_transaction", "invite_usage", "registration"),
+        machine=_of(
+            *("client_transaction", "server_transaction", "invite_usage", "registration", "referral", "referring")
+        ),
         event=CLASSES,
+    ),
+    _counter(
+        "sip_info_digits_total",
+        "Keypad tones in INFO requests, by what became of them.",
+        direction=WAYS,
+        outcome=_of("sent", "refused", "dropped"),
     ),
     _counter("sip_late_commands_total", "Commands for a dialog that had just ended.", command=CLASSES),
     _counter(

@@ -7,6 +7,7 @@ from bridge.sip.caller_effects import acknowledge, send_cancel, trunk_dialog
 from bridge.sip.dialog_effects import send_bye
 from bridge.sip.events import CallCancelled, CallEnded, CallFailed
 from bridge.sip.usage_events import (
+    OVER,
     AnswerReceived,
     ByeReceived,
     OfferReceived,
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 S = UsageState
 
 _DIALLING = frozenset((S.CALLING, S.PROCEEDING, S.CANCEL_QUEUED, S.CANCELLING))
-_HUNG_UP = frozenset((S.HANGING_UP, S.ENDING, S.ENDED))
-"""Our user knows already that the call is over."""
 
 Step = Callable[["InviteUsage", UsageState, UsageEvent, float], None]
 
@@ -46,7 +45,7 @@ def _tell(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: floa
         usage.context.emit(CallFailed(dialog=usage.key, status=500, local=True))
     elif before is S.RINGING:
         usage.context.emit(CallCancelled(dialog=usage.key))
-    elif before not in _HUNG_UP:
+    elif before not in OVER:
         usage.context.emit(CallEnded(dialog=usage.key, by_peer=False))
 
 

@@ -27,7 +27,7 @@ class Refusal:
 
 def refusal_of(request: Request) -> Refusal | None:
     """The first thing that is wrong: method, extensions, body, in this order (§8.2.1 to §8.2.3)."""
-    return _wrong_method(request) or _wrong_extension(request) or _wrong_body(request)
+    return _wrong_method(request) or _misplaced_replaces(request) or _wrong_extension(request) or _wrong_body(request)
 
 
 def _wrong_method(request: Request) -> Refusal | None:
@@ -35,6 +35,11 @@ def _wrong_method(request: Request) -> Refusal | None:
     if method in ALLOWED_METHODS:
         return None
     return Refusal(status=405 if method in METHODS else 501, fields=(("Allow", ALLOW),))
+
+
+def _misplaced_replaces(request: Request) -> Refusal | None:
+    """Only a call can replace one (RFC 3891 §3)."""
+    return Refusal(status=400) if request.method != "INVITE" and "Replaces" in request.headers else None
 
 
 def _wrong_extension(request: Request) -> Refusal | None:

@@ -9,7 +9,7 @@ from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog
 from bridge.sip.errors import SipError
 from bridge.sip.message import Request, Response
-from bridge.sip.requests import cancel_of, copy_credentials, repeated
+from bridge.sip.requests import Fields, cancel_of, copy_credentials, repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction import State
 from bridge.sip.transaction_layer import ActiveClient
@@ -65,6 +65,7 @@ class DialogRequest:
     ack: tuple[Request, Flow] | None = None
     """What answers each repeated 2xx to a re-INVITE."""
     cancelled: bool = False
+    overtaken: bool = False
     finished: bool = False
     timer: "Timer[object] | None" = None
 
@@ -80,8 +81,9 @@ class DialogRequest:
             return
         if response.status < 300:
             self._take_success(client, response, now)
-        if not self.finished and not self._authenticates(client, response, now):
-            self._finish(response.status, response, now)
+        if self.finished or self._authenticates(client, response, now) or self._was_overtaken(client, response, now):
+            return
+        self._finish(response.status, response, now)
 
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
         """No final response will come."""
@@ -116,9 +118,26 @@ class DialogRequest:
         credentials = self.usage.trunk.credentials_for(client, response, self.attempts)
         if not credentials or not self.attempts.realms <= self.usage.attempts.realms:
             return False
+        self._send_again(client, credentials, now)
+        return True
+
+    def _was_overtaken(self, client: ActiveClient, response: Response, now: float) -> bool:
+        """Whether the request goes out again, because one that we sent later may have come first.
+
+        That is a 500 (§12.2.2), and would leave a hang-up or a report without effect. Once is enough.
+        """
+        number = client.request.cseq.number
+        if response.status != 500 or self.overtaken or client.request.method == "INVITE":
+            return False
+        if self.dialog.local_cseq == number:
+            return False
+        self.overtaken = True
+        self._send_again(client, (), now)
+        return True
+
+    def _send_again(self, client: ActiveClient, credentials: Fields, now: float) -> None:
         self.dialog.local_cseq += 1
         self._send(repeated(client.request, cseq=self.dialog.local_cseq, credentials=credentials), client.flow, now)
-        return True
 
     def _may_authenticate(self, client: ActiveClient) -> bool:
         """Only the trunk that authenticated our INVITE may ask again, and only on its own address.

@@ -1,5 +1,6 @@
 """Messages that come in: to their transaction, to their dialog, or to a new call (RFC 3261 §8.2, §12.2.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.core.ids import DialogKey, SipCallId
@@ -9,15 +10,20 @@ from bridge.sip.capabilities import ALLOW, capabilities
 from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
+from bridge.sip.dtmf_info import ACCEPTED
 from bridge.sip.errors import SipError
 from bridge.sip.events import IncomingCall
 from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
+from bridge.sip.keypad import Keypads
 from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
+from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import Fields
 from bridge.sip.settings import Transport
+from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.transaction_layer import ActiveServer
+from bridge.sip.transfers import EVENT_PACKAGE, Transfers
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
 
@@ -28,12 +34,22 @@ MAX_CALLS = 5_000
 
 _RETRY_AFTER_S = (5, 30)
 
+REFUSAL_FIELDS: Mapping[tuple[str, int | None], Fields] = {
+    ("INFO", 415): (("Accept", ACCEPTED),),
+    ("INFO", 469): (("Recv-Info", ""),),
+    ("NOTIFY", 415): (("Accept", SIPFRAG_TYPE),),
+    ("NOTIFY", 489): (("Allow-Events", EVENT_PACKAGE),),
+}
+"""What a refusal has to say besides its status (RFC 3261 §21.4.13, RFC 6086 §4.2.2, RFC 6665 §8.3.2)."""
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Inbound:
     """The server half of the user agent."""
 
     context: Context
+    transfers: Transfers
+    keypads: Keypads
 
     def take_response(self, response: Response, flow: Flow, now: float) -> None:
         """Responses have one Via, ours; all others are not for us (§18.1.2)."""
@@ -86,7 +102,10 @@ class Inbound:
             self._take_new(server, now)
         except SipError as error:
             if not server.answered:
-                response = server.request.response(error.status or 400, error.reason, to_tag=self._tag())
+                fields = REFUSAL_FIELDS.get((server.request.method, error.status), ())
+                response = server.request.response(
+                    error.status or 400, error.reason, to_tag=self._tag(), headers=fields
+                )
                 self.context.layer.respond(server, response, now)
 
     def _take_new(self, server: ActiveServer, now: float) -> None:
@@ -117,6 +136,9 @@ class Inbound:
 
     def _take_inside(self, server: ActiveServer, now: float) -> None:
         request = server.request
+        if request.method == "NOTIFY":
+            self.transfers.take_notify(dialog_id(request), server, now)
+            return
         usage = self.context.dialogs.get(dialog_id(request))
         dialog = self._dialog_of(usage, request)
         if usage is None or dialog is None:
@@ -145,7 +167,9 @@ class Inbound:
             case "OPTIONS":
                 self._answer(server, 200, now, capabilities(usage.trunk.trunk))
             case "INFO":
-                self._answer(server, 415 if request.body else 200, now)
+                self.keypads.take(usage, server, now)
+            case "REFER":
+                self.transfers.take_refer(usage, dialog, server, now)
             case _:
                 self._answer(server, 405, now, (("Allow", ALLOW),))
 
@@ -227,7 +251,12 @@ class Inbound:
             caller=caller.number,
             caller_name=caller.name,
             sdp=session_description(request),
+            replaces=self._replaced(request, usage.trunk),
         )
+
+    def _replaced(self, request: Request, state: TrunkState) -> DialogKey | None:
+        replaces = replaces_of(request)
+        return None if replaces is None else replaced_call(self.context, replaces, state).key
 
     def _answer(self, server: ActiveServer, status: int, now: float, fields: Fields = ()) -> None:
         response = server.request.response(status, to_tag=self._tag(), headers=fields)

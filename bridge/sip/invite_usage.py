@@ -19,6 +19,8 @@ from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
+    OVER,
+    UNANSWERED,
     AckReceived,
     AnswerReceived,
     ByeReceived,
@@ -110,6 +112,11 @@ class InviteUsage:
     def _may_offer(self) -> bool:
         """Whether an offer of ours that waits may go out."""
         return self.offering.due and self.state is UsageState.ESTABLISHED
+
+    @property
+    def talking(self) -> bool:
+        """Whether the call is answered and not over: what goes on beside it in its dialog may begin."""
+        return self.state not in UNANSWERED and self.state not in OVER
 
     # From the transactions.
 

@@ -17,12 +17,13 @@ def new_invite(
     call: OutgoingCall, state: TrunkState, local: LocalAddress, *, entropy: Entropy, user_agent: str
 ) -> Request:
     """Everything but the Via."""
-    target = state.uri(call.called)
+    target = call.target or state.uri(call.called)
     fields = [
         ("Contact", f"<{state.contact(local, secure=target.scheme == 'sips')}>"),
         *capabilities(state.trunk),
         ("User-Agent", user_agent),
         *_identity(call, state),
+        *_transfer(call),
     ]
     request = new_request(
         "INVITE",
@@ -34,6 +35,12 @@ def new_invite(
         fields=fields,
     )
     return with_sdp(request, call.sdp)
+
+
+def _transfer(call: OutgoingCall) -> list[tuple[str, str]]:
+    """A call that a REFER asked for (RFC 3891 §4, RFC 3892 §2.1)."""
+    fields = (("Replaces", call.replaces), ("Referred-By", call.referred_by))
+    return [(name, value) for name, value in fields if value]
 
 
 def _from(call: OutgoingCall, state: TrunkState, tag: str) -> NameAddr:

@@ -3,10 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from bridge.sip.dialog import Dialog
+from bridge.sip.context import Context
+from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.grammar import PARAM_VALUE, parse_params
+from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.message import Request
+from bridge.sip.trunks import TrunkState
+from bridge.sip.usage_events import OVER, UsageState
 
 MAX_LENGTH = 512
 
@@ -55,3 +59,29 @@ def replaces_of(request: Request) -> Replaces | None:
     if len(values) > 1 or "Join" in request.headers:
         raise SipError(400, "Conflicting Replaces")
     return Replaces.parse(values[0])
+
+
+def replaced_call(context: Context, replaces: Replaces, trunk: TrunkState) -> InviteUsage:
+    """The call that an INVITE of this trunk takes the place of, or `SipError` with what the RFC answers (§3).
+
+    Only a trunk that may transfer replaces calls, and only its own: whoever knows the three names of a dialog would
+    take over anybody's otherwise (§7).
+    """
+    if not trunk.trunk.accept_transfers:
+        raise SipError(403, "Forbidden")
+    usage = _find(context, replaces)
+    if usage is None or usage.trunk is not trunk or usage.state is UsageState.RINGING:
+        raise SipError(481, "Call to Replace Does Not Exist")
+    if usage.state in OVER:
+        raise SipError(603, "Decline")
+    if replaces.early_only and usage.talking:
+        raise SipError(486, "Busy Here")
+    return usage
+
+
+def _find(context: Context, replaces: Replaces) -> InviteUsage | None:
+    """A tag of 0 also means one that is missing (§3); ours never are."""
+    names = [DialogId(replaces.sip_call_id, replaces.to_tag, replaces.from_tag)]
+    if replaces.from_tag == "0":
+        names.append(DialogId(replaces.sip_call_id, replaces.to_tag, ""))
+    return next((context.dialogs[name] for name in names if name in context.dialogs), None)

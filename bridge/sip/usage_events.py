@@ -40,6 +40,13 @@ class UsageState(enum.Enum):
     ENDED = enum.auto()
 
 
+UNANSWERED = frozenset(
+    (UsageState.CALLING, UsageState.PROCEEDING, UsageState.CANCEL_QUEUED, UsageState.CANCELLING, UsageState.RINGING)
+)
+OVER = frozenset((UsageState.HANGING_UP, UsageState.ENDING, UsageState.ENDED))
+"""Our user knows already that the call is over."""
+
+
 # What our user wants.
 
 

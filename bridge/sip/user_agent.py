@@ -28,18 +28,27 @@ from bridge.sip.events import CallFailed, OutgoingCall
 from bridge.sip.failover import Hunt, HuntTimer, hops_of
 from bridge.sip.inbound import Inbound
 from bridge.sip.invite_usage import InviteUsage, UsageTimer
-from bridge.sip.keypad import DigitAsked
+from bridge.sip.keypad import DigitAsked, Keypads
 from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
 from bridge.sip.peers import Peers
 from bridge.sip.probe import Probe, ProbeTimer
-from bridge.sip.referral_commands import ReferralCommand
+from bridge.sip.referral import ReferralTimer
+from bridge.sip.referral_commands import (
+    ReferAsked,
+    ReferralAccepted,
+    ReferralCommand,
+    ReferralRefused,
+    ReferralReported,
+)
+from bridge.sip.referring import ReferringTimer
 from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
 from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
+from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import HangUpAsked, UsageCommand, UsageState
@@ -101,7 +110,9 @@ class UserAgent:
             trunks=Directory(settings.trunks, entropy),
             peers=peers,
         )
-        self._inbound = Inbound(context=self._context)
+        self._transfers = Transfers(context=self._context)
+        self._keypads = Keypads(context=self._context)
+        self._inbound = Inbound(context=self._context, transfers=self._transfers, keypads=self._keypads)
         self._registrations = tuple(self._make_registrations())
         self._probes = tuple(self._make_probes())
 
@@ -162,6 +173,8 @@ class UserAgent:
             usage.state = UsageState.ENDED
         self._context.usages.clear()
         self._context.dialogs.clear()
+        self._transfers.close()
+        self._keypads.close()
         self._context.layer.close()
 
     # Inputs.
@@ -241,8 +254,17 @@ class UserAgent:
         usage.invite = usage.hunt.start(request, now)
 
     def _steer(self, dialog: DialogKey, command: DialogCommand, now: float) -> None:
+        match command:
+            case DigitAsked():
+                self._keypads.press(dialog, command, now)
+            case ReferAsked() | ReferralAccepted() | ReferralRefused() | ReferralReported():
+                self._transfers.steer(dialog, command, now)
+            case _:
+                self._steer_call(dialog, command, now)
+
+    def _steer_call(self, dialog: DialogKey, command: UsageCommand, now: float) -> None:
         usage = self._context.usages.get(dialog)
-        if usage is None or not isinstance(command, UsageCommand):
+        if usage is None:
             self._context.count("sip_late_commands_total", command=type(command).__name__)
         else:
             usage.handle(command, now)
@@ -296,6 +318,10 @@ class UserAgent:
                     hunt.fire(payload, now)
                 case RegistrationTimer(registration=registration):
                     registration.fire(now)
+                case ReferralTimer(referral=referral):
+                    referral.fire(now)
+                case ReferringTimer(referring=referring):
+                    referring.fire(now)
                 case ProbeTimer(probe=probe):
                     probe.fire(now)
                 case _:

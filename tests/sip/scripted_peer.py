@@ -22,8 +22,8 @@ from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk, TrunkAuth
 from bridge.sip.targets import server_at
-from bridge.sip.usage_events import AcceptAsked, UsageCommand
-from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
+from bridge.sip.usage_events import AcceptAsked
+from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, UserAgent
 from tests.sip.declared import is_declared
 
 US = "192.0.2.1"
@@ -116,7 +116,7 @@ class Scripted:
         self.feed(PlaceCall(dialog=DialogKey(key), call=call))
         return DialogKey(key)
 
-    def steer(self, dialog: DialogKey, command: UsageCommand) -> None:
+    def steer(self, dialog: DialogKey, command: DialogCommand) -> None:
         """Command a call."""
         self.feed(Steer(dialog=dialog, command=command))
 

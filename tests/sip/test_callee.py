@@ -419,8 +419,9 @@ def test_an_update_with_offer_is_offered_and_answered_without_ack() -> None:
     [
         ("INFO", None, 200),
         ("INFO", "Signal=1", 415),
-        ("REFER", None, 405),
-        ("NOTIFY", None, 405),
+        ("REFER", None, 403),
+        ("NOTIFY", None, 489),
+        ("SUBSCRIBE", None, 405),
         ("STRANGE", None, 501),
     ],
 )

@@ -26,8 +26,7 @@ from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from bridge.sip.targets import Server, Target
-from bridge.sip.usage_events import UsageCommand
-from bridge.sip.user_agent import Input, PlaceCall, Start, Steer, UserAgent
+from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, UserAgent
 from tests.sip.declared import is_declared
 
 TRUNK = TrunkName("trunk")
@@ -108,7 +107,7 @@ class Node:
         self.feed(PlaceCall(dialog=dialog, call=call))
         return dialog
 
-    def steer(self, dialog: DialogKey, command: UsageCommand) -> None:
+    def steer(self, dialog: DialogKey, command: DialogCommand) -> None:
         """Command a call."""
         self.feed(Steer(dialog=dialog, command=command))
 
