@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from bridge.app.address_book import AddressBookFile
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
 from bridge.app.plan import call_times, number_plan
@@ -103,7 +104,9 @@ class Application:
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path)
             stack.push_async_callback(store.close)
-            await self._start_records(stack)
+            background = await self._start_background(stack)
+            address_book = AddressBookFile(self._config.numbers.address_book, self._config.numbers.default_region)
+            address_book.reload()
             matrix = MatrixService(
                 matrix_settings(self._config),
                 store=store,
@@ -111,6 +114,7 @@ class Application:
                 entropy=self._entropy,
                 telemetry=self._telemetry,
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
+                name_of=address_book.name_of,
                 directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
             )
             memory = Memory(store, self._clock, self._telemetry)
@@ -121,13 +125,16 @@ class Application:
             await self._start_parts(stack, matrix, switchboard)
             end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, store, matrix)
+            watching = background.create_task(address_book.keep_current(matrix.rename_ghosts))
+            stack.callback(watching.cancel)
             yield matrix.wait_failed
 
-    async def _start_records(self, stack: AsyncExitStack) -> None:
+    async def _start_background(self, stack: AsyncExitStack) -> asyncio.TaskGroup:
         """Call records outlive the calls: the last ones are written when everything else has stopped."""
         background = await stack.enter_async_context(asyncio.TaskGroup())
         background.create_task(self._records.run())
         stack.callback(self._records.stop)
+        return background
 
     def _switchboard(self, memory: Memory, matrix: MatrixService) -> Switchboard:
         reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)

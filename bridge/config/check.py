@@ -147,6 +147,9 @@ def _media(config: Config) -> Iterator[Finding]:
 def _places(config: Config) -> Iterator[Finding]:
     if config.ops.listen == config.appservice.listen and config.ops.listen.port:
         yield ("ops", "listen"), "is the same address as appservice.listen"
+    book = config.numbers.address_book
+    if book is not None and not book.is_file():
+        yield ("numbers", "address_book"), f"{book} is not there"
     for location, path in ((("store", "path"), config.store.path), (("ops", "call_records"), config.ops.call_records)):
         if path is not None and not path.parent.is_dir():
             yield location, f"the directory {path.parent} does not exist"

@@ -22,6 +22,7 @@ _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
     ("appservice", "hs_token_file"): None,
     ("homeserver", "puppet_token_file"): None,
     ("homeserver", "admin_token_file"): None,
+    ("numbers", "address_book"): None,
     ("store", "path"): StoreConfig().path,
     ("ops", "call_records"): OpsConfig().call_records,
 }

@@ -298,6 +298,7 @@ class NumbersConfig(Section):
 
     default_region: Region = DEFAULT_REGION
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
+    address_book: OptionalPath = None
     emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 
 import phonenumbers
 import structlog
@@ -13,6 +14,7 @@ from bridge.matrix.link import MatrixError
 from bridge.matrix.locks import KeyedLocks
 from bridge.matrix.settings import MatrixSettings
 from bridge.store import Store
+from bridge.store.rooms import StoredGhost
 
 _log = structlog.get_logger()
 
@@ -20,6 +22,10 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/+")
 _ESCAPED = re.compile(r"=([0-9a-f]{2})")
 _MAX_USER_ID = 255
 _MAX_KNOWN = 10_000
+_PAGE = 500
+
+NameOf = Callable[[str], str | None]
+"""The name that an address book has for a number."""
 
 
 class GhostNames:
@@ -72,35 +78,67 @@ class Ghosts:
     Clients ask for the profile of whom they invite, so a ghost has its display name before a lookup returns it.
     """
 
-    def __init__(self, *, names: GhostNames, store: Store, client: Client) -> None:
+    def __init__(self, *, names: GhostNames, store: Store, client: Client, name_of: NameOf) -> None:
         self.names = names
         self._store = store
         self._client = client
-        self._known: OrderedDict[UserId, None] = OrderedDict()
+        self._name_of = name_of
+        self._known: OrderedDict[UserId, StoredGhost] = OrderedDict()
         self._locks = KeyedLocks()
 
-    async def ensure(self, user_id: UserId, *, again: bool = False) -> None:
+    async def ensure(self, user_id: UserId, *, caller_name: str = "", again: bool = False) -> None:
         """Register a ghost and name it, unless that has been done; `again` does not rely on our memory of it.
 
-        Raises :class:`bridge.matrix.link.MatrixError` when the homeserver does not cooperate.
+        `caller_name` came with a call and is remembered for the ghost's name. Raises
+        :class:`bridge.matrix.link.MatrixError` when the homeserver does not cooperate.
         """
-        if not again and user_id in self._known:
+        known = self._known.get(user_id)
+        if known is not None and not again and self._fits(known, caller_name):
             return
         async with self._locks.hold(user_id):
-            await self._ensure(user_id, again)
-        self._known[user_id] = None
+            self._known[user_id] = await self._ensure(user_id, caller_name, again)
         if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
 
-    async def _ensure(self, user_id: UserId, again: bool) -> None:
-        name = display_name(self.names.number(user_id) or "")
-        stored = await self._store.ghosts.display_name(user_id)
+    def _fits(self, known: StoredGhost, caller_name: str) -> bool:
+        if caller_name not in ("", known.caller_name):
+            return False
+        return known.display_name == self._title(known.user_id, known.caller_name)
+
+    async def _ensure(self, user_id: UserId, caller_name: str, again: bool) -> StoredGhost:
+        stored = await self._store.ghosts.get(user_id)
+        caller_name = caller_name or (stored.caller_name if stored else "")
+        title = self._title(user_id, caller_name)
         if stored is None or again:
             await self._client.register(self.names.localpart(user_id))
             _log.info("ghost_registered", ghost=Pii(user_id))
-        if name and (stored != name or again):
-            await self._client.set_display_name(user_id, name)
-        await self._store.ghosts.put(user_id, name)
+        if title and (stored is None or stored.display_name != title or again):
+            await self._client.set_display_name(user_id, title)
+        ghost = StoredGhost(user_id=user_id, display_name=title, caller_name=caller_name)
+        if ghost != stored:
+            await self._store.ghosts.put(ghost)
+        return ghost
+
+    def _title(self, user_id: UserId, caller_name: str) -> str:
+        """The address book's name; else what the network says, beside the number that it says it of."""
+        number = self.names.number(user_id) or ""
+        written = display_name(number)
+        named = caller_name and caller_name not in (number, written)
+        return self._name_of(number) or (f"{caller_name} ({written})" if named else written)
+
+    async def rename_all(self) -> int:
+        """Give every ghost the name that it has by now, in all its rooms; how many had another.
+
+        Raises :class:`bridge.matrix.link.MatrixError`; what has been renamed stays so.
+        """
+        renamed, last = 0, ""
+        while page := await self._store.ghosts.after(last, limit=_PAGE):
+            for ghost in page:
+                if ghost.display_name != self._title(ghost.user_id, ghost.caller_name):
+                    await self.ensure(ghost.user_id)
+                    renamed += 1
+            last = page[-1].user_id
+        return renamed
 
     async def ensure_quietly(self, user_id: UserId) -> bool:
         """As `ensure`, telling by the result whether it worked."""

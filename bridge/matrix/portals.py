@@ -74,10 +74,10 @@ class Portals:
         self._creators_have_power: bool | None = None
         """`None` while the homeserver has not told, neither in words nor by making a room."""
 
-    async def portal(self, *, user: UserId, ghost: UserId) -> Portal:
+    async def portal(self, *, user: UserId, ghost: UserId, caller_name: str = "") -> Portal:
         """The portal of a user and a ghost, made when there is none."""
         async with self._locks.hold(f"{user} {ghost}"):
-            await self._ghosts.ensure(ghost)
+            await self._ghosts.ensure(ghost, caller_name=caller_name)
             room_id = await self._stored(user, ghost) or await self._found(user, ghost)
             if room_id is None:
                 room_id = await self._create(user, ghost)

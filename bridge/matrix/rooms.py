@@ -97,8 +97,10 @@ class Rooms:
             return
         match event.type, event.state_key:
             case "m.room.member", user:
-                joined = event.content.get("membership") == "join"
-                self._member(event.room_id, UserId(user), joined=joined)
+                # Nobody is invited who has joined: such an event is older than what was read, out of a backlog.
+                if event.content.get("membership") != "invite":
+                    joined = event.content.get("membership") == "join"
+                    self._member(event.room_id, UserId(user), joined=joined)
             case "m.room.join_rules", "":
                 self._state(event.room_id).public = event.content.get("join_rule") == "public"
             case "m.room.encryption", "":

@@ -11,7 +11,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.matrix.appservice import AppService
 from bridge.matrix.client import Client
 from bridge.matrix.events import Json
-from bridge.matrix.ghosts import GhostNames, Ghosts
+from bridge.matrix.ghosts import GhostNames, Ghosts, NameOf
 from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
 from bridge.matrix.pinger import Pinger
@@ -48,6 +48,7 @@ class MatrixService:
         telemetry: Telemetry,
         read_number: ReadNumber,
         directory: NumberDirectory | None = None,
+        name_of: NameOf = lambda number: None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._store = store
@@ -56,7 +57,7 @@ class MatrixService:
         self._link = HomeserverLink(settings, clock=clock, entropy=entropy, retry=retry or RetryPolicy())
         client = Client(self._link)
         self._names = GhostNames(settings)
-        ghosts = Ghosts(names=self._names, store=store, client=client)
+        self._ghosts = ghosts = Ghosts(names=self._names, store=store, client=client, name_of=name_of)
         self._rooms = Rooms(names=self._names, store=store, client=client)
         puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)
         self._portals = Portals(
@@ -225,9 +226,16 @@ class MatrixService:
         """Whether anybody may join a room."""
         return await self._rooms.is_public(room_id)
 
-    async def portal(self, *, user: UserId, number: E164) -> Portal:
-        """The room in which the ghost of `number` can call `user`, made when there is none."""
-        return await self._portals.portal(user=user, ghost=self._names.ghost_id(number))
+    async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
+        """The room in which the ghost of `number` can call `user`, made when there is none.
+
+        `caller_name` is what the telephone network calls the caller, if anything.
+        """
+        return await self._portals.portal(user=user, ghost=self._names.ghost_id(number), caller_name=caller_name)
+
+    async def rename_ghosts(self) -> int:
+        """After a change of the address book: give every ghost its name of today; how many had another."""
+        return await self._ghosts.rename_all()
 
     def ghost_number(self, user_id: UserId) -> str | None:
         """The number that a ghost stands for; `None` when it is no ghost of ours."""

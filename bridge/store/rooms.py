@@ -1,8 +1,9 @@
 """Ghosts the homeserver knows, rooms they are in, and portals."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, literal_column, select
+from sqlalchemy import Connection, Executable, Row, delete, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import RoomId, UserId
@@ -19,21 +20,47 @@ async def _execute(database: Database, statement: Executable) -> None:
     await database.write(work, durable=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGhost:
+    """A registered ghost and its names."""
+
+    user_id: UserId
+    display_name: str
+    """The one that was set last."""
+    caller_name: str = ""
+    """The one that came with the number's last call."""
+
+
 class GhostTable:
     """Users of ours that are registered, with their display names."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def display_name(self, user_id: UserId) -> str | None:
-        """The name that was set last; `None` when the ghost is not registered."""
-        statement = select(ghosts.c.display_name).where(ghosts.c.user_id == user_id)
-        return await self._database.read(lambda connection: connection.execute(statement).scalar())
+    async def get(self, user_id: UserId) -> StoredGhost | None:
+        """What is known of a ghost; `None` when it is not registered."""
+        statement = select(ghosts).where(ghosts.c.user_id == user_id)
 
-    async def put(self, user_id: UserId, display_name: str) -> None:
-        statement = insert(ghosts).values(user_id=user_id, display_name=display_name)
-        update = {"display_name": display_name}
-        await _execute(self._database, statement.on_conflict_do_update(index_elements=["user_id"], set_=update))
+        def work(connection: Connection) -> StoredGhost | None:
+            row = connection.execute(statement).one_or_none()
+            return None if row is None else _ghost(row)
+
+        return await self._database.read(work)
+
+    async def after(self, user_id: str, *, limit: int) -> tuple[StoredGhost, ...]:
+        """The next ghosts in the order of their ids, to go through all of them."""
+        statement = select(ghosts).where(ghosts.c.user_id > user_id).order_by(ghosts.c.user_id).limit(limit)
+        return await self._database.read(lambda connection: tuple(_ghost(row) for row in connection.execute(statement)))
+
+    async def put(self, ghost: StoredGhost) -> None:
+        """Remember a ghost as it is now."""
+        named = {"display_name": ghost.display_name, "caller_name": ghost.caller_name}
+        statement = insert(ghosts).values(user_id=ghost.user_id, **named)
+        await _execute(self._database, statement.on_conflict_do_update(index_elements=["user_id"], set_=named))
+
+
+def _ghost(row: Row[Any]) -> StoredGhost:
+    return StoredGhost(user_id=UserId(row.user_id), display_name=row.display_name, caller_name=row.caller_name)
 
 
 class GhostRooms:

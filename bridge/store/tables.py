@@ -64,8 +64,10 @@ ghosts = Table(
     metadata,
     Column("user_id", String, primary_key=True),
     Column("display_name", String, nullable=False),
+    Column("caller_name", String, nullable=False, server_default=""),
 )
-"""Users of ours that the homeserver knows, with the display name that was set last."""
+"""Users of ours that the homeserver knows, with the display name that was set last, and the name that the telephone
+network gave with the number's last call."""
 
 ghost_rooms = Table(
     "ghost_rooms",

@@ -9,6 +9,7 @@ from bridge.core.clock import SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.telemetry import NoTelemetry
 from bridge.matrix.events import RoomEvent
+from bridge.matrix.ghosts import NameOf
 from bridge.matrix.link import RetryPolicy
 from bridge.matrix.service import MatrixService
 from bridge.matrix.settings import MatrixSettings
@@ -94,6 +95,7 @@ async def running_bridge(
     handled: Handled | None = None,
     connect: bool = True,
     directory: NumberDirectory | None = None,
+    name_of: NameOf = lambda number: None,
 ) -> AsyncIterator[Bridge]:
     """Start the Matrix side on a database, and stop it in the end."""
     store = await Store.open(database)
@@ -106,6 +108,7 @@ async def running_bridge(
         telemetry=telemetry,
         read_number=lambda typed: canonical(typed, "US"),
         directory=directory,
+        name_of=name_of,
         retry=QUICK,
     )
     handled = handled or Handled()

@@ -14,7 +14,7 @@ from bridge.store import database as database_module
 from bridge.store.database import open_database
 from bridge.store.inbox import DeadLetter, NewEvent, NewTransaction
 from bridge.store.outbox import NewSend
-from bridge.store.rooms import StoredPortal
+from bridge.store.rooms import StoredGhost, StoredPortal
 from bridge.store.tables import metadata
 from bridge.store.upgrade import upgrade_database
 
@@ -290,10 +290,13 @@ async def test_a_send_waits_until_it_is_decided(store: Store) -> None:
 
 
 async def test_ghosts_rooms_and_portals(store: Store) -> None:
-    assert await store.ghosts.display_name(GHOST) is None
-    await store.ghosts.put(GHOST, "+1 555 0100")
-    await store.ghosts.put(GHOST, "Bob")
-    assert await store.ghosts.display_name(GHOST) == "Bob"
+    assert await store.ghosts.get(GHOST) is None
+    await store.ghosts.put(StoredGhost(user_id=GHOST, display_name="+1 555 0100"))
+    bob = StoredGhost(user_id=GHOST, display_name="Bob", caller_name="Robert")
+    await store.ghosts.put(bob)
+    assert await store.ghosts.get(GHOST) == bob
+    assert await store.ghosts.after("", limit=10) == (bob,)
+    assert await store.ghosts.after(GHOST, limit=10) == ()
     await store.rooms.put(ROOM, GHOST)
     await store.rooms.put(ROOM, GHOST)
     assert await store.rooms.ghosts_in(ROOM) == (GHOST,)

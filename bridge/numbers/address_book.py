@@ -1,0 +1,126 @@
+"""Names for numbers, from what people export from their phones and spreadsheets (vCard: RFC 6350; CSV: RFC 4180)."""
+
+import csv
+import quopri
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bridge.core.ids import E164
+from bridge.numbers.number import canonical
+
+MAX_NAME = 100
+"""Characters of a name; Matrix allows more, no client shows it."""
+
+MAX_FAULTS = 20
+
+_VCARD = re.compile(r"\s*BEGIN:VCARD", re.IGNORECASE)
+_PROPERTY = re.compile(r"(?:[\w-]+\.)?(FN|TEL)((?:;[^:]*)?):(.*)", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\([\\,;nN])")
+_NUMBER_COLUMNS = frozenset(("number", "phone", "telephone", "tel", "mobile"))
+_NAME_COLUMNS = frozenset(("name", "display name", "display_name", "full name", "fn"))
+
+Entry = tuple[int, str, str]
+"""Line, number as written, name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressBook:
+    """Names by canonical number."""
+
+    names: Mapping[E164, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    """What could not be used, a sentence each; the rest can."""
+
+
+def parse_address_book(text: str, region: str) -> AddressBook:
+    """Read a vCard file or a CSV file; numbers without a country code are those of `region` (ISO 3166).
+
+    A CSV file has a line for each number, `number,name`, or any columns under a heading that has these two words. Of
+    two names for one number the first counts.
+    """
+    entries = _cards(text) if _VCARD.match(text) else _rows(text)
+    names: dict[E164, str] = {}
+    faults: list[str] = []
+    try:
+        for line, written, name in entries:
+            number, title = canonical(_bare(written), region), _title(name)
+            if number is None or not title:
+                faults.append(f"line {line}: {'no number' if number is None else 'no name'}")
+            else:
+                names.setdefault(number, title)
+    except csv.Error as error:
+        faults.insert(0, f"read in part: {error}")
+    return AddressBook(names=names, faults=tuple(faults[:MAX_FAULTS]))
+
+
+def _bare(written: str) -> str:
+    """A `tel:` URI without its parameters (RFC 3966 §3)."""
+    return written.strip().partition(";")[0]
+
+
+def _title(name: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in name).strip()[:MAX_NAME]
+
+
+def _rows(text: str) -> Iterator[Entry]:
+    reader = csv.reader(text.splitlines(), skipinitialspace=True, delimiter=_delimiter(text))
+    number_at, name_at = 0, 1
+    for count, row in enumerate(reader):
+        if not any(cell.strip() for cell in row):
+            continue
+        heading = [cell.strip().lower() for cell in row]
+        if count == 0 and (found := _columns(heading)) is not None:
+            number_at, name_at = found
+            continue
+        cells = dict(enumerate(row))
+        yield reader.line_num, cells.get(number_at, ""), cells.get(name_at, "")
+
+
+def _delimiter(text: str) -> str:
+    """Spreadsheets of half of Europe write `;` where others write `,`."""
+    first = text.partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+def _columns(heading: list[str]) -> tuple[int, int] | None:
+    number = next((at for at, title in enumerate(heading) if title in _NUMBER_COLUMNS), None)
+    name = next((at for at, title in enumerate(heading) if title in _NAME_COLUMNS), None)
+    return None if number is None or name is None else (number, name)
+
+
+def _cards(text: str) -> Iterator[Entry]:
+    """Each TEL of each card with the FN of that card, which may come after it."""
+    name, numbers = "", list[tuple[int, str]]()
+    for line, content in _unfolded(text):
+        if content.upper().startswith("END:VCARD"):
+            yield from ((at, number, name) for at, number in numbers)
+            name, numbers = "", []
+        elif found := _PROPERTY.fullmatch(content):
+            value = _value(found[2], found[3])
+            if found[1].upper() == "FN":
+                name = value
+            else:
+                numbers.append((line, value))
+
+
+def _unfolded(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; what begins with a blank or follows a soft break (vCard 2.1) belongs to the last."""
+    at, gathered = 0, ""
+    for line, content in enumerate(text.splitlines(), start=1):
+        if content[:1] in (" ", "\t") and gathered:
+            gathered += content[1:]
+        elif gathered.endswith("=") and "QUOTED-PRINTABLE" in gathered.upper():
+            gathered = gathered[:-1] + content
+        else:
+            if gathered:
+                yield at, gathered
+            at, gathered = line, content
+    if gathered:
+        yield at, gathered
+
+
+def _value(parameters: str, raw: str) -> str:
+    if "QUOTED-PRINTABLE" in parameters.upper():
+        return quopri.decodestring(raw.encode()).decode(errors="replace")
+    return _ESCAPED.sub(lambda escaped: " " if escaped[1] in "nN" else escaped[1], raw)

@@ -1,0 +1,79 @@
+"""What a telephone is called in the rooms of the people whom it calls."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.core.ids import E164, UserId
+from bridge.matrix.link import MatrixError
+from tests.homeserver import Fault, ScriptedHomeserver
+from tests.matrix.bridge_fixture import running_bridge
+
+NUMBER = E164("+15550100")
+GHOST = UserId("@_sip_+15550100:example.org")
+
+
+@pytest.fixture
+def alice(hs: ScriptedHomeserver) -> UserId:
+    return hs.add_user("alice")
+
+
+async def test_a_caller_is_shown_as_the_network_names_them_beside_their_number(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER, caller_name="EXAMPLE JANE")
+        assert hs.users[GHOST] == "EXAMPLE JANE (+1 5550100)"
+        await bridge.service.portal(user=alice, number=NUMBER)
+        assert hs.users[GHOST] == "EXAMPLE JANE (+1 5550100)"
+        await bridge.service.portal(user=alice, number=NUMBER, caller_name="Example & Co")
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER)
+    assert hs.users[GHOST] == "Example & Co (+1 5550100)"
+
+
+@pytest.mark.parametrize("caller_name", ["", "+15550100", "+1 5550100"])
+async def test_a_name_that_is_only_the_number_is_none(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId, caller_name: str
+) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER, caller_name=caller_name)
+    assert hs.users[GHOST] == "+1 5550100"
+
+
+async def test_the_address_book_knows_better_than_the_network(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    async with running_bridge(hs, tmp_path / "db", name_of={"+15550100": "Jane"}.get) as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER, caller_name="EXAMPLE JANE")
+    assert hs.users[GHOST] == "Jane"
+
+
+async def test_a_change_of_the_address_book_changes_the_names_of_all_who_have_another(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    names: dict[str, str] = {}
+    async with running_bridge(hs, tmp_path / "db", name_of=names.get) as bridge:
+        for number in ("+15550100", "+15550101", "+15550102"):
+            await bridge.service.portal(user=alice, number=E164(number))
+        names.update({"+15550100": "Jane", "+15550102": "Joe"})
+        assert await bridge.service.rename_ghosts() == 2
+        assert await bridge.service.rename_ghosts() == 0
+        assert [hs.users[f"@_sip_+1555010{last}:example.org"] for last in "012"] == ["Jane", "+1 5550101", "Joe"]
+        del names["+15550100"]
+        assert await bridge.service.rename_ghosts() == 1
+    assert hs.users[GHOST] == "+1 5550100"
+
+
+async def test_names_that_could_not_be_changed_are_changed_the_next_time(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    names: dict[str, str] = {}
+    async with running_bridge(hs, tmp_path / "db", name_of=names.get) as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER)
+        names["+15550100"] = "Jane"
+        hs.faults.append(Fault(path="/profile/", status=403, errcode="M_FORBIDDEN"))
+        with pytest.raises(MatrixError):
+            await bridge.service.rename_ghosts()
+        assert await bridge.service.rename_ghosts() == 1
+    assert hs.users[GHOST] == "Jane"
