@@ -18,6 +18,8 @@ class LiveCall:
     matrix_lane: Lane = field(default_factory=Lane)
     portal_lane: Lane = field(default_factory=Lane)
     """Apart from the Matrix lane: a room that takes long to make must not hold up an answer."""
+    verification: str = ""
+    """What networks said of the phone's number, for the record."""
     session: MediaSession | None = None
     stats: MediaStats = field(default_factory=MediaStats)
     timer: asyncio.TimerHandle | None = None

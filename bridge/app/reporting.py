@@ -77,6 +77,7 @@ class Reporting:
             q850=call.peer_q850 or verdict.q850,
             matrix_reason=verdict.matrix_reason,
             ended_by=call.ended_by or "",
+            verification=live.verification,
             matrix=_leg(live.stats.matrix),
             sip=_leg(live.stats.sip),
             transcoded=live.stats.transcoded,

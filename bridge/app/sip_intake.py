@@ -67,7 +67,7 @@ class SipIntake:
         call = self._call(event, user or UserId(""), number)
         refusal = self._refusal(event.trunk, user, busy=bool(others))
         first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
-        self._switchboard.open(LiveCall(call=call), first)
+        self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
 
     def _refusal(self, trunk: TrunkName, user: UserId | None, *, busy: bool) -> Verdict | None:
         directory = self._switchboard.directory
@@ -145,3 +145,11 @@ def _translate(event: InDialog) -> ev.Event:
             return ev.SipConfirmed(sdp=event.sdp)
         case sip.CallReoffered():
             return ev.SipReoffered(sdp=event.sdp)
+
+
+def _verification(said: sip.Verification | None) -> str:
+    """One of `ops.records.VERIFICATIONS`."""
+    if said is None:
+        return ""
+    outcome = {True: "passed", False: "failed", None: "attested" if said.attestation else "unknown"}[said.passed]
+    return f"{outcome}-{said.attestation}" if said.attestation else outcome

@@ -78,7 +78,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         headers=parse_header_lines(trunk.headers.get_secret_value()),
         number_format=trunk.number_format,
         number_prefix=trunk.number_prefix,
-        dial_rules=_dial_rules(trunk.region or config.numbers.default_region),
+        dial_rules=dial_rules(trunk.region or config.numbers.default_region),
         user_phone=trunk.user_phone,
         identity_headers=trunk.identity_headers,
         trust_identity=trunk.trust_identity,
@@ -104,7 +104,8 @@ def _instance(config: Config, name: TrunkName) -> str:
     return uuid.uuid5(_INSTANCES, place).urn
 
 
-def _dial_rules(region: str) -> DialRules:
+def dial_rules(region: str) -> DialRules:
+    """How numbers are dialled in a region."""
     plan = region_plan(region)
     return DialRules(
         country_code=plan.country_code,

@@ -24,6 +24,13 @@ _PENDING = 20_000
 """Records that may wait for the disk: more than there can be calls, all of which can end in the same second."""
 
 
+_OUTCOMES = ("passed", "failed", "attested")
+VERIFICATIONS = frozenset(
+    ("", "passed", "failed", "unknown", *(f"{outcome}-{level}" for outcome in _OUTCOMES for level in "ABC"))
+)
+"""`passed` and `failed` are the trunk's network's word, `attested` only the caller's network's (RFC 8588)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegRecord:
     """The audio of one leg in numbers."""
@@ -63,6 +70,8 @@ class CallRecord:
     matrix_reason: MatrixReason | None = None
     ended_by: str = ""
     """`matrix`, `sip` or `bridge`."""
+    verification: str = ""
+    """What networks said of the phone's number, one of `VERIFICATIONS`; empty when nothing."""
     matrix: LegRecord = field(default_factory=LegRecord)
     sip: LegRecord = field(default_factory=LegRecord)
     transcoded: bool = False

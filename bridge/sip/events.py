@@ -4,11 +4,11 @@ A `DialogKey` names one invite usage from its INVITE to its end; every event of 
 Session descriptions are opaque text here.
 """
 
+import enum
 from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
 from bridge.sip.uri import SipUri
-from bridge.sip.verification import Verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,26 @@ class ReferTarget:
     """The target itself, without headers; a telephone number is one at the trunk."""
     replaces: str | None = None
     """The value of Replaces for the INVITE to the target: an attended transfer (RFC 3891 §3)."""
+
+
+class Attestation(enum.StrEnum):
+    """What the network where a call began knows of its caller (RFC 8588 §4)."""
+
+    FULL = "A"
+    """The caller, and that the number is the caller's."""
+    PARTIAL = "B"
+    """The caller, but not the number."""
+    GATEWAY = "C"
+    """Only where the call came in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A statement about the caller's number. We check no signature: it is as good as the trunk that passes it on."""
+
+    attestation: Attestation | None = None
+    passed: bool | None = None
+    """Whether the trunk's network verified the signature; `None` when it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

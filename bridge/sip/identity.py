@@ -1,19 +1,26 @@
 """Who calls and who is called, as the headers of an INVITE say (RFC 3261 §20, RFC 3323, RFC 3325)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bridge.sip.errors import SipError
 from bridge.sip.fields import NameAddr
-from bridge.sip.grammar import printable
-from bridge.sip.message import Request
+from bridge.sip.grammar import printable, split_list
+from bridge.sip.message import Message, Request
+from bridge.sip.number_forms import read_called, user_of, user_part
+from bridge.sip.settings import Trunk
 from bridge.sip.trunks import TrunkState
-from bridge.sip.uri import SipUri, TelUri, Uri
+from bridge.sip.uri import SipUri, Uri
 
 ANONYMOUS_USER = "anonymous"
 ANONYMOUS_HOST = "anonymous.invalid"
 """RFC 3323 §4.1.1.3."""
 
+MAX_IDENTITIES = 8
+"""Of one header: RFC 3325 §9.1 allows two, one SIP and one telephone number."""
+
 _WITHHELD = frozenset(("id", "user", "header"))
+_HIDDEN = frozenset(("full", "uri", "yes"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,50 +31,70 @@ class Caller:
     name: str = ""
 
 
-def caller_of(request: Request, *, trusted: bool) -> Caller:
+def caller_of(request: Request, trunk: Trunk) -> Caller:
     """The asserted identity where the trunk is believed, else From (RFC 3325 §7)."""
-    if _is_private(request):
+    if is_private(request):
         return Caller()
-    identity = (_asserted(request) if trusted else None) or request.from_
-    if _is_anonymous(identity.uri):
+    identity = believed_identity(request, trunk) or request.from_
+    if _is_anonymous(identity.uri) or _is_hidden(identity):
         return Caller()
-    return Caller(number=user_of(identity.uri), name=printable(identity.display_name or request.from_.display_name))
+    name = identity.display_name or request.from_.display_name
+    return Caller(number=user_of(identity.uri, trunk), name=printable(name))
+
+
+def believed_identity(message: Message, trunk: Trunk) -> NameAddr | None:
+    """Who the sender is: P-Asserted-Identity, else Remote-Party-ID; only a trunk that is believed can say it.
+
+    A Remote-Party-ID with `screen=no` is what the caller says of himself, just as From.
+    """
+    if not trunk.trust_identity:
+        return None
+    asserted = readable_addresses(message, "P-Asserted-Identity", MAX_IDENTITIES)
+    claimed = readable_addresses(message, "Remote-Party-ID", MAX_IDENTITIES)
+    named = [*asserted, *filter(_is_of_caller, claimed)]
+    return next((item for item in named if user_part(item.uri, trunk.dial_rules)), None)
 
 
 def called_of(request: Request, state: TrunkState) -> str:
     """The user of the Request-URI; where that is only our registered contact, the one of To."""
-    user = user_of(request.uri)
+    rules = state.trunk.dial_rules
+    user = user_part(request.uri, rules)
     if not user or user == state.contact_user:
-        return user_of(request.to.uri) or user
-    return user
+        user = user_part(request.to.uri, rules) or user
+    return read_called(user, state.trunk)
 
 
-def user_of(uri: Uri) -> str:
-    """The number or name in a URI, without parameters that some peers put into the user part (RFC 3261 §19.1.6)."""
-    match uri:
-        case SipUri(user=user):
-            return printable((user or "").partition(";")[0])
-        case TelUri(digits=digits):
-            return digits
-        case _:
-            return ""
+def is_private(message: Message) -> bool:
+    """Whether the sender asked that nobody is told who it is (RFC 3323 §4.2, RFC 3325 §9.3).
+
+    `critical` only says how much it matters, and `none` that nothing is to be hidden.
+    """
+    values = ";".join(message.headers.get_all("Privacy")).lower().replace(",", ";").split(";", 32)
+    wishes = {value.strip() for value in values}
+    return bool(wishes & _WITHHELD) and "none" not in wishes
 
 
-def _asserted(request: Request) -> NameAddr | None:
-    """The first identity with a user: there may be a SIP and a TEL one (RFC 3325 §9.1)."""
-    try:
-        return next((identity for identity in request.asserted_identities if user_of(identity.uri)), None)
-    except SipError:
-        return None
+def readable_addresses(message: Message, name: str, limit: int) -> list[NameAddr]:
+    """The first addresses of a header that nobody depends on: what cannot be read is passed over."""
+    found: list[NameAddr] = []
+    for value in message.headers.get_all(name)[:limit]:
+        with suppress(SipError):
+            found += [NameAddr.parse(element) for element in split_list(value)[:limit]]
+    return found[:limit]
 
 
-def _is_private(request: Request) -> bool:
-    """The caller asked that the called party is not told (RFC 3323 §4.2, RFC 3325 §9.3)."""
-    values = ";".join(request.headers.get_all("Privacy")).lower().replace(",", ";").split(";")
-    return any(value.strip() in _WITHHELD for value in values)
+def _is_of_caller(identity: NameAddr) -> bool:
+    party, screen = identity.params.get("party") or "calling", identity.params.get("screen") or "yes"
+    return party.lower() == "calling" and screen.lower() == "yes"
+
+
+def _is_hidden(identity: NameAddr) -> bool:
+    """Remote-Party-ID has its own `privacy`, quoted or not."""
+    privacy = (identity.params.get("privacy") or "").strip('"').lower()
+    return bool(_HIDDEN & set(privacy.replace("-", " ").split()))
 
 
 def _is_anonymous(uri: Uri) -> bool:
     if not isinstance(uri, SipUri):
         return False
-    return uri.host.lower() == ANONYMOUS_HOST or (uri.user or "").lower() == ANONYMOUS_USER
+    return uri.host.lower() == ANONYMOUS_HOST or (uri.user or "").lower() in (ANONYMOUS_USER, "restricted")

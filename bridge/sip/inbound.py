@@ -10,6 +10,7 @@ from bridge.sip.capabilities import ALLOW, capabilities
 from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
+from bridge.sip.diversion import diverted_from
 from bridge.sip.dtmf_info import ACCEPTED
 from bridge.sip.errors import SipError
 from bridge.sip.events import IncomingCall
@@ -26,6 +27,7 @@ from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.transfers import EVENT_PACKAGE, Transfers
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
+from bridge.sip.verification import verification_of
 
 MAX_TRANSACTIONS = 20_000
 """More than this is no load but an attack or a loop; new requests are turned away until it is over."""
@@ -242,7 +244,7 @@ class Inbound:
 
     def _incoming_call(self, usage: InviteUsage, request: Request) -> IncomingCall:
         trunk = usage.trunk.trunk
-        caller = caller_of(request, trusted=trunk.trust_identity)
+        caller = caller_of(request, trunk)
         return IncomingCall(
             dialog=usage.key,
             trunk=trunk.name,
@@ -250,6 +252,8 @@ class Inbound:
             called=called_of(request, usage.trunk),
             caller=caller.number,
             caller_name=caller.name,
+            diverted_from=diverted_from(request, trunk),
+            verification=verification_of(request, trunk, caller.number),
             sdp=session_description(request),
             replaces=self._replaced(request, usage.trunk),
         )

@@ -7,8 +7,8 @@ from bridge.sip.errors import SipError
 from bridge.sip.events import ReferTarget
 from bridge.sip.fields import NameAddr
 from bridge.sip.grammar import split_list
-from bridge.sip.identity import user_of
 from bridge.sip.message import Request
+from bridge.sip.number_forms import user_of
 from bridge.sip.replaces import Replaces
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri, TelUri, Uri
@@ -23,7 +23,7 @@ def refer_target(request: Request, trunk: TrunkState) -> ReferTarget:
     target = _sip_uri(uri, trunk)
     if target.params.get("method") not in (None, "INVITE"):
         raise SipError(400, "Unsupported Method in Refer-To")
-    return ReferTarget(user=user_of(uri), uri=request_uri(target), replaces=_replaces(target))
+    return ReferTarget(user=user_of(uri, trunk.trunk), uri=request_uri(target), replaces=_replaces(target))
 
 
 def referred_by(request: Request) -> str:

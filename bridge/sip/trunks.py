@@ -1,7 +1,7 @@
 """What the core knows of each trunk while it runs, and which trunk a message came from."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from bridge.core.ids import TrunkName
 from bridge.sip.actions import Address, Flow, LocalAddress
 from bridge.sip.credentials import Attempts, Credentials
 from bridge.sip.message import Request, Response
-from bridge.sip.settings import Network, Transport, Trunk, TrunkAuth
+from bridge.sip.number_forms import is_telephone, user_part
+from bridge.sip.settings import DialRules, Network, Transport, Trunk, TrunkAuth
 from bridge.sip.targets import Server, Target, in_order
-from bridge.sip.uri import SipUri
+from bridge.sip.uri import SipUri, Uri
 
 if TYPE_CHECKING:
     from bridge.sip.transaction_layer import ActiveClient
@@ -45,6 +46,10 @@ class TrunkState:
     """Targets that do not answer OPTIONS."""
     former: dict[str, float] = field(default_factory=dict)
     """Hosts that the name had before, and until when they count."""
+    service_route: tuple[SipUri, ...] = ()
+    """How the registrar wants our requests to come to it (RFC 3608)."""
+    associated: frozenset[str] = frozenset()
+    """Numbers and names that the registrar gave us besides the registered one (P-Associated-URI, RFC 7315 §4.1)."""
     registered: bool = False
     answers: bool = True
     """Whether OPTIONS are answered; assumed until proven otherwise."""
@@ -57,10 +62,11 @@ class TrunkState:
     @property
     def domain(self) -> tuple[str, int | None]:
         """Host and port of Request-URI, From and To."""
-        if self.trunk.domain:
-            return self.trunk.domain, None
-        is_default = self.trunk.port in (0, self.trunk.transport.default_port)
-        return self.trunk.host, None if is_default else self.trunk.port
+        trunk = self.trunk
+        if trunk.domain:
+            return trunk.domain, trunk.domain_port or None
+        is_default = trunk.port in (0, trunk.transport.default_port)
+        return trunk.host, None if is_default else trunk.port
 
     @property
     def register_user(self) -> str:
@@ -72,10 +78,45 @@ class TrunkState:
         """User part of our contacts."""
         return self.register_user or _DEFAULT_USER
 
+    @property
+    def users(self) -> frozenset[str]:
+        """Under which names the trunk knows us."""
+        return self.associated | {self.register_user} - {""}
+
     def uri(self, user: str | None) -> SipUri:
         """An address at this trunk."""
         host, port = self.domain
-        return SipUri("sip", user, None, host, port)
+        return SipUri("sip", user, None, host, port, self._uri_params(user))
+
+    def own_uri(self, user: str) -> SipUri:
+        """One of our addresses at this trunk."""
+        if not self.trunk.from_domain:
+            return self.uri(user)
+        return SipUri("sip", user, None, self.trunk.from_domain, None, self._uri_params(user))
+
+    def _uri_params(self, user: str | None) -> dict[str, str | None]:
+        return {"user": "phone"} if self.trunk.user_phone and user and is_telephone(user) else {}
+
+    def route_fields(self) -> list[tuple[str, str]]:
+        """The route of requests outside dialogs: the outbound proxy, then what the registrar said (RFC 3608 §6.1).
+
+        They all leave by the way to the trunk's next hop, where NAT and firewalls let the registration through.
+        """
+        routes = [route for route in self.service_route if not self._is_proxy(route)]
+        if self.trunk.outbound_proxy:
+            routes.insert(0, self._proxy)
+        return [("Route", f"<{route}>") for route in routes]
+
+    @property
+    def _proxy(self) -> SipUri:
+        params: dict[str, str | None] = {"lr": None}
+        if self.trunk.transport is not Transport.UDP:
+            params = {"transport": self.trunk.transport.value, "lr": None}
+        return SipUri("sip", None, None, self.trunk.host, self.trunk.port or None, params)
+
+    def _is_proxy(self, route: SipUri) -> bool:
+        """Whether the registrar names the proxy that we put there ourselves."""
+        return self.trunk.outbound_proxy and route.host.lower() == self.trunk.host.lower()
 
     def contact(self, local: LocalAddress, *, secure: bool = False) -> SipUri:
         """Where this trunk reaches us; `sips` where the dialog is secure (RFC 3261 §12.1.1)."""
@@ -193,14 +234,26 @@ class Directory:
         return any(state.sends_from(host) for state in self)
 
     def of_call(self, request: Request, flow: Flow) -> TrunkState | None:
-        """The trunk of a new call: by the line that the registrar gave back, else by the address it came from."""
+        """The trunk of a new call: one of those that send from its address.
+
+        Where several do, the one whose contact it was sent to, else the one whose domain, account or number it names,
+        else the one with this very port.
+        """
         candidates = [state for state in self if state.sends_from(flow.host)]
-        line = request.uri.params.get(LINE_PARAM)
-        for state in candidates:
-            if line is not None and state.line == line:
-                return state
-        exact = [state for state in candidates if flow.address in state.addresses]
-        return next(iter(exact or candidates), None)
+        uri = request.uri
+        signs: tuple[Callable[[TrunkState], bool], ...] = (
+            lambda state: state.line == uri.params.get(LINE_PARAM),
+            lambda state: isinstance(uri, SipUri) and uri.host.lower() == state.trunk.domain.lower(),
+            lambda state: _user(uri) in state.users,
+            lambda state: _user(request.to.uri) in state.users,
+            lambda state: flow.address in state.addresses,
+        )
+        chosen = (state for sign in signs for state in candidates if sign(state))
+        return next(chosen, candidates[0] if candidates else None)
+
+
+def _user(uri: Uri) -> str:
+    return user_part(uri, DialRules())
 
 
 @lru_cache(maxsize=4096)

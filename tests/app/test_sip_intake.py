@@ -7,7 +7,8 @@ import pytest
 from bridge.app import sip_intake
 from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_USER
 from bridge.core.ids import DialogKey
-from bridge.sip.events import CallCancelled, CallEnded
+from bridge.ops.records import VERIFICATIONS
+from bridge.sip.events import Attestation, CallCancelled, CallEnded, Verification
 from tests.app.stage import ALICE, PBX, Stage
 
 
@@ -140,3 +141,16 @@ async def test_a_flood_from_a_trunk_is_turned_away_before_rooms_are_made_for_it(
     assert stage.reasons() == ["too_many_calls", "too_many_calls"]
     await stage.incoming("other-trunk", caller="+15550300", trunk=PBX)
     assert ("ring", "other-trunk") in stage.sip.commands
+
+
+@pytest.mark.parametrize("attestation", [None, *Attestation])
+@pytest.mark.parametrize("passed", [None, True, False])
+async def test_what_networks_say_of_a_number_is_kept_for_the_record(
+    stage: Stage, attestation: Attestation | None, passed: bool | None
+) -> None:
+    await stage.incoming(verification=Verification(attestation=attestation, passed=passed))
+    live = stage.switchboard.directory.by_dialog(DialogKey("in-1"))
+    assert live is not None
+    assert live.verification in VERIFICATIONS - {""}
+    assert live.verification.endswith(attestation or "")
+    assert live.verification.startswith("passed") is (passed is True)
