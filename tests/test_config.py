@@ -130,6 +130,11 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
             "trunks.carrier.transport",
             "is tls, but sip.listen has no tls address",
         ),
+        (
+            "trunks: {carrier: {server: a.b, keep_alive_s: 3}}",
+            "trunks.carrier.keep_alive_s",
+            "expected 0, or 10 to 3600",
+        ),
         ("sip: {listen: [udp:127.0.0.1:66000]}", "sip.listen[0]", "expected a port from 0 to 65535, found '66000'"),
         ("sip: {listen: [udp:example.org:5060]}", "sip.listen[0]", "expected an address such as 192.0.2.10"),
         ("sip: {listen: [udp:0.0.0.0:5060]}", "sip.advertised_host", "is required when listening on every address"),

@@ -86,6 +86,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         max_calls=trunk.max_calls,
         max_calls_per_s=trunk.max_calls_per_s,
         max_incoming_per_s=trunk.max_incoming_per_s,
+        keep_alive_s=trunk.keep_alive_s,
         options_interval_s=trunk.options_interval_s,
         accept_transfers=trunk.accept_transfers,
         dtmf=trunk.dtmf,

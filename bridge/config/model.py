@@ -81,6 +81,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 SecondsOrNever = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
 """A time limit whose 0 means that there is none."""
+KeepAliveSeconds = Annotated[float, PlainValidator(values.parse_keep_alive)]
 Url = Annotated[str, PlainValidator(values.parse_url)]
 OptionalUrl = Annotated[str, PlainValidator(values.parse_optional_url)]
 ServerName = Annotated[str, PlainValidator(identities.parse_server_name)]
@@ -280,6 +281,7 @@ class TrunkConfig(Section):
     max_calls: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
     max_calls_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
     max_incoming_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    keep_alive_s: KeepAliveSeconds = 0.0
     options_interval_s: SecondsOrNever = 0.0
     accept_transfers: Flag = False
     dtmf: Dtmf = Dtmf.RTP

@@ -148,6 +148,13 @@ def parse_listener(value: object) -> Listener:
     return Listener(transport=Transport(transport), host=parse_ip(address.host), port=address.port)
 
 
+def parse_keep_alive(value: object) -> float:
+    """Seconds between two pings; 0 for none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and (value == 0 or 10 <= value <= 3600):
+        return float(value)
+    raise ValueError(f"expected 0, or 10 to 3600 seconds, found {shown(value)}")
+
+
 def parse_network(value: object) -> Network:
     """`192.0.2.0/24`, `192.0.2.7`."""
     word = text(value)

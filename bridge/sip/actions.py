@@ -141,7 +141,16 @@ class DoubtFlow:
     silent_s: float
 
 
-Action = Send | Emit | Count | Gauge | Observe | Note | Fault | LookUp | DoubtFlow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Send line ends, so that a way stays open (RFC 5626 §4.4.1); on a stream only if it is open still."""
+
+    flow: Flow
+    answered: bool
+    """Whether the peer has promised to answer: a stream without the answer is dead."""
+
+
+Action = Ping | Send | Emit | Count | Gauge | Observe | Note | Fault | LookUp | DoubtFlow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from bridge.sip.credentials import Attempts
 from bridge.sip.errors import SipError
 from bridge.sip.failover import Hunt, hops_of
 from bridge.sip.fields import NameAddr
+from bridge.sip.keepalive import Keeper
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import new_request, repeated
 from bridge.sip.timers import Timer
@@ -64,6 +65,7 @@ class Granted:
     """2xx."""
 
     expires_s: int
+    response: Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,10 @@ class Registration:
     current: ActiveClient | None = None
     hunt: Hunt | None = None
     timer: "Timer[object] | None" = None
+    keeper: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(trunk=self.trunk, context=self.context)
 
     def handle(self, event: RegistrationEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
@@ -200,6 +206,7 @@ class Registration:
 
     def stop(self, now: float) -> None:
         """Take the contact back, if one may be there."""
+        self.keeper.stop()
         left = self.state is RegistrationState.WAITING and now >= self.bound_until
         self.handle(LeaveAsked() if left else StopAsked(), now)
 
@@ -252,7 +259,7 @@ class Registration:
         granted_s = self._granted(response)
         if granted_s < MIN_GRANT_S and self.state is RegistrationState.REGISTERING:
             return Failed(status=response.status)
-        return Granted(expires_s=granted_s)
+        return Granted(expires_s=granted_s, response=response)
 
     def _granted(self, response: Response) -> int:
         """What our own contact got, else the header, else what we asked for (§10.2.4)."""
@@ -309,6 +316,13 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
             labels = {"trunk": str(registration.trunk.trunk.name)}
             gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
             registration.context.actions.append(gauge)
+
+
+def keep_open(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Have the registrar's requests find their way to us until the next refresh (RFC 5626 §4.4)."""
+    match event:
+        case Granted(response=response) if registration.current is not None:
+            registration.keeper.follow(registration.current.flow, response, now)
 
 
 def schedule_retry(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -403,7 +417,7 @@ Effect = Callable[[Registration, RegistrationEvent, float], None]
 TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, ...]]] = {
     (R.IDLE, Started): (R.REGISTERING, (send,)),
     (R.IDLE, StopAsked): (R.STOPPED, ()),
-    (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, count)),
+    (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, keep_open, count)),
     (R.REGISTERING, Challenged): (R.REGISTERING, (send_with_credentials,)),
     (R.REGISTERING, TooBrief): (R.REGISTERING, (lengthen, send)),
     (R.REGISTERING, Refused): (R.WAITING, (schedule_retry, count)),

@@ -220,6 +220,8 @@ class Trunk:
     """Calls that the trunk begins; 0 is no limit. What exceeds it is answered with 503 and Retry-After."""
     instance: str = ""
     """A `urn:uuid:` that stays the same, to register with `+sip.instance` and `reg-id` (RFC 5626); or nothing."""
+    keep_alive_s: float = 0.0
+    """Send line ends this often, so that NAT keeps the way open; 0 leaves it to the registrar."""
     options_interval_s: float = 0.0
     """Ask OPTIONS this often; 0 never."""
     accept_transfers: bool = False

@@ -151,7 +151,10 @@ class TransactionLayer:
     def add_via(self, request: Request, flow: Flow, branch: str) -> None:
         """Put our Via on top; `rport` always, so that answers come back through NAT (RFC 3581 §3)."""
         local = self.local_address(flow)
-        via = Via(flow.transport.value.upper(), local.host, local.port, {"branch": branch, "rport": None})
+        params: dict[str, str | None] = {"branch": branch, "rport": None}
+        if request.method == "REGISTER":
+            params["keep"] = None  # We are willing to keep this way open (RFC 6223 §4.2.1).
+        via = Via(flow.transport.value.upper(), local.host, local.port, params)
         request.headers.prepend("Via", str(via))
 
     def send_request(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ActiveClient:

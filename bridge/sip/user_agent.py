@@ -28,6 +28,7 @@ from bridge.sip.events import CallFailed, OutgoingCall
 from bridge.sip.failover import Hunt, HuntTimer, hops_of
 from bridge.sip.inbound import Inbound
 from bridge.sip.invite_usage import InviteUsage, UsageTimer
+from bridge.sip.keepalive import KeepAliveTimer, Keeper
 from bridge.sip.keypad import DigitAsked, Keypads
 from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
@@ -114,6 +115,7 @@ class UserAgent:
         self._keypads = Keypads(context=self._context)
         self._inbound = Inbound(context=self._context, transfers=self._transfers, keypads=self._keypads)
         self._registrations = tuple(self._make_registrations())
+        self._keepers = tuple(self._make_keepers())
         self._probes = tuple(self._make_probes())
 
     def handle(self, event: Input, now: float) -> list[Action]:
@@ -289,6 +291,8 @@ class UserAgent:
     def _start(self, now: float) -> None:
         for registration in self._registrations:
             registration.handle(Started(), now)
+        for keeper in self._keepers:
+            keeper.start(now)
         for probe in self._probes:
             probe.fire(now)
         for state in self._context.trunks:
@@ -296,6 +300,8 @@ class UserAgent:
             self._context.actions.append(gauge)
 
     def _stop(self, now: float) -> None:
+        for keeper in self._keepers:
+            keeper.stop()
         for probe in self._probes:
             probe.stop()
         for usage in list(self._context.usages.values()):
@@ -322,6 +328,8 @@ class UserAgent:
                     referral.fire(now)
                 case ReferringTimer(referring=referring):
                     referring.fire(now)
+                case KeepAliveTimer(keeper=keeper):
+                    keeper.fire(now)
                 case ProbeTimer(probe=probe):
                     probe.fire(now)
                 case _:
@@ -333,6 +341,12 @@ class UserAgent:
                 call_id = self._context.entropy.token(24)
                 expires_s = state.trunk.register_expires_s
                 yield Registration(trunk=state, context=self._context, sip_call_id=call_id, expires_s=expires_s)
+
+    def _make_keepers(self) -> Iterable[Keeper]:
+        """For trunks without a registration, which has one of its own."""
+        for state in self._context.trunks:
+            if state.trunk.keep_alive_s > 0 and state.trunk.auth is not TrunkAuth.REGISTER:
+                yield Keeper(trunk=state, context=self._context)
 
     def _make_probes(self) -> Iterable[Probe]:
         for state in self._context.trunks:

@@ -11,6 +11,7 @@ from bridge.sip.actions import (
     Flow,
     LocalAddress,
     LookUp,
+    Ping,
     Received,
     Send,
     TimeElapsed,
@@ -51,6 +52,7 @@ class Scripted:
         self.counts: list[Count] = []
         self.sought: list[str] = []
         self.doubts: list[DoubtFlow] = []
+        self.pings: list[tuple[float, Ping]] = []
         self.faults: list[Exception] | None = None
         """Where faults are kept that a test causes; any other fails it."""
         chosen = settings or trunk(transport=transport)
@@ -181,6 +183,8 @@ class Scripted:
                 self.counts.append(is_declared(action, TRUNK))
             case DoubtFlow():
                 self.doubts.append(action)
+            case Ping():
+                self.pings.append((self.now, action))
             case LookUp(host=host):
                 self.sought.append(host)
             case Fault(error=error):

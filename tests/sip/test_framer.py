@@ -59,6 +59,35 @@ def test_cuts_make_no_difference(parts: list[bytes], cuts: list[int]) -> None:
     assert frames(StreamFramer(), *pieces) == frames(StreamFramer(), wire)
 
 
+LOOKALIKES = (
+    *("l: 0", "L:3", "l : 3", "l\t:\t3 ", "Content-Length: 3", "CONTENT-LENGTH:03", "content-length:\r\n 3", "l: 3,3"),
+    *("X: y\r\n Content-Length: 9", "Subject: l: 9", "Content-Length-X: 9", "X-Content-Length: 9", "ll: 9"),
+    *("l: ", "l: 3 4", 'Subject: "\\r\\nl: 9"', "l;x: 9", "Content_Length: 9", "l: +3", "l: 0x3", "l: ٣"),
+)
+
+
+@given(st.lists(st.sampled_from(LOOKALIKES), max_size=4), st.sampled_from(["l: 3", "Content-Length: 3", "X: y"]))
+def test_a_stream_takes_the_same_length_for_the_length_as_a_datagram(lines: list[str], last: str) -> None:
+    """A disagreement would let a message hide another one inside it."""
+    wire = request(length=False, lines=(*lines, last)) + b"abc"
+    try:
+        parsed = parse_message(wire)
+    except SipError:
+        parsed = None
+    if parsed is None or "Content-Length" not in parsed.headers:
+        with pytest.raises(SipError):
+            parse_message(frame_of(wire))
+    else:
+        assert parse_message(frame_of(wire)) == parsed
+
+
+def frame_of(wire: bytes) -> bytes:
+    """The first message of a stream that goes on with another one."""
+    frame = next(iter(StreamFramer().feed(wire + request())))
+    assert isinstance(frame, bytes)
+    return frame
+
+
 def test_keep_alives_between_messages_are_reported() -> None:
     framer = StreamFramer()
     assert frames(framer, b"\r\n\r\n") == PING

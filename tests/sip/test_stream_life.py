@@ -134,3 +134,10 @@ async def test_a_stream_by_which_other_messages_came_is_kept(peer: Peer) -> None
 async def test_the_kernel_gives_up_on_what_is_not_acknowledged(peer: Peer) -> None:
     connection = peer.stream._transport.get_extra_info("socket")  # type: ignore[union-attr]
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == USER_TIMEOUT_S * 1000
+
+
+async def test_a_peer_that_has_promised_pongs_is_gone_without_the_first(peer: Peer) -> None:
+    peer.pool.ping(peer.flow, answered=True)
+    await peer.pinged()
+    peer.after(PONG_LIMIT_S + 1)
+    await eventually(lambda: len(peer.closed) == 1)

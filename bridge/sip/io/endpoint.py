@@ -32,6 +32,7 @@ from bridge.sip.actions import (
     NameFound,
     Note,
     Observe,
+    Ping,
     Send,
     SendFailed,
     TimeElapsed,
@@ -43,7 +44,7 @@ from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.gate import Gate
 from bridge.sip.io.resolver import Resolver
-from bridge.sip.io.stream import Peer
+from bridge.sip.io.stream import PING, Peer
 from bridge.sip.io.streams import StreamPool
 from bridge.sip.io.tls import REMEDIES
 from bridge.sip.io.tls_contexts import TlsContexts
@@ -344,6 +345,8 @@ class SipEndpoint:
                 self._report(name, error)
             case LookUp(host=host):
                 self._look_up(host)
+            case Ping(flow=flow, answered=answered):
+                self._ping(flow, answered=answered)
             case DoubtFlow(flow=flow, silent_s=silent_s):
                 self._pool.doubt(flow, silent_s)
             case _ as unreachable:
@@ -468,6 +471,12 @@ class SipEndpoint:
             case Transport.TCP | Transport.TLS:
                 flow = replace(action.flow, host=address.host, port=address.port)
                 self._pool.send(action.payload, flow, action.transaction)
+
+    def _ping(self, flow: Flow, *, answered: bool) -> None:
+        if flow.transport is not Transport.UDP:
+            self._pool.ping(flow, answered=answered)
+        elif (bound := self._socket_for(flow.host, flow.listener)) is not None:
+            bound.send(PING, flow.host, flow.port)
 
     def _fail(self, action: Send) -> None:
         """The core learns of it as its next input."""

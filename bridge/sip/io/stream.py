@@ -28,7 +28,7 @@ PONG_LIMIT_S = 10.0
 USER_TIMEOUT_S = 30
 """After this long without an acknowledgement of what was sent, the kernel ends the connection (RFC 5482)."""
 
-_PING = b"\r\n\r\n"
+PING = b"\r\n\r\n"
 _PONG = b"\r\n"
 
 
@@ -168,11 +168,15 @@ class Stream(asyncio.Protocol):
             self._flush()
         return True
 
-    def ping(self, now: float) -> None:
-        """Keep the way through NAT open, if it is time (RFC 5626 §4.4.1)."""
+    def ping_if_due(self, now: float) -> None:
+        """Keep the way through NAT open (RFC 5626 §4.4.1)."""
         if now - self.pinged_at > PING_INTERVAL_S:
-            self.pinged_at = now
-            self.write(_PING)
+            self.ping(now)
+
+    def ping(self, now: float) -> None:
+        """Ask the peer whether it is there."""
+        self.pinged_at = now
+        self.write(PING)
 
     def owes_pong(self, now: float) -> bool:
         """Whether a peer that answers pings has said nothing since the newest one: the way to it is gone."""

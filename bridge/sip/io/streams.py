@@ -101,6 +101,13 @@ class StreamPool:
         if stream is not None and asyncio.get_running_loop().time() - stream.heard_at >= silent_s:
             stream.abort()
 
+    def ping(self, flow: Flow, *, answered: bool) -> None:
+        """Keep a connection open that is; a peer that has promised to answer is gone if it does not."""
+        stream = self._streams.get(flow.connection) or self._by_peer.get(Peer.of(flow))
+        if stream is not None:
+            stream.answers_pings = stream.answers_pings or answered
+            stream.ping(asyncio.get_running_loop().time())
+
     async def close(self) -> None:
         """Close everything; returns when no task, socket or timer is left."""
         self._closing = True
@@ -237,5 +244,5 @@ class StreamPool:
             if silent or slow or mute or stream.owes_pong(now):
                 stream.abort()
             elif kept:
-                stream.ping(now)
+                stream.ping_if_due(now)
         self._watch()
