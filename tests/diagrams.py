@@ -13,6 +13,7 @@ from bridge.calls.state import Direction, State
 from bridge.sip import transaction
 
 README = Path(__file__).parent.parent / "bridge" / "README.md"
+SECOND_PHONE = {State.TRANSFERRING, State.REPLACING}
 Edge = tuple[str, str, str]
 """From, to, event."""
 
@@ -24,7 +25,17 @@ def call_edges(direction: Direction) -> list[Edge]:
         (state.value, target.value, event.__name__)
         for (state, event), row in machine.TABLES[direction].items()
         for target in row.to
-        if not (target is State.ENDED and event.__name__ in everywhere)
+        if {state, target}.isdisjoint(SECOND_PHONE) and not (target is State.ENDED and event.__name__ in everywhere)
+    ]
+
+
+def transfer_edges() -> list[Edge]:
+    """The same for another phone that takes over, in a call of either direction."""
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[Direction.OUTBOUND].items()
+        for target in row.to
+        if target is not state and not {state, target}.isdisjoint(SECOND_PHONE) and target is not State.ENDED
     ]
 
 
@@ -50,6 +61,7 @@ def diagrams() -> dict[str, str]:
     return {
         "outbound": mermaid(call_edges(Direction.OUTBOUND)),
         "inbound": mermaid(call_edges(Direction.INBOUND)),
+        "transfer": mermaid(transfer_edges()),
         "invite-client": mermaid(transaction_edges(transaction.INVITE_CLIENT)),
         "non-invite-client": mermaid(transaction_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(transaction_edges(transaction.INVITE_SERVER)),

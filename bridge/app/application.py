@@ -13,7 +13,7 @@ import structlog
 from bridge.app.address_book import AddressBookFile
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
-from bridge.app.plan import call_times, number_plan
+from bridge.app.plan import call_times, number_plan, trunk_sides
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
@@ -27,7 +27,7 @@ from bridge.core.errors import TrunklineError
 from bridge.core.verdict import MatrixReason
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
-from bridge.media.engine import MediaConnected, MediaEvent, MediaFailure
+from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
 from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
@@ -155,6 +155,7 @@ class Application:
         sip_intake = SipIntake(
             switchboard=switchboard,
             plan=plan,
+            sides=trunk_sides(self._config),
             times=times,
             clock=self._clock,
             entropy=self._entropy,
@@ -203,7 +204,10 @@ def _media_event(switchboard: Switchboard, event: MediaEvent) -> None:
     live = switchboard.directory.by_call_id(event.call_id)
     if live is None:
         return
-    if isinstance(event, MediaConnected):
-        switchboard.feed(live, ev.MediaConnected())
-    else:
-        switchboard.feed(live, ev.MediaLost(reason=_MEDIA_REASONS[event.failure]))
+    match event:
+        case MediaConnected():
+            switchboard.feed(live, ev.MediaConnected())
+        case DigitPressed():
+            switchboard.feed(live, ev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
+        case MediaEnded():
+            switchboard.feed(live, ev.MediaLost(reason=_MEDIA_REASONS[event.failure]))

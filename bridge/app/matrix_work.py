@@ -21,7 +21,9 @@ log = structlog.get_logger(__name__)
 
 Feed = Callable[[LiveCall, ev.Event], None]
 
-OneEvent = cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendNotice
+OneEvent = (
+    cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendIdentity | cmd.SendNotice
+)
 MatrixCommand = cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
 
 ANONYMOUS = E164("anonymous")
@@ -141,6 +143,8 @@ def _event(command: OneEvent, identity: CallIdentity) -> OutgoingEvent:
             return call_content.reject(identity, reason=command.reason)
         case cmd.SendHangup():
             return call_content.hangup(identity, reason=command.reason)
+        case cmd.SendIdentity():
+            return call_content.asserted_identity(identity, number=command.number, name=command.name)
         case cmd.SendNotice():
             return call_content.notice(command.text)
         case _:

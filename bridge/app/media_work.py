@@ -10,6 +10,7 @@ from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
+from bridge.calls import transfer_events as tev
 from bridge.core.errors import CallError
 from bridge.core.ids import TrunkName
 from bridge.core.telemetry import Telemetry
@@ -30,12 +31,26 @@ MediaCommand = (
     | cmd.TakeSipAnswer
     | cmd.AnswerReoffer
     | cmd.AnswerMatrixReoffer
+    | cmd.WriteSipReoffer
+    | cmd.WriteTransferOffer
+    | cmd.TakeTransferAnswer
+    | cmd.AnswerReplacement
+    | cmd.PlayKeys
     | cmd.AddCandidates
     | cmd.CloseMedia
 )
 
 
-_ASKED_BY_STRANGERS = cmd.AddCandidates | cmd.AnswerReoffer | cmd.AnswerMatrixReoffer
+_OF_A_SECOND_PHONE = cmd.WriteTransferOffer | cmd.TakeTransferAnswer | cmd.AnswerReplacement
+_ASKED_BY_STRANGERS = (
+    cmd.AddCandidates
+    | cmd.AnswerReoffer
+    | cmd.AnswerMatrixReoffer
+    | cmd.TakeSipAnswer
+    | cmd.WriteSipReoffer
+    | cmd.PlayKeys
+    | _OF_A_SECOND_PHONE
+)
 
 
 class MediaWork:
@@ -74,6 +89,8 @@ class MediaWork:
             self._feed(live, ev.ReofferRefused(verdict=error.verdict))
         elif isinstance(command, cmd.AnswerMatrixReoffer):
             self._feed(live, ev.MatrixReofferRefused())
+        elif isinstance(command, _OF_A_SECOND_PHONE):
+            self._feed(live, tev.TransferMediaRefused(status=error.verdict.sip_status))
         else:
             self._feed(live, ev.MediaRefused(verdict=error.verdict))
 
@@ -93,13 +110,26 @@ class MediaWork:
             case cmd.WriteBothAnswers():
                 await self._write_both_answers(live, command)
             case cmd.TakeSipAnswer():
-                await (await self._session(live)).set_sip_answer(command.sip_sdp)
+                session = await self._session(live)
+                await session.set_sip_answer(command.sip_sdp, from_another=command.from_another)
             case cmd.AnswerReoffer():
                 await self._answer_reoffer(live, command)
             case cmd.AnswerMatrixReoffer():
                 session = await self._session(live)
                 await session.set_matrix_offer(command.matrix_sdp)
                 self._feed(live, ev.MatrixReofferAnswered(sdp=await session.create_matrix_answer()))
+            case cmd.WriteSipReoffer():
+                await self._write_sip_reoffer(live)
+            case cmd.WriteTransferOffer():
+                session = await self._session(live)
+                self._feed(live, tev.TransferOfferReady(sdp=await session.create_sip_offer(to_another=True)))
+            case cmd.TakeTransferAnswer():
+                await (await self._session(live)).set_sip_answer(command.sip_sdp, from_another=True)
+                self._feed(live, tev.TransferMediaReady())
+            case cmd.AnswerReplacement():
+                await self._answer_replacement(live, command)
+            case cmd.PlayKeys():
+                await (await self._session(live)).play_digits(command.digits, command.duration_ms)
             case cmd.AddCandidates():
                 await self._add_candidates(live, command)
             case cmd.CloseMedia():
@@ -157,6 +187,19 @@ class MediaWork:
             return
         await session.set_sip_offer(command.sip_sdp)
         self._feed(live, ev.ReofferAnswered(sdp=await session.create_sip_answer()))
+
+    async def _write_sip_reoffer(self, live: LiveCall) -> None:
+        sdp = await (await self._session(live)).create_sip_reoffer()
+        if sdp is not None:
+            self._feed(live, ev.SipReofferReady(sdp=sdp))
+
+    async def _answer_replacement(self, live: LiveCall, command: cmd.AnswerReplacement) -> None:
+        session = await self._session(live)
+        if command.sip_sdp is None:
+            self._feed(live, tev.ReplacementReady(sdp=await session.create_sip_offer(to_another=True)))
+            return
+        await session.set_sip_offer(command.sip_sdp)
+        self._feed(live, tev.ReplacementReady(sdp=await session.create_sip_answer()))
 
     async def _add_candidates(self, live: LiveCall, command: cmd.AddCandidates) -> None:
         if live.session is None:

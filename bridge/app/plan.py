@@ -1,9 +1,13 @@
 """The configuration as the values that calls and numbers understand."""
 
+from collections.abc import Mapping
+
+from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
+from bridge.sip.settings import Dtmf
 
 
 def number_plan(config: Config) -> NumberPlan:
@@ -35,3 +39,15 @@ def call_times(config: Config) -> CallTimes:
         connect_s=config.media.connect_timeout_s + 10,
         decline_status=config.calls.decline_status,
     )
+
+
+def trunk_sides(config: Config) -> Mapping[TrunkName, TrunkSide]:
+    """Which addresses are whose, and how keys come from there."""
+    return {
+        name: TrunkSide(
+            hosts=frozenset({trunk.server.host.lower(), trunk.domain.lower()} - {""}),
+            networks=trunk.sources,
+            keys_by_signalling=trunk.dtmf is Dtmf.INFO,
+        )
+        for name, trunk in config.trunks.items()
+    }

@@ -62,6 +62,8 @@ class Reporting:
             trunk=call.trunk or None,
             caller=Pii(call.caller),
             called=Pii(call.called),
+            connected=None if call.connected_number is None else Pii(call.connected_number),
+            transfers=call.transfers,
             user=Pii(call.matrix.user) if call.matrix.user else None,
             room_id=call.matrix.room_id,
             matrix_call_id=call.matrix.call_id if outbound or call.matrix.room_id else None,

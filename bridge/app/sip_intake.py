@@ -1,16 +1,21 @@
 """Events of the SIP user agent: to the call they belong to, or the beginning of a call from a phone."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from bridge.app.live_call import LiveCall
+from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
+from bridge.app.transfer_desk import TransferDesk, TrunkSide
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
+from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
-from bridge.core.ids import CallId, MatrixCallId, PartyId, TrunkName, UserId
+from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
 from bridge.sip import events as sip
@@ -24,6 +29,9 @@ MAX_UNANSWERED_OF_A_TRUNK = 100
 MAX_UNANSWERED_OF_A_USER = 4
 """More than that nobody can answer: the next caller hears busy."""
 
+NOTHING_TO_REPLACE = Verdict(result=Result.CLIENT, reason="nothing_to_replace", sip_status=481, q850=31)
+"""The call whose place a phone wants to take is over (RFC 3891 §3)."""
+
 _CROSSING = frozenset({State.PREPARING, State.DIALLING})
 
 
@@ -35,12 +43,14 @@ class SipIntake:
         *,
         switchboard: Switchboard,
         plan: NumberPlan,
+        sides: Mapping[TrunkName, TrunkSide],
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._switchboard = switchboard
         self._plan = plan
+        self._transfers = TransferDesk(plan, sides)
         self._times = times
         self._clock = clock
         self._entropy = entropy
@@ -50,13 +60,60 @@ class SipIntake:
         if isinstance(event, sip.IncomingCall):
             self._incoming(event)
             return
-        if isinstance(event, sip.CallReferred | sip.ReferralProgress | sip.DigitsReceived | _Unused):
-            return
         live = self._switchboard.directory.by_dialog(event.dialog)
-        if live is not None and live.call.dialog == event.dialog:
-            self._switchboard.feed(live, _translate(event))
+        if live is not None and (translated := self._read(live.call, event)) is not None:
+            self._switchboard.feed(live, translated)
+
+    def _read(self, call: Call, event: InDialog) -> ev.Event | None:
+        """What an event means to the call, by whose dialog it is; nothing if it is of one that was given up."""
+        if call.dialog == event.dialog:
+            return self._translate(call, event)
+        if call.second is not None and call.second.dialog == event.dialog:
+            return of_second_phone(event)
+        return of_former_phone(event) if call.former == event.dialog else None
+
+    def _translate(self, call: Call, event: InDialog) -> ev.Event | None:
+        """What needs to be judged, and what does not."""
+        match event:
+            case sip.CallReferred():
+                return self._transfers.judge(call, event)
+            case sip.CallIdentityChanged():
+                number = self._plan.caller_number(event.number)
+                known = call.number if call.connected_number is None else call.connected_number
+                changed = number != known or event.name != call.connected_name
+                return ev.IdentityChanged(number=number, name=event.name) if changed else None
+            case sip.DigitsReceived():
+                return self._transfers.keys(call, event)
+            case _:
+                return of_phone(event)
 
     def _incoming(self, event: sip.IncomingCall) -> None:
+        if event.replaces is not None:
+            self._replace(event, event.replaces)
+        else:
+            self._ring(event)
+
+    def _replace(self, event: sip.IncomingCall, replaced: DialogKey) -> None:
+        """Another phone takes the place of one that we talk to, or takes up a call that we ring it with (pickup)."""
+        live = self._switchboard.directory.by_dialog(replaced)
+        if live is None or live.call.dialog != replaced or live.call.trunk != event.trunk:
+            call = self._call(event, UserId(""), self._plan.caller_number(event.caller))
+            self._switchboard.open(LiveCall(call=call), ev.CallRefused(verdict=NOTHING_TO_REPLACE))
+        elif live.call.state in _CROSSING:
+            self._cross(live, event)
+        else:
+            self._switchboard.feed(live, self._replacement(event))
+
+    def _replacement(self, event: sip.IncomingCall) -> tev.ReplacementOffered:
+        return tev.ReplacementOffered(
+            dialog=event.dialog,
+            sip_call_id=event.sip_call_id,
+            number=self._plan.caller_number(event.caller),
+            name=event.caller_name,
+            sdp=event.sdp,
+        )
+
+    def _ring(self, event: sip.IncomingCall) -> None:
         user = self._plan.user_of(event.called)
         number = self._plan.caller_number(event.caller)
         others = self._switchboard.directory.between(user, number) if user and number else []
@@ -113,38 +170,6 @@ class SipIntake:
             now=self._clock.monotonic(),
             wall=self._clock.wall(),
         )
-
-
-_Unused = sip.CallReofferAnswered | sip.CallReofferRefused | sip.CallIdentityChanged
-
-InDialog = (
-    sip.CallProgress
-    | sip.CallAnswered
-    | sip.CallFailed
-    | sip.CallCancelled
-    | sip.CallEnded
-    | sip.CallConfirmed
-    | sip.CallReoffered
-)
-
-
-def _translate(event: InDialog) -> ev.Event:
-    """The same fact in the language of calls."""
-    match event:
-        case sip.CallProgress():
-            return ev.SipProgress(status=event.status, sdp=event.sdp)
-        case sip.CallAnswered():
-            return ev.SipAnswered(sdp=event.sdp)
-        case sip.CallFailed():
-            return ev.SipFailed(status=event.status, q850=event.q850, local=event.local)
-        case sip.CallCancelled():
-            return ev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
-        case sip.CallEnded():
-            return ev.SipEnded(q850=event.q850, by_peer=event.by_peer)
-        case sip.CallConfirmed():
-            return ev.SipConfirmed(sdp=event.sdp)
-        case sip.CallReoffered():
-            return ev.SipReoffered(sdp=event.sdp)
 
 
 def _verification(said: sip.Verification | None) -> str:

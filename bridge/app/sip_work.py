@@ -6,9 +6,23 @@ from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls.ports import SipPort
+from bridge.core.ids import DialogKey
 from bridge.sip.events import OutgoingCall
+from bridge.sip.uri import SipUri
 
-SipCommand = cmd.PlaceSipCall | cmd.RingSip | cmd.AcceptSip | cmd.RejectSip | cmd.CancelSip | cmd.ByeSip
+InDialog = (
+    cmd.RingSip
+    | cmd.AcceptSip
+    | cmd.RejectSip
+    | cmd.CancelSip
+    | cmd.ByeSip
+    | cmd.ReofferSip
+    | cmd.AcceptReferral
+    | cmd.RefuseReferral
+    | cmd.NotifyReferral
+    | cmd.PressSipKey
+)
+SipCommand = cmd.PlaceSipCall | cmd.PlaceTransfer | InDialog
 
 
 class SipWork:
@@ -20,21 +34,34 @@ class SipWork:
         """Hand a command to the user agent; without a dialog there is nothing to tell."""
         if isinstance(command, cmd.PlaceSipCall):
             self._place(live, command)
-            return
-        dialog = live.call.dialog
-        if dialog is None:
-            return
+        elif isinstance(command, cmd.PlaceTransfer):
+            self._place_second(live, command)
+        elif live.call.dialog is not None:
+            self._steer(live.call.dialog, command)
+
+    def _steer(self, dialog: DialogKey, command: InDialog) -> None:
+        """Speak in the call's own dialog, or in the one that the command names."""
         match command:
             case cmd.RingSip():
                 self._sip.ring(dialog)
             case cmd.AcceptSip():
-                self._sip.accept(dialog, command.sdp)
+                self._sip.accept(command.dialog or dialog, command.sdp)
             case cmd.RejectSip():
-                self._sip.reject(dialog, command.status, q850=command.q850)
+                self._sip.reject(command.dialog or dialog, command.status, q850=command.q850)
             case cmd.CancelSip():
                 self._sip.cancel(command.dialog or dialog)
             case cmd.ByeSip():
-                self._sip.bye(dialog, q850=command.q850)
+                self._sip.bye(command.dialog or dialog, q850=command.q850)
+            case cmd.ReofferSip():
+                self._sip.reoffer(dialog, command.sdp)
+            case cmd.AcceptReferral():
+                self._sip.accept_referral(dialog)
+            case cmd.RefuseReferral():
+                self._sip.refuse_referral(dialog, command.status)
+            case cmd.NotifyReferral():
+                self._sip.notify_referral(command.dialog, command.status)
+            case cmd.PressSipKey():
+                self._sip.send_digit(dialog, command.digit, command.duration_ms)
             case _:
                 assert_never(command)
 
@@ -49,3 +76,20 @@ class SipWork:
         call.dialog = self._sip.invite(outgoing)
         call.sip_call_id = self._sip.sip_call_id(call.dialog)
         self._directory.follow_dialog(live, call.dialog)
+
+    def _place_second(self, live: LiveCall, command: cmd.PlaceTransfer) -> None:
+        second = live.call.second
+        if second is None:
+            return
+        outgoing = OutgoingCall(
+            trunk=live.call.trunk,
+            called=second.number,
+            caller=second.caller,
+            sdp=command.sdp,
+            target=SipUri.parse(second.uri) if second.uri else None,
+            replaces=second.replaces,
+            referred_by=second.referred_by,
+        )
+        second.dialog = self._sip.invite(outgoing)
+        second.sip_call_id = self._sip.sip_call_id(second.dialog)
+        self._directory.follow_dialog(live, second.dialog)

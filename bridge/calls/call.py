@@ -32,6 +32,8 @@ class CallTimes:
     connect_s: float = 30.0
     """Audio must be up this long after the answer; the media session gives up earlier, this is the safety net."""
     decline_status: int = 603
+    former_s: float = 2.0
+    """A phone that was replaced hangs up by itself, or is hung up on after so long."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,22 @@ class Rival:
     call: cmd.OtherMatrixCall
     party: PartyId | None
     sdp: str
+
+
+@dataclass(slots=True, kw_only=True)
+class SecondLeg:
+    """Another phone that is to take the place of the one that the call is with."""
+
+    number: str
+    name: str = ""
+    caller: str = ""
+    uri: str = ""
+    replaces: str | None = None
+    referred_by: str = ""
+    dialog: DialogKey | None = None
+    """`None` until our INVITE is sent."""
+    sip_call_id: SipCallId | None = None
+    late_offer: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +115,16 @@ class Call:
     """The Matrix caller's offer."""
     late_offer: bool = False
     """The phone's INVITE had no offer and ours, in the 2xx, is not answered yet."""
+    late_to_another: bool = False
+    """And that offer was made to a phone that has just taken over."""
+    second: SecondLeg | None = None
+    former: DialogKey | None = None
+    """The phone that was replaced, until it has hung up."""
+    transfers: int = 0
+    """How often another phone was called or called in to take over."""
+    connected_number: str | None = None
+    """Whom the call is with, when that is not who was called or calls; empty when withheld."""
+    connected_name: str = ""
     rival: Rival | None = None
     buffered: dict[str, list[ev.Candidate]] = field(default_factory=dict)
     """Candidates by Matrix call and party, until the call is answered."""
@@ -131,19 +159,30 @@ class Call:
         if self.ended:
             return []
         notice = self._notice(verdict)
-        commands = [*self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
+        commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
         self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
         self.at.ended = now
         self.deadlines.clear()
         self.buffered.clear()
-        self.sip_sdp = self.matrix_sdp = None
+        self.sip_sdp = self.matrix_sdp = self.second = self.former = None
         return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
     def _notice(self, verdict: Verdict) -> list[cmd.Command]:
         """A sentence for a user who placed the call or saw it ring; a call that never rang is not explained."""
         saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
         return [cmd.SendNotice(text=verdict.user_text)] if verdict.user_text and saw_it else []
+
+    def _farewell_others(self) -> list[cmd.Command]:
+        """Give up a transfer, and let a phone go that was replaced."""
+        former = [cmd.ByeSip(dialog=self.former)] if self.former is not None else []
+        second, dialog = self.second, self.dialog
+        if second is None or dialog is None:
+            return [*former]
+        if self.state is State.REPLACING:
+            return [*former, cmd.RejectSip(status=480, dialog=second.dialog)]
+        cancel = [cmd.CancelSip(dialog=second.dialog)] if second.dialog is not None else []
+        return [*former, *cancel, cmd.NotifyReferral(dialog=dialog, status=487)]
 
     def _farewell_sip(self, verdict: Verdict) -> list[cmd.Command]:
         match self.sip_leg:

@@ -4,7 +4,7 @@ Commands that take time (media, portal, delivery of an invite) answer with an ev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.calls.events import Candidate
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, UserId
@@ -61,9 +61,11 @@ class WriteBothAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeSipAnswer:
-    """The ACK brought the answer to our late offer → `MediaRefused` when it cannot be used."""
+    """An answer to an offer of ours within the call, or to a late one → `MediaRefused` when it cannot be used."""
 
     sip_sdp: str
+    from_another: bool = False
+    """Whether it comes from a phone that has just taken over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,41 @@ class AnswerMatrixReoffer:
     """Answer a new offer of the Matrix side → `MatrixReofferAnswered` or `MatrixReofferRefused`."""
 
     matrix_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSipReoffer:
+    """Look whether the phone must be told that the client held or resumed → `SipReofferReady`, or nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteTransferOffer:
+    """Offer the call's audio to another phone → `TransferOfferReady` or `TransferMediaRefused`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeTransferAnswer:
+    """Move the audio to the other phone → `TransferMediaReady` or `TransferMediaRefused`."""
+
+    sip_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerReplacement:
+    """Move the audio to the phone that calls in → `ReplacementReady` or `TransferMediaRefused`.
+
+    Without a description it is offered one, and moves with the answer.
+    """
+
+    sip_sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayKeys:
+    """Let the client hear keys of the phone as telephone-events (RFC 4733)."""
+
+    digits: str = field(repr=False)
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +142,10 @@ class RingSip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptSip:
-    """200 to the INVITE or to the pending re-INVITE."""
+    """200 to the INVITE or to the pending re-INVITE; `dialog` names one that is not the call's own yet."""
 
     sdp: str
+    dialog: DialogKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +154,12 @@ class RejectSip:
 
     status: int
     q850: int | None = None
+    dialog: DialogKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelSip:
-    """`dialog` names one that is no longer the call's own."""
+    """`dialog` names one that is not, or no longer, the call's own."""
 
     dialog: DialogKey | None = None
 
@@ -128,6 +167,47 @@ class CancelSip:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByeSip:
     q850: int | None = None
+    dialog: DialogKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferSip:
+    """Offer the phone another session → `SipReofferAnswered` or `SipReofferRefused`."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceTransfer:
+    """INVITE to the phone that is to take over: the call's `second`."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptReferral:
+    """202 to the phone's REFER."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseReferral:
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyReferral:
+    """Tell the phone that asked how the other one's call goes on; from 200 on it is the last word."""
+
+    dialog: DialogKey
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PressSipKey:
+    """A key of the user's client, by INFO."""
+
+    digit: str = field(repr=False)
+    duration_ms: int
 
 
 # --- Matrix ---
@@ -184,6 +264,14 @@ class SendHangup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendIdentity:
+    """Who the phone's side is now (MSC3086)."""
+
+    number: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendNotice:
     """A sentence for the people in the room."""
 
@@ -225,6 +313,11 @@ Command = (
     | TakeSipAnswer
     | AnswerReoffer
     | AnswerMatrixReoffer
+    | WriteSipReoffer
+    | WriteTransferOffer
+    | TakeTransferAnswer
+    | AnswerReplacement
+    | PlayKeys
     | AddCandidates
     | CloseMedia
     | PlaceSipCall
@@ -233,6 +326,12 @@ Command = (
     | RejectSip
     | CancelSip
     | ByeSip
+    | ReofferSip
+    | PlaceTransfer
+    | AcceptReferral
+    | RefuseReferral
+    | NotifyReferral
+    | PressSipKey
     | OpenPortal
     | SendInvite
     | SendAnswer
@@ -240,6 +339,7 @@ Command = (
     | SendSelectAnswer
     | SendReject
     | SendHangup
+    | SendIdentity
     | SendNotice
     | FollowMatrixCall
     | FollowDialog

@@ -6,6 +6,7 @@ from bridge.calls import outcomes
 from bridge.calls.call import Call, Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
+from bridge.core.verdict import Verdict
 
 
 def media_connected(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
@@ -39,17 +40,23 @@ def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cm
 def sip_ended(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     call.peer_q850 = event.q850
-    return call.end(outcomes.COMPLETED if event.by_peer else outcomes.NEVER_ACKNOWLEDGED, EndedBy.SIP, now)
+    return call.end(_of_sip_end(event), EndedBy.SIP, now)
+
+
+def _of_sip_end(event: ev.SipEnded) -> Verdict:
+    if event.expired:
+        return outcomes.SESSION_EXPIRED
+    return outcomes.COMPLETED if event.by_peer else outcomes.NEVER_ACKNOWLEDGED
 
 
 def sip_confirmed(call: Call, event: ev.SipConfirmed, now: float) -> list[cmd.Command]:
     """The ACK came; for a late offer it must bring the answer (RFC 3264 §5, RFC 6337 §2.2)."""
     if not call.late_offer:
         return []
-    call.late_offer = False
+    from_another, call.late_offer, call.late_to_another = call.late_to_another, False, False
     if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
-    return [cmd.TakeSipAnswer(sip_sdp=event.sdp)]
+    return [cmd.TakeSipAnswer(sip_sdp=event.sdp, from_another=from_another)]
 
 
 def sip_reoffered(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
@@ -68,17 +75,43 @@ def reoffer_refused(call: Call, event: ev.ReofferRefused, now: float) -> list[cm
 
 
 def matrix_reoffered(call: Call, event: ev.MatrixReoffered, now: float) -> list[cmd.Command]:
-    """Hold, resume or ICE restart by the client. The phone hears the difference; it is not told by SIP."""
+    """Hold, resume or ICE restart by the client."""
     if not call.is_peer(event.user, event.party):
         return []
     return [cmd.AnswerMatrixReoffer(matrix_sdp=event.sdp)]
 
 
 def matrix_reoffer_answered(call: Call, event: ev.MatrixReofferAnswered, now: float) -> list[cmd.Command]:
-    return [cmd.SendNegotiateAnswer(sdp=event.sdp)]
+    """The client gets its answer at once, whatever the phone will say to the change.
+
+    While another phone is called, its description is under way; the phone that stays is told afterwards.
+    """
+    tell = [cmd.WriteSipReoffer()] if call.second is None else []
+    return [cmd.SendNegotiateAnswer(sdp=event.sdp), *tell]
 
 
-_ESTABLISHED: dict[type[object], Row] = {
+def sip_reoffer_ready(call: Call, event: ev.SipReofferReady, now: float) -> list[cmd.Command]:
+    return [cmd.ReofferSip(sdp=event.sdp)] if call.second is None else []
+
+
+def sip_reoffer_answered(call: Call, event: ev.SipReofferAnswered, now: float) -> list[cmd.Command]:
+    return [cmd.TakeSipAnswer(sip_sdp=event.sdp)]
+
+
+def identity_changed(call: Call, event: ev.IdentityChanged, now: float) -> list[cmd.Command]:
+    call.connected_number, call.connected_name = event.number, event.name
+    return [cmd.SendIdentity(number=event.number, name=event.name)]
+
+
+def client_key_pressed(call: Call, event: ev.ClientKeyPressed, now: float) -> list[cmd.Command]:
+    return [cmd.PressSipKey(digit=event.digit, duration_ms=event.duration_ms)]
+
+
+def phone_keys_pressed(call: Call, event: ev.PhoneKeysPressed, now: float) -> list[cmd.Command]:
+    return [cmd.PlayKeys(digits=event.digits, duration_ms=event.duration_ms)]
+
+
+ANY_TIME: dict[type[object], Row] = {
     ev.MediaLost: Row(media_lost, (State.ENDED,)),
     ev.MediaRefused: Row(refuse, (State.ENDED,)),
     ev.HangupReceived: Row(hung_up, (State.ENDED,)),
@@ -87,6 +120,12 @@ _ESTABLISHED: dict[type[object], Row] = {
     ev.SipEnded: Row(sip_ended, (State.ENDED,)),
     ev.SipConfirmed: Row(sip_confirmed, (State.ENDED,)),
     ev.SipReoffered: Row(sip_reoffered, ()),
+    ev.SipReofferReady: Row(sip_reoffer_ready, ()),
+    ev.SipReofferAnswered: Row(sip_reoffer_answered, ()),
+    ev.SipReofferRefused: Row(ignore, ()),
+    ev.IdentityChanged: Row(identity_changed, ()),
+    ev.ClientKeyPressed: Row(client_key_pressed, ()),
+    ev.PhoneKeysPressed: Row(phone_keys_pressed, ()),
     ev.ReofferAnswered: Row(reoffer_answered, ()),
     ev.ReofferRefused: Row(reoffer_refused, ()),
     ev.MatrixReoffered: Row(matrix_reoffered, ()),
@@ -107,5 +146,5 @@ TABLE: Table = {
     (State.CONNECTING, ev.MediaConnected): Row(media_connected, (State.CONNECTED,)),
     (State.CONNECTING, ev.TimerFired): Row(never_connected, (State.ENDED,)),
     (State.CONNECTED, ev.MediaConnected): Row(ignore, ()),
-    **{(state, event): row for state in (State.CONNECTING, State.CONNECTED) for event, row in _ESTABLISHED.items()},
+    **{(state, event): row for state in (State.CONNECTING, State.CONNECTED) for event, row in ANY_TIME.items()},
 }

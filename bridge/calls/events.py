@@ -5,9 +5,10 @@ call. `m.call.*` is one implementation of that leg, another kind of Matrix call 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.calls.state import Timer
+from bridge.calls.transfer_events import TransferEvent
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
@@ -176,6 +177,8 @@ class SipCancelled:
 class SipEnded:
     q850: int | None = None
     by_peer: bool = True
+    expired: bool = False
+    """Nobody confirmed any more that the call goes on (RFC 4028 §10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +189,35 @@ class SipConfirmed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipReoffered:
     sdp: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipReofferAnswered:
+    """The phone's answer to an offer of ours within the call."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipReofferRefused:
+    """The phone keeps the session as it is (RFC 3261 §14.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChanged:
+    """The call is with somebody else now, or with somebody that we know better (RFC 4916)."""
+
+    number: str
+    """Canonical; empty when withheld."""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneKeysPressed:
+    """Keys of the phone that came by signalling, on a trunk that sends them so."""
+
+    digits: str = field(repr=False)
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +261,21 @@ class BothAnswersReady:
 
     matrix_sdp: str
     sip_sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipReofferReady:
+    """Our offer to the phone, since the user's client held or resumed."""
+
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientKeyPressed:
+    """A key of the user's client, on a trunk to which keys go by signalling."""
+
+    digit: str = field(repr=False)
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +345,10 @@ Event = (
     | SipEnded
     | SipConfirmed
     | SipReoffered
+    | SipReofferAnswered
+    | SipReofferRefused
+    | IdentityChanged
+    | PhoneKeysPressed
     | CrossingSipCall
     | SipOfferReady
     | MatrixOfferReady
@@ -311,4 +362,7 @@ Event = (
     | MediaRefused
     | MediaConnected
     | MediaLost
+    | SipReofferReady
+    | ClientKeyPressed
+    | TransferEvent
 )

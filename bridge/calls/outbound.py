@@ -117,7 +117,15 @@ def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]
 def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ANSWERED
     call.connect(now)
-    return [cmd.SendAnswer(sdp=event.sdp)]
+    number = call.connected_number
+    identity = [] if number is None else [cmd.SendIdentity(number=number, name=call.connected_name)]
+    return [cmd.SendAnswer(sdp=event.sdp), *identity]
+
+
+def identity_known(call: Call, event: ev.IdentityChanged, now: float) -> list[cmd.Command]:
+    """Somebody else than who was called rings or answers; the caller's client can be told once it is answered."""
+    call.connected_number, call.connected_name = event.number, event.name
+    return []
 
 
 def caller_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
@@ -166,6 +174,9 @@ TABLE: Table = {
     (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
     (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
+    (State.DIALLING, ev.IdentityChanged): Row(identity_known, ()),
+    (State.ANSWERING, ev.IdentityChanged): Row(identity_known, ()),
+    (State.ANSWERING, ev.PhoneKeysPressed): Row(ignore, ()),
     (State.ANSWERING, ev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ANSWERING, ev.SipReoffered): Row(reoffer_too_early, ()),
     (State.ANSWERING, ev.SipEnded): Row(sip_ended_while_answering, (State.ENDED,)),

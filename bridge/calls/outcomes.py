@@ -79,6 +79,13 @@ NEVER_ACKNOWLEDGED = Verdict(
     q850=102,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
 )
+SESSION_EXPIRED = Verdict(
+    result=Result.UPSTREAM,
+    reason="session_expired",
+    sip_status=408,
+    q850=102,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
 ICE_FAILED = Verdict(
     result=Result.UPSTREAM, reason="ice_failed", sip_status=480, q850=41, matrix_reason=MatrixReason.ICE_FAILED
 )

@@ -45,6 +45,10 @@ class State(enum.StrEnum):
     """Both sides are answered, ICE and DTLS are not up yet."""
     CONNECTED = "connected"
     """Audio can flow both ways."""
+    TRANSFERRING = "transferring"
+    """Another phone is called, because the phone asked for it; the call goes on meanwhile."""
+    REPLACING = "replacing"
+    """Another phone called in to take the phone's place, and is being answered."""
     ENDED = "ended"
 
 
@@ -83,6 +87,10 @@ class Timer(enum.StrEnum):
     """The caller must hear a ringing tone by now: some trunks drop a call without 180 after 5 s."""
     CONNECT = "connect"
     """Audio should have come up by now, or the media session should have said that it cannot."""
+    TRANSFER = "transfer"
+    """The phone that is to take over should have answered by now."""
+    FORMER = "former"
+    """The phone that was replaced should have hung up by now."""
     GLARE = "glare"
     """Their client should have settled the crossing calls by now."""
 

@@ -10,7 +10,7 @@ from bridge.matrix.settings import MatrixSettings
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from bridge.numbers.region import region_plan
-from bridge.sip.settings import DialRules, SipSettings, TlsSettings, Trunk, TrunkTls
+from bridge.sip.settings import DialRules, Dtmf, SipSettings, TlsSettings, Trunk, TrunkTls
 
 _INSTANCES = uuid.UUID("6b0c0ad5-3a1f-4f0e-9d0b-6d1b1d7f4c52")
 """The namespace of our instance ids (RFC 9562 §5.5)."""
@@ -136,4 +136,9 @@ def media_policies(config: Config) -> Mapping[TrunkName, SipMediaPolicy]:
 
 
 def _media_policy(trunk: TrunkConfig) -> SipMediaPolicy:
-    return SipMediaPolicy(codecs=trunk.codecs, ptime_ms=trunk.ptime_ms, srtp=trunk.srtp)
+    return SipMediaPolicy(
+        codecs=trunk.codecs,
+        ptime_ms=trunk.ptime_ms,
+        srtp=trunk.srtp,
+        digits_in_rtp=trunk.dtmf is Dtmf.RTP,
+    )

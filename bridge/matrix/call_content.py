@@ -94,6 +94,16 @@ def hangup(call: CallIdentity, *, reason: MatrixReason | None) -> OutgoingEvent:
     return OutgoingEvent(type="m.call.hangup", content=_with_reason(call, reason))
 
 
+def asserted_identity(call: CallIdentity, *, number: str, name: str) -> OutgoingEvent:
+    """Who the call is with now, after a transfer (MSC3086). Without an id: Element would move the call to another room.
+
+    An identity of null is somebody unknown.
+    """
+    shown = name or number
+    identity = {"display_name": shown} if shown else None
+    return OutgoingEvent(type="m.call.asserted_identity", content={**call.content(), "asserted_identity": identity})
+
+
 def notice(text: str) -> OutgoingEvent:
     """A sentence for the user, shown in the room."""
     return OutgoingEvent(type="m.room.message", content={"msgtype": "m.notice", "body": text})

@@ -16,24 +16,29 @@ from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix, sdp_sip
 from bridge.media.audio import CallAudio
 from bridge.media.closing import Closable, close_each, take_all
-from bridge.media.engine import IceCandidate, MediaConnected, MediaEnded, MediaEvent, MediaFailure, MediaStats
+from bridge.media.engine import (
+    DigitPressed,
+    IceCandidate,
+    MediaConnected,
+    MediaEnded,
+    MediaEvent,
+    MediaFailure,
+    MediaStats,
+)
 from bridge.media.formats import LegFormats
 from bridge.media.latch import Networks
 from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
     matrix_offered_formats,
-    sip_answer_formats,
-    sip_offer_audio,
-    sip_offered_formats,
 )
-from bridge.media.policy import SipMediaPolicy, SrtpUse
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.ports import PortPool
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import Flow, SdpError
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
-from bridge.media.sdp_sip import LocalSip, NotEncrypted, RemoteSip
-from bridge.media.sip_keys import SipKeys
+from bridge.media.sdp_sip import NotEncrypted, RemoteSip
+from bridge.media.sip_side import SipSide
 from bridge.media.verdicts import matrix_refused, not_encrypted, sip_refused, unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
 
@@ -96,6 +101,8 @@ class CallMedia:
             to_sip=self._sip.send,
             to_sip_rtcp=self._sip.send_rtcp,
         )
+        if not policy.digits_in_rtp:
+            self._audio.to_sip.signal_digit = self._signal_digit
         self._stream = LocalStream(
             session=around.entropy.integer(1 << 32, 1 << 61),
             version=0,
@@ -104,23 +111,14 @@ class CallMedia:
             ssrc=self._audio.to_matrix.outbound.ssrc,
             cname=self._audio.cname,
         )
-        self._keys = SipKeys(policy.srtp, around.entropy)
-        self._sip_port = 0
-        self._sip_version = 0
+        self._phone = SipSide(policy, around.entropy, host=self._settings.sip_host, session=self._stream.session)
         self._matrix: WebRtcLeg | None = None
         self._next_matrix: WebRtcLeg | None = None
         self._retired: list[Closable] = []
         """Matrix legs that are to be closed; one that could not be stays here for the next try."""
         self._matrix_remote: RemoteMatrix | None = None
         self._matrix_setup = Setup.PASSIVE
-        self._sip_remote: RemoteSip | None = None
-        self._sip_offer: RemoteSip | None = None
-        """The phone's offer until it is answered: a re-INVITE that is refused or cancelled changes nothing."""
-        self._our_flow = self._offered_flow = self._told_flow = Flow.SENDRECV
-        """What the phone may expect of us: as the user's client wants it, as it is offered, as the phone knows it."""
-        self._sip_offered = False
         self._matrix_formats: LegFormats | None = None
-        self._sip_formats: LegFormats | None = None
         self.closed = self._closing = False
         self._connected = self._ended = False
         self._off_path = 0
@@ -128,7 +126,7 @@ class CallMedia:
 
     async def open(self) -> None:
         """Bind the RTP sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
-        self._sip_port = await self._sip.open(self._settings.rtp_host)
+        self._phone.port = await self._sip.open(self._settings.rtp_host)
 
     # Reading descriptions, on the caller's thread: a stranger can make them expensive, and audio is due every 20 ms
 
@@ -173,8 +171,9 @@ class CallMedia:
             raise unavailable("no offer to answer")
         leg, is_new = await self._answering_leg()
         if self._matrix_formats is not None:
-            self._our_flow = remote.flow
-        self._matrix_formats = matrix_answer_formats(remote, self._sip_formats, self._phone, self._matrix_formats)
+            self._phone.flow = remote.flow
+        phone = self._phone
+        self._matrix_formats = matrix_answer_formats(remote, phone.formats, phone.phone, self._matrix_formats)
         if is_new:
             self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
             leg.start(self._around.tasks, self._matrix_setup)
@@ -196,7 +195,7 @@ class CallMedia:
         if self._matrix is not None:
             raise unavailable("there is a description already")
         self._matrix = await self._new_leg(None, controlling=True)
-        audio = matrix_offer_audio(self._sip_formats, self._phone)
+        audio = matrix_offer_audio(self._phone.formats, self._phone.phone)
         return sdp_matrix.write_offer(self._matrix.local, self._next_stream(), audio)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
@@ -220,7 +219,7 @@ class CallMedia:
         """Forget the Matrix side, keep the phone's."""
         await self._retire_next()
         leg, self._matrix, self._matrix_remote, self._matrix_formats = self._matrix, None, None, None
-        self._connected, self._our_flow = False, Flow.SENDRECV
+        self._connected, self._phone.flow = False, Flow.SENDRECV
         self._reconfigure()
         await self._retire(leg)
 
@@ -269,69 +268,39 @@ class CallMedia:
 
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         """Describe our RTP side first; to another phone than the one of the call, if there is one."""
-        self._sip_offered, self._offered_flow = True, self._our_flow
-        before = None if to_another else self._sip_formats
-        return sdp_sip.write_offer(
-            self._local_sip(),
-            self._our_flow,
-            sip_offer_audio(before, self._matrix_formats, self._matrix_remote, self._policy),
-            crypto=self._keys.offer(to_another=to_another),
-            protocol=self._protocol(to_another=to_another),
-        )
+        return self._phone.offer(self._matrix_formats, self._matrix_remote, to_another=to_another)
 
     async def create_sip_reoffer(self) -> str | None:
         """Hold and resume by the user's client, told to the phone; `None` when it knows all there is."""
-        known = self._sip_remote is None or self._told_flow is self._our_flow
-        return None if known else await self.create_sip_offer()
+        return self._phone.reoffer(self._matrix_formats, self._matrix_remote)
 
-    def _protocol(self, *, to_another: bool) -> str:
-        """What is in use, for an RTP profile does not change in the middle of a call."""
-        if self._sip_remote is not None and not to_another:
-            return self._sip_remote.protocol
-        return sdp_sip.SECURE if self._policy.srtp is SrtpUse.REQUIRED else sdp_sip.PLAIN
-
-    async def set_sip_answer(self, remote: RemoteSip) -> None:
+    async def set_sip_answer(self, remote: RemoteSip, *, from_another: bool = False) -> None:
         """Take an answer, early or final."""
-        if not self._sip_offered:
-            raise unavailable("no offer that this could answer")
-        self._keys.take_answer(remote)
-        self._told_flow = self._offered_flow
-        self._sip_formats = sip_offered_formats(remote, self._policy)
+        self._phone.take_answer(remote, from_another=from_another)
         self._direct(remote)
 
     async def set_sip_offer(self, remote: RemoteSip) -> None:
         """Take an offer; it counts once it is answered."""
-        self._sip_offer = remote
+        self._phone.take_offer(remote)
 
     async def create_sip_answer(self) -> str:
         """Answer the offer; from here on audio goes to its address."""
-        remote = self._sip_offer
-        if remote is None:
-            raise unavailable("no offer to answer")
-        crypto, self._told_flow = self._keys.answer(remote), self._our_flow
-        self._sip_formats = sip_answer_formats(remote, self._matrix_formats, self._sip_formats, self._policy)
-        self._direct(remote)
-        return sdp_sip.write_answer(remote, self._local_sip(), self._sip_formats, flow=self._our_flow, crypto=crypto)
+        answer = self._phone.answer(self._matrix_formats)
+        if self._phone.remote is not None:
+            self._direct(self._phone.remote)
+        return answer
 
-    @property
-    def _phone(self) -> RemoteSip | None:
-        """What is known of the phone while codecs are chosen: what was agreed, else what it offers."""
-        return self._sip_remote or self._sip_offer
+    async def play_digits(self, digits: str, duration_ms: int) -> None:
+        """Keys of the phone that came by signalling."""
+        self._audio.to_matrix.keypad.press(digits, duration_ms)
 
-    def _local_sip(self) -> LocalSip:
-        self._sip_version += 1
-        return LocalSip(
-            host=self._settings.sip_host,
-            port=self._sip_port,
-            session=self._stream.session,
-            version=self._sip_version,
-            policy=self._policy,
-        )
+    def _signal_digit(self, digit: str, duration_ms: int) -> None:
+        pressed = DigitPressed(call_id=self.call_id, digit=digit, duration_ms=duration_ms)
+        self._around.emit(pressed)
 
     def _direct(self, remote: RemoteSip) -> None:
-        self._sip_remote, self._sip_offer = remote, None
         moved = self._sip.direct(remote)
-        self._sip.secure(self._keys.context)
+        self._sip.secure(self._phone.keys)
         self._reconfigure()
         if moved:
             self._audio.to_sip.prime()
@@ -344,10 +313,9 @@ class CallMedia:
         """Fit both directions to what is agreed."""
         if self._closing:
             return
-        audio, matrix, sip = self._audio, self._matrix_remote, self._sip_remote
-        audio.configure(self._matrix_formats, self._sip_formats)
-        phone_listens = sip is not None and sip.host is not None and sip.flow.receives
-        audio.to_sip.enable(phone_listens and self._our_flow.sends)
+        audio, matrix = self._audio, self._matrix_remote
+        audio.configure(self._matrix_formats, self._phone.formats)
+        audio.to_sip.enable(self._phone.listens)
         audio.to_sip.filling = self._connected
         audio.to_matrix.enable(self._connected and matrix is not None and matrix.flow.receives)
 
@@ -372,10 +340,10 @@ class CallMedia:
         if self._closing:
             return
         self._audio.report(now)
-        limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._sip_remote
+        limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._phone.remote
         if limit_s <= 0 or not self._connected or heard_at is None or sip is None:
             return
-        if sip.on_hold:
+        if sip.on_hold or self._phone.awaits_another:
             self._heard_phone_at = now
         elif now - heard_at > limit_s:
             self._end(MediaFailure.RTP_TIMEOUT)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from bridge.media import g711
 from bridge.media.coders import silence
-from bridge.media.dtmf import DigitRelay, RelayedEvent
+from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
 from bridge.media.formats import G711, Codec, DigitFormat, LegFormats
+from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.rewriter import Rewriter
 from bridge.media.rtp import RtpPacket
@@ -19,6 +20,8 @@ PRIMING_PACKETS = 5
 _KEEP_ALIVE_AFTER_S = 0.5
 _DIGIT_HOLDS_AUDIO_S = 0.06
 _FRAME_S = 0.020
+_SIGNALLED = DigitFormat(payload_type=0, clock_rate=8000)
+"""Digits that leave by signalling are measured with this clock."""
 _LAWS: dict[tuple[Codec, Codec], Callable[[bytes], bytes]] = {
     (Codec.PCMU, Codec.PCMA): g711.ulaw_to_alaw,
     (Codec.PCMA, Codec.PCMU): g711.alaw_to_ulaw,
@@ -39,6 +42,10 @@ class Direction:
         self.enabled = False
         self.filling = False
         self.digits = 0
+        self.keypad = Keypad()
+        """Keys that came by signalling, to be sent as events."""
+        self.signal_digit: Callable[[str, int], object] | None = None
+        """Who takes digits, and their length in milliseconds, where the target has no events for them."""
         self.transcoder: Transcoder | None = None
         self._write = send
         self._fills_pauses = fills_pauses
@@ -47,7 +54,7 @@ class Direction:
         self._rewriter = Rewriter(outbound, clock_rate=8000)
         self._relay = DigitRelay()
         self._priming = 0
-        self._timeline = 0
+        self._timeline = self._key_began = 0
         self._paused = True
         self._digit_until = 0.0
         self._concealed_before = 0
@@ -105,6 +112,9 @@ class Direction:
         return codec.clock_rate
 
     def _receive_audio(self, packet: RtpPacket, codec: Codec, target: LegFormats, now: float) -> None:
+        if self.keypad.busy:
+            self._leave_out(packet, now)
+            return
         translate = _LAWS.get((codec, target.send.codec))
         if translate is not None:
             self._drop_transcoder()
@@ -147,20 +157,20 @@ class Direction:
         else:
             self._rewriter.follow(packet, now)
             position = self._rewriter.timestamp(packet.timestamp)
-        event = self._convert(packet, digits, target.send_digits, position)
+        event = self._convert(packet, digits, target.send_digits or _SIGNALLED, position)
         if event is None or target.send_digits is None:
             if self.transcoder is None:
                 self._rewriter.skip(packet, now)
+            if event is not None:
+                self._signal(event)
             return
         self.digits += event.first
         self._digit_until = now + (0.0 if event.end else _DIGIT_HOLDS_AUDIO_S)
         self._send(self._numbered(packet, event, target.send_digits.payload_type, now))
 
     def _convert(
-        self, packet: RtpPacket, source: DigitFormat, target: DigitFormat | None, position: int
+        self, packet: RtpPacket, source: DigitFormat, target: DigitFormat, position: int
     ) -> RelayedEvent | None:
-        if target is None:
-            return None
         return self._relay.convert(
             packet.payload,
             ssrc=packet.ssrc,
@@ -170,6 +180,14 @@ class Direction:
             target_rate=target.clock_rate,
             position=position,
         )
+
+    def _signal(self, event: RelayedEvent) -> None:
+        """Hand over a digit that has ended: signalling tells it whole, with its length."""
+        if event.last and self.signal_digit is not None:
+            self.digits += 1
+            pressed = TelephoneEvent.parse(event.payload)
+            if pressed is not None:
+                self.signal_digit(KEYS[pressed.event], pressed.duration * 1000 // _SIGNALLED.clock_rate)
 
     def _numbered(self, packet: RtpPacket, event: RelayedEvent, payload_type: int, now: float) -> RtpPacket | None:
         """An event packet in the numbering of whatever feeds the stream."""
@@ -197,10 +215,32 @@ class Direction:
         target = self._target
         if target is None or not self.enabled:
             return
+        if self.keypad.busy:
+            self._press(target, now)
         if self.transcoder is not None:
             self._play(self.transcoder, target, now)
         elif self._fills_pauses and self._needs_filling(now):
             self._fill(target, now)
+
+    def _press(self, target: LegFormats, now: float) -> None:
+        """The next packet of a key, in a stream whose audio waits."""
+        key, digits = self.keypad.next(), target.send_digits
+        if key is None or digits is None:
+            return
+        self._digit_until = now + _DIGIT_HOLDS_AUDIO_S
+        if key.first:
+            self.digits += 1
+            self._key_began = self.outbound.position(now, target.send.codec.clock_rate)
+        self._rewriter.restart()
+        self._send(
+            self.outbound.append(
+                key.payload(digits.clock_rate),
+                payload_type=digits.payload_type,
+                timestamp=self._key_began,
+                marker=key.first,
+                now=now,
+            )
+        )
 
     def _play(self, transcoder: Transcoder, target: LegFormats, now: float) -> None:
         payload = transcoder.frame(now)

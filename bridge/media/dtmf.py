@@ -50,6 +50,8 @@ class RelayedEvent:
     first: bool
     """The first packet of a digit: what is counted."""
     end: bool
+    last: bool
+    """The first of a digit's end packets: when it is known how long the key was pressed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,8 +131,8 @@ class DigitRelay:
             raise RuntimeError("no digit to pass on")
         duration = min(current.carried + event.duration * target_rate // source_rate, _LONGEST_DURATION)
         current.reached = max(current.reached, duration)
-        current.ended = current.ended or event.end
+        last, current.ended = event.end and not current.ended, current.ended or event.end
         converted = TelephoneEvent(event=event.event, end=event.end, volume=event.volume, duration=duration)
         return RelayedEvent(
-            payload=bytes(converted), timestamp=current.timestamp, marker=first, first=first, end=event.end
+            payload=bytes(converted), timestamp=current.timestamp, marker=first, first=first, end=event.end, last=last
         )

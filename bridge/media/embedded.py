@@ -70,14 +70,17 @@ class EmbeddedSession:
     async def create_sip_reoffer(self) -> str | None:
         return await self._step(self._media.create_sip_reoffer())
 
-    async def set_sip_answer(self, sdp: str) -> None:
-        await self._step(self._media.set_sip_answer(self._media.read_sip(sdp)))
+    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
+        await self._step(self._media.set_sip_answer(self._media.read_sip(sdp), from_another=from_another))
 
     async def set_sip_offer(self, sdp: str) -> None:
         await self._step(self._media.set_sip_offer(self._media.read_sip(sdp)))
 
     async def create_sip_answer(self) -> str:
         return await self._step(self._media.create_sip_answer())
+
+    async def play_digits(self, digits: str, duration_ms: int) -> None:
+        await self._step(self._media.play_digits(digits, duration_ms))
 
     def stats(self) -> MediaStats:
         return self._media.stats()

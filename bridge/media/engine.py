@@ -65,7 +65,16 @@ class MediaEnded:
     failure: MediaFailure
 
 
-MediaEvent = MediaConnected | MediaEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitPressed:
+    """A key of the Matrix client, on a trunk whose digits are not events of its audio."""
+
+    call_id: CallId
+    digit: str = field(repr=False)
+    duration_ms: int
+
+
+MediaEvent = MediaConnected | MediaEnded | DigitPressed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +141,11 @@ class MediaSession(Protocol):
         """What the phone must be told since the user's client held or resumed; `None` when there is nothing."""
         ...
 
-    async def set_sip_answer(self, sdp: str) -> None:
-        """Take the phone's answer; may be repeated (early media, then the final answer)."""
+    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
+        """Take the phone's answer; may be repeated (early media, then the final answer).
+
+        `from_another` answers an offer made `to_another`: that phone is the call's from now on.
+        """
         ...
 
     async def set_sip_offer(self, sdp: str) -> None:
@@ -142,6 +154,10 @@ class MediaSession(Protocol):
 
     async def create_sip_answer(self) -> str:
         """Answer the phone's offer."""
+        ...
+
+    async def play_digits(self, digits: str, duration_ms: int) -> None:
+        """Send keys to the Matrix client as events (RFC 4733), one after the other; what is no key is left out."""
         ...
 
     def stats(self) -> MediaStats:

@@ -15,26 +15,26 @@ class SipKeys:
     def __init__(self, use: SrtpUse, entropy: Entropy) -> None:
         self._use = use
         self._entropy = entropy
-        self._offered: CryptoLine | None = None
+        self._offered: dict[bool, CryptoLine | None] = {}
+        """To the phone of the call, and to another: two offers may be out at once."""
         self.context: SrtpContext | None = None
         """`None` while the audio is in the clear."""
 
     def offer(self, *, to_another: bool) -> CryptoLine | None:
         """The line of an offer: the key in use, or a new one, for a first offer and for another phone."""
-        if self._use is SrtpUse.OFF:
-            self._offered = None
-        elif self.context is not None and not to_another:
-            self._offered = self.context.ours
-        else:
-            self._offered = sdes.new_line(self._entropy, tag=1, suite=sdes.OFFERED_SUITE)
-        return self._offered
+        line = None
+        if self._use is not SrtpUse.OFF:
+            in_use = self.context.ours if self.context is not None and not to_another else None
+            line = in_use or sdes.new_line(self._entropy, tag=1, suite=sdes.OFFERED_SUITE)
+        self._offered[to_another] = line
+        return line
 
-    def take_answer(self, remote: RemoteSip) -> None:
+    def take_answer(self, remote: RemoteSip, *, from_another: bool) -> None:
         """Raises :class:`bridge.media.engine.MediaError` when encryption was demanded and is not there.
 
         An answer has the one line that it accepts, with the tag and the suite of the offer (RFC 4568 §5.1.3).
         """
-        offered = self._offered
+        offered = self._offered.get(from_another)
         theirs = remote.crypto[0] if remote.crypto else None
         if offered is None or theirs is None:
             if self._use is SrtpUse.REQUIRED or remote.is_secure:

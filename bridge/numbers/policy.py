@@ -142,6 +142,11 @@ class NumberPlan:
             return NO_TRUNK
         return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk))
 
+    def route_over(self, user: UserId, dialled: str, trunk: TrunkName) -> Route | Verdict:
+        """Decide a call that has to leave over one trunk: a phone of that trunk wants the user's call transferred."""
+        route = self.route(user, dialled, lambda name: name == trunk)
+        return route if not isinstance(route, Route) or route.trunk == trunk else NOT_PERMITTED
+
     def _emergency_route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
         """Only over a trunk that is marked for it: never routed silently wrong, never limited by permissions."""
         trunk = _first_that_is_up([trunk for trunk in self.trunks if trunk.emergency], is_up)
@@ -150,6 +155,10 @@ class NumberPlan:
         number = canonical(dialled, self.default_region) or dialled
         short = next(code for code in self.emergency if number.endswith(code))
         return Route(trunk=trunk.name, number=E164(short), caller=self._caller(user, trunk))
+
+    def caller_of(self, user: UserId, trunk: TrunkName) -> str:
+        """The number that a phone of a trunk shows for a user's call."""
+        return next((self._caller(user, choice) for choice in self.trunks if choice.name == trunk), "")
 
     def _caller(self, user: UserId, trunk: TrunkChoice) -> str:
         """The caller's own number if they have one, so that they can be called back; else the trunk's."""

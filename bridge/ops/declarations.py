@@ -74,7 +74,7 @@ COMPONENTS = _of(
 )
 CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "answering", "locating", "awaiting_join", "offering", "ringing"),
-    *("accepting", "replaced", "adopting", "connecting", "connected", "ended"),
+    *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
 )
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
@@ -109,11 +109,13 @@ REASONS = _of(
     "no_session_description",
     "no_trunk",
     "not_one_to_one",
+    "nothing_to_replace",
     "not_in_service",
     "not_permitted",
     "outbound_is_off",
     "room_left",
     "room_busy",
+    "session_expired",
     "too_many_calls",
     "shutting_down",
     "sip_media_unacceptable",

@@ -52,6 +52,9 @@ class CallRecord:
     trunk: TrunkName | None = None
     caller: Pii
     called: Pii
+    connected: Pii | None = None
+    """Whom the call was with in the end, when that is neither: after a transfer, or a diversion that is told."""
+    transfers: int = 0
     user: Pii | None = None
     """The Matrix user of the call."""
     room_id: RoomId | None = None

@@ -12,6 +12,7 @@ from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
+from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import SystemClock
@@ -22,6 +23,7 @@ from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.verdicts import sip_refused
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import IncomingCall, OutgoingCall
@@ -88,6 +90,10 @@ class StageMatrix:
     def types(self) -> list[str]:
         return [event_type for event_type, _, _ in self.sent]
 
+    def contents(self, event_type: str) -> list[Mapping[str, Any]]:
+        """What all events of a type said, in their order."""
+        return [content for kind, content, _ in self.sent if kind == event_type]
+
     def content(self, event_type: str) -> Mapping[str, Any]:
         """What the last event of a type said."""
         return next(content for kind, content, _ in reversed(self.sent) if kind == event_type)
@@ -123,6 +129,21 @@ class StageSip:
 
     def bye(self, dialog: DialogKey, *, q850: int | None = None) -> None:
         self.commands.append(("bye", dialog))
+
+    def reoffer(self, dialog: DialogKey, sdp: str) -> None:
+        self.commands.append(("reoffer", dialog, sdp))
+
+    def accept_referral(self, dialog: DialogKey) -> None:
+        self.commands.append(("accept_referral", dialog))
+
+    def refuse_referral(self, dialog: DialogKey, status: int) -> None:
+        self.commands.append(("refuse_referral", dialog, status))
+
+    def notify_referral(self, dialog: DialogKey, status: int) -> None:
+        self.commands.append(("notify_referral", dialog, status))
+
+    def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None:
+        self.commands.append(("send_digit", dialog, digit, duration_ms))
 
     def sip_call_id(self, dialog: DialogKey) -> SipCallId | None:
         return SipCallId(f"sip-{dialog}")
@@ -166,14 +187,19 @@ class StageSession:
     async def create_sip_reoffer(self) -> str | None:
         return self.reoffer
 
-    async def set_sip_answer(self, sdp: str) -> None:
-        self.asked.append("set_sip_answer")
+    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
+        if sdp == "unusable":
+            raise sip_refused("unusable")
+        self.asked.append("set_sip_answer of another" if from_another else "set_sip_answer")
 
     async def set_sip_offer(self, sdp: str) -> None:
         self.asked.append("set_sip_offer")
 
     async def create_sip_answer(self) -> str:
         return "our answer to sip"
+
+    async def play_digits(self, digits: str, duration_ms: int) -> None:
+        self.asked.append(f"play {digits}")
 
     def stats(self) -> MediaStats:
         return MediaStats()
@@ -250,7 +276,14 @@ class Stage:
             entropy=entropy,
             telemetry=self.telemetry,
         )
-        self.sip_intake = SipIntake(switchboard=self.switchboard, plan=plan, times=times, clock=clock, entropy=entropy)
+        self.sip_intake = SipIntake(
+            switchboard=self.switchboard,
+            plan=plan,
+            sides={TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True)},
+            times=times,
+            clock=clock,
+            entropy=entropy,
+        )
 
     async def _on_finished(self, live: Any, verdict: Verdict) -> None:
         self.finished.append((live.call.call_id, verdict))

@@ -1,5 +1,6 @@
 """What holds for every call, whatever happens to it in whatever order."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import machine, outcomes, snapshot
+from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State, Timer
-from bridge.core.ids import MatrixCallId, PartyId
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
+from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking, transferring
 
 USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
 PARTIES = st.sampled_from([scenes.LAPTOP, scenes.PHONE, None])
@@ -64,10 +67,48 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.SipAnswerReady(sdp="sdp")),
     st.just(ev.BothAnswersReady(matrix_sdp="sdp", sip_sdp="sdp")),
     st.just(ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
+    st.just(ev.SipReofferReady(sdp="sdp")),
+    st.just(ev.SipReofferAnswered(sdp="sdp")),
+    st.just(ev.SipReofferRefused()),
+    st.just(ev.IdentityChanged(number="+15550111")),
+    st.just(ev.ClientKeyPressed(digit="5", duration_ms=100)),
+    st.just(ev.PhoneKeysPressed(digits="5", duration_ms=100)),
+    st.just(PERMITTED),
+    st.just(tev.TransferForbidden(status=403)),
+    st.just(tev.TransferOfferReady(sdp="sdp")),
+    st.builds(tev.TransferProgress, status=st.sampled_from([100, 180, 183])),
+    st.builds(tev.TransferAnswered, sdp=SDP),
+    st.builds(tev.TransferFailed, status=st.integers(300, 699)),
+    st.just(tev.TransferMediaReady()),
+    st.just(tev.TransferMediaRefused(status=488)),
+    st.builds(replacement, SDP),
+    st.just(tev.ReplacementReady(sdp="sdp")),
+    st.just(tev.ReplacementCancelled()),
+    st.just(tev.FormerPhoneLeft()),
     st.just(ev.MediaConnected()),
     st.builds(ev.MediaLost, reason=st.sampled_from([MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])),
 )
-CALLS = st.sampled_from([scenes.outgoing, scenes.incoming])
+CALLS = st.sampled_from([scenes.outgoing, scenes.incoming, talking, transferring, replacing])
+
+
+class Phones:
+    """The dialogs that a call has begun or been given, and those whose end was told: what its commands add up to."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.farewells: Counter[DialogKey | None] = Counter()
+        self.placed = 0
+
+    def run(self, event: ev.Event) -> list[cmd.Command]:
+        own = self.call.dialog
+        commands = scenes.run(self.call, event)
+        for command in commands:
+            if isinstance(command, cmd.PlaceTransfer) and self.call.second is not None:
+                self.placed += 1
+                self.call.second.dialog = DialogKey(f"placed-{self.placed}")
+            if isinstance(command, cmd.ByeSip | cmd.CancelSip) and (command.dialog or own) is not None:
+                self.farewells[command.dialog or own] += 1
+        return commands
 
 
 def final(commands: list[cmd.Command], call_id: MatrixCallId) -> int:
@@ -87,8 +128,28 @@ def test_every_call_ends_exactly_once_and_each_side_is_told_once(
     assert [type(command) for command in commands].count(cmd.FinishCall) == 1
     assert [type(command) for command in commands].count(cmd.CloseMedia) == 1
     assert final(commands, call.matrix.call_id) <= 1
-    assert sum(isinstance(command, cmd.ByeSip) for command in commands) <= 1
     assert not call.deadlines
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_no_phone_is_hung_up_on_twice_and_none_that_was_called_for_a_transfer_is_forgotten(
+    begin: Callable[[], Call], history: list[ev.Event]
+) -> None:
+    phones = Phones(begin())
+    gone = set()
+    for event in history:
+        second = phones.call.second.dialog if phones.call.second is not None else None
+        if isinstance(event, tev.TransferFailed) and second is not None:
+            gone.add(second)
+        if isinstance(event, ev.SipEnded | ev.SipFailed | ev.SipCancelled) and phones.call.dialog is not None:
+            gone.add(phones.call.dialog)
+        if isinstance(event, tev.FormerPhoneLeft) and phones.call.former is not None:
+            gone.add(phones.call.former)
+        phones.run(event)
+    phones.run(ev.Aborted(verdict=outcomes.SHUTTING_DOWN))
+    assert all(count == 1 for dialog, count in phones.farewells.items())
+    placed = {DialogKey(f"placed-{number}") for number in range(1, phones.placed + 1)}
+    assert placed <= phones.farewells.keys() | gone
 
 
 @given(begin=CALLS, history=st.lists(EVENTS, max_size=30))

@@ -247,11 +247,55 @@ def test_nothing_happens_to_a_call_that_is_over() -> None:
     assert call.illegal_events == 0
 
 
-def test_hold_by_the_client_is_answered_and_the_phone_is_not_bothered() -> None:
+def test_hold_by_the_client_is_answered_at_once_and_told_to_the_phone() -> None:
     call = scenes.talking()
     offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, sdp="hold")
     assert run(call, offer) == [cmd.AnswerMatrixReoffer(matrix_sdp="hold")]
-    assert run(call, ev.MatrixReofferAnswered(sdp="held")) == [cmd.SendNegotiateAnswer(sdp="held")]
+    assert run(call, ev.MatrixReofferAnswered(sdp="held")) == [
+        cmd.SendNegotiateAnswer(sdp="held"),
+        cmd.WriteSipReoffer(),
+    ]
+    assert run(call, ev.SipReofferReady(sdp="our hold")) == [cmd.ReofferSip(sdp="our hold")]
+    assert run(call, ev.SipReofferAnswered(sdp="their answer")) == [cmd.TakeSipAnswer(sip_sdp="their answer")]
+
+
+def test_a_phone_that_refuses_hold_keeps_the_call_as_it_was() -> None:
+    call = scenes.talking()
+    assert run(call, ev.SipReofferRefused()) == []
+    assert call.state is State.CONNECTED
+
+
+def test_a_session_that_nobody_confirms_any_more_is_told_apart_from_a_hangup() -> None:
+    call = scenes.talking()
+    commands = run(call, ev.SipEnded(by_peer=False, expired=True))
+    assert only(commands, cmd.FinishCall).verdict.reason == "session_expired"
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.UNKNOWN_ERROR
+
+
+def test_who_really_answered_is_told_to_the_caller_after_the_answer() -> None:
+    call = scenes.dialling()
+    assert run(call, ev.IdentityChanged(number="+15550111", name="Carol")) == []
+    run(call, ev.SipAnswered(sdp="phone answer"))
+    assert run(call, ev.MatrixAnswerReady(sdp="our answer")) == [
+        cmd.SendAnswer(sdp="our answer"),
+        cmd.SendIdentity(number="+15550111", name="Carol"),
+    ]
+
+
+def test_somebody_else_at_the_phone_is_told_at_once_in_a_call_that_is_up() -> None:
+    call = scenes.talking()
+    changed = ev.IdentityChanged(number="", name="Carol")
+    assert run(call, changed) == [cmd.SendIdentity(number="", name="Carol")]
+    assert call.connected_number == ""
+
+
+def test_keys_by_signalling_go_both_ways() -> None:
+    call = scenes.talking()
+    pressed = run(call, ev.ClientKeyPressed(digit="5", duration_ms=120))
+    assert pressed == [cmd.PressSipKey(digit="5", duration_ms=120)]
+    heard = run(call, ev.PhoneKeysPressed(digits="12", duration_ms=160))
+    assert heard == [cmd.PlayKeys(digits="12", duration_ms=160)]
+    assert "12" not in repr((pressed, heard)).replace("duration_ms=120", "")
 
 
 def test_a_change_that_cannot_be_met_or_comes_from_another_device_leaves_the_call_as_it_is() -> None:

@@ -194,7 +194,7 @@ async def test_another_phone_gets_another_key_and_the_call_keeps_its_own_meanwhi
     assert crypto_of(offer)[0][2] != first
     await heard_both_ways(browser, secure)
     other.learn(offer)
-    await session.set_sip_answer(other.secure_sdp())
+    await session.set_sip_answer(other.secure_sdp(), from_another=True)
     await heard_both_ways(browser, other)
     secure.received.clear()
     await browser.send(SPEECH, 0, step=160)

@@ -1,0 +1,67 @@
+"""What the SIP user agent tells about a dialog, in the language of calls: by the part that its phone plays there."""
+
+from bridge.calls import events as ev
+from bridge.calls import transfer_events as tev
+from bridge.sip import events as sip
+
+Plain = (
+    sip.CallProgress
+    | sip.CallAnswered
+    | sip.CallFailed
+    | sip.CallCancelled
+    | sip.CallEnded
+    | sip.CallConfirmed
+    | sip.CallReoffered
+    | sip.CallReofferAnswered
+    | sip.CallReofferRefused
+    | sip.ReferralProgress
+)
+"""Facts that mean the same whatever the configuration says."""
+InDialog = Plain | sip.CallReferred | sip.CallIdentityChanged | sip.DigitsReceived
+
+
+def of_phone(event: Plain) -> ev.Event | None:
+    """Of the phone that the call is with."""
+    match event:
+        case sip.CallProgress():
+            return ev.SipProgress(status=event.status, sdp=event.sdp)
+        case sip.CallAnswered():
+            return ev.SipAnswered(sdp=event.sdp)
+        case sip.CallFailed():
+            return ev.SipFailed(status=event.status, q850=event.q850, local=event.local)
+        case sip.CallCancelled():
+            return ev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
+        case sip.CallEnded():
+            return ev.SipEnded(q850=event.q850, by_peer=event.by_peer, expired=event.expired)
+        case sip.CallConfirmed():
+            return ev.SipConfirmed(sdp=event.sdp)
+        case sip.CallReoffered():
+            return ev.SipReoffered(sdp=event.sdp)
+        case sip.CallReofferAnswered(sdp=str() as sdp):
+            return ev.SipReofferAnswered(sdp=sdp)
+        case sip.CallReofferAnswered() | sip.CallReofferRefused():
+            return ev.SipReofferRefused()
+        case sip.ReferralProgress():
+            return None  # we never refer a phone
+
+
+def of_second_phone(event: InDialog) -> ev.Event | None:
+    """Of the phone that is to take over."""
+    match event:
+        case sip.CallProgress():
+            return tev.TransferProgress(status=event.status)
+        case sip.CallAnswered():
+            return tev.TransferAnswered(sdp=event.sdp)
+        case sip.CallFailed():
+            return tev.TransferFailed(status=event.status)
+        case sip.CallCancelled():
+            return tev.ReplacementCancelled()
+        case sip.CallEnded():
+            return tev.TransferFailed(status=480)
+        case _:
+            return None
+
+
+def of_former_phone(event: InDialog) -> ev.Event | None:
+    """Of the phone that was replaced; all that counts is that it goes."""
+    return tev.FormerPhoneLeft() if isinstance(event, sip.CallEnded) else None

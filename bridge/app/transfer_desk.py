@@ -1,0 +1,80 @@
+"""Judges what a phone asks for in the middle of a call: a transfer, or keys by signalling."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.calls import events as ev
+from bridge.calls import transfer_events as tev
+from bridge.calls.call import Call
+from bridge.core.ids import TrunkName
+from bridge.core.verdict import Verdict
+from bridge.numbers.policy import NumberPlan
+from bridge.sip import events as sip
+from bridge.sip.settings import Network
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkSide:
+    """What belongs to a trunk, and how it sends keys."""
+
+    hosts: frozenset[str]
+    networks: tuple[Network, ...] = ()
+    keys_by_signalling: bool = False
+
+    def has(self, host: str) -> bool:
+        """Whether an address is one of the trunk's."""
+        if host.lower() in self.hosts:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+
+class TransferDesk:
+    """The configuration's word on each wish."""
+
+    def __init__(self, plan: NumberPlan, sides: Mapping[TrunkName, TrunkSide]) -> None:
+        self._plan = plan
+        self._sides = sides
+
+    def judge(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
+        """A transfer costs what a call of the user's own would, so the user must be allowed to make that call.
+
+        With Replaces the phone has somebody on the line: the trunk itself connects the two, and nobody else is called.
+        """
+        if event.target.replaces is not None:
+            return self._attended(call, event)
+        route = self._plan.route_over(call.matrix.user, event.target.user, call.trunk)
+        if isinstance(route, Verdict):
+            log.info("transfer_refused", reason=route.reason, trunk=call.trunk)
+            return tev.TransferForbidden(status=route.sip_status)
+        return tev.TransferPermitted(number=route.number, caller=route.caller, referred_by=event.referred_by)
+
+    def _attended(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
+        target, side = event.target, self._sides.get(call.trunk)
+        if side is None or not side.has(target.uri.host):
+            log.info("transfer_refused", reason="foreign_host", trunk=call.trunk)
+            return tev.TransferForbidden(status=FORBIDDEN)
+        return tev.TransferPermitted(
+            number=self._plan.caller_number(target.user),
+            caller=self._plan.caller_of(call.matrix.user, call.trunk),
+            uri=str(target.uri),
+            replaces=target.replaces,
+            referred_by=event.referred_by,
+        )
+
+    def keys(self, call: Call, event: sip.DigitsReceived) -> ev.PhoneKeysPressed | None:
+        """Keys count once: where they come with the audio, those that signalling repeats are left out."""
+        side = self._sides.get(call.trunk)
+        if side is None or not side.keys_by_signalling:
+            return None
+        return ev.PhoneKeysPressed(digits=event.digits, duration_ms=event.duration_ms)
