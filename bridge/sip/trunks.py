@@ -237,7 +237,7 @@ class Directory:
         """The trunk of a new call: one of those that send from its address.
 
         Where several do, the one whose contact it was sent to, else the one whose domain, account or number it names,
-        else the one with this very port.
+        else the one with this very port, else one with this transport.
         """
         candidates = [state for state in self if state.sends_from(flow.host)]
         uri = request.uri
@@ -247,6 +247,7 @@ class Directory:
             lambda state: _user(uri) in state.users,
             lambda state: _user(request.to.uri) in state.users,
             lambda state: flow.address in state.addresses,
+            lambda state: state.trunk.transport is flow.transport,
         )
         chosen = (state for sign in signs for state in candidates if sign(state))
         return next(chosen, candidates[0] if candidates else None)

@@ -13,6 +13,7 @@ from tests.e2e.chromium import Device, Person, launch
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import REGISTRATION, Bridge, Section
 from tests.e2e.sound import Tone
+from tests.peers.certificates import Authority
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import LOOPBACK, PeerProcess, free_port
 
@@ -21,6 +22,8 @@ PHONE = "+15550100"
 """Rings the phone that is its own trunk."""
 SCRIPTED = "+15551100"
 """Reached through the trunk on which a test runs a scripted callee."""
+SECURE = "+15553100"
+"""Rings a phone that speaks TLS and SRTP only."""
 EXTENSION = "+15552100"
 """A phone that registered at the PBX."""
 RING_TIMEOUT_S = 10
@@ -51,6 +54,8 @@ class Lab:
     page_url: str
     homeserver: Synapse
     phone_port: int = field(default_factory=lambda: free_port(span=2))
+    secure_port: int = field(default_factory=lambda: free_port(span=2))
+    authority: Authority = field(init=False)
     scripted_port: int = field(default_factory=free_port)
     pbx: Kamailio = field(init=False)
     bridge: Bridge = field(init=False)
@@ -65,6 +70,7 @@ class Lab:
     def __post_init__(self) -> None:
         accounts = {_PBX_ACCOUNT: _PBX_PASSWORD, EXTENSION: _EXTENSION_PASSWORD}
         self.pbx = Kamailio(self.folder("pbx"), accounts, domain=_PBX_DOMAIN)
+        self.authority = Authority(self.folder("certificates"))
         self.bridge = Bridge(
             self.folder("bridge"),
             homeserver_url=self.homeserver.url,
@@ -116,6 +122,21 @@ class Lab:
             yield phone
 
     @asynccontextmanager
+    async def secure_phone(self) -> AsyncIterator[Phone]:
+        """The phone `SECURE`."""
+        phone = Phone(
+            self.folder(f"secure-phone-{next(self._names)}"),
+            SECURE,
+            port=self.secure_port,
+            transport="tls",
+            account_options=";mediaenc=srtp-mand",
+            identity=self.authority.issue(file="phone"),
+            authority=self.authority,
+        )
+        async with self.running(phone):
+            yield phone
+
+    @asynccontextmanager
     async def extension(self, *, answer: str = "auto") -> AsyncIterator[Phone]:
         """A phone that registers at the PBX as `EXTENSION`."""
         phone = Phone(
@@ -140,7 +161,7 @@ class Lab:
 
     async def call_from(self, phone: Phone, person: Person) -> None:
         """The phone dials the number of a person."""
-        await phone.call(person.number, through=self.bridge.sip_port)
+        await phone.call(person.number, through=self.bridge.tls_port if phone.encrypts else self.bridge.sip_port)
 
     def begin_test(self) -> None:
         """Forget the peers of the test before."""
@@ -158,7 +179,14 @@ class Lab:
             await browser.close()
 
     def _bridge_settings(self) -> dict[str, Section]:
+        ours = self.authority.issue(file="bridge")
+        tls = {
+            "certificate": str(ours.certificate),
+            "private_key": str(ours.private_key),
+            "ca_file": str(self.authority.ca_file),
+        }
         return {
+            "sip": {"tls": tls},
             "trunks": {
                 "phone": {
                     "server": f"{LOOPBACK}:{self.phone_port}",
@@ -166,6 +194,13 @@ class Lab:
                     "join_crossing_calls": True,
                 },
                 "script": {"server": f"{LOOPBACK}:{self.scripted_port}"},
+                "secure": {
+                    # baresip listens with TLS on the port after its own.
+                    "server": f"{LOOPBACK}:{self.secure_port + 1}",
+                    "transport": "tls",
+                    "srtp": "required",
+                    "caller_id": "+15550199",
+                },
                 "pbx": self._pbx_trunk(),
             },
             "numbers": {"inbound": {person.number: person.user_id for person in _people()}},
@@ -185,7 +220,7 @@ class Lab:
 
 
 def _permissions(who: Sequence[str]) -> list[Section]:
-    prefixes = {"phone": "+15550", "script": "+15551", "pbx": "+15552"}
+    prefixes = {"phone": "+15550", "script": "+15551", "pbx": "+15552", "secure": "+15553"}
     return [{"who": list(who), "prefixes": [prefix], "trunk": trunk} for trunk, prefix in prefixes.items()]
 
 

@@ -20,6 +20,7 @@ class Phone(Baresip):
 
     def __init__(self, directory: Path, number: str, *, port: int, answer: str = "auto", **options: Any) -> None:
         super().__init__(directory, number, port=port, answer=answer, tone_hz=TONE.pitch_hz, **options)
+        self.encrypts = options.get("transport") == "tls"
 
     async def call(self, number: str, *, through: int) -> None:
         """Dial a number at the SIP port `through`."""

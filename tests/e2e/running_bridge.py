@@ -32,6 +32,8 @@ class Bridge(PeerProcess):
         super().__init__("trunkline", directory)
         self.appservice_port = free_port()
         self.sip_port = free_port()
+        self.tls_port = free_port()
+        """Used only with settings for TLS."""
         self.ops_port = free_port()
         self.config = directory / "trunkline.yaml"
         self.registration = directory / REGISTRATION
@@ -49,7 +51,7 @@ class Bridge(PeerProcess):
                 "as_token_file": str(directory / "as_token"),
                 "hs_token_file": str(directory / "hs_token"),
             },
-            "sip": {"listen": [f"udp:{LOOPBACK}:{self.sip_port}", f"tcp:{LOOPBACK}:{self.sip_port}"]},
+            "sip": {"listen": self._listeners()},
             "media": {"webrtc_hosts": [LOOPBACK], "rtp_host": LOOPBACK, "ports": "20000-29999"},
             "store": {"path": str(directory / "trunkline.sqlite3")},
             "ops": {"listen": f"{LOOPBACK}:{self.ops_port}", "call_records": str(self.call_records)},
@@ -58,6 +60,11 @@ class Bridge(PeerProcess):
         for name, section in self._settings.items():
             document[name] = {**document.get(name, {}), **section}
         self.config.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def _listeners(self) -> list[str]:
+        listeners = [f"udp:{LOOPBACK}:{self.sip_port}", f"tcp:{LOOPBACK}:{self.sip_port}"]
+        secure = [f"tls:{LOOPBACK}:{self.tls_port}"] if "tls" in self._settings.get("sip", {}) else []
+        return [*listeners, *secure]
 
     async def generate_registration(self) -> Path:
         """Write configuration, tokens and registration; gives the file that the homeserver needs."""

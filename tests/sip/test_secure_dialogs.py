@@ -2,10 +2,13 @@
 
 import pytest
 
+from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import Transport, TrunkTls
+from bridge.sip.targets import server_at
+from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import AcceptAsked, HangUpAsked
 from tests.sip.scripted_peer import PEER, SDP, Scripted, peer_request, trunk
@@ -113,3 +116,14 @@ def test_an_ordinary_call_over_tls_gets_an_ordinary_contact() -> None:
 
 def test_what_came_in_the_clear_is_not_called_secure() -> None:
     assert contact_of_answer(scripted(transport=Transport.TCP), secure_invite()).scheme == "sip"
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_of_two_trunks_at_one_address_a_call_comes_by_the_one_with_its_transport(transport: Transport) -> None:
+    trunks = tuple(trunk(name=TrunkName(one), transport=one) for one in Transport)
+    directory = Directory(trunks, SeededEntropy(1))
+    for state in directory:
+        state.resolve(server_at((PEER,), 5999, state.trunk.transport), 0.0)
+    found = directory.of_call(peer_request("INVITE"), Flow(transport=transport, host=PEER, port=40_000))
+    assert found is not None
+    assert found.trunk.name == transport.value

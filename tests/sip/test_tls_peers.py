@@ -106,7 +106,7 @@ async def test_baresip_calls_us(tmp_path: Path, authority: Authority) -> None:
         phone_of(tmp_path, authority) as baresip,
         Phone(trunk_to(baresip.tls_port), tls=our_tls(authority)) as phone,
     ):
-        await baresip.dial(f"sip:{NUMBER}@{LOOPBACK}:{phone.port};transport=tls")
+        await baresip.dial(f"sip:{NUMBER}@{LOOPBACK}:{phone.port}")
         call = await phone.wait(IncomingCall)
         await phone.wait(CallConfirmed)
         assert call.called == NUMBER
@@ -120,7 +120,7 @@ async def test_baresip_offers_encrypted_audio(tmp_path: Path, authority: Authori
         phone_of(tmp_path, authority, ";mediaenc=srtp-mand") as baresip,
         Phone(trunk_to(baresip.tls_port), tls=our_tls(authority), on_event=lambda phone, event: None) as phone,
     ):
-        await baresip.dial(f"sip:{NUMBER}@{LOOPBACK}:{phone.port};transport=tls")
+        await baresip.dial(f"sip:{NUMBER}@{LOOPBACK}:{phone.port}")
         call = await phone.wait(IncomingCall)
         assert "RTP/SAVP" in (call.sdp or "")
         assert "AES_CM_128_HMAC_SHA1_80" in (call.sdp or "")
