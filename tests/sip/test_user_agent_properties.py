@@ -11,6 +11,7 @@ from bridge.sip.message import Request
 from bridge.sip.settings import TrunkAuth
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked, UsageCommand
 from bridge.sip.user_agent import Stop
+from tests.fuzz import sip_user_agent
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, Scripted, peer_request, trunk
 from tests.sip.test_wire import QUIET_S, Answering, assert_nothing_left
 
@@ -159,3 +160,8 @@ def test_no_dialled_string_smuggles_a_line_into_the_invite(called: str, caller: 
     peer.receive(peer_request("INVITE", sdp=SDP))
     peer.steer(peer.incoming.dialog, RejectAsked(status=486, reason_phrase=phrase))
     assert peer.last_response().status == 486
+
+
+def test_nonsense_in_the_middle_of_calls_raises_nothing_and_leaves_nothing() -> None:
+    outcomes, _ = sip_user_agent.run(1_000, seed=3261)
+    assert min(outcomes["2xx"], outcomes["4xx"], outcomes["IncomingCall"], outcomes["CallAnswered"]) > 3
