@@ -73,6 +73,8 @@ class Inbound:
             return
         elif self._is_too_much(request, refused=bool(refused)):
             self._shed(request, flow, refused or "overload")
+        elif self._is_stray(request):
+            self._refuse_stray(request, flow)
         else:
             self._take_safely(self.context.layer.receive_request(request, flow), now)
 
@@ -97,6 +99,19 @@ class Inbound:
         wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
         response = request.response(503, to_tag=self._tag(), headers=(("Retry-After", str(wait_s)),))
         self.context.actions.append(Send(payload=bytes(response), flow=reply_flow(request.via, flow)))
+
+    def _is_stray(self, request: Request) -> bool:
+        """Whether a request belongs to a dialog that we do not have; CANCEL belongs to a transaction."""
+        inside = request.to.tag is not None and request.method != "CANCEL"
+        return inside and dialog_id(request) not in self.context.dialogs
+
+    def _refuse_stray(self, request: Request, flow: Flow) -> None:
+        """481 without a transaction (§8.2.7, §12.2.2): its tag is there already, so each copy gets the same answer.
+
+        What a flood pretends to belong to a dialog must not fill the table that calls need.
+        """
+        request.stamp_source(flow.host, flow.port)
+        self.context.actions.append(Send(payload=bytes(request.response(481)), flow=reply_flow(request.via, flow)))
 
     def _take_safely(self, server: ActiveServer, now: float) -> None:
         """A header that turns out malformed only when it is needed must not leave the request without an answer."""

@@ -25,7 +25,7 @@ BURST_S = 2.0
 TOTAL_FACTOR = 4
 """All addresses together may ask so many times as much as one."""
 
-CEILING_FACTOR = 20
+CEILING_FACTOR = 8
 """Messages of all kinds that are read from one address, for each new request that is."""
 
 REFUSALS_PER_S = 100

@@ -5,11 +5,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import call_setup, sip_parse
+from tests.bench import call_setup, flood, sip_parse
 
 Row = dict[str, str | float]
 
-BENCHMARKS: dict[str, Callable[[], list[Row]]] = {"sip_parse": sip_parse.run, "call_setup": call_setup.run}
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    "sip_parse": sip_parse.run,
+    "call_setup": call_setup.run,
+    "flood": flood.run,
+}
 _RESULTS = Path(".bench")
 
 

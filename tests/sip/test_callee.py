@@ -10,7 +10,7 @@ from bridge.sip.events import (
     CallReoffered,
     IncomingCall,
 )
-from bridge.sip.message import Request
+from bridge.sip.message import Request, Response
 from bridge.sip.settings import TrunkAuth
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
@@ -563,3 +563,14 @@ def test_a_flood_of_calls_keeps_nothing_beyond_the_limit(monkeypatch: pytest.Mon
     for number in range(50):
         peer.receive(peer_request("INVITE", sdp=SDP, branch=f"b{number}", call_id=f"c{number}"))
     assert (peer.agent.open_dialogs, peer.agent.open_transactions) == (5, 5)
+
+
+def test_what_pretends_to_belong_to_a_dialog_leaves_nothing_behind() -> None:
+    peer = Scripted()
+    for number in range(50):
+        for method in ("BYE", "INFO", "UPDATE", "INVITE"):
+            peer.receive(peer_request(method, branch=f"{method}{number}", to_tag="none", call_id=f"c{number}"))
+    assert {(message.status, message.to.tag) for message, _ in peer.sent if isinstance(message, Response)} == {
+        (481, "none")
+    }
+    assert (len(peer.sent), peer.agent.open_transactions) == (200, 0)

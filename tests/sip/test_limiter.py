@@ -109,10 +109,10 @@ def test_a_source_within_its_rate_is_read_for_ever() -> None:
 
 
 def test_calls_beyond_the_rate_are_refused_and_then_silently_dropped() -> None:
-    assert verdicts(limiter(), INVITE, 1000) == {
-        Verdict.READ: BURST,
+    assert verdicts(limiter(rate=100), INVITE, 1000) == {
+        Verdict.READ: 100 * BURST_S,
         Verdict.REFUSE_RATE: REFUSALS_PER_S * BURST_S,
-        Verdict.RATE: 1000 - BURST - REFUSALS_PER_S * BURST_S,
+        Verdict.RATE: 1000 - 100 * BURST_S - REFUSALS_PER_S * BURST_S,
     }
 
 
@@ -125,7 +125,7 @@ def test_what_was_too_much_is_taken_again_as_time_passes() -> None:
 
 def test_options_give_way_first_then_register_and_calls_last() -> None:
     subject = limiter()
-    read = [verdicts(subject, payload, 100)[Verdict.READ] for payload in (OPTIONS, REGISTER, INVITE)]
+    read = [verdicts(subject, payload, BURST)[Verdict.READ] for payload in (OPTIONS, REGISTER, INVITE)]
     assert read == [BURST // 2, BURST // 4, BURST // 4]
 
 
