@@ -68,7 +68,7 @@ class Dialog:
     @classmethod
     def from_request(cls, request: Request, local_tag: str) -> "Dialog":
         """The callee's end, from the INVITE (§12.1.1)."""
-        target = contact_uri(request.contacts)
+        target = contact_uri(request.contacts) or _older_target(request)
         if target is None:
             raise SipError(400, "Missing Contact")
         return cls(
@@ -143,6 +143,12 @@ class Dialog:
 def contact_uri(contacts: Sequence[NameAddr]) -> SipUri | None:
     """The SIP URI of the first contact that has one, fit for the Request-URI that it will be."""
     return next((request_uri(contact.uri) for contact in contacts if isinstance(contact.uri, SipUri)), None)
+
+
+def _older_target(request: Request) -> SipUri | None:
+    """The caller itself: peers of RFC 2543 leave Contact out, and are known by the tag that From lacks."""
+    caller = request.from_
+    return request_uri(caller.uri) if caller.tag is None and isinstance(caller.uri, SipUri) else None
 
 
 def wants_sips(request: Request) -> bool:

@@ -25,8 +25,12 @@ def request(
     body: bytes = b"",
     length: bool = True,
 ) -> bytes:
-    """A request; `changes` replaces header values (`None` leaves one out), `lines` are further header lines."""
-    fields = {**BASE, "CSeq": f"1 {method}", **(changes or {})}
+    """A request; `changes` replaces header values (`None` leaves one out), `lines` are further header lines.
+
+    A body that is a session description says so.
+    """
+    kind = "application/sdp" if body.startswith(b"v=0") else None
+    fields = {**BASE, "CSeq": f"1 {method}", "Content-Type": kind, **(changes or {})}
     return message(line or f"{method} {uri} SIP/2.0", fields, lines, body, length)
 
 

@@ -202,6 +202,10 @@ ACCEPTED: dict[str, bytes] = {
             "Via: SIP/2.0/TCP [2001:db8::9:255];branch=z9hG4bK451jj;received=192.0.2.200",
         ),
     ),
+    "mult-ip-in-sdp": request(
+        uri="sip:user@[2001:db8::10]",
+        body=SDP.replace(b"IP4 192.0.2.2", b"IP6 2001:db8::1") + b"m=video 6024 RTP/AVP 107\r\nc=IN IP4 192.0.2.3\r\n",
+    ),
     "ipv4-mapped-ipv6": request(
         uri="sip:user@example.com", changes={"Contact": '"I. Caller" <sip:caller@[::ffff:192.0.2.10]>'}
     ),
