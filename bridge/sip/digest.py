@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.grammar import QUOTED, TOKEN, check_sendable, quote, split_list, unquote
 
+MAX_DIRECTIVES = 100
+"""Of the challenges in one value; nobody needs twenty for one."""
+
 _DIRECTIVE = re.compile(rf"(?:({TOKEN})[ \t]+)?({TOKEN})[ \t]*=[ \t]*({QUOTED}|[!#-+\--\[\]-~]*)")
 
 _HASHES = {"md5": "md5", "sha-256": "sha256", "sha-512-256": "sha512_256"}
@@ -144,6 +147,6 @@ def _split_challenges(value: str) -> list[tuple[str, dict[str, str]]]:
 
 def _elements(value: str) -> list[str]:
     try:
-        return [element for element in split_list(value) if element]
+        return [element for element in split_list(value)[:MAX_DIRECTIVES] if element]
     except SipError:
         return []  # Quotes without an end: nothing in it can be told apart.

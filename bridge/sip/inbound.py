@@ -102,8 +102,10 @@ class Inbound:
 
     def _is_stray(self, request: Request) -> bool:
         """Whether a request belongs to a dialog that we do not have; CANCEL belongs to a transaction."""
-        inside = request.to.tag is not None and request.method != "CANCEL"
-        return inside and dialog_id(request) not in self.context.dialogs
+        if request.to.tag is None or request.method == "CANCEL":
+            return False
+        name = dialog_id(request)
+        return name not in self.context.dialogs and name not in self.transfers.sent
 
     def _refuse_stray(self, request: Request, flow: Flow) -> None:
         """481 without a transaction (§8.2.7, §12.2.2): its tag is there already, so each copy gets the same answer.
