@@ -33,7 +33,8 @@ def reply_flow(via: Via, source: Flow) -> Flow:
     """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
 
     To the source; a datagram client that did not ask for `rport` listens on the port of its Via. A stream's answer
-    takes the connection, and the port of the Via counts only once that is closed.
+    takes the connection, and the port of the Via counts only once that is closed; who is there must then prove to be
+    the host of the Via (RFC 5922 §7.1).
     """
     if not source.reliable and "rport" in via.params:
         return source
@@ -43,7 +44,7 @@ def reply_flow(via: Via, source: Flow) -> Flow:
         port=via.port or source.transport.default_port,
         connection=source.connection,
         listener=source.listener,
-        name=source.name,
+        name=source.name or via.host,
         trunk=source.trunk,
     )
 

@@ -19,6 +19,7 @@ from bridge.sip.io import stream as stream_module
 from bridge.sip.io import streams as streams_module
 from bridge.sip.io.endpoint import EndpointError
 from bridge.sip.io.streams import MAX_PER_HOST
+from bridge.sip.io.tls import TlsError, TlsSession
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import TlsSettings, Transport, Trunk, TrunkTls
@@ -316,6 +317,38 @@ async def test_a_broken_record_ends_the_connection_and_nothing_else(lab: Lab) ->
         os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + b"\x00" * 32)
         await eventually(lambda: len(callee.endpoint._pool) == 0)
         assert refusals(callee, "in", "handshake") == 1
+
+
+async def test_a_message_that_trickles_ends_the_connection(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "SWEEP_S", 0.02)
+    monkeypatch.setattr(streams_module, "PARTIAL_LIMIT_S", 0.1)
+    async with lab.callee() as callee, secured(lab, callee) as (reader, writer):
+        writer.write(an_options())
+        await read_message(reader)
+        slowly = iter(an_options("two"))
+
+        def ended() -> bool:
+            writer.write(bytes((next(slowly),)))
+            return len(callee.endpoint._pool) == 0
+
+        await eventually(ended)
+
+
+async def test_a_connection_that_cannot_be_written_to_fails_the_request_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(session: TlsSession, plaintext: bytes) -> None:
+        raise TlsError("closed")
+
+    async with lab.callee() as callee, lab.caller(callee) as caller:
+        caller.call("+15550100")
+        await caller.wait(CallAnswered)
+        with monkeypatch.context() as patch:
+            patch.setattr(TlsSession, "write", fail)
+            assert (await failure(caller)).status == 503
+        await eventually(lambda: len(caller.endpoint._pool) == 0)
+        caller.call("+15550100")
+        await caller.wait(CallAnswered, count=2)
 
 
 # Certificates that change.

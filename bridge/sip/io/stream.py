@@ -161,11 +161,9 @@ class Stream(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > MAX_UNSENT:
             self._transport.abort()
             return False
-        if self._tls is None:
-            self._transport.write(payload)
-        else:
-            self._tls.write(payload)
-            self._flush()
+        if self._tls is not None:
+            return self._encrypt(payload, self._tls)
+        self._transport.write(payload)
         return True
 
     def ping_if_due(self, now: float) -> None:
@@ -211,6 +209,15 @@ class Stream(asyncio.Protocol):
         if self._tls.established:
             self._settle("")
         return plaintext
+
+    def _encrypt(self, payload: bytes, tls: TlsSession) -> bool:
+        try:
+            tls.write(payload)
+        except TlsError as error:
+            self._give_up(error.reason)
+            return False
+        self._flush()
+        return True
 
     def _flush(self) -> None:
         if self._tls is not None and self._transport is not None and (ciphertext := self._tls.take()):

@@ -37,7 +37,12 @@ class _Dialling:
 
 
 class StreamPool:
-    """All connections of the endpoint."""
+    """All connections of the endpoint.
+
+    Requests take any connection that we have opened to the same peer. One that a peer has opened carries our answers,
+    and over TLS nothing else: `alias` (RFC 5923) would have us believe that who connected is who listens at the port
+    that his Via names, and trunks that mean it are reached by opening a connection, which proves it.
+    """
 
     def __init__(
         self,

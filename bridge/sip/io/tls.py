@@ -60,8 +60,11 @@ class TlsSession:
             raise TlsError(reason_of(error)) from error
 
     def write(self, plaintext: bytes) -> None:
-        """Have something sent; only once established."""
-        self._tls.write(plaintext)
+        """Have something sent; only once established. Raises `TlsError` as `feed` does."""
+        try:
+            self._tls.write(plaintext)
+        except ssl.SSLError as error:
+            raise TlsError(reason_of(error)) from error
 
     def take(self) -> bytes:
         """What the peer is to be sent now."""
