@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bridge.core.ids import SipCallId
+from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, Session
 from bridge.sip.dialog_request import INDIFFERENT, request_inside
 from bridge.sip.errors import SipError
@@ -13,6 +14,7 @@ from bridge.sip.events import (
 )
 from bridge.sip.message import Request, Response
 from bridge.sip.reasons import q850_cause
+from bridge.sip.redirects import redirected_to
 from bridge.sip.requests import (
     cancel_of,
     copy_credentials,
@@ -32,6 +34,7 @@ from bridge.sip.usage_events import (
     NoResponse,
     OfferReceived,
     ProgressReceived,
+    RedirectReceived,
     UsageEvent,
 )
 
@@ -179,10 +182,25 @@ def authenticate(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             previous = usage.invite
             cseq = previous.request.cseq.number + 1
             again = repeated(previous.request, cseq=cseq, credentials=credentials)
-            for dialog in usage.early.values():
-                usage.unregister(dialog)
-            usage.early.clear()
+            _forget_early_dialogs(usage)
             usage.invite = usage.hunt.repeat(again, now)
+
+
+def follow_redirect(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The INVITE again, to where a 3xx sent it; who is there has not asked for credentials yet (§8.1.3.4)."""
+    match event:
+        case RedirectReceived(hops=hops) if usage.hunt is not None:
+            _forget_early_dialogs(usage)
+            usage.attempts = Attempts()
+            usage.invite = usage.hunt.redirect(hops, now)
+            usage.flow = usage.invite.flow
+            usage.context.note("call_redirected", trunk=usage.trunk.trunk.name)
+
+
+def _forget_early_dialogs(usage: "InviteUsage") -> None:
+    for dialog in usage.early.values():
+        usage.unregister(dialog)
+    usage.early.clear()
 
 
 def tell_failed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -194,10 +212,17 @@ def tell_failed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
                 status=response.status,
                 reason_phrase=response.reason_phrase,
                 q850=q850_cause(response),
+                redirected_to=_redirected_to(usage, response),
             )
             usage.context.emit(failure)
         case NoResponse(status=status):
             usage.context.emit(CallFailed(dialog=usage.key, status=status, local=True))
+
+
+def _redirected_to(usage: "InviteUsage", response: Response) -> str:
+    if usage.invite is None or not 300 <= response.status < 400:
+        return ""
+    return redirected_to(response, usage.invite.request)
 
 
 def tell_cancelled(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

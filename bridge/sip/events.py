@@ -113,6 +113,8 @@ class CallFailed:
     """Final status; 408 for a timeout and 503 for a transport failure that we made up (RFC 3261 §8.1.3.1)."""
     reason_phrase: str = ""
     q850: int | None = None
+    redirected_to: str = ""
+    """The number that a 3xx names instead of the called one: whether it may be called is for the call's policy."""
     local: bool = False
     """Whether the status was made up here, because no response came."""
 

@@ -11,6 +11,7 @@ from bridge.core.pii import Pii
 from bridge.sip.actions import ClientKey, Flow
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import INDIFFERENT
+from bridge.sip.fields import CSeq
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import cancel_of, readdressed
 from bridge.sip.timers import Timer
@@ -103,6 +104,16 @@ class Hunt:
             raise LookupError("nothing was sent yet")
         return self._send(request, self.client.flow, now)
 
+    def redirect(self, hops: Iterable[Hop], now: float) -> ActiveClient:
+        """On to where a 3xx pointed, as another request of the same call (RFC 3261 §8.1.3.4)."""
+        if self.client is None:
+            raise LookupError("nothing was sent yet")
+        last, self.hops = self.client, deque(hops)
+        hop = self.hops.popleft()
+        request = self._for(hop, last)
+        request.headers.set("CSeq", str(CSeq(last.request.cseq.number + 1, request.method)))
+        return self._send(request, hop.flow, now)
+
     def settle(self) -> None:
         """Try no other target, whatever happens."""
         self.hops.clear()
@@ -167,15 +178,18 @@ class Hunt:
 
     def _go_on(self, last: ActiveClient, now: float) -> None:
         hop = self.hops.popleft()
-        layer = self.context.layer
-        before, local = layer.local_address(last.flow), layer.local_address(hop.flow)
+        self.user.moved(self._send(self._for(hop, last), hop.flow, now), now)
+
+    def _for(self, hop: Hop, last: ActiveClient) -> Request:
+        """The request for another target, which may reach us at another address of ours."""
         request = readdressed(last.request, hop.uri)
+        before, after = (self.context.layer.local_address(flow) for flow in (last.flow, hop.flow))
         contact = request.headers.get("Contact") or ""
         for secure in (False, True):
-            old, new = (str(self.trunk.contact(address, secure=secure)) for address in (before, local))
+            old, new = (str(self.trunk.contact(address, secure=secure)) for address in (before, after))
             contact = contact.replace(old, new)
         request.headers.set("Contact", contact)
-        self.user.moved(self._send(request, hop.flow, now), now)
+        return request
 
     def _send(self, request: Request, flow: Flow, now: float) -> ActiveClient:
         self._stop_patience()

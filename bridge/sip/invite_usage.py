@@ -12,9 +12,10 @@ from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.dialog_request import DialogRequest, OnFinal
 from bridge.sip.errors import SipError
-from bridge.sip.failover import Hunt
+from bridge.sip.failover import Hop, Hunt
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
+from bridge.sip.redirects import redirections
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
@@ -30,6 +31,7 @@ from bridge.sip.usage_events import (
     OfferDue,
     OfferReceived,
     ProgressReceived,
+    RedirectReceived,
     ReinviteReceived,
     TargetChanged,
     TryingReceived,
@@ -73,6 +75,8 @@ class InviteUsage:
     """Our newest INVITE."""
     hunt: Hunt | None = None
     """Where else our first INVITE may be tried."""
+    uris: set[str] = field(default_factory=set)
+    """The Request-URIs that it had, once it was redirected."""
     attempts: Attempts = field(default_factory=Attempts)
     acks: dict[str, tuple[Request, Flow]] = field(default_factory=dict)
     """What answers each repeated 2xx, by remote tag."""
@@ -162,7 +166,18 @@ class InviteUsage:
             if credentials:
                 self.handle(ChallengeReceived(response=response, credentials=tuple(credentials)), now)
                 return
-        self.handle(FailureReceived(response=response), now)
+        hops = self._redirections(client, response, now)
+        self.handle(RedirectReceived(hops=hops) if hops else FailureReceived(response=response), now)
+
+    def _redirections(self, client: ActiveClient, response: Response, now: float) -> tuple[Hop, ...]:
+        """Where a 3xx sends the call, if the trunk may redirect it at all."""
+        if response.status >= 400 or self.state not in _UNANSWERED or not self.trunk.trunk.follow_redirects:
+            return ()
+        self.uris.add(client.request.uri_text)
+        hops = redirections(
+            response, client.request, self.trunk, context=self.context, like=client.flow, tried=self.uris, now=now
+        )
+        return tuple(hops)
 
     # For the effects.
 

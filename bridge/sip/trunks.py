@@ -203,6 +203,11 @@ class TrunkState:
             return []
         return self.credentials.answer(client.request, response, attempts)
 
+    def may_be_sent_to(self, host: str) -> bool:
+        """Whether this numeric address is one of the trunk's own."""
+        known = any(address.host == host for address in self.addresses)
+        return known or any(_contains(network, host) for network in self.trunk.sources)
+
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""
         known = host in self.former or any(address.host == host for address in self.addresses)

@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 
+from bridge.sip.failover import Hop
 from bridge.sip.message import Request, Response
 from bridge.sip.transaction_layer import ActiveServer
 
@@ -150,6 +151,13 @@ class NoResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectReceived:
+    """3xx that we follow (§8.1.3.4)."""
+
+    hops: tuple[Hop, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetChanged:
     """Our INVITE is tried at another target, from the beginning (RFC 3263 §4.3)."""
 
@@ -270,6 +278,7 @@ UsageEvent = (
     | ReofferRefused
     | GlareMet
     | DialogLost
+    | RedirectReceived
     | TargetChanged
     | ByeFinished
     | CancelReceived

@@ -34,7 +34,7 @@ from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
 from bridge.sip.peers import Peers
-from bridge.sip.probe import Probe, ProbeTimer
+from bridge.sip.probe import ProbeTimer, Watch
 from bridge.sip.referral import ReferralTimer
 from bridge.sip.referral_commands import (
     ReferAsked,
@@ -116,7 +116,7 @@ class UserAgent:
         self._inbound = Inbound(context=self._context, transfers=self._transfers, keypads=self._keypads)
         self._registrations = tuple(self._make_registrations())
         self._keepers = tuple(self._make_keepers())
-        self._probes = tuple(self._make_probes())
+        self._watches = tuple(self._make_watches())
 
     def handle(self, event: Input, now: float) -> list[Action]:
         """Take one input, and whatever became due by `now`; return what has to be done."""
@@ -283,6 +283,9 @@ class UserAgent:
             return
         was_known = bool(state.addresses)
         state.resolve(event.servers, now)
+        for watch in self._watches:
+            if watch.trunk is state:
+                watch.follow(now)
         found = bool(state.addresses) and not was_known
         for registration in self._registrations:
             if found and registration.trunk is state and not registration.settled:
@@ -293,8 +296,8 @@ class UserAgent:
             registration.handle(Started(), now)
         for keeper in self._keepers:
             keeper.start(now)
-        for probe in self._probes:
-            probe.fire(now)
+        for watch in self._watches:
+            watch.start(now)
         for state in self._context.trunks:
             gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": state.trunk.name})
             self._context.actions.append(gauge)
@@ -302,8 +305,8 @@ class UserAgent:
     def _stop(self, now: float) -> None:
         for keeper in self._keepers:
             keeper.stop()
-        for probe in self._probes:
-            probe.stop()
+        for watch in self._watches:
+            watch.stop()
         for usage in list(self._context.usages.values()):
             usage.handle(HangUpAsked(), now)
         for registration in self._registrations:
@@ -348,7 +351,7 @@ class UserAgent:
             if state.trunk.keep_alive_s > 0 and state.trunk.auth is not TrunkAuth.REGISTER:
                 yield Keeper(trunk=state, context=self._context)
 
-    def _make_probes(self) -> Iterable[Probe]:
+    def _make_watches(self) -> Iterable[Watch]:
         for state in self._context.trunks:
             if state.trunk.options_interval_s > 0:
-                yield Probe(trunk=state, context=self._context)
+                yield Watch(trunk=state, context=self._context)

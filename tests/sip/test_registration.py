@@ -241,7 +241,15 @@ def test_a_trunk_is_asked_at_its_interval() -> None:
     assert 5 <= len(questions) <= 6
 
 
-def test_two_questions_without_answer_take_the_trunk_down_and_one_answer_brings_it_up() -> None:
+def good_answer(peer: Scripted, status: int = 404) -> None:
+    """The next question is answered, with whatever comes from a living server."""
+    before = peer.last_request("OPTIONS").call_id
+    while peer.last_request("OPTIONS").call_id == before:
+        peer.advance(0.5)
+    peer.answer(peer.last_request("OPTIONS"), status)
+
+
+def test_two_questions_without_answer_take_the_trunk_down_and_three_answers_bring_it_up() -> None:
     peer = Scripted(trunk(options_interval_s=60))
     peer.start()
     assert peer.agent.trunk_up(TRUNK)
@@ -249,8 +257,33 @@ def test_two_questions_without_answer_take_the_trunk_down_and_one_answer_brings_
     assert peer.agent.trunk_up(TRUNK)
     peer.advance(60)
     assert not peer.agent.trunk_up(TRUNK)
-    peer.advance(10)
-    peer.answer(peer.last_request("OPTIONS"), 404)
+    began = peer.now
+    for _ in range(3):
+        assert not peer.agent.trunk_up(TRUNK)
+        good_answer(peer)
+    assert peer.agent.trunk_up(TRUNK)
+    assert peer.now - began < 60
+
+
+def test_answers_that_come_and_go_do_not_bring_it_up() -> None:
+    peer = Scripted(trunk(options_interval_s=5))
+    peer.start()
+    peer.advance(12)
+    for _ in range(5):
+        good_answer(peer)
+        good_answer(peer)
+        good_answer(peer, status=503)
+    assert not peer.agent.trunk_up(TRUNK)
+
+
+def test_how_many_is_a_setting() -> None:
+    peer = Scripted(trunk(options_interval_s=5, options_misses=4, options_recoveries=1))
+    peer.start()
+    peer.advance(16)
+    assert peer.agent.trunk_up(TRUNK)
+    peer.advance(5)
+    assert not peer.agent.trunk_up(TRUNK)
+    good_answer(peer)
     assert peer.agent.trunk_up(TRUNK)
 
 
@@ -261,3 +294,49 @@ def test_an_overloaded_trunk_is_a_trunk_that_is_not_there() -> None:
         peer.answer(peer.last_request("OPTIONS"), 503)
         peer.advance(10)
     assert not peer.agent.trunk_up(TRUNK)
+
+
+def test_a_trunk_without_an_address_is_out_of_service_until_it_has_one() -> None:
+    peer = Scripted(trunk(options_interval_s=30))
+    state = peer.agent._context.trunks.get(TRUNK)
+    assert state is not None
+    state.servers = ()
+    peer.start()
+    assert not peer.agent.trunk_up(TRUNK)
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER,), 5060, Transport.UDP)))
+    assert peer.agent.trunk_up(TRUNK)
+    assert peer.titles() == ["OPTIONS"]
+
+
+def two_servers() -> Scripted:
+    peer = Scripted(trunk(options_interval_s=5))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER, "192.0.2.3"), 5060, Transport.UDP)))
+    peer.start()
+    return peer
+
+
+def test_a_dead_server_is_skipped_and_the_trunk_is_down_when_all_are() -> None:
+    peer = two_servers()
+    assert [flow.host for _, flow in peer.sent] == [PEER, "192.0.2.3"]
+    for _ in range(20):
+        peer.advance(1)
+        for message, flow in peer.sent:
+            if flow.host != PEER and message.method == "OPTIONS":  # type: ignore[union-attr]
+                peer.answer(message, 200)  # type: ignore[arg-type]
+        peer.sent.clear()
+    assert peer.agent.trunk_up(TRUNK)
+    peer.call()
+    assert peer.sent[-1][1].host == "192.0.2.3"
+    peer.advance(20)
+    assert not peer.agent.trunk_up(TRUNK)
+
+
+def test_a_server_that_the_name_has_no_more_is_not_asked_and_does_not_count() -> None:
+    peer = two_servers()
+    peer.advance(12)
+    assert not peer.agent.trunk_up(TRUNK)
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at(("192.0.2.9",), 5060, Transport.UDP)))
+    assert peer.agent.trunk_up(TRUNK)
+    peer.sent.clear()
+    peer.advance(4)
+    assert {flow.host for _, flow in peer.sent} == {"192.0.2.9"}
