@@ -30,6 +30,23 @@ MAX_FORMER = 64
 _DEFAULT_USER = "trunkline"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reach:
+    """What the servers of a trunk come to."""
+
+    servers: tuple[Server, ...]
+    targets: tuple[Target, ...]
+    addresses: tuple[Address, ...]
+    hosts: frozenset[str]
+
+    @classmethod
+    def of(cls, servers: tuple[Server, ...]) -> "_Reach":
+        ordered = sorted(servers, key=lambda server: server.priority)
+        targets = tuple(target for server in ordered for target in server.targets)
+        addresses = tuple(Address(target.host, target.port) for target in targets)
+        return cls(servers=servers, targets=targets, addresses=addresses, hosts=frozenset(a.host for a in addresses))
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class TrunkState:
     """One trunk: its settings, addresses and standing."""
@@ -44,6 +61,7 @@ class TrunkState:
     """Targets that failed, and until when they are avoided (RFC 3263 §4.3)."""
     dead: frozenset[Target] = frozenset()
     """Targets that do not answer OPTIONS."""
+    _known_reach: "_Reach" = field(default_factory=lambda: _Reach.of(()))
     former: dict[str, float] = field(default_factory=dict)
     """Hosts that the name had before, and until when they count."""
     service_route: tuple[SipUri, ...] = ()
@@ -130,13 +148,18 @@ class TrunkState:
     @property
     def targets(self) -> tuple[Target, ...]:
         """All of them, most important first."""
-        ordered = sorted(self.servers, key=lambda server: server.priority)
-        return tuple(target for server in ordered for target in server.targets)
+        return self._reach().targets
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Those of all targets."""
-        return tuple(Address(target.host, target.port) for target in self.targets)
+        return self._reach().addresses
+
+    def _reach(self) -> "_Reach":
+        """What follows from the servers, worked out once: every message that comes in is held against it."""
+        if self._known_reach.servers is not self.servers:
+            self._known_reach = _Reach.of(self.servers)
+        return self._known_reach
 
     def flow(self) -> Flow | None:
         """The way to the next hop; `None` while its name has no address."""
@@ -158,9 +181,8 @@ class TrunkState:
 
     def avoid(self, flow: Flow, until: float) -> None:
         """A target has failed."""
-        target = _target(flow)
-        if target in self.targets:
-            self.avoided[target] = until
+        if self.leads_to(flow):
+            self.avoided[_target(flow)] = until
 
     def forgive(self, flow: Flow) -> None:
         """It has answered since."""
@@ -203,14 +225,18 @@ class TrunkState:
             return []
         return self.credentials.answer(client.request, response, attempts)
 
+    def leads_to(self, flow: Flow) -> bool:
+        """Whether this is the way to one of its servers."""
+        return _target(flow) in self.targets
+
     def may_be_sent_to(self, host: str) -> bool:
         """Whether this numeric address is one of the trunk's own."""
-        known = any(address.host == host for address in self.addresses)
+        known = host in self._reach().hosts
         return known or any(_contains(network, host) for network in self.trunk.sources)
 
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""
-        known = host in self.former or any(address.host == host for address in self.addresses)
+        known = host in self.former or host in self._reach().hosts
         return known or any(_contains(network, host) for network in self.trunk.sources)
 
 

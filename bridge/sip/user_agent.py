@@ -136,10 +136,9 @@ class UserAgent:
 
     def is_next_hop(self, flow: Flow) -> bool:
         """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""
-        trunks = self._context.trunks
-        return any(
-            state.trunk.transport is flow.transport and flow.address in state.addresses for state in trunks
-        ) or any(registration.goes_by(flow) for registration in self._registrations)
+        return any(state.leads_to(flow) for state in self._context.trunks) or any(
+            registration.goes_by(flow) for registration in self._registrations
+        )
 
     @property
     def open_dialogs(self) -> int:

@@ -57,6 +57,33 @@ def first_is_unavailable(wire: Wire, caller: Node, servers: list[Node]) -> None:
     answered(wire, caller, servers, within_s=1)
 
 
+def first_rings_late(wire: Wire, caller: Node, servers: list[Node]) -> None:
+    wire.slow[servers[0].host] = FAILOVER_S + 1
+    servers[0].on_event = Answering(node=servers[0], answer_after_s=None)
+    answered(wire, caller, servers, within_s=FAILOVER_S + 1)
+
+
+def first_answers_late(wire: Wire, caller: Node, servers: list[Node]) -> None:
+    def answer(event: SipEvent) -> None:
+        if isinstance(event, IncomingCall):
+            servers[0].steer(event.dialog, AcceptAsked(sdp=SDP))
+
+    wire.slow[servers[0].host] = FAILOVER_S + 1
+    servers[0].on_event = answer
+    answered(wire, caller, servers, within_s=FAILOVER_S + 1)
+
+
+def given_up_while_the_second_rings(wire: Wire, caller: Node, servers: list[Node]) -> None:
+    refuse(servers[0], 503)
+    servers[1].on_event = Answering(node=servers[1], answer_after_s=None)
+    dialog = caller.call()
+    wire.later(3, lambda: caller.steer(dialog, CancelAsked()))
+    wire.run(QUIET_S)
+    assert isinstance(caller.events[-1], CallFailed)
+    assert caller.events[-1].status == 487
+    assert servers[1].kinds() == ["IncomingCall", "CallCancelled"]
+
+
 FLOWS: tuple[Callable[[Wire, Node, list[Node]], None], ...] = (
     first_refuses_connections,
     first_is_silent,
@@ -76,7 +103,7 @@ def test_the_next_server_takes_the_call(flow: Callable[[Wire, Node, list[Node]],
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("flow", [*FLOWS, first_rings_late, first_answers_late, given_up_while_the_second_rings])
 def test_it_does_whatever_one_message_goes_astray(flow: Callable[[Wire, Node, list[Node]], None], fault: str) -> None:
     wire, caller, servers = fleet(2)
     flow(wire, caller, servers)
