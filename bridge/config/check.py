@@ -101,7 +101,8 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
             yield (*here, "password"), f"is required with auth: {trunk.auth}; set it, password_file or the environment"
     if not _may_call_us(config, trunk):
         yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
-    if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (trunk.server.port or _is_address(trunk.server.host)):
+    next_hop = trunk.outbound_proxy or trunk.server
+    if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (next_hop.port or _is_address(next_hop.host)):
         yield (*here, "dns"), f"is {trunk.dns}, but a server with a port or a numeric address is not sought in the DNS"
     if _shows_keys(trunk) and not trunk.srtp_without_tls:
         yield (*here, "srtp"), "needs transport: tls, or everybody on the way can read the keys (see srtp_without_tls)"

@@ -55,7 +55,7 @@ class NameServer(asyncio.DatagramProtocol):
         asked = query.question[0]
         self.asked.append((asked.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(asked.rdtype)))
         if not self.silent and self._transport is not None:
-            self._transport.sendto(self._answer(query).to_wire(max_size=65_535), addr)
+            self._transport.sendto(self._answer(query).to_wire(max_size=65_535, want_shuffle=False), addr)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
         response = dns.message.make_response(query)

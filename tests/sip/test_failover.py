@@ -212,6 +212,29 @@ def test_a_server_that_failed_is_tried_when_the_others_fail_too() -> None:
     assert [event.status for event in caller.events if isinstance(event, CallFailed)] == [486, 486]
 
 
+def test_a_server_that_answers_again_is_forgiven() -> None:
+    wire, caller, servers = fleet(2)
+    refuse(servers[0], 503)
+    refuse(servers[1], 486)
+    caller.call("one")
+    wire.run(1)
+    refuse(servers[0], 486)
+    refuse(servers[1], 503)
+    caller.call("two")
+    wire.run(1)
+    state = caller.agent._context.trunks.get(TRUNK)
+    assert state is not None
+    assert [target.host for target in state.avoided] == [servers[1].host]
+
+
+def test_nothing_more_is_sent_to_a_server_that_was_given_up() -> None:
+    wire, caller, servers = fleet(2)
+    first_is_silent(wire, caller, servers)
+    times = [sent.at for sent in wire.log if sent.to == servers[0].host]
+    assert len(times) > 1
+    assert max(times) <= FAILOVER_S
+
+
 def test_a_good_server_is_not_hurried_for_the_sake_of_a_bad_one() -> None:
     wire, caller, servers = fleet(2)
     refuse(servers[0], 503)
@@ -303,6 +326,19 @@ def test_a_cancelled_call_stays_cancelled_at_a_server_that_turns_it_away() -> No
     assert_nothing_left(caller, *servers)
 
 
+def test_a_call_given_up_on_the_way_to_the_next_server_does_not_ring_there() -> None:
+    wire, caller, servers = fleet(2)
+    refuse(servers[0], 503)
+    wire.slow[servers[1].host] = 3
+    servers[1].on_event = Answering(node=servers[1], answer_after_s=None)
+    dialog = caller.call()
+    wire.later(1, lambda: caller.steer(dialog, CancelAsked()))
+    wire.run(QUIET_S)
+    assert servers[1].kinds() == ["IncomingCall", "CallCancelled"]
+    assert isinstance(caller.events[-1], CallFailed)
+    assert_nothing_left(caller, *servers)
+
+
 def test_a_server_that_wakes_up_late_is_told_to_stop_ringing() -> None:
     wire, caller, servers = fleet(2)
     wire.slow[servers[0].host] = FAILOVER_S + 1
@@ -333,6 +369,17 @@ def test_a_dialog_stays_at_the_server_that_answered() -> None:
     answered(wire, caller, servers, within_s=1)
     byes = [sent for sent in wire.log if sent.title == "BYE"]
     assert [sent.to for sent in byes] == [servers[1].host]
+
+
+def test_a_dialog_that_goes_by_the_trunk_s_name_stays_there_too() -> None:
+    peer = Scripted(trunk(host="trunk.example.org"))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER, "192.0.2.3"), 5060, Transport.UDP)))
+    dialog = peer.call()
+    peer.feed(Unreachable(transport=Transport.UDP, address=Address(PEER, 5060)))
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Contact="<sip:peer@trunk.example.org>")
+    peer.steer(dialog, HangUpAsked())
+    assert [flow.host for message, flow in peer.sent[-2:]] == ["192.0.2.3"] * 2
+    assert peer.titles()[-2:] == ["ACK", "BYE"]
 
 
 def answers(node: Node, kind: type[SipEvent]) -> list[SipEvent]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import replace
@@ -36,23 +36,23 @@ from bridge.sip.actions import (
     Send,
     SendFailed,
     TimeElapsed,
-    TrunkResolved,
     Unreachable,
 )
 from bridge.sip.events import OutgoingCall, SipEvent
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.certificates import CertificateError
+from bridge.sip.io.detours import Detours
 from bridge.sip.io.gate import Gate
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.io.stream import PING, Peer
 from bridge.sip.io.streams import StreamPool
 from bridge.sip.io.tls import REMEDIES
 from bridge.sip.io.tls_contexts import TlsContexts
+from bridge.sip.io.trunk_finder import TrunkFinder
 from bridge.sip.io.udp import UdpSocket
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
-from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
-from bridge.sip.targets import Server, Target
+from bridge.sip.settings import Listener, SipSettings, Transport
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
     AcceptAsked,
@@ -66,8 +66,6 @@ from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer,
 
 STOP_LIMIT_S = 2.0
 LOOK_AT_CERTIFICATES_S = 30.0
-MIN_RESOLVE_S = 10.0
-"""A trunk's name is not looked up more often."""
 MAX_LOOKUPS = 256
 """Sends that wait for a name server."""
 
@@ -97,8 +95,14 @@ class SipEndpoint:
         self._clock = clock
         self._telemetry = telemetry
         self._resolver = resolver or Resolver()
-        self._detours: OrderedDict[ClientKey, tuple[Send, tuple[Address, ...]]] = OrderedDict()
-        """Requests to names that have more addresses than the one that was tried."""
+        self._detours = Detours()
+        self._finder = TrunkFinder(
+            self._resolver,
+            entropy=entropy,
+            transports=lambda: {listener.transport for listener in self._bound},
+            reaches=lambda host: self._socket_for(host, 0) is not None,
+            on_found=self._run,
+        )
         self._floodgate = Floodgate(clock)
         self._sockets: list[UdpSocket] = []
         self._contexts = TlsContexts(settings, telemetry)
@@ -148,10 +152,10 @@ class SipEndpoint:
             floodgate=self._floodgate,
         )
         trunks = self._settings.trunks
-        waits_s = await asyncio.gather(*map(self._resolve_trunk, trunks))
+        waits_s = await asyncio.gather(*map(self._finder.find, trunks))
         self._run(Start())
         for trunk, wait_s in zip(trunks, waits_s, strict=True):
-            self._spawn(self._keep_resolving(trunk, wait_s))
+            self._spawn(self._finder.keep_finding(trunk, wait_s))
         self._spawn(self._gate.watch())
         self._spawn(self._keep_certificates())
 
@@ -446,18 +450,15 @@ class SipEndpoint:
             self._run(NameFound(host=host, addresses=addresses))
 
     def _send_by(self, action: Send, addresses: tuple[Address, ...]) -> None:
-        """To the first address; a name may have others, for when there is no way to that one (RFC 3263 §4.3)."""
-        if len(addresses) > 1 and action.transaction is not None:
-            self._detours[action.transaction] = (action, addresses)
-            if len(self._detours) > MAX_LOOKUPS:
-                self._detours.popitem(last=False)
+        self._detours.note(action, addresses)
         self._send_to(action, addresses[0])
 
     def _take_detour(self, transaction: ClientKey) -> bool:
         """Send by the next address of the name, if it has one."""
-        action, addresses = self._detours.pop(transaction, (None, ()))
-        if action is None:
+        detour = self._detours.take(transaction)
+        if detour is None:
             return False
+        action, addresses = detour
         self._resolver.avoid(addresses[0])
         self._send_by(action, addresses[1:])
         return True
@@ -519,35 +520,6 @@ class SipEndpoint:
     def _take_unreachable(self, host: str, port: int) -> None:
         self._resolver.avoid(Address(host, port))
         self._run(Unreachable(transport=Transport.UDP, address=Address(host, port)))
-
-    # Trunks' names.
-
-    async def _resolve_trunk(self, trunk: Trunk) -> float:
-        """Find its servers, and tell how soon to look again: as soon as what was found may have changed."""
-        transports = (
-            {trunk.transport} if trunk.transport is Transport.TLS else {bound.transport for bound in self._bound}
-        )
-        located = await self._resolver.locate(
-            trunk.host, trunk.port, trunk.transport, dns_mode=trunk.dns, usable=transports
-        )
-        if not located.servers:
-            _log.warning("trunk_name_not_resolved", trunk=trunk.name)
-        self._run(TrunkResolved(trunk=trunk.name, servers=self._usable(located.servers)))
-        return max(located.until - asyncio.get_running_loop().time(), MIN_RESOLVE_S)
-
-    def _usable(self, servers: tuple[Server, ...]) -> tuple[Server, ...]:
-        """Without addresses that none of our datagram sockets can send to."""
-        kept = (replace(server, targets=tuple(filter(self._is_usable, server.targets))) for server in servers)
-        return tuple(server for server in kept if server.targets)
-
-    def _is_usable(self, target: Target) -> bool:
-        return target.transport is not Transport.UDP or self._socket_for(target.host, 0) is not None
-
-    async def _keep_resolving(self, trunk: Trunk, wait_s: float) -> None:
-        """Names move; one that had no address at the start may have one later."""
-        while True:
-            await asyncio.sleep(wait_s * self._entropy.uniform(1.0, 1.1))
-            wait_s = await self._resolve_trunk(trunk)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, context=Context())
