@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import _lru_cache_wrapper
 
 from bridge.core.ids import DialogKey
+from bridge.core.values import Kept
 from bridge.sip import SipError, StreamFramer
 from bridge.sip.actions import Action, Send
 from bridge.sip.events import CallReoffered, IncomingCall, SipEvent
@@ -306,8 +307,10 @@ def _run_round(seed: int, messages: int) -> Counter[str]:
 def _empty_caches() -> None:
     """What they hold is bounded, and takes many rounds to fill; what is looked for is what nobody bounds."""
     gc.collect()
-    for cache in (item for item in gc.get_objects() if isinstance(item, _lru_cache_wrapper)):
-        if (cache.__module__ or "").startswith("bridge.sip"):
+    for cache in gc.get_objects():
+        if isinstance(cache, Kept):
+            cache.clear()
+        elif isinstance(cache, _lru_cache_wrapper) and (cache.__module__ or "").startswith("bridge.sip"):
             cache.cache_clear()
 
 
