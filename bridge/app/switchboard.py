@@ -42,6 +42,8 @@ _MILESTONES = {
     State.ADOPTING: "calls_crossed",
     State.CONNECTING: "call_answered",
     State.CONNECTED: "call_connected",
+    State.TRANSFERRING: "transfer_begun",
+    State.REPLACING: "replacement_begun",
 }
 
 

@@ -239,6 +239,10 @@ class TrunkState:
         known = host in self.former or host in self._reach().hosts
         return known or any(_contains(network, host) for network in self.trunk.sources)
 
+    def speaks(self, transport: Transport) -> bool:
+        """Whether calls may come by this transport: what is meant to be encrypted is not taken in the clear."""
+        return self.trunk.transport is not Transport.TLS or transport is Transport.TLS
+
 
 def _target(flow: Flow) -> Target:
     return Target(flow.transport, flow.host, flow.port)
@@ -268,9 +272,9 @@ class Directory:
         """The trunk of a new call: one of those that send from its address.
 
         Where several do, the one whose contact it was sent to, else the one whose domain, account or number it names,
-        else the one with this very port, else one with this transport.
+        else the one with this very port, else one with this transport. A trunk of TLS sends nothing in the clear.
         """
-        candidates = [state for state in self if state.sends_from(flow.host)]
+        candidates = [state for state in self if state.sends_from(flow.host) and state.speaks(flow.transport)]
         uri = request.uri
         signs: tuple[Callable[[TrunkState], bool], ...] = (
             lambda state: state.line == uri.params.get(LINE_PARAM),

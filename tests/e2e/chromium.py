@@ -142,6 +142,10 @@ class Device:
         """End the call."""
         await self._run("hangUp")
 
+    async def hold(self, *, on_hold: bool = True) -> None:
+        """Put the other end on hold, or take it back."""
+        await self._run("hold", on_hold)
+
     async def press(self, digit: str) -> None:
         """Press a key of the keypad during a call."""
         await self._run("press", digit)

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Playwright
 
 from deploy.demo.homeserver import Synapse
 from tests.e2e.chromium import Device, Person, launch
+from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import REGISTRATION, Bridge, Section
 from tests.e2e.sound import Tone
@@ -26,6 +27,8 @@ SECURE = "+15553100"
 """Rings a phone that speaks TLS and SRTP only."""
 EXTENSION = "+15552100"
 """A phone that registered at the PBX."""
+COLLEAGUE = "+15552101"
+"""Another one there."""
 RING_TIMEOUT_S = 10
 BROWSER_TONES = {"first": Tone(pitch_hz=440), "second": Tone(pitch_hz=1000)}
 
@@ -68,7 +71,8 @@ class Lab:
     _next_guest: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        accounts = {_PBX_ACCOUNT: _PBX_PASSWORD, EXTENSION: _EXTENSION_PASSWORD}
+        extensions = dict.fromkeys((EXTENSION, COLLEAGUE), _EXTENSION_PASSWORD)
+        accounts = {_PBX_ACCOUNT: _PBX_PASSWORD, **extensions}
         self.pbx = Kamailio(self.folder("pbx"), accounts, domain=_PBX_DOMAIN)
         self.authority = Authority(self.folder("certificates"))
         self.bridge = Bridge(
@@ -137,11 +141,14 @@ class Lab:
             yield phone
 
     @asynccontextmanager
-    async def extension(self, *, answer: str = "auto") -> AsyncIterator[Phone]:
-        """A phone that registers at the PBX as `EXTENSION`."""
+    async def extension(
+        self, *, number: str = EXTENSION, answer: str = "auto", tone: Tone = PHONE_TONE
+    ) -> AsyncIterator[Phone]:
+        """A phone that registers at the PBX."""
         phone = Phone(
             self.folder(f"extension-{next(self._names)}"),
-            EXTENSION,
+            number,
+            tone=tone,
             port=free_port(span=2),
             answer=answer,
             registrar=f"{LOOPBACK}:{self.pbx.port}",
@@ -193,7 +200,7 @@ class Lab:
                     "caller_id": "+15550199",
                     "join_crossing_calls": True,
                 },
-                "script": {"server": f"{LOOPBACK}:{self.scripted_port}"},
+                "script": {"server": f"{LOOPBACK}:{self.scripted_port}", "accept_transfers": True},
                 "secure": {
                     # baresip listens with TLS on the port after its own.
                     "server": f"{LOOPBACK}:{self.secure_port + 1}",
@@ -216,6 +223,7 @@ class Lab:
             "username": _PBX_ACCOUNT,
             "register_user": _people()[-1].number,
             "password": _PBX_PASSWORD,
+            "accept_transfers": True,
         }
 
 

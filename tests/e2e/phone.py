@@ -10,16 +10,20 @@ from tests.peers.baresip import Baresip
 
 RATE_HZ = 8000
 TONE = Tone(pitch_hz=660, level_db=-6.02)
+OTHER_TONE = Tone(pitch_hz=880, level_db=-6.02)
+"""Of a phone beside the first."""
 _WINDOW = 4096
 _QUIET_DB = -55.0
 _STEADY_DB = 0.7
 
 
 class Phone(Baresip):
-    """A telephone whose number is its user name, playing a tone of 660 Hz into every call."""
+    """A telephone whose number is its user name, playing a tone into every call."""
 
-    def __init__(self, directory: Path, number: str, *, port: int, answer: str = "auto", **options: Any) -> None:
-        super().__init__(directory, number, port=port, answer=answer, tone_hz=TONE.pitch_hz, **options)
+    def __init__(
+        self, directory: Path, number: str, *, port: int, answer: str = "auto", tone: Tone = TONE, **options: Any
+    ) -> None:
+        super().__init__(directory, number, port=port, answer=answer, tone_hz=tone.pitch_hz, **options)
         self.encrypts = options.get("transport") == "tls"
 
     async def call(self, number: str, *, through: int) -> None:

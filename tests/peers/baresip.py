@@ -185,6 +185,10 @@ class Baresip(PeerProcess):
         """Take the call off hold."""
         return await self.command("resume")
 
+    async def transfer(self, uri: str) -> dict[str, Any]:
+        """Send the other end of the call to `uri` (REFER)."""
+        return await self.command("transfer", uri)
+
     async def send_digits(self, digits: str) -> None:
         """Press keys; each is sent as telephone-event."""
         for digit in digits:

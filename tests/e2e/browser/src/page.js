@@ -28,9 +28,10 @@ class SeenCall {
         return { callId, roomId, direction, state, states: this.states, hangupReason, hangupParty };
     }
 
+    /** After hold the far end's sound comes in a feed of its own. */
     #hear() {
         const stream = this.call.remoteUsermediaFeed?.stream;
-        if (stream && !this.listener) this.listener = new Listener(stream);
+        if (stream?.getAudioTracks().length) this.listener = new Listener(stream);
     }
 }
 
@@ -186,6 +187,10 @@ class Device {
 
     hangUp() {
         this.#current().call.hangup(CallErrorCode.UserHangup, false);
+    }
+
+    hold(onHold) {
+        this.#current().call.setRemoteOnHold(onHold);
     }
 
     press(digit) {

@@ -1,0 +1,58 @@
+"""Hold and transfers, with a browser, real phones and a PBX."""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.chromium import Device
+from tests.e2e.lab import BROWSER_TONES, COLLEAGUE, EXTENSION, PHONE, Lab
+from tests.e2e.phone import OTHER_TONE
+from tests.e2e.sound import Heard, Tone
+from tests.e2e.test_calls import hear_each_other
+from tests.e2e.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def comes_to_hear(device: Device, tone: Tone) -> None:
+    """The browser still plays what came before; then this."""
+    heard: list[Heard] = []
+
+    async def like() -> bool:
+        heard.append(await device.listen())
+        return heard[-1].is_like(tone)
+
+    await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=15)
+
+
+async def test_a_phone_is_told_when_the_browser_holds_and_resumes(lab: Lab) -> None:
+    async with lab.phone() as phone, lab.device(await lab.person()) as device:
+        await device.dial(PHONE)
+        await asyncio.gather(device.wait_connected(), phone.wait_answered())
+        await hear_each_other(device, phone)
+        await device.hold()
+        await phone.wait_until(lambda: "audio=0/" in phone.log_tail(2))  # it has stopped sending
+        await device.hold(on_hold=False)
+        await hear_each_other(device, phone)
+
+
+async def test_a_phone_transfers_a_call_to_a_colleague(lab: Lab) -> None:
+    await lab.bridge.wait_metric("trunk_up", 1, trunk="pbx")
+    async with (
+        lab.extension() as phone,
+        lab.extension(number=COLLEAGUE, tone=OTHER_TONE) as colleague,
+        lab.device(await lab.person()) as device,
+    ):
+        room_id = await device.dial(EXTENSION)
+        await asyncio.gather(device.wait_connected(), phone.wait_answered())
+        await hear_each_other(device, phone)
+        await phone.transfer(f"sip:{COLLEAGUE}@{lab.pbx.domain}")
+        await colleague.wait_answered()
+        await phone.wait_closed()
+        await comes_to_hear(device, OTHER_TONE)
+        at_colleague = await colleague.listen()
+        assert at_colleague.is_like(BROWSER_TONES["first"]), at_colleague
+        identities = [e for e in await device.call_events(room_id) if e["type"] == "m.call.asserted_identity"]
+        assert [event["content"]["asserted_identity"] for event in identities] == [{"display_name": COLLEAGUE}]
+        await device.hang_up()
+        await colleague.wait_closed()
