@@ -67,7 +67,7 @@ async def peer() -> AsyncIterator[Peer]:
         on_message=lambda payload, flow: None,
         on_failed=failed.append,
         on_closed=closed.append,
-        on_insecure=lambda peer, reason: None,
+        on_insecure=lambda peer, direction, reason: None,
     )
     port = server.sockets[0].getsockname()[1]
     pool.send(b"x", Flow(transport=Transport.TCP, host=LOOPBACK, port=port), None)

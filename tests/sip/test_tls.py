@@ -140,7 +140,7 @@ async def test_a_trunk_without_a_good_certificate_gets_no_call(lab: Lab, tmp_pat
             assert (await failure(caller)).status == 503
         assert refusals(caller, "out", reason) >= 1
         warned = [line for line in lines if line["event"] == "tls_failed" and line["reason"] == reason]
-        assert len(warned) == 1
+        assert [(line["direction"], line["trunk"]) for line in warned if line["direction"] == "out"] == [("out", TRUNK)]
         assert warned[0]["remedy"]
         assert callee.of(IncomingCall) == []
         await eventually(lambda: refusals(callee, "in", "refused") >= 1)

@@ -510,12 +510,14 @@ class SipEndpoint:
             case Transport.TCP | Transport.TLS:
                 return await self._pool.listen(listener.transport, listener.host, listener.port)
 
-    def _warn_insecure(self, peer: Peer, reason: str) -> None:
+    def _warn_insecure(self, peer: Peer, direction: str, reason: str) -> None:
         """Say what an admin can do, once in a while."""
-        suppressed = self._floodgate.pass_or_count(f"tls_failed {peer.trunk} {reason}")
+        suppressed = self._floodgate.pass_or_count(f"tls_failed {peer.trunk} {direction} {reason}")
         if suppressed is not None:
-            fields = {"trunk": peer.trunk, "server_name": peer.name, "peer": Pii(peer.host), "reason": reason}
-            _log.warning("tls_failed", **fields, remedy=REMEDIES[reason], suppressed=suppressed)
+            known = {"trunk": peer.trunk, "server_name": peer.name} if direction == "out" else {}
+            remedy = REMEDIES[reason]
+            fields = {"direction": direction, "peer": Pii(peer.host), "reason": reason, "remedy": remedy}
+            _log.warning("tls_failed", **known, **fields, suppressed=suppressed)
 
     def _take_unreachable(self, host: str, port: int) -> None:
         self._resolver.avoid(Address(host, port))

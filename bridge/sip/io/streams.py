@@ -54,7 +54,7 @@ class StreamPool:
         on_message: Callable[[bytes, Flow], None],
         on_failed: Callable[[ClientKey], None],
         on_closed: Callable[[Flow], None],
-        on_insecure: Callable[[Peer, str], None],
+        on_insecure: Callable[[Peer, str, str], None],
     ) -> None:
         self._telemetry = telemetry
         self._contexts = contexts
@@ -177,8 +177,9 @@ class StreamPool:
     def insecure(self, stream: Stream, reason: str) -> None:
         """TLS failed."""
         if stream.number in self._streams and not self._closing:
-            self._telemetry.count("sip_tls_failures_total", direction="in" if stream.accepted else "out", reason=reason)
-            self._on_insecure(stream.peer, reason)
+            direction = "in" if stream.accepted else "out"
+            self._telemetry.count("sip_tls_failures_total", direction=direction, reason=reason)
+            self._on_insecure(stream.peer, direction, reason)
 
     # Opening.
 
