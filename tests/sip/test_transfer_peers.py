@@ -6,6 +6,7 @@ import pytest
 
 from bridge.sip.events import (
     CallAnswered,
+    CallConfirmed,
     CallEnded,
     CallFailed,
     CallReferred,
@@ -181,8 +182,10 @@ async def test_sipp_asks_for_an_attended_transfer_and_hears_what_comes_of_it(
 async def test_sipp_takes_a_call_over_with_another(tmp_path: Path, transport: Transport) -> None:
     def take(phone: Phone, event: SipEvent) -> None:
         answer_at_once(phone, event)
-        if isinstance(event, IncomingCall) and event.replaces is not None:
-            phone.endpoint.bye(event.replaces)
+        if isinstance(event, CallConfirmed):
+            call = next(call for call in phone.of(IncomingCall) if call.dialog == event.dialog)
+            if call.replaces is not None:
+                phone.endpoint.bye(call.replaces)
 
     async with Phone(sipp_trunk(transport), on_event=take) as phone:
         uac = SippUac(
