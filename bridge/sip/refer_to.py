@@ -8,7 +8,7 @@ from bridge.sip.events import ReferTarget
 from bridge.sip.fields import NameAddr
 from bridge.sip.grammar import split_list
 from bridge.sip.message import Request
-from bridge.sip.number_forms import user_of
+from bridge.sip.number_forms import user_of, written_called
 from bridge.sip.replaces import Replaces
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri, TelUri, Uri
@@ -52,8 +52,8 @@ def _sip_uri(uri: Uri, trunk: TrunkState) -> SipUri:
     match uri:
         case SipUri():
             return uri
-        case TelUri(digits=digits):
-            return trunk.uri(digits)
+        case TelUri():
+            return trunk.uri(written_called(user_of(uri, trunk.trunk), trunk.trunk))
         case _:
             raise SipError(416, "Unsupported URI Scheme")
 

@@ -8,6 +8,7 @@ from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import CallReferred, ReferralProgress
 from bridge.sip.invite_usage import InviteUsage
+from bridge.sip.number_forms import written_called
 from bridge.sip.refer_to import refer_target, refer_to, referred_by
 from bridge.sip.referral import DECISION_S, Referral
 from bridge.sip.referral_commands import ReferAsked, ReferralCommand
@@ -105,7 +106,7 @@ class Transfers:
             return
         replaces = Replaces.at_peer(other.dialog) if other is not None and other.dialog is not None else None
         try:
-            target = refer_to(usage.trunk.uri(command.target_user), replaces)
+            target = refer_to(usage.trunk.uri(written_called(command.target_user, usage.trunk.trunk)), replaces)
         except LocalSipError:
             self._fail(usage.key, 484)
             return
