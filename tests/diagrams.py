@@ -4,13 +4,13 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bridge.calls import machine
 from bridge.calls.state import Direction, State
-from bridge.sip import transaction
+from bridge.sip import referral, referring, transaction
 
 README = Path(__file__).parent.parent / "bridge" / "README.md"
 SECOND_PHONE = {State.TRANSFERRING, State.REPLACING}
@@ -39,7 +39,7 @@ def transfer_edges() -> list[Edge]:
     ]
 
 
-def transaction_edges(table: transaction.Transitions[Any]) -> list[Edge]:
+def table_edges(table: Mapping[tuple[Any, type[Any]], tuple[Any, Any]]) -> list[Edge]:
     return [
         (state.name.lower(), target.name.lower(), event.__name__)
         for (state, event), (target, _) in table.items()
@@ -62,10 +62,12 @@ def diagrams() -> dict[str, str]:
         "outbound": mermaid(call_edges(Direction.OUTBOUND)),
         "inbound": mermaid(call_edges(Direction.INBOUND)),
         "transfer": mermaid(transfer_edges()),
-        "invite-client": mermaid(transaction_edges(transaction.INVITE_CLIENT)),
-        "non-invite-client": mermaid(transaction_edges(transaction.NON_INVITE_CLIENT)),
-        "invite-server": mermaid(transaction_edges(transaction.INVITE_SERVER)),
-        "non-invite-server": mermaid(transaction_edges(transaction.NON_INVITE_SERVER)),
+        "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
+        "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
+        "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),
+        "non-invite-server": mermaid(table_edges(transaction.NON_INVITE_SERVER)),
+        "referral": mermaid(table_edges(referral.TRANSITIONS)),
+        "referring": mermaid(table_edges(referring.TRANSITIONS)),
     }
 
 

@@ -135,8 +135,9 @@ class Referral:
                 self.handle(ProgressReported(status=status) if status < 200 else OutcomeReported(status=status), now)
 
     def finished(self, status: int, response: Response | None, now: float) -> None:
-        """Our NOTIFY was answered, or never will be."""
-        self.handle(ReportDelivered() if 200 <= status < 300 else ReportRefused(), now)
+        """Our NOTIFY was answered, or never will be; after the end that does not matter."""
+        if self.state is not ReferralState.ENDED:
+            self.handle(ReportDelivered() if 200 <= status < 300 else ReportRefused(), now)
 
     def fire(self, now: float) -> None:
         """The deadline has passed."""
