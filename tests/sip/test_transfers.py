@@ -2,12 +2,16 @@
 
 import pytest
 
+from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import DialogKey
+from bridge.sip.errors import SipError
 from bridge.sip.events import CallAnswered, CallReferred, OutgoingCall, ReferralProgress
 from bridge.sip.message import Request
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
-from bridge.sip.settings import TrunkAuth
+from bridge.sip.replaces import Replaces, replaced_call
+from bridge.sip.settings import NumberFormat, TrunkAuth
 from bridge.sip.transfers import MAX_REFERRALS
+from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RingAsked
 from bridge.sip.user_agent import PlaceCall
@@ -352,6 +356,32 @@ def test_a_report_is_read_after_the_call_is_over() -> None:
     assert progress(peer) == [100, 200]
 
 
+def test_a_report_is_read_from_where_the_peer_is_after_the_call_is_over() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Contact="<sip:peer@198.51.100.7>")
+    peer.steer(dialog, ReferAsked(target_user="+15550177"))
+    request = peer.last_request("REFER")
+    peer.answer(request, 202)
+    peer.steer(dialog, HangUpAsked())
+    peer.answer(peer.last_request("BYE"), 200)
+    peer.advance(10)
+    peer.receive(notify(request, "SIP/2.0 200 OK\r\n"), source="198.51.100.7")
+    assert progress(peer) == [200]
+    peer.advance(50)
+    assert not peer.agent.admits("198.51.100.7")
+
+
+def test_a_target_is_written_as_the_trunk_writes_numbers() -> None:
+    peer, _, request = referring(Scripted(trunk(number_format=NumberFormat.DIGITS, number_prefix="99")))
+    assert request.headers.get("Refer-To") == f"<sip:9915550177@{PEER}>"
+    peer, _, tag = talking(Scripted(trunk(number_format=NumberFormat.DIGITS, accept_transfers=True)))
+    peer.receive(refer(tag, ("Refer-To", "<tel:+1-555-0177>")))
+    referred = peer.last_event()
+    assert isinstance(referred, CallReferred)
+    assert (referred.target.user, str(referred.target.uri)) == ("+15550177", f"sip:15550177@{PEER}")
+
+
 def test_a_trunk_that_authenticated_the_call_may_ask_again() -> None:
     peer = Scripted(trunk(TrunkAuth.DIGEST))
     dialog = peer.call()
@@ -474,6 +504,16 @@ def test_nothing_is_replaced_by_a_trunk_that_may_not() -> None:
     peer.receive(replacing(f"peer-call;to-tag={tag};from-tag=peer"))
     assert peer.last_response().status == 403
     assert peer.incoming.dialog == dialog
+
+
+def test_no_trunk_replaces_the_call_of_another() -> None:
+    peer, _, tag = talking()
+    another = Directory((trunk(accept_transfers=True),), SeededEntropy(2)).get(TRUNK)
+    assert another is not None
+    replaces = Replaces(sip_call_id="peer-call", to_tag=tag, from_tag="peer")
+    with pytest.raises(SipError) as caught:
+        replaced_call(peer.agent._context, replaces, another)
+    assert caught.value.status == 481
 
 
 def test_replaces_belongs_into_an_invite() -> None:
