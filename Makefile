@@ -41,7 +41,7 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 bench: $(VENV)/.bench-installed ## Measure beside other packages, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(VENV)/.tests-installed ## Throw damaged and random input at the parsers (FUZZ_COUNT of each kind)
+fuzz: $(VENV)/.tests-installed ## Throw damaged and random input at parsers and user agent (FUZZ_COUNT of each kind)
 	@for target in tests/fuzz/[a-z]*.py; do \
 		echo "==> $$target"; $(BIN)/python -m "tests.fuzz.$$(basename "$$target" .py)" --count $(FUZZ_COUNT); done
 	@echo "==> Property tests"
