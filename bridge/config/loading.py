@@ -14,6 +14,7 @@ from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
 from bridge.config.model import DEFAULT_REGION, Config, OpsConfig, StoreConfig, TlsFilesConfig
+from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
 from bridge.config.wording import location_of, worded
 
@@ -45,8 +46,9 @@ def load_config(path: Path | str, environ: Mapping[str, str] | None = None) -> C
     """
     path = Path(path)
     document = read_document(path)
+    unknown_profiles = list(apply_profiles(document))
     _make_paths_absolute(document.tree, path.absolute().parent)
-    faults = [*document.faults, *fill_secrets(document, os.environ if environ is None else environ)]
+    faults = [*document.faults, *unknown_profiles, *fill_secrets(document, os.environ if environ is None else environ)]
     config, errors = _validate(document)
     faults += [document.fault(location_of(error), worded(location_of(error), error)) for error in errors]
     faults += doubled_numbers(document, _region(document))
