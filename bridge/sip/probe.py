@@ -145,5 +145,5 @@ class Watch:
             to=NameAddr("", target),
             sip_call_id=context.entropy.token(24),
             cseq=1,
-            fields=(("Contact", f"<{contact}>"), *capabilities(trunk.trunk), agent),
+            fields=(*trunk.route_fields(), ("Contact", f"<{contact}>"), *capabilities(trunk.trunk), agent),
         )

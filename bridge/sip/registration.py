@@ -5,19 +5,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Flow, Gauge
-from bridge.sip.capabilities import allow
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
-from bridge.sip.errors import SipError
 from bridge.sip.failover import Hunt, hops_of
-from bridge.sip.fields import NameAddr
 from bridge.sip.keepalive import Keeper
 from bridge.sip.message import Request, Response
-from bridge.sip.requests import new_request, repeated
+from bridge.sip.register import (
+    MAX_EXPIRES_S,
+    associated_users,
+    granted_s,
+    min_expires_s,
+    new_register,
+    service_route,
+)
+from bridge.sip.requests import repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.trunks import TrunkState
-from bridge.sip.uri import SipUri, Uri
 
 RETRY_BASE_S = 30.0
 RETRY_MAX_S = 1800.0
@@ -37,8 +41,6 @@ MIN_REFRESH_S = 30.0
 
 MIN_GRANT_S = 10
 """A registrar that grants less, or nothing, has not let us in: keeping up with it would be a flood."""
-
-MAX_EXPIRES_S = 86_400
 
 
 class RegistrationState(enum.Enum):
@@ -80,6 +82,11 @@ class TooBrief:
     """423: the registrar wants longer intervals (§10.2.8)."""
 
     min_expires_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRefused:
+    """439: a proxy on the way knows nothing of outbound (RFC 5626 §11.6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +141,7 @@ RegistrationEvent = (
     | Granted
     | Challenged
     | TooBrief
+    | OutboundRefused
     | Refused
     | RefusedForGood
     | Failed
@@ -243,7 +251,7 @@ class Registration:
     def _event_of(self, client: ActiveClient, response: Response) -> RegistrationEvent:
         status = response.status
         if status < 300:
-            return self._success(response)
+            return self._success(client, response)
         if status in (401, 407):
             credentials = self.trunk.credentials_for(client, response, self.attempts)
             if credentials:
@@ -251,26 +259,17 @@ class Registration:
         if status in (401, 403, 407):
             return RefusedForGood(status=status) if self.refusals + 1 >= MAX_REFUSALS else Refused(status=status)
         if status == 423 and not self.brief:
-            return TooBrief(min_expires_s=_min_expires(response))
+            return TooBrief(min_expires_s=min_expires_s(response))
+        if status == 439 and self.trunk.instance:
+            return OutboundRefused()
         return Failed(status=status, retry_after_s=float(response.retry_after or 0))
 
-    def _success(self, response: Response) -> RegistrationEvent:
+    def _success(self, client: ActiveClient, response: Response) -> RegistrationEvent:
         """A 2xx that grants nothing is none, except to a removal."""
-        granted_s = self._granted(response)
-        if granted_s < MIN_GRANT_S and self.state is RegistrationState.REGISTERING:
+        granted = granted_s(response, client.request, self.expires_s)
+        if granted < MIN_GRANT_S and self.state is RegistrationState.REGISTERING:
             return Failed(status=response.status)
-        return Granted(expires_s=granted_s, response=response)
-
-    def _granted(self, response: Response) -> int:
-        """What our own contact got, else the header, else what we asked for (§10.2.4)."""
-        try:
-            ours = self.current and next(iter(self.current.request.contacts))
-            for contact in response.contacts:
-                if contact.expires is not None and ours and _same_contact(contact.uri, ours.uri):
-                    return contact.expires
-            return self.expires_s if response.expires is None else response.expires
-        except SipError:
-            return self.expires_s
+        return Granted(expires_s=granted, response=response)
 
 
 # What is done on the steps.
@@ -316,6 +315,19 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
             labels = {"trunk": str(registration.trunk.trunk.name)}
             gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
             registration.context.actions.append(gauge)
+
+
+def take_routes(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Remember how the registrar wants to be reached, and what it calls us (RFC 3608 §6.1, RFC 7315 §4.1)."""
+    match event:
+        case Granted(response=response):
+            registration.trunk.service_route = service_route(response)
+            registration.trunk.associated = associated_users(response, registration.trunk)
+
+
+def forgo_outbound(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Register as RFC 3261 has it, for as long as the process lives."""
+    registration.trunk.instance = ""
 
 
 def keep_open(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -379,36 +391,16 @@ def _register(registration: Registration, expires_s: int, now: float) -> None:
 
 def _request(registration: Registration, flow: Flow, expires_s: int) -> Request:
     registration.cseq += 1
-    trunk = registration.trunk
     context = registration.context
-    user = trunk.uri(trunk.register_user)
-    fields = (
-        ("Contact", f"<{trunk.contact(context.layer.local_address(flow))}>;expires={expires_s}"),
-        ("Expires", str(expires_s)),
-        ("Allow", allow(trunk.trunk)),
-        ("User-Agent", context.settings.user_agent),
-    )
-    return new_request(
-        "REGISTER",
-        trunk.uri(None),
-        from_=NameAddr("", user, {"tag": context.entropy.token(12)}),
-        to=NameAddr("", user),
-        sip_call_id=registration.sip_call_id,
+    return new_register(
+        registration.trunk,
+        registration.trunk.contact(context.layer.local_address(flow)),
+        expires_s=expires_s,
         cseq=registration.cseq,
-        fields=fields,
+        tag=context.entropy.token(12),
+        sip_call_id=registration.sip_call_id,
+        user_agent=context.settings.user_agent,
     )
-
-
-def _same_contact(theirs: Uri, ours: Uri) -> bool:
-    """Registrars change parameters and case; user, host and port stay."""
-    if not isinstance(theirs, SipUri) or not isinstance(ours, SipUri):
-        return False
-    return (theirs.user, theirs.host.lower(), theirs.port) == (ours.user, ours.host.lower(), ours.port)
-
-
-def _min_expires(response: Response) -> int:
-    value = (response.headers.get("Min-Expires") or "").strip()
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else MAX_EXPIRES_S
 
 
 R = RegistrationState
@@ -417,9 +409,10 @@ Effect = Callable[[Registration, RegistrationEvent, float], None]
 TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, ...]]] = {
     (R.IDLE, Started): (R.REGISTERING, (send,)),
     (R.IDLE, StopAsked): (R.STOPPED, ()),
-    (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, keep_open, count)),
+    (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, take_routes, keep_open, count)),
     (R.REGISTERING, Challenged): (R.REGISTERING, (send_with_credentials,)),
     (R.REGISTERING, TooBrief): (R.REGISTERING, (lengthen, send)),
+    (R.REGISTERING, OutboundRefused): (R.REGISTERING, (forgo_outbound, send)),
     (R.REGISTERING, Refused): (R.WAITING, (schedule_retry, count)),
     (R.REGISTERING, RefusedForGood): (R.REFUSED, (count,)),
     (R.REGISTERING, Failed): (R.WAITING, (schedule_retry, count)),
@@ -444,6 +437,7 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.UNREGISTERING, Refused): (R.STOPPED, ()),
     (R.UNREGISTERING, RefusedForGood): (R.STOPPED, ()),
     (R.UNREGISTERING, TooBrief): (R.STOPPED, ()),
+    (R.UNREGISTERING, OutboundRefused): (R.STOPPED, ()),
     (R.UNREGISTERING, AddressFound): (R.UNREGISTERING, ()),
     (R.UNREGISTERING, FlowLost): (R.UNREGISTERING, ()),
     (R.STOPPED, FlowLost): (R.STOPPED, ()),

@@ -64,6 +64,8 @@ class TrunkState:
     _known_reach: "_Reach" = field(default_factory=lambda: _Reach.of(()))
     former: dict[str, float] = field(default_factory=dict)
     """Hosts that the name had before, and until when they count."""
+    instance: str = ""
+    """The `urn:uuid:` to register with; emptied when a registrar refuses (RFC 5626 §11.6)."""
     service_route: tuple[SipUri, ...] = ()
     """How the registrar wants our requests to come to it (RFC 3608)."""
     associated: frozenset[str] = frozenset()
@@ -120,10 +122,12 @@ class TrunkState:
 
         They all leave by the way to the trunk's next hop, where NAT and firewalls let the registration through.
         """
-        routes = [route for route in self.service_route if not self._is_proxy(route)]
-        if self.trunk.outbound_proxy:
-            routes.insert(0, self._proxy)
-        return [("Route", f"<{route}>") for route in routes]
+        routes = (route for route in self.service_route if not self._is_proxy(route))
+        return [*self.proxy_fields(), *(("Route", f"<{route}>") for route in routes)]
+
+    def proxy_fields(self) -> list[tuple[str, str]]:
+        """The route of a REGISTER: only the proxy that the settings name."""
+        return [("Route", f"<{self._proxy}>")] if self.trunk.outbound_proxy else []
 
     @property
     def _proxy(self) -> SipUri:
@@ -253,7 +257,12 @@ class Directory:
 
     def __init__(self, trunks: tuple[Trunk, ...], entropy: Entropy) -> None:
         self._states = {
-            trunk.name: TrunkState(trunk=trunk, credentials=Credentials(trunk, entropy), line=entropy.token(12))
+            trunk.name: TrunkState(
+                trunk=trunk,
+                credentials=Credentials(trunk, entropy),
+                line=entropy.token(12),
+                instance=trunk.instance,
+            )
             for trunk in trunks
         }
 

@@ -3,8 +3,10 @@
 import pytest
 
 from bridge.sip.actions import ConnectionClosed, Flow, TrunkResolved
+from bridge.sip.message import Request
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
+from bridge.sip.uri import SipUri
 from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import PEER, TRUNK, US, Scripted, trunk
 
@@ -226,6 +228,109 @@ def test_a_connection_to_a_former_address_of_the_registrar_is_missed_too() -> No
     peer.feed(ConnectionClosed(flow=flow))
     assert next_attempt_s(peer) <= 1
     assert peer.sent[-1][1].host == "192.0.2.77"
+
+
+# What the registrar says beside the grant.
+
+
+def routes(request: Request) -> list[str]:
+    return request.headers.get_all("Route")
+
+
+def test_requests_take_the_route_that_the_registrar_names() -> None:
+    peer = started(options_interval_s=30)
+    peer.answer(peer.last_request("OPTIONS"), 200)
+    contact = str(peer.last_request("REGISTER").contacts[0].uri)
+    service = "<sip:orig@scscf.example;lr>, <sip:strict.example>, <sip:b.example;lr>"
+    peer.answer(peer.last_request("REGISTER"), 200, Contact=f"<{contact}>;expires=60", Service_Route=service)
+    peer.call()
+    expected = ["<sip:orig@scscf.example;lr>", "<sip:b.example;lr>"]
+    assert routes(peer.last_request("INVITE")) == expected
+    assert peer.sent[-1][1].host == PEER
+    peer.advance(31)
+    assert routes(peer.last_request("OPTIONS")) == expected
+    next_attempt_s(peer)
+    assert routes(peer.last_request("REGISTER")) == []
+    grant(peer, 600)
+    peer.call("again")
+    assert routes(peer.last_request("INVITE")) == []
+
+
+def test_the_proxy_in_front_comes_first_and_only_once() -> None:
+    peer = started(outbound_proxy=True, domain="ims.example")
+    contact = str(peer.last_request("REGISTER").contacts[0].uri)
+    peer.answer(
+        peer.last_request("REGISTER"),
+        200,
+        Contact=f"<{contact}>;expires=600",
+        Service_Route=f"<sip:{PEER};lr>, <sip:scscf.example;lr>",
+    )
+    peer.call()
+    assert routes(peer.last_request("REGISTER")) == [f"<sip:{PEER};lr>"]
+    assert routes(peer.last_request("INVITE")) == [f"<sip:{PEER};lr>", "<sip:scscf.example;lr>"]
+
+
+@pytest.mark.parametrize("service", ["<", "<sip:a;lr>" + ", <sip:a;lr>" * 500, "<tel:+1>", "x" * 8000])
+def test_a_route_that_cannot_be_read_does_not_cost_the_registration(service: str) -> None:
+    peer = started()
+    contact = str(peer.last_request("REGISTER").contacts[0].uri)
+    peer.answer(
+        peer.last_request("REGISTER"),
+        200,
+        Contact=f"<{contact}>;expires=600",
+        Service_Route=service,
+        P_Associated_URI=service,
+    )
+    assert peer.agent.trunk_up(TRUNK)
+    peer.call()
+    assert len(routes(peer.last_request("INVITE"))) <= 8
+
+
+def test_only_our_own_contact_counts_among_those_of_other_devices() -> None:
+    peer = started()
+    request = peer.last_request("REGISTER")
+    ours = request.contacts[0].uri
+    assert isinstance(ours, SipUri)
+    line = ours.params["line"]
+    theirs = f"<sip:alice@{US}:5060;line=another>;expires=3600, <sip:alice@198.51.100.9:1024;line={line}>;expires=100"
+    peer.answer(request, 200, Contact=theirs)
+    assert 50 <= next_attempt_s(peer) <= 90
+
+
+def test_a_device_registers_under_an_id_of_its_own_until_it_is_refused() -> None:
+    urn = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    peer = started(instance=urn)
+    request = peer.last_request("REGISTER")
+    assert request.contacts[0].params["reg-id"] == "1"
+    assert request.contacts[0].params["+sip.instance"] == f'"<{urn}>"'
+    assert request.headers.get("Supported") == "path, outbound"
+    peer.answer(request, 439)
+    request = peer.last_request("REGISTER")
+    assert "+sip.instance" not in request.contacts[0].params
+    assert request.headers.get("Supported") == "path"
+    grant(peer, 600)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_a_redirected_registration_is_not_followed() -> None:
+    peer = started()
+    peer.answer(peer.last_request("REGISTER"), 302, Contact="<sip:elsewhere.example>")
+    assert peer.titles() == ["REGISTER"]
+    assert not peer.agent.trunk_up(TRUNK)
+
+
+def test_challenges_of_a_proxy_and_of_the_registrar_are_answered_at_once() -> None:
+    peer = started(realm="")
+    challenge = 'Digest realm="lab", nonce="{}", qop="auth", algorithm={}'
+    peer.answer(
+        peer.last_request("REGISTER"),
+        401,
+        WWW_Authenticate=f"{challenge.format('a', 'SHA-256')}, {challenge.format('b', 'MD5')}",
+        Proxy_Authenticate=challenge.format("c", "MD5"),
+    )
+    again = peer.last_request("REGISTER")
+    assert "algorithm=SHA-256" in (again.headers.get("Authorization") or "")
+    assert 'nonce="c"' in (again.headers.get("Proxy-Authorization") or "")
 
 
 # OPTIONS.
