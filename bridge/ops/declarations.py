@@ -232,6 +232,12 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "registrations_total", "Registrations by outcome.", trunk=TRUNKS, outcome=_of("granted", "refused", "failed")
     ),
+    _counter(
+        "calls_limited_total",
+        "Calls that a limit of their trunk kept from beginning.",
+        trunk=TRUNKS,
+        limit=_of("max_calls", "max_calls_per_s", "max_incoming_per_s"),
+    ),
     _gauge("trunk_up", "1 while a trunk is registered, answers, or is not known not to.", trunk=TRUNKS),
     _gauge("registration_expires_seconds", "How long the newest registration lasts.", trunk=TRUNKS),
     _histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", OPERATION_S, trunk=TRUNKS),

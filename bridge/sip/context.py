@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bridge.core.entropy import Entropy
-from bridge.core.ids import DialogKey
+from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
@@ -17,6 +17,7 @@ from bridge.sip.trunks import Directory, TrunkState, is_numeric
 from bridge.sip.uri import SipUri
 
 if TYPE_CHECKING:
+    from bridge.sip.call_limits import CallLimits
     from bridge.sip.invite_usage import InviteUsage
 
 
@@ -33,6 +34,7 @@ class Context:
     peers: Peers
     usages: "dict[DialogKey, InviteUsage]" = field(default_factory=dict)
     dialogs: "dict[DialogId, InviteUsage]" = field(default_factory=dict)
+    limits: "dict[TrunkName, CallLimits]" = field(default_factory=dict)
 
     def emit(self, event: SipEvent) -> None:
         """Tell the user of the endpoint."""

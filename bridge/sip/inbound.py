@@ -237,6 +237,10 @@ class Inbound:
             self.context.count("sip_dropped_total", reason="acl")
             self.context.layer.drop(server)
             return
+        refusal = self.context.limits[state.trunk.name].refusal(now)
+        if refusal is not None:
+            self.context.layer.respond(server, refusal.response(request, self._tag()), now)
+            return
         self.context.layer.respond(server, request.response(100), now)
         self._open(state, server)
 

@@ -21,6 +21,7 @@ from bridge.sip.actions import (
     TrunkResolved,
     Unreachable,
 )
+from bridge.sip.call_limits import CallLimits, TurnTimer
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import LocalSipError, SipError
@@ -113,6 +114,8 @@ class UserAgent:
         )
         self._transfers = Transfers(context=self._context)
         self._keypads = Keypads(context=self._context)
+        for state in self._context.trunks:
+            self._context.limits[state.trunk.name] = CallLimits.of(state, self._context, self._place)
         self._inbound = Inbound(context=self._context, transfers=self._transfers, keypads=self._keypads)
         self._registrations = tuple(self._make_registrations())
         self._keepers = tuple(self._make_keepers())
@@ -187,7 +190,7 @@ class UserAgent:
             case Steer(dialog=dialog, command=command):
                 self._steer(dialog, command, now)
             case PlaceCall(dialog=dialog, call=call):
-                self._place(dialog, call, now)
+                self._ask_for_call(dialog, call, now)
             case TimeElapsed():
                 pass
             case SendFailed(transaction=key):
@@ -227,6 +230,13 @@ class UserAgent:
         if error.response is not None:
             self._context.actions.append(Send(payload=bytes(error.response), flow=flow))
 
+    def _ask_for_call(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
+        limits = self._context.limits.get(call.trunk)
+        if limits is None:
+            self._place(dialog, call, now)
+        else:
+            limits.ask(dialog, call, now)
+
     def _place(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         context = self._context
         state = context.trunks.get(call.trunk)
@@ -265,6 +275,8 @@ class UserAgent:
 
     def _steer_call(self, dialog: DialogKey, command: UsageCommand, now: float) -> None:
         usage = self._context.usages.get(dialog)
+        if usage is None and any(limits.give_up(dialog) for limits in self._context.limits.values()):
+            return
         if usage is None:
             self._context.count("sip_late_commands_total", command=type(command).__name__)
         else:
@@ -306,6 +318,8 @@ class UserAgent:
             keeper.stop()
         for watch in self._watches:
             watch.stop()
+        for limits in self._context.limits.values():
+            limits.stop()
         for usage in list(self._context.usages.values()):
             usage.handle(HangUpAsked(), now)
         for registration in self._registrations:
@@ -332,6 +346,8 @@ class UserAgent:
                     referring.fire(now)
                 case KeepAliveTimer(keeper=keeper):
                     keeper.fire(now)
+                case TurnTimer(limits=limits):
+                    limits.fire(now)
                 case ProbeTimer(probe=probe):
                     probe.fire(now)
                 case _:

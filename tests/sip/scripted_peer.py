@@ -44,7 +44,9 @@ def trunk(auth: TrunkAuth = TrunkAuth.ADDRESS, **settings: object) -> Trunk:
 class Scripted:
     """One user agent with one trunk."""
 
-    def __init__(self, settings: Trunk | None = None, *, transport: Transport = Transport.UDP) -> None:
+    def __init__(
+        self, settings: Trunk | None = None, *, transport: Transport = Transport.UDP, emergency: tuple[str, ...] = ()
+    ) -> None:
         self.now = 1000.0
         self.transport = transport
         self.sent: list[tuple[Request | Response, Flow]] = []
@@ -57,7 +59,11 @@ class Scripted:
         """Where faults are kept that a test causes; any other fails it."""
         chosen = settings or trunk(transport=transport)
         self.agent = UserAgent(
-            SipSettings(listeners=(Listener(transport=transport, host=US, port=5060),), trunks=(chosen,)),
+            SipSettings(
+                listeners=(Listener(transport=transport, host=US, port=5060),),
+                trunks=(chosen,),
+                emergency=frozenset(emergency),
+            ),
             entropy=SeededEntropy(1),
             local_addresses=(LocalAddress(transport=transport, host=US, port=5060),),
         )

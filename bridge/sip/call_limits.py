@@ -1,0 +1,137 @@
+"""How many calls a trunk carries: at the same time, and begun per second in each direction.
+
+Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency number is never stopped nor made to wait.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bridge.core.ids import DialogKey
+from bridge.sip.checks import Refusal
+from bridge.sip.context import Context
+from bridge.sip.events import CallFailed, OutgoingCall
+from bridge.sip.limiter import Bucket
+from bridge.sip.timers import Timer
+from bridge.sip.trunks import TrunkState
+
+MAX_WAIT_S = 2.0
+"""A caller notices longer silence; another trunk may be free meanwhile."""
+
+_RETRY_AFTER_S = (1, 5)
+
+
+class Waiting(NamedTuple):
+    """A call whose turn has not come."""
+
+    dialog: DialogKey
+    call: OutgoingCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TurnTimer:
+    """The next call may begin."""
+
+    limits: "CallLimits"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class CallLimits:
+    """The limits of one trunk. `place` begins a call."""
+
+    state: TrunkState
+    context: Context
+    place: Callable[[DialogKey, OutgoingCall, float], None]
+    outgoing: Bucket | None = None
+    incoming: Bucket | None = None
+    waiting: deque[Waiting] = field(default_factory=deque)
+    timer: "Timer[object] | None" = None
+
+    @classmethod
+    def of(
+        cls, state: TrunkState, context: Context, place: Callable[[DialogKey, OutgoingCall, float], None]
+    ) -> "CallLimits":
+        """The limits that a trunk's settings name."""
+        outgoing, incoming = _bucket(state.trunk.max_calls_per_s), _bucket(state.trunk.max_incoming_per_s)
+        return cls(state=state, context=context, place=place, outgoing=outgoing, incoming=incoming)
+
+    def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
+        """Begin a call now, or when its turn comes, or not at all."""
+        if call.called in self.context.settings.emergency or not self._is_limited:
+            self.place(dialog, call, now)
+        elif self._is_full():
+            self._refuse(dialog, "max_calls")
+        elif self.outgoing is None or (not self.waiting and self.outgoing.take(now)):
+            self.place(dialog, call, now)
+        elif self._wait_s(self.outgoing, len(self.waiting) + 1) > MAX_WAIT_S:
+            self._refuse(dialog, "max_calls_per_s")
+        else:
+            self.waiting.append(Waiting(dialog, call))
+            self._plan(self.outgoing, now)
+
+    def fire(self, now: float) -> None:
+        """Begin the calls whose turn has come, in their order."""
+        self.timer = None
+        if self.outgoing is None:
+            return
+        while self.waiting and self.outgoing.take(now):
+            self.place(*self.waiting.popleft(), now)
+        self._plan(self.outgoing, now)
+
+    def give_up(self, dialog: DialogKey) -> bool:
+        """Let a waiting call go; false if this is none."""
+        found = next((item for item in self.waiting if item.dialog == dialog), None)
+        if found is None:
+            return False
+        self.waiting.remove(found)
+        phrase = "Request Terminated"
+        self.context.emit(CallFailed(dialog=dialog, status=487, reason_phrase=phrase, local=True))
+        return True
+
+    def stop(self) -> None:
+        """Let all waiting calls go."""
+        while self.waiting:
+            self.give_up(self.waiting[0].dialog)
+
+    def refusal(self, now: float) -> Refusal | None:
+        """Why a call of the trunk is not taken, if it is not: over its rate, or busy on all lines."""
+        if self.incoming is not None and not self.incoming.take(now):
+            self._count("max_incoming_per_s")
+            wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
+            return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
+        if self._is_full():
+            self._count("max_calls")
+            return Refusal(status=486)
+        return None
+
+    @property
+    def _is_limited(self) -> bool:
+        return bool(self.state.trunk.max_calls) or self.outgoing is not None
+
+    def _is_full(self) -> bool:
+        limit = self.state.trunk.max_calls
+        if not limit:
+            return False
+        carried = sum(usage.trunk is self.state for usage in self.context.usages.values())
+        return carried + len(self.waiting) >= limit
+
+    def _wait_s(self, bucket: Bucket, place: int) -> float:
+        return (place - bucket.level) / bucket.rate
+
+    def _plan(self, bucket: Bucket, now: float) -> None:
+        if self.waiting and self.timer is None:
+            deadline = now + max(0.0, self._wait_s(bucket, 1))
+            self.timer = self.context.timers.schedule(deadline, TurnTimer(limits=self))
+
+    def _refuse(self, dialog: DialogKey, limit: str) -> None:
+        self._count(limit)
+        self.context.emit(CallFailed(dialog=dialog, status=503, reason_phrase="Trunk Is Full", local=True))
+
+    def _count(self, limit: str) -> None:
+        self.context.count("calls_limited_total", trunk=str(self.state.trunk.name), limit=limit)
+
+
+def _bucket(rate: float) -> Bucket | None:
+    """Never more in one second than the trunk's rate, however long it was quiet before."""
+    return Bucket(rate=rate, burst=max(1.0, rate), level=max(1.0, rate), at=0.0) if rate else None

@@ -1,0 +1,117 @@
+"""Limits of a trunk: at once, per second, in each direction; and emergency calls, which none of them stops."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bridge.core.ids import DialogKey
+from bridge.sip.events import CallAnswered, CallFailed
+from bridge.sip.message import Request
+from bridge.sip.usage_events import CancelAsked, HangUpAsked
+from bridge.sip.user_agent import Stop
+from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
+
+
+def limited(**limits: Any) -> Scripted:
+    return Scripted(trunk(**limits), emergency=("112",))
+
+
+def failures(peer: Scripted) -> list[tuple[str, int, bool]]:
+    return [(event.dialog, event.status, event.local) for event in peer.events if isinstance(event, CallFailed)]
+
+
+def invites(peer: Scripted) -> list[str]:
+    """Whom we called, each once, in order."""
+    requests = [message for message, _ in peer.sent if isinstance(message, Request)]
+    uris = [request.uri_text for request in requests if request.method == "INVITE"]
+    return list(dict.fromkeys(uri.partition("@")[0].removeprefix("sip:") for uri in uris))
+
+
+def test_calls_that_exceed_the_rate_wait_in_order() -> None:
+    peer = limited(max_calls_per_s=2)
+    for number in range(6):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    began: list[int] = []
+    for _ in range(20):
+        began.append(len(invites(peer)))
+        peer.advance(0.1)
+    assert began[0] == 2
+    assert began[6] == 3
+    assert invites(peer) == [f"+1555010{number}" for number in range(6)]
+    assert failures(peer) == []
+
+
+def test_a_call_that_would_wait_too_long_fails_at_once() -> None:
+    peer = limited(max_calls_per_s=1)
+    for number in range(5):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    assert failures(peer) == [("call-3", 503, True), ("call-4", 503, True)]
+    assert peer.counted("calls_limited_total", limit="max_calls_per_s") == 2
+    peer.advance(2.1)
+    assert len(invites(peer)) == 3
+
+
+def test_a_quiet_hour_does_not_allow_more_in_the_next_second() -> None:
+    peer = limited(max_calls_per_s=3)
+    peer.advance(3600)
+    for number in range(6):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    assert len(invites(peer)) == 3
+
+
+@pytest.mark.parametrize("command", [CancelAsked(), HangUpAsked()])
+def test_a_call_that_is_given_up_while_it_waits_is_never_sent(command: CancelAsked | HangUpAsked) -> None:
+    peer = limited(max_calls_per_s=1)
+    for number in range(3):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    peer.steer(DialogKey("call-1"), command)
+    assert failures(peer) == [("call-1", 487, True)]
+    peer.advance(3)
+    assert invites(peer) == ["+15550100", "+15550102"]
+
+
+def test_stopping_lets_waiting_calls_go() -> None:
+    peer = limited(max_calls_per_s=1)
+    for number in range(3):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    peer.feed(Stop())
+    peer.advance(3)
+    assert len(invites(peer)) == 1
+    assert {dialog for dialog, _, _ in failures(peer)} >= {"call-1", "call-2"}
+
+
+def test_an_emergency_call_is_neither_stopped_nor_made_to_wait() -> None:
+    peer = limited(max_calls_per_s=1, max_calls=1)
+    peer.call("one", called="+15550100")
+    peer.call("two", called="+15550101")
+    peer.call("help", called="112")
+    assert invites(peer) == ["+15550100", "112"]
+
+
+def test_lines_are_counted_in_both_directions_and_freed_when_a_call_ends() -> None:
+    peer = limited(max_calls=2)
+    dialog = peer.call("out")
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP)
+    assert isinstance(peer.last_event(), CallAnswered)
+    peer.receive(peer_request("INVITE", sdp=SDP))
+    peer.receive(peer_request("INVITE", sdp=SDP, call_id="second", branch="second"))
+    assert peer.titles()[-2:] == ["100 INVITE", "486 INVITE"]
+    peer.call("refused")
+    assert failures(peer) == [("refused", 503, True)]
+    assert peer.counted("calls_limited_total", limit="max_calls") == 2
+    peer.steer(dialog, HangUpAsked())
+    peer.answer(peer.last_request("BYE"), 200)
+    peer.receive(peer_request("INVITE", sdp=SDP, call_id="third", branch="third"))
+    assert peer.titles()[-1] == "100 INVITE"
+
+
+def test_calls_that_come_too_fast_are_sent_away_with_the_time_to_come_back() -> None:
+    peer = limited(max_incoming_per_s=2)
+    for number in range(5):
+        peer.receive(peer_request("INVITE", sdp=SDP, call_id=f"c{number}", branch=f"b{number}"))
+    assert Counter(peer.titles()) == {"100 INVITE": 2, "503 INVITE": 3}
+    assert 1 <= int(peer.last_response().headers.get("Retry-After") or 0) <= 5
+    peer.advance(0.6)
+    peer.receive(peer_request("INVITE", sdp=SDP, call_id="later", branch="later"))
+    assert peer.titles()[-1] == "100 INVITE"
