@@ -504,3 +504,69 @@ def test_a_secret_that_is_no_file_is_a_fault_and_never_waited_for(tmp_path: Path
     os.mkfifo(tmp_path / "fifo")
     found = faults(tmp_path, MINIMAL + f"appservice: {{hs_token_file: {file}}}", {"TRUNKLINE_AS_TOKEN": "a" * 32})
     assert words in found["appservice.hs_token_file"]
+
+
+class TestTrunkHeaders:
+    def test_come_from_a_file_beside_the_configuration(self, tmp_path: Path) -> None:
+        (tmp_path / "extra").write_text("X-Telnyx-Token: hush\nX-Other:  a: b\n")
+        config = load(tmp_path, MINIMAL + "trunks: {a: {server: a.b, headers_file: extra}}")
+        assert sip_settings(config).trunks[0].headers == (("X-Telnyx-Token", "hush"), ("X-Other", "a: b"))
+        assert "hush" not in repr(config)
+
+    def test_come_from_the_environment(self, tmp_path: Path) -> None:
+        config = load(tmp_path, MINIMAL + "trunks: {a: {server: a.b}}", TRUNKLINE_TRUNKS_A_HEADERS="X-Token: hush")
+        assert sip_settings(config).trunks[0].headers == (("X-Token", "hush"),)
+
+    @pytest.mark.parametrize(
+        ("lines", "words"),
+        [
+            ("X-Token hush", "expected lines such as"),
+            ("X Token: hush", "expected lines such as"),
+            ("X-Token:", "expected lines such as"),
+            ("X-Token: hu\\x00sh", "expected lines such as"),
+            ("via: hush", "via is a header field that Trunkline writes itself"),
+            ("f: hush", "f is a header field that Trunkline writes itself"),
+        ],
+    )
+    def test_that_cannot_be_sent_are_a_fault_that_shows_no_secret(self, tmp_path: Path, lines: str, words: str) -> None:
+        found = faults(tmp_path, MINIMAL + f'trunks: {{a: {{server: a.b, headers: "{lines}"}}}}')
+        assert words in found["trunks.a.headers"]
+        assert "hush" not in found["trunks.a.headers"]
+
+
+def test_a_proxy_in_front_of_a_server_is_the_next_hop_and_the_server_the_domain(tmp_path: Path) -> None:
+    text = "trunks: {a: {server: 'pbx.example:5080', outbound_proxy: 'edge.example:5070'}}"
+    (trunk,) = sip_settings(load(tmp_path, MINIMAL + text)).trunks
+    assert (trunk.host, trunk.port, trunk.outbound_proxy) == ("edge.example", 5070, True)
+    assert (trunk.domain, trunk.domain_port) == ("pbx.example", 5080)
+
+
+def test_numbers_are_those_of_the_trunks_own_country(tmp_path: Path) -> None:
+    text = "numbers: {default_region: DE}\ntrunks: {a: {server: a.b}, b: {server: a.b, region: hu}}"
+    german, hungarian = sip_settings(load(tmp_path, MINIMAL + text)).trunks
+    assert (german.dial_rules.country_code, german.dial_rules.national_prefix) == ("49", "0")
+    assert (hungarian.dial_rules.country_code, hungarian.dial_rules.national_prefix) == ("36", "06")
+
+
+def test_a_device_keeps_its_instance_over_restarts_and_shares_it_with_no_other(tmp_path: Path) -> None:
+    text = "trunks: {a: {server: a.b, register_outbound: true}, b: {server: a.b, register_outbound: true}}"
+    first, again = (sip_settings(load(tmp_path, MINIMAL + text)).trunks for _ in range(2))
+    assert first[0].instance.startswith("urn:uuid:")
+    assert [trunk.instance for trunk in first] == [trunk.instance for trunk in again]
+    assert first[0].instance != first[1].instance
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "words"),
+    [
+        ("number_prefix: 'abc'", "number_prefix", "expected at most 16 digits"),
+        ("region: XX", "region", "expected a country code"),
+        ("number_format: plus", "number_format", "expected e164, digits, international or national"),
+        ("identity_headers: [from]", "identity_headers[0]", "expected asserted, preferred or remote-party-id"),
+        ("assert_identity: false", "assert_identity", "identity_headers takes its place"),
+        ("max_calls: -1", "max_calls", "must be at least 0"),
+    ],
+)
+def test_a_trunk_that_cannot_be_is_explained(tmp_path: Path, setting: str, path: str, words: str) -> None:
+    found = faults(tmp_path, MINIMAL + f"trunks: {{a: {{server: a.b, {setting}}}}}")
+    assert words in found[f"trunks.a.{path}"]

@@ -1,5 +1,7 @@
 """Calls with real peers: sipp, Kamailio, baresip."""
 
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -250,3 +252,24 @@ async def test_baresip_calls_us_through_the_proxy(tmp_path: Path) -> None:
             await bob.wait_event("CALL_ESTABLISHED")
             phone.endpoint.bye(call.dialog)
             await bob.wait_event("CALL_CLOSED")
+
+
+@BOTH
+async def test_a_call_routed_through_an_outbound_proxy(tmp_path: Path, transport: Transport) -> None:
+    async with (
+        Kamailio(tmp_path, {NUMBER: "secret", "+15550112": "other"}) as kamailio,
+        Phone(behind_proxy(account(kamailio, NUMBER, "secret", transport))) as caller,
+        Phone(behind_proxy(account(kamailio, "+15550112", "other", transport))) as callee,
+    ):
+        await caller.wait_trunk_up()
+        await callee.wait_trunk_up()
+        dialog = caller.call("+15550112", NUMBER)
+        assert (await callee.wait(IncomingCall)).caller == NUMBER
+        await caller.wait(CallAnswered)
+        caller.endpoint.bye(dialog)
+        await callee.wait(CallEnded)
+
+
+def behind_proxy(trunk: Trunk) -> Trunk:
+    """The same trunk with a pre-loaded route, as a device of its own (RFC 5626)."""
+    return replace(trunk, outbound_proxy=True, instance=uuid.uuid5(uuid.NAMESPACE_DNS, trunk.username).urn)
