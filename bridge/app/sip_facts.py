@@ -28,7 +28,9 @@ def of_phone(event: Plain) -> ev.Event | None:
         case sip.CallAnswered():
             return ev.SipAnswered(sdp=event.sdp)
         case sip.CallFailed():
-            return ev.SipFailed(status=event.status, q850=event.q850, local=event.local)
+            return ev.SipFailed(
+                status=event.status, q850=event.q850, redirected_to=event.redirected_to, local=event.local
+            )
         case sip.CallCancelled():
             return ev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
         case sip.CallEnded():

@@ -165,6 +165,8 @@ class SipAnswered:
 class SipFailed:
     status: int
     q850: int | None = None
+    redirected_to: str = ""
+    """The number that the phone's side names instead of the called one."""
     local: bool = False
 
 

@@ -111,7 +111,8 @@ def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]
     call.sip_leg = SipLeg.ENDED
     if not event.local:
         call.peer_status, call.peer_q850 = event.status, event.q850
-    return call.end(outcomes.of_sip_failure(event.status, local=event.local), EndedBy.SIP, now)
+    verdict = outcomes.of_sip_failure(event.status, local=event.local, redirected_to=event.redirected_to)
+    return call.end(verdict, EndedBy.SIP, now)
 
 
 def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:

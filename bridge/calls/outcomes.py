@@ -4,6 +4,8 @@ Before an answer a Matrix caller is told with `m.call.reject`; the reasons below
 right sound and words ("User busy", "Call declined", "No answer"). Q.850 values follow RFC 3398 §7.2.6.1 and §8.2.6.1.
 """
 
+from dataclasses import replace
+
 from bridge.core.verdict import MatrixReason, Result, Verdict
 
 UNREACHABLE = "The telephone network could not be reached. Please try again in a moment."
@@ -23,6 +25,14 @@ BUSY = Verdict(result=Result.CLIENT, reason="busy", sip_status=486, q850=17, mat
 DECLINED = Verdict(result=Result.CLIENT, reason="declined", sip_status=603, q850=21)
 NO_ANSWER = Verdict(
     result=Result.CLIENT, reason="no_answer", sip_status=480, q850=19, matrix_reason=MatrixReason.INVITE_TIMEOUT
+)
+REDIRECTED = Verdict(
+    result=Result.CLIENT,
+    reason="redirected",
+    sip_status=480,
+    q850=23,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="This number is reached at another one now.",
 )
 NOT_IN_SERVICE = Verdict(
     result=Result.CLIENT,
@@ -146,8 +156,13 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 }
 
 
-def of_sip_failure(status: int, *, local: bool) -> Verdict:
-    """The verdict for a final failure of our INVITE; `local` when no response came and the status was made up here."""
+def of_sip_failure(status: int, *, local: bool, redirected_to: str = "") -> Verdict:
+    """The verdict for a final failure of our INVITE; `local` when no response came and the status was made up here.
+
+    A redirection is not followed on the quiet, since it may cost more: the caller can dial the new number.
+    """
+    if redirected_to and 300 <= status <= 399:
+        return replace(REDIRECTED, user_text=f"This number is reached at {redirected_to} now.")
     if local and status != 484:  # 484: what was dialled cannot be written as an address
         return TRUNK_UNREACHABLE
     if status in _FINAL_RESPONSES:

@@ -76,6 +76,8 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
             return [*cancel, *_give_up(call, NO_ANSWER, now)]
         case Timer.FORMER:
             return _let_former_go(call)
+        case Timer.CONNECT:
+            return call.end(outcomes.ICE_FAILED, EndedBy.BRIDGE, now)
         case _:
             return []
 
@@ -83,6 +85,13 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
 def media_ready(call: Call, event: tev.TransferMediaReady, now: float) -> list[cmd.Command]:
     """The other phone is heard: say so to the one that asked, and give it a moment to hang up by itself."""
     return [*_notify(call, 200), *_take_over(call, now)]
+
+
+def media_connected(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
+    """The client's audio comes up while another phone takes over."""
+    call.at.connected = now
+    call.deadlines.pop(Timer.CONNECT, None)
+    return []
 
 
 def phone_left(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
@@ -152,7 +161,7 @@ def _take_over(call: Call, now: float) -> list[cmd.Command]:
     if call.sip_leg is SipLeg.ESTABLISHED:
         call.former = before
         call.deadlines[Timer.FORMER] = now + call.times.former_s
-    call.state, call.sip_leg, call.second = State.CONNECTED, SipLeg.ESTABLISHED, None
+    call.state, call.sip_leg, call.second = _settled(call), SipLeg.ESTABLISHED, None
     call.dialog, call.sip_call_id = second.dialog, second.sip_call_id
     call.connected_number, call.connected_name = second.number, second.name
     identity = cmd.SendIdentity(number=second.number, name=second.name)
@@ -173,12 +182,16 @@ def _give_up(call: Call, status: int, now: float) -> list[cmd.Command]:
 
 
 def _go_on(call: Call, now: float, status: int = NO_ANSWER) -> list[cmd.Command]:
-    call.second, call.state = None, State.CONNECTED
+    call.second, call.state = None, _settled(call)
     call.deadlines.pop(Timer.TRANSFER, None)
     if call.sip_leg is not SipLeg.ESTABLISHED:
         call.peer_status = status
         return call.end(outcomes.of_sip_failure(status, local=False), EndedBy.SIP, now)
     return [cmd.WriteSipReoffer()]
+
+
+def _settled(call: Call) -> State:
+    return State.CONNECTED if call.at.connected is not None else State.CONNECTING
 
 
 def _notify(call: Call, status: int) -> list[cmd.Command]:
@@ -193,13 +206,13 @@ def _hang_up_second(call: Call) -> list[cmd.Command]:
 _NOT_NOW: dict[type[object], Row] = {
     tev.TransferPermitted: Row(not_now, ()),
     tev.TransferForbidden: Row(not_now, ()),
-    tev.ReplacementOffered: Row(replacement_too_early, ()),
 }
+_ONE_AT_A_TIME: dict[type[object], Row] = {**_NOT_NOW, tev.ReplacementOffered: Row(replacement_too_early, ())}
 _MEANWHILE: dict[type[object], Row] = {
     **ANY_TIME,
-    **_NOT_NOW,
+    **_ONE_AT_A_TIME,
     tev.FormerPhoneLeft: Row(former_left, ()),
-    ev.MediaConnected: Row(ignore, ()),
+    ev.MediaConnected: Row(media_connected, ()),
     ev.SipEnded: Row(phone_left, ()),
     ev.SipReoffered: Row(reoffered, ()),
     ev.TimerFired: Row(timer_fired, (State.CONNECTED, State.ENDED)),
@@ -215,9 +228,9 @@ _TRANSFERRING: dict[type[object], Row] = {
 }
 _REPLACING: dict[type[object], Row] = {
     **_MEANWHILE,
-    tev.ReplacementReady: Row(replacement_ready, (State.CONNECTED,)),
-    tev.ReplacementCancelled: Row(replacement_cancelled, (State.CONNECTED, State.ENDED)),
-    tev.TransferMediaRefused: Row(replacement_refused, (State.CONNECTED, State.ENDED)),
+    tev.ReplacementReady: Row(replacement_ready, (State.CONNECTED, State.CONNECTING)),
+    tev.ReplacementCancelled: Row(replacement_cancelled, (State.CONNECTED, State.CONNECTING, State.ENDED)),
+    tev.TransferMediaRefused: Row(replacement_refused, (State.CONNECTED, State.CONNECTING, State.ENDED)),
 }
 _LATE = (tev.TransferOfferReady, tev.TransferProgress, tev.TransferAnswered, tev.TransferFailed)
 """What may still come of a transfer that was given up."""
@@ -229,7 +242,9 @@ TABLE: Table = {
     (State.CONNECTED, tev.FormerPhoneLeft): Row(former_left, ()),
     (State.CONNECTED, ev.TimerFired): Row(timer_fired, ()),
     **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
-    **{(state, event): row for state in (State.ANSWERING, State.CONNECTING) for event, row in _NOT_NOW.items()},
+    (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
+    **{(State.CONNECTING, event): row for event, row in _NOT_NOW.items()},
+    **{(State.ANSWERING, event): row for event, row in _ONE_AT_A_TIME.items()},
     **{(State.TRANSFERRING, event): row for event, row in _TRANSFERRING.items()},
     **{(State.REPLACING, event): row for event, row in _REPLACING.items()},
 }

@@ -113,6 +113,7 @@ REASONS = _of(
     "not_in_service",
     "not_permitted",
     "outbound_is_off",
+    "redirected",
     "room_left",
     "room_busy",
     "session_expired",

@@ -86,6 +86,13 @@ def test_an_unknown_number_is_explained_in_the_room() -> None:
     assert "not in service" in only(commands, cmd.SendNotice).text
 
 
+def test_a_number_that_moved_is_told_with_its_new_one() -> None:
+    call = scenes.dialling()
+    commands = run(call, ev.SipFailed(status=302, redirected_to="+15550111"))
+    assert "+15550111" in only(commands, cmd.SendNotice).text
+    assert (call.verdict and call.verdict.reason, call.peer_status) == ("redirected", 302)
+
+
 def test_a_trunk_that_does_not_answer_at_all_is_not_mistaken_for_a_phone_that_nobody_picks_up() -> None:
     call = scenes.dialling()
     run(call, ev.SipFailed(status=408, local=True))

@@ -255,7 +255,26 @@ def test_nothing_is_transferred_before_audio_is_up(wish: ev.Event) -> None:
     run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"))
     assert call.state is State.CONNECTING
     assert run(call, wish) == [cmd.RefuseReferral(status=491)]
-    assert run(call, replacement()) == [cmd.RejectSip(status=491, dialog=OTHER_DIALOG)]
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_phone_can_call_in_before_audio_is_up(in_time: bool) -> None:
+    call = scenes.dialling()
+    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), replacement())
+    assert call.state is State.REPLACING
+    if in_time:
+        run(call, ev.MediaConnected())
+    run(call, tev.ReplacementReady(sdp="our answer"))
+    assert (call.state, call.dialog) == (State.CONNECTED if in_time else State.CONNECTING, OTHER_DIALOG)
+    assert (Timer.CONNECT in call.deadlines) is not in_time
+
+
+def test_audio_that_never_comes_up_ends_a_call_that_is_being_taken_over() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), replacement())
+    commands = run(call, ev.TimerFired(timer=Timer.CONNECT))
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.ICE_FAILED
+    assert only(commands, cmd.RejectSip).dialog == OTHER_DIALOG
 
 
 def test_a_third_phone_can_follow_the_second() -> None:

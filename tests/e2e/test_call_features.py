@@ -1,6 +1,7 @@
 """Hold and transfers, with a browser, real phones and a PBX."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,10 @@ from tests.e2e.phone import OTHER_TONE
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.test_calls import hear_each_other
 from tests.e2e.waiting import until
+from tests.peers.process import LOOPBACK
+from tests.peers.sipp import SippUac
+
+SCENARIOS = Path(__file__).parent.parent / "peers" / "scenarios"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -56,3 +61,27 @@ async def test_a_phone_transfers_a_call_to_a_colleague(lab: Lab) -> None:
         assert [event["content"]["asserted_identity"] for event in identities] == [{"display_name": COLLEAGUE}]
         await device.hang_up()
         await colleague.wait_closed()
+
+
+async def test_a_phone_calls_in_and_takes_a_call_over_from_another(lab: Lab) -> None:
+    person = await lab.person()
+    scenario = SCENARIOS / "replacing_caller.xml"
+    phones = SippUac(
+        lab.folder("taking-over"),
+        f"{LOOPBACK}:{lab.bridge.sip_port}",
+        scenario=scenario,
+        service=person.number,
+        port=lab.scripted_port,
+        options=("-rtp_echo",),
+    )
+    async with lab.device(person) as device, lab.running(phones):
+        await device.wait_ringing()
+        await device.answer()
+        await device.wait_connected()
+        assert await phones.wait_exit(limit_s=15) == 0, phones.log_tail()
+        assert (await device.wait_ended())["hangupReason"] == "user_hangup"
+
+    async def recorded() -> bool:
+        return [(record["result"], record["transfers"]) for record in lab.bridge.records()[-1:]] == [("success", 1)]
+
+    await until(recorded, lambda: f"the record is {lab.bridge.records()[-1:]}", limit_s=5)
