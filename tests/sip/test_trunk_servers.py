@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.core.ids import TrunkName
+from bridge.sip.actions import Flow
 from bridge.sip.events import CallAnswered, CallFailed, SipEvent
+from bridge.sip.io import dns_client, resolver, trunk_finder
 from bridge.sip.io.dns_client import DnsClient
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.message import Request, Response
@@ -45,8 +47,7 @@ def serve(server: NameServer, *ports: int, transport: Transport = Transport.UDP)
 @asynccontextmanager
 async def phone_of(server: NameServer, **settings: object) -> AsyncIterator[Phone]:
     trunk = Trunk(**{"name": TRUNK, "host": NAME, "failover_after_s": FAILOVER_S, **settings})  # type: ignore[arg-type]
-    resolver = Resolver(DnsClient((server.address,)))
-    async with Phone(trunk, resolver=resolver, on_event=hang_up_when_answered) as phone:
+    async with Phone(trunk, resolver=Resolver(DnsClient((server.address,))), on_event=hang_up_when_answered) as phone:
         yield phone
 
 
@@ -104,6 +105,29 @@ async def test_a_call_passes_three_servers_in_different_kinds_of_trouble(tmp_pat
             serve(server, free_port(), busy.port, port, uas.port)
             async with phone_of(server) as phone:
                 assert await time_to_answer(phone) <= FAILOVER_S + 1
+
+
+@pytest.mark.parametrize("fault", ["silent", "failing"])
+async def test_a_name_server_in_trouble_keeps_nobody_waiting_and_the_trunk_is_found_once_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(dns_client, "QUESTION_LIMIT_S", 0.2)
+    for module, name in ((dns_client, "FAILURE_TTL_S"), (resolver, "FAILURE_TTL_S"), (trunk_finder, "MIN_WAIT_S")):
+        monkeypatch.setattr(module, name, 0.1)
+    async with NameServer() as server, SippUas(tmp_path) as uas:
+        setattr(server, fault, True)
+        serve(server, uas.port)
+        async with asyncio.timeout(10), phone_of(server) as phone:
+            phone.call(NUMBER)
+            assert (await phone.wait(CallFailed, limit_s=0.5)).status == 503
+            setattr(server, fault, False)
+            await eventually(lambda: bool(phone.endpoint._core and phone.endpoint._core.is_next_hop(flow_to(uas))))
+            phone.call(NUMBER)
+            await phone.wait(CallAnswered)
+
+
+def flow_to(uas: SippUas) -> Flow:
+    return Flow(transport=Transport.UDP, host=LOOPBACK, port=uas.port)
 
 
 async def test_a_registration_passes_a_server_that_is_not_there(tmp_path: Path) -> None:
@@ -198,8 +222,8 @@ async def test_over_streams_they_pass_it_as_well() -> None:
         edge = Callee()
         server.add("gateway.example.org", "A", "127.0.0.8", "127.0.0.9")
         trunk = Trunk(name=TRUNK, host=LOOPBACK, port=edge.port)
-        resolver = Resolver(DnsClient((server.address,)))
-        async with Phone(trunk, transports=(Transport.UDP, Transport.TCP), resolver=resolver) as phone:
+        names = Resolver(DnsClient((server.address,)))
+        async with Phone(trunk, transports=(Transport.UDP, Transport.TCP), resolver=names) as phone:
             dialog = phone.call(NUMBER)
             invite, source = await edge.receive()
             assert isinstance(invite, Request)
