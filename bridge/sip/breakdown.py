@@ -7,10 +7,13 @@ from bridge.sip.caller_effects import acknowledge, send_cancel, trunk_dialog
 from bridge.sip.dialog_effects import send_bye
 from bridge.sip.events import CallCancelled, CallEnded, CallFailed
 from bridge.sip.usage_events import (
+    CALLED,
+    DIALLING,
     OVER,
     AnswerReceived,
     ByeReceived,
     OfferReceived,
+    PrackReceived,
     ReinviteReceived,
     UpdateReceived,
     UsageEvent,
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
 S = UsageState
-
-_DIALLING = frozenset((S.CALLING, S.PROCEEDING, S.CANCEL_QUEUED, S.CANCELLING))
 
 Step = Callable[["InviteUsage", UsageState, UsageEvent, float], None]
 
@@ -41,9 +42,9 @@ def break_off(usage: "InviteUsage", before: UsageState, event: UsageEvent, error
 
 def _tell(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: float) -> None:
     """Each row of the table tells in its last effect, so the step that failed has told nothing."""
-    if before in _DIALLING:
+    if before in DIALLING:
         usage.context.emit(CallFailed(dialog=usage.key, status=500, local=True))
-    elif before is S.RINGING:
+    elif before in CALLED:
         usage.context.emit(CallCancelled(dialog=usage.key))
     elif before not in OVER:
         usage.context.emit(CallEnded(dialog=usage.key, by_peer=False))
@@ -59,12 +60,12 @@ def _take_answer(usage: "InviteUsage", before: UsageState, event: UsageEvent, no
 
 def _stop_dialling(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: float) -> None:
     """CANCEL; an answer that crosses it is acknowledged and hung up (`ENDED` in the table)."""
-    if before in _DIALLING and usage.dialog is None:
+    if before in DIALLING and usage.dialog is None:
         send_cancel(usage, event, now)
 
 
 def _hang_up(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: float) -> None:
-    unanswered = usage.incoming is not None and before is S.RINGING and not usage.incoming.answered
+    unanswered = usage.incoming is not None and before in CALLED and not usage.incoming.answered
     if usage.dialog is not None and not unanswered and before not in (S.ENDING, S.ENDED):
         send_bye(usage, event, now)
         usage.state = S.ENDING
@@ -73,7 +74,7 @@ def _hang_up(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: f
 def _refuse(usage: "InviteUsage", before: UsageState, event: UsageEvent, now: float) -> None:
     """500 to whatever the peer still waits for."""
     servers = {usage.incoming}
-    if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived):
+    if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived | PrackReceived):
         servers.add(event.server)
     for server in servers:
         if server is not None and not server.answered:

@@ -2,31 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from bridge.sip.capabilities import allow
+from bridge.sip.answers import pending, respond, response_to_pending
 from bridge.sip.events import (
     CallCancelled,
     CallConfirmed,
 )
 from bridge.sip.grammar import printable
-from bridge.sip.message import Response
 from bridge.sip.reasons import cause
 from bridge.sip.requests import (
-    SDP_TYPE,
-    Fields,
     q850_reason,
 )
-from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.usage_events import (
     AcceptAsked,
     AckOverdue,
     AckReceived,
     AnswerDue,
-    ByeReceived,
     CancelAsked,
     CancelReceived,
     HangUpAsked,
+    PrackOverdue,
+    ProvisionalDue,
     RejectAsked,
-    RingAsked,
     RingDue,
     UsageEvent,
 )
@@ -34,45 +30,42 @@ from bridge.sip.usage_events import (
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
-RING_INTERVAL_S = 60.0
-"""A callee that takes long repeats its provisional response each minute, or proxies give up (RFC 3261 §13.3.1.1)."""
 
-
-def send_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Ringing, with early media if there is any."""
-    match event:
-        case RingAsked(status=status, sdp=sdp):
-            usage.answer = _response(usage, status, sdp=sdp)
-            _respond(usage, usage.answer, now)
-            usage.set_timer(RingDue(), now + RING_INTERVAL_S)
-
-
-def repeat_provisional(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """Keep proxies on the way from giving up."""
-    if usage.answer is not None:
-        _respond(usage, usage.answer, now)
-        usage.set_timer(RingDue(), now + RING_INTERVAL_S)
+def send_first_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """200 to the INVITE that began the call, without a description when PRACK has settled it (RFC 6337 §3.1.1)."""
+    sdp = event.sdp if isinstance(event, AcceptAsked) else usage.accepted_sdp
+    for deadline in (RingDue, ProvisionalDue, PrackOverdue):
+        usage.stop_timer(deadline)
+    if usage.dialog is not None and usage.dialog.session.settled:
+        if sdp is not None and sdp != usage.dialog.session.local_sdp:
+            usage.offering.waiting = sdp
+        sdp = None
+    _answer(usage, sdp, now)
 
 
 def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """200, repeated until its ACK comes, over every transport (§13.3.1.4)."""
+    """200 to a re-INVITE."""
     match event:
         case AcceptAsked(sdp=sdp):
-            timing = usage.context.layer.timing
-            usage.stop_timer(RingDue)
-            usage.answer = _response(usage, 200, sdp=sdp)
-            usage.answer_interval_s = timing.t1_s
-            _respond(usage, usage.answer, now)
-            _follow(usage, sdp)
-            usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
-            usage.set_timer(AckOverdue(), now + timing.timeout_s)
+            _answer(usage, sdp, now)
+
+
+def _answer(usage: "InviteUsage", sdp: str | None, now: float) -> None:
+    """200, repeated until its ACK comes, over every transport (§13.3.1.4)."""
+    timing = usage.context.layer.timing
+    usage.answer = response_to_pending(usage, 200, sdp=sdp)
+    usage.answer_interval_s = timing.t1_s
+    respond(usage, usage.answer, now)
+    _follow(usage, sdp)
+    usage.set_timer(AnswerDue(), now + usage.answer_interval_s)
+    usage.set_timer(AckOverdue(), now + timing.timeout_s)
 
 
 def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """200 to an UPDATE, which needs no ACK (RFC 3311 §5.2)."""
     match event:
         case AcceptAsked(sdp=sdp):
-            _respond(usage, _response(usage, 200, sdp=sdp), now)
+            respond(usage, response_to_pending(usage, 200, sdp=sdp), now)
             _follow(usage, sdp)
 
 
@@ -98,7 +91,7 @@ def send_rejection(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     match event:
         case RejectAsked(status=status, reason_phrase=phrase, q850=q850):
             fields = [] if q850 is None else [("Reason", q850_reason(q850))]
-            _respond(usage, _response(usage, status, printable(phrase) or None, fields=fields), now)
+            respond(usage, response_to_pending(usage, status, printable(phrase) or None, fields=fields), now)
 
 
 def decline(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -106,63 +99,40 @@ def decline(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     match event:
         case CancelAsked(q850=q850) | HangUpAsked(q850=q850):
             fields = [] if q850 is None else [("Reason", q850_reason(q850))]
-            _respond(usage, _response(usage, 480, fields=fields), now)
+            respond(usage, response_to_pending(usage, 480, fields=fields), now)
 
 
 def terminate_invite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """487 to the request that is pending (§9.2, §15.1.2)."""
-    _respond(usage, _response(usage, 487), now)
+    respond(usage, response_to_pending(usage, 487), now)
 
 
 def tell_call_cancelled(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The caller gave up."""
+    """The caller gave up, or cannot be reached any more."""
     match event:
         case CancelReceived(request=request):
             elsewhere = cause(request, "SIP") == 200
             usage.context.emit(CallCancelled(dialog=usage.key, answered_elsewhere=elsewhere))
-        case ByeReceived():
+        case _:
             usage.context.emit(CallCancelled(dialog=usage.key))
 
 
 def tell_confirmed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
-    """The ACK came; after a late offer it has the answer."""
+    """The ACK came; after a late offer it has the answer, unless a PRACK had it."""
     match event:
         case AckReceived(request=request):
-            sdp = usage.sdp_of(request)
+            sdp, usage.kept_answer = usage.sdp_of(request) or usage.kept_answer, None
             if usage.dialog is not None and sdp is not None:
                 usage.dialog.session.remote_sdp = sdp
             usage.context.emit(CallConfirmed(dialog=usage.key, sdp=sdp))
 
 
-def _response(
-    usage: "InviteUsage", status: int, phrase: str | None = None, *, sdp: str | None = None, fields: Fields = ()
-) -> Response:
-    """A response to the request that is pending, with what makes or refreshes the dialog (§12.1.1)."""
-    server = _pending(usage)
-    headers = list(fields)
-    if status < 300:
-        headers += [usage.contact(server.flow), ("Allow", allow(usage.trunk.trunk))]
-    if sdp is not None:
-        headers.append(("Content-Type", SDP_TYPE))
-    body = b"" if sdp is None else sdp.encode(errors="replace")
-    return server.request.response(status, phrase, to_tag=usage.local_tag, headers=headers, body=body)
-
-
 def _follow(usage: "InviteUsage", sdp: str | None) -> None:
     """What was offered and answered counts from now on, and so does where the peer is (§12.2.2)."""
     if usage.dialog is not None:
-        request, session = _pending(usage).request, usage.dialog.session
+        request, session = pending(usage).request, usage.dialog.session
         usage.follow(usage.dialog, request)
         session.local_sdp = sdp or session.local_sdp
-        session.remote_sdp = usage.sdp_of(request) or session.remote_sdp
+        if usage.kept_answer is None:
+            session.remote_sdp = usage.sdp_of(request) or session.remote_sdp
         session.settled = True
-
-
-def _respond(usage: "InviteUsage", response: Response, now: float) -> None:
-    usage.context.layer.respond(_pending(usage), response, now)
-
-
-def _pending(usage: "InviteUsage") -> ActiveServer:
-    if usage.incoming is None:
-        raise LookupError("the table allows this only while a request of the peer is pending")
-    return usage.incoming

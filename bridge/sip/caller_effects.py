@@ -15,6 +15,7 @@ from bridge.sip.events import (
 from bridge.sip.message import Request, Response
 from bridge.sip.reasons import q850_cause
 from bridge.sip.redirects import redirected_to
+from bridge.sip.reliable import rseq_of
 from bridge.sip.requests import (
     cancel_of,
     copy_credentials,
@@ -62,7 +63,10 @@ def tell_progress(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Pass ringing and early media on."""
     match event:
         case ProgressReceived(response=response):
-            progress = CallProgress(dialog=usage.key, status=response.status, sdp=usage.sdp_of(response))
+            # Without an offer of ours, only a reliable response may bring one: nobody could answer another.
+            plain = usage.offered_late and rseq_of(response) is None
+            sdp = None if plain else usage.sdp_of(response)
+            progress = CallProgress(dialog=usage.key, status=response.status, sdp=sdp)
             usage.context.emit(progress)
 
 

@@ -1,15 +1,15 @@
 """What we tell a peer that we can do (RFC 3261 §20.1, §20.5, §20.37). It depends on what its trunk may ask for."""
 
 from bridge.sip.requests import SDP_TYPE, Fields
-from bridge.sip.settings import Trunk
+from bridge.sip.settings import Reliable, Trunk
 
-METHODS_OF_ALL = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "NOTIFY")
+METHODS_OF_ALL = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY")
 ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER")
 """What is not refused with 405 before anybody asks from which trunk it came."""
 
 ALLOW = ", ".join(METHODS_OF_ALL)
 
-SUPPORTED_EXTENSIONS = frozenset(("norefersub", "replaces"))
+SUPPORTED_EXTENSIONS = frozenset(("100rel", "norefersub", "replaces"))
 """Option tags that a peer may require of us (RFC 3261 §19.2)."""
 
 
@@ -18,11 +18,23 @@ def allow(trunk: Trunk) -> str:
     return f"{ALLOW}, REFER" if trunk.accept_transfers else ALLOW
 
 
-def supported(trunk: Trunk) -> str:
-    """The Supported header; empty says that there is nothing."""
-    return "norefersub, replaces" if trunk.accept_transfers else ""
+def supported(trunk: Trunk, *, inside: bool = False) -> str:
+    """The Supported header; empty says that there is nothing.
+
+    Inside a dialog there is nothing to ring for: a re-INVITE invites no reliable provisional responses.
+    """
+    tags = [
+        *(["100rel"] if trunk.reliable is not Reliable.OFF and not inside else []),
+        *(["norefersub", "replaces"] if trunk.accept_transfers else []),
+    ]
+    return ", ".join(tags)
 
 
-def capabilities(trunk: Trunk) -> Fields:
+def required(trunk: Trunk) -> Fields:
+    """The Require header of an INVITE that begins a call (§20.32): nothing, unless the admin insists."""
+    return [("Require", "100rel")] if trunk.reliable is Reliable.REQUIRED else []
+
+
+def capabilities(trunk: Trunk, *, inside: bool = False) -> Fields:
     """All of it, as the answer to OPTIONS has it (RFC 3261 §11.2)."""
-    return (("Allow", allow(trunk)), ("Accept", SDP_TYPE), ("Supported", supported(trunk)))
+    return (("Allow", allow(trunk)), ("Accept", SDP_TYPE), ("Supported", supported(trunk, inside=inside)))

@@ -9,7 +9,7 @@ from bridge.sip.matching import METHODS
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import SDP_TYPE
 
-_WITH_SESSION = frozenset(("INVITE", "UPDATE"))
+_WITH_SESSION = frozenset(("INVITE", "UPDATE", "PRACK"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from bridge.sip.usage_events import (
     ByeReceived,
     CancelAsked,
     HangUpAsked,
+    PrackReceived,
     ReinviteReceived,
     RejectAsked,
     UpdateReceived,
@@ -95,5 +96,5 @@ def refuse_unknown(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 
 def _refuse(usage: "InviteUsage", event: UsageEvent, status: int, fields: Fields, now: float) -> None:
     match event:
-        case ReinviteReceived(server=server) | UpdateReceived(server=server):
+        case ReinviteReceived(server=server) | UpdateReceived(server=server) | PrackReceived(server=server):
             usage.context.layer.respond(server, server.request.response(status, headers=fields), now)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import field
+from typing import NamedTuple
 
 from bridge.core.pii import Pii
 from bridge.core.values import Kept, value_type
@@ -50,6 +51,7 @@ _PLAIN_VIA = re.compile(PLAIN_VIA)
 _PLAIN_ADDRESS = re.compile(PLAIN_ADDRESS)
 
 _CSEQ = re.compile(rf"([0-9]{{1,20}})[ \t]+({TOKEN})")
+_RACK = re.compile(rf"([0-9]{{1,10}})[ \t]+([0-9]{{1,10}})[ \t]+({TOKEN})")
 DELTA_SECONDS = re.compile(r"[0-9]{1,10}")
 
 
@@ -224,6 +226,22 @@ class CSeq:
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+class RAck(NamedTuple):
+    """Which provisional response a PRACK acknowledges (RFC 3262 §7.2)."""
+
+    rseq: int
+    cseq: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> "RAck":
+        """Parse a RAck header."""
+        found = _RACK.fullmatch(text)
+        if found is None or (rseq := int(found[1])) > MAX_DELTA_SECONDS or (cseq := int(found[2])) > MAX_CSEQ:
+            raise SipError(400, "Malformed RAck")
+        return cls(rseq, cseq, found[3])
 
 
 _KEPT_CSEQS: Kept[CSeq] = Kept(longest=32)

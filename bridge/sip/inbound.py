@@ -19,14 +19,22 @@ from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.keypad import Keypads
 from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
+from bridge.sip.reliable import MAX_FIRST_RSEQ, OPTION, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import Fields
-from bridge.sip.settings import Transport
+from bridge.sip.settings import Reliable, Transport
 from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.transfers import EVENT_PACKAGE, Transfers
 from bridge.sip.trunks import TrunkState
-from bridge.sip.usage_events import ByeReceived, CancelReceived, ReinviteReceived, UpdateReceived, UsageState
+from bridge.sip.usage_events import (
+    ByeReceived,
+    CancelReceived,
+    PrackReceived,
+    ReinviteReceived,
+    UpdateReceived,
+    UsageState,
+)
 from bridge.sip.verification import verification_of
 
 MAX_TRANSACTIONS = 100_000
@@ -162,20 +170,13 @@ class Inbound:
             self.transfers.take_notify(dialog_id(request), server, now)
             return
         usage = self.context.dialogs.get(dialog_id(request))
-        dialog = self._dialog_of(usage, request)
+        dialog = usage.dialog_of(request) if usage is not None else None
         if usage is None or dialog is None:
             self._answer(server, 481, now)
         elif not dialog.takes(request):
             self._answer(server, 500, now)
         else:
             self._take_ordered(usage, dialog, server, now)
-
-    def _dialog_of(self, usage: InviteUsage | None, request: Request) -> Dialog | None:
-        if usage is None:
-            return None
-        if usage.dialog is not None and usage.dialog.name == dialog_id(request):
-            return usage.dialog
-        return usage.early.get(request.from_.tag or "")
 
     def _take_ordered(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
         request = server.request
@@ -186,6 +187,8 @@ class Inbound:
                 self._take_reinvite(usage, server, now)
             case "UPDATE":
                 self._take_update(usage, dialog, server, now)
+            case "PRACK":
+                self._take_prack(usage, server, now)
             case "OPTIONS":
                 self._answer(server, 200, now, capabilities(usage.trunk.trunk))
             case "INFO":
@@ -200,6 +203,14 @@ class Inbound:
         contact_uri(request.contacts)  # A malformed one is refused now: once it is needed, it is too late.
         self.context.layer.respond(server, request.response(100), now)
         usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
+
+    def _take_prack(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
+        """481 for one that acknowledges nothing of ours (RFC 3262 §3)."""
+        request = server.request
+        if usage.provisionals is None or not usage.provisionals.acknowledged_by(request):
+            self._answer(server, 481, now)
+        else:
+            usage.handle(PrackReceived(server=server, sdp=session_description(request)), now)
 
     def _take_update(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
         """Without an offer it only moves the peer, or keeps the dialog alive (RFC 3311 §5.1, RFC 4028 §7.4)."""
@@ -241,6 +252,9 @@ class Inbound:
         if refusal is not None:
             self.context.layer.respond(server, refusal.response(request, self._tag()), now)
             return
+        if OPTION in request.require and state.trunk.reliable is Reliable.OFF:
+            self._answer(server, 420, now, (("Unsupported", OPTION),))
+            return
         self.context.layer.respond(server, request.response(100), now)
         self._open(state, server)
 
@@ -259,12 +273,19 @@ class Inbound:
             secure=server.source.transport is Transport.TLS and wants_sips(request),
             dialog=dialog,
             incoming=server,
+            provisionals=self._provisionals(state, request),
         )
         event = self._incoming_call(usage, request)
         usage.register(dialog)
         server.user = usage
         self.context.usages[usage.key] = usage
         self.context.emit(event)
+
+    def _provisionals(self, state: TrunkState, request: Request) -> Provisionals | None:
+        if not may_be_reliable(request, state.trunk.reliable):
+            return None
+        first = self.context.entropy.integer(1, MAX_FIRST_RSEQ)
+        return Provisionals(rseq=first - 1, invite_cseq=request.cseq.number)
 
     def _incoming_call(self, usage: InviteUsage, request: Request) -> IncomingCall:
         trunk = usage.trunk.trunk

@@ -11,28 +11,36 @@ from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.dialog_request import DialogRequest, OnFinal
+from bridge.sip.early_effects import EarlyOffer
 from bridge.sip.errors import SipError
 from bridge.sip.failover import Hop, Hunt
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
 from bridge.sip.redirects import redirections
+from bridge.sip.reliable import Provisionals, is_in_order
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
     OVER,
     UNANSWERED,
+    AcceptAsked,
+    AcceptDeferred,
     AckReceived,
     AnswerReceived,
     ByeReceived,
     ChallengeReceived,
+    EarlyAnswerAsked,
+    EarlyRefusalAsked,
     FailureReceived,
     NoResponse,
     OfferDue,
     OfferReceived,
+    PrackReceived,
     ProgressReceived,
     RedirectReceived,
     ReinviteReceived,
+    RejectAsked,
     TargetChanged,
     TryingReceived,
     UpdateReceived,
@@ -43,6 +51,7 @@ from bridge.sip.usage_events import (
 )
 from bridge.sip.usage_table import TRANSITIONS
 
+_EARLY = (UsageState.PROCEEDING, UsageState.RINGING)
 _UNANSWERED = (UsageState.CALLING, UsageState.PROCEEDING)
 
 
@@ -91,10 +100,18 @@ class InviteUsage:
     """Under which names requests find us."""
     peers: dict[DialogId, frozenset[str]] = field(default_factory=dict)
     """The hosts of each dialog, whose messages are read."""
+    provisionals: Provisionals | None = None
+    """Ours, if the peer acknowledges them."""
+    accepted_sdp: str | None = None
+    """Our answer while it waits for a PRACK."""
+    kept_answer: str | None = None
+    """The peer's answer to our offer, that came in a PRACK."""
+    early_offer: EarlyOffer | None = None
     offering: Offering = field(default_factory=Offering)
 
     def handle(self, event: UsageEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
+        event = self._meant(event)
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
             self._count_unexpected(event, now)
@@ -107,7 +124,7 @@ class InviteUsage:
         except Exception as error:  # Whatever goes wrong in a call ends it, and nothing else.
             break_off(self, before, event, error, now)
         if self.state is UsageState.ENDED:
-            self._close()
+            self._close(now)
         elif self._may_offer and OfferDue not in self.timers:
             self.set_timer(OfferDue(), now)
         return True
@@ -115,7 +132,39 @@ class InviteUsage:
     @property
     def _may_offer(self) -> bool:
         """Whether an offer of ours that waits may go out."""
-        return self.offering.due and self.state is UsageState.ESTABLISHED
+        if not self.offering.due:
+            return False
+        return self.state is UsageState.ESTABLISHED or (self.state in _EARLY and self.updatable is not None)
+
+    @property
+    def updatable(self) -> Dialog | None:
+        """The early dialog in which we may make another offer: the first has its answer, and the peer takes UPDATE."""
+        dialogs = [self.dialog] if self.dialog is not None else list(self.early.values())
+        found = [dialog for dialog in dialogs if dialog.session.settled and "UPDATE" in dialog.allowed]
+        return found[0] if len(found) == 1 and self.early_offer is None else None
+
+    @property
+    def offered_late(self) -> bool:
+        """Whether the INVITE had no offer, so that the callee makes it (RFC 3261 §13.2.1)."""
+        first = self.invite or self.incoming
+        return first is not None and self.sdp_of(first.request) is None
+
+    def _meant(self, event: UsageEvent) -> UsageEvent:
+        """What our user means may depend on what the peer waits for besides its INVITE.
+
+        A description that is not acceptable (488) is one that was offered; any other refusal ends the call.
+        """
+        if self.state is not UsageState.RINGING:
+            return event
+        match event:
+            case AcceptAsked(sdp=sdp) if self.early_offer is not None:
+                return EarlyAnswerAsked(sdp=sdp)
+            case RejectAsked(status=488) if self.early_offer is not None:
+                return EarlyRefusalAsked(status=488)
+            case AcceptAsked(sdp=sdp) if self.provisionals is not None and self.provisionals.hold_answer:
+                return AcceptDeferred(sdp=sdp)
+            case _:
+                return event
 
     @property
     def talking(self) -> bool:
@@ -152,9 +201,12 @@ class InviteUsage:
         if response.status == 100:
             self.handle(TryingReceived(), now)
         elif response.status < 200:
-            self.handle(ProgressReceived(response=response), now)
+            if is_in_order(response, self.early.get(response.to.tag or "")):
+                self.handle(ProgressReceived(response=response), now)
         elif response.status < 300:
-            late = not client.request.body and self.sdp_of(response) is not None
+            early = self.early.get(response.to.tag or "")
+            settled = early is not None and early.session.settled
+            late = not settled and not client.request.body and self.sdp_of(response) is not None
             event = OfferReceived(response=response) if late else AnswerReceived(response=response)
             self.handle(event, now)
         else:
@@ -180,6 +232,13 @@ class InviteUsage:
         return tuple(hops)
 
     # For the effects.
+
+    def dialog_of(self, request: Request) -> Dialog | None:
+        """The dialog that a request of the peer belongs to."""
+        tag = request.from_.tag or ""
+        if self.dialog is not None and (self.dialog.remote.tag or "") == tag:
+            return self.dialog
+        return self.early.get(tag)
 
     def ask(self, dialog: Dialog, request: Request, on_final: OnFinal, now: float) -> None:
         """Send a request inside a dialog; `on_final` learns once what came of it."""
@@ -256,10 +315,13 @@ class InviteUsage:
         for kind in list(self.timers):
             self.stop_timer(kind)
 
-    def _close(self) -> None:
+    def _close(self, now: float) -> None:
         self.stop_timers()
         if self.hunt is not None:
             self.hunt.settle()
+        offer = self.early_offer.server if self.early_offer is not None else None
+        if offer is not None and not offer.answered:
+            self.context.layer.respond(offer, offer.request.response(487), now)
         for name in self.names:
             self.context.dialogs.pop(name, None)
         for name in list(self.peers):
@@ -272,5 +334,5 @@ class InviteUsage:
             self.context.count("sip_late_commands_total", command=type(event).__name__)
             return
         self.context.count("sip_unexpected_events_total", machine="invite_usage", event=type(event).__name__)
-        if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived):
+        if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived | PrackReceived):
             self.context.layer.respond(event.server, event.server.request.response(481), now)

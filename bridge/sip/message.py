@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from bridge.sip import views
 from bridge.sip.digest import Challenge
 from bridge.sip.errors import LocalSipError, SipError
-from bridge.sip.fields import CSeq, NameAddr, Via
+from bridge.sip.fields import CSeq, NameAddr, RAck, Via
 from bridge.sip.grammar import check_sendable, check_token, split_list
 from bridge.sip.headers import Headers, Pairs
 from bridge.sip.status import reason_phrase as phrase_of
@@ -102,6 +102,16 @@ class Message:
     def expires(self) -> int | None:
         """The Expires header in seconds; a malformed one, which the parser refuses in requests, counts as absent."""
         return self._view("expires", views.expires)
+
+    @property
+    def rack(self) -> RAck:
+        """Which provisional response a PRACK acknowledges (RFC 3262 §7.2)."""
+        return self._view("rack", views.rack)
+
+    @property
+    def rseq(self) -> int | None:
+        """The number of a reliable provisional response (RFC 3262 §7.1)."""
+        return self._view("rseq", views.rseq)
 
     @property
     def retry_after(self) -> int | None:

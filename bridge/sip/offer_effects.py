@@ -10,7 +10,15 @@ from bridge.sip.events import CallReofferAnswered, CallReofferRefused
 from bridge.sip.message import Request, Response
 from bridge.sip.offering import glare_wait_s, outcome_of
 from bridge.sip.requests import with_sdp
-from bridge.sip.usage_events import GlareMet, OfferDue, ReofferAccepted, ReofferAsked, ReofferRefused, UsageEvent
+from bridge.sip.usage_events import (
+    DialogLost,
+    GlareMet,
+    OfferDue,
+    ReofferAccepted,
+    ReofferAsked,
+    ReofferRefused,
+    UsageEvent,
+)
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
@@ -31,10 +39,18 @@ def send_reinvite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     usage.ask(usage.dialog, request, partial(_conclude, usage), now)
 
 
+def send_update(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """An UPDATE in an early dialog, where no re-INVITE may be (RFC 3311 §5.1)."""
+    dialog = usage.updatable
+    if dialog is not None:
+        request = with_sdp(refresh_request(usage, dialog, "UPDATE"), usage.offering.start())
+        usage.ask(dialog, request, partial(_conclude, usage), now)
+
+
 def refresh_request(usage: "InviteUsage", dialog: Dialog, method: str) -> Request:
     """A target refresh request: it also says where and what we are now (§12.2.1.1, RFC 3311 §5.1)."""
     request = request_inside(usage, dialog, method)
-    for name, value in (usage.contact(usage.flow_of(dialog)), *capabilities(usage.trunk.trunk)):
+    for name, value in (usage.contact(usage.flow_of(dialog)), *capabilities(usage.trunk.trunk, inside=True)):
         request.headers.add(name, value)
     return request
 
@@ -46,8 +62,11 @@ def _conclude(usage: "InviteUsage", status: int, response: Response | None, now:
 def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Both descriptions count from now on."""
     match event:
-        case ReofferAccepted(response=response) if usage.dialog is not None:
-            session, sdp = usage.dialog.session, usage.sdp_of(response)
+        case ReofferAccepted(response=response):
+            dialog = usage.dialog or usage.early.get(response.to.tag or "")
+            if dialog is None:
+                return
+            session, sdp = dialog.session, usage.sdp_of(response)
             session.local_sdp = usage.offering.sent or session.local_sdp
             session.remote_sdp = sdp or session.remote_sdp
             usage.offering.finish()
@@ -57,7 +76,7 @@ def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> 
 def tell_reoffer_refused(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """All stays as it was."""
     match event:
-        case ReofferRefused(status=status) | GlareMet(status=status):
+        case ReofferRefused(status=status) | GlareMet(status=status) | DialogLost(status=status):
             usage.offering.finish()
             usage.context.emit(CallReofferRefused(dialog=usage.key, status=status))
 

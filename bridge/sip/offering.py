@@ -30,7 +30,7 @@ class Offering:
     @property
     def due(self) -> bool:
         """Whether anything waits to be sent."""
-        return self.waiting is not None
+        return self.waiting is not None and self.sent is None
 
     def start(self) -> str | None:
         """What goes out now."""
@@ -43,6 +43,7 @@ class Offering:
         if self.retries > MAX_RETRIES:
             return False
         self.waiting = self.waiting if self.waiting is not None or not self.asked else self.sent
+        self.sent = None
         return True
 
     def finish(self) -> None:
@@ -58,7 +59,7 @@ def outcome_of(status: int, response: Response | None) -> Outcome:
     if response is not None and status < 300:
         return ReofferAccepted(response=response)
     if status in _GONE:
-        return DialogLost()
+        return DialogLost(status=status)
     if status == 491:
         return GlareMet(status=status)
     if status == 500 and response is not None and (wait_s := response.retry_after) is not None:

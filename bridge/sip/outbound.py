@@ -3,7 +3,7 @@
 from bridge.core.entropy import Entropy
 from bridge.sip.actions import LocalAddress
 from bridge.sip.caller_fields import CallerFields
-from bridge.sip.capabilities import capabilities
+from bridge.sip.capabilities import capabilities, required
 from bridge.sip.diversion import diversion_fields
 from bridge.sip.events import OutgoingCall
 from bridge.sip.fields import NameAddr
@@ -24,6 +24,7 @@ def new_invite(
     fields = [
         ("Contact", f"<{state.contact(local, secure=target.scheme == 'sips')}>"),
         *capabilities(state.trunk),
+        *required(state.trunk),
         ("User-Agent", user_agent),
         *state.route_fields(),
         *caller.identities(),

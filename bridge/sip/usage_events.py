@@ -34,6 +34,8 @@ class UsageState(enum.Enum):
     """The peer's UPDATE with an offer waits for us (RFC 3311)."""
     REOFFERING = enum.auto()
     """Our re-INVITE waits for the peer."""
+    ACCEPTING = enum.auto()
+    """Accepted, but a 2xx has to wait for the PRACK of a provisional response with a description (RFC 3262 §3)."""
     REANSWERED = enum.auto()
     """Our 2xx to a re-INVITE is out, its ACK awaited."""
     ENDING = enum.auto()
@@ -41,9 +43,9 @@ class UsageState(enum.Enum):
     ENDED = enum.auto()
 
 
-UNANSWERED = frozenset(
-    (UsageState.CALLING, UsageState.PROCEEDING, UsageState.CANCEL_QUEUED, UsageState.CANCELLING, UsageState.RINGING)
-)
+DIALLING = frozenset((UsageState.CALLING, UsageState.PROCEEDING, UsageState.CANCEL_QUEUED, UsageState.CANCELLING))
+CALLED = frozenset((UsageState.RINGING, UsageState.ACCEPTING))
+UNANSWERED = DIALLING | CALLED
 OVER = frozenset((UsageState.HANGING_UP, UsageState.ENDING, UsageState.ENDED))
 """Our user knows already that the call is over."""
 
@@ -94,6 +96,30 @@ class ReofferAsked:
     """Offer the peer another session: hold, resume, a new address (§14.1)."""
 
     sdp: str
+
+
+# What these commands mean where they could mean two things.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptDeferred:
+    """Accept, as soon as the PRACK is here."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyAnswerAsked:
+    """Answer the offer that came beside the INVITE; the call itself is not accepted yet."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyRefusalAsked:
+    """Refuse the offer that came beside the INVITE, and not the call."""
+
+    status: int
 
 
 UsageCommand = RingAsked | AcceptAsked | RejectAsked | CancelAsked | HangUpAsked | ReofferAsked
@@ -189,6 +215,8 @@ class GlareMet:
 class DialogLost:
     """481, 408 or silence: the peer is no longer in this call (§12.2.1.2)."""
 
+    status: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByeFinished:
@@ -235,6 +263,14 @@ class UpdateReceived:
     sdp: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrackReceived:
+    """PRACK for the provisional response that is out."""
+
+    server: ActiveServer
+    sdp: str | None
+
+
 # Deadlines.
 
 
@@ -263,7 +299,17 @@ class OfferDue:
     """An offer of ours that waited may go out."""
 
 
-UsageDeadline = OfferDue | AnswerDue | AckOverdue | CancelOverdue | RingDue
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisionalDue:
+    """Our reliable provisional response has to be repeated (RFC 3262 §3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrackOverdue:
+    """64*T1 passed without PRACK (RFC 3262 §3)."""
+
+
+UsageDeadline = OfferDue | ProvisionalDue | PrackOverdue | AnswerDue | AckOverdue | CancelOverdue | RingDue
 
 UsageEvent = (
     UsageCommand
@@ -273,6 +319,10 @@ UsageEvent = (
     | OfferReceived
     | ChallengeReceived
     | FailureReceived
+    | AcceptDeferred
+    | EarlyAnswerAsked
+    | EarlyRefusalAsked
+    | PrackReceived
     | NoResponse
     | ReofferAccepted
     | ReofferRefused

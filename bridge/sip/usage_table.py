@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from bridge.sip.callee_effects import (
     decline,
     repeat_answer,
-    repeat_provisional,
     send_answer,
-    send_provisional,
+    send_first_answer,
     send_rejection,
     send_update_answer,
     stop_answering,
@@ -41,9 +40,28 @@ from bridge.sip.dialog_effects import (
     take_offer,
     tell_ended,
 )
-from bridge.sip.offer_effects import keep_offer, retry_offer, send_reinvite, take_reoffer_answer, tell_reoffer_refused
+from bridge.sip.early_effects import answer_early_offer, refuse_early_offer, take_early_offer
+from bridge.sip.offer_effects import (
+    keep_offer,
+    retry_offer,
+    send_reinvite,
+    send_update,
+    take_reoffer_answer,
+    tell_reoffer_refused,
+)
+from bridge.sip.reliable_effects import (
+    acknowledge_progress,
+    answer_prack,
+    keep_acceptance,
+    repeat_provisional,
+    repeat_ringing,
+    send_provisional,
+    send_timeout,
+    take_prack,
+)
 from bridge.sip.usage_events import (
     AcceptAsked,
+    AcceptDeferred,
     AckOverdue,
     AckReceived,
     AnswerDue,
@@ -55,13 +73,18 @@ from bridge.sip.usage_events import (
     CancelReceived,
     ChallengeReceived,
     DialogLost,
+    EarlyAnswerAsked,
+    EarlyRefusalAsked,
     FailureReceived,
     GlareMet,
     HangUpAsked,
     NoResponse,
     OfferDue,
     OfferReceived,
+    PrackOverdue,
+    PrackReceived,
     ProgressReceived,
+    ProvisionalDue,
     RedirectReceived,
     ReinviteReceived,
     RejectAsked,
@@ -89,7 +112,7 @@ _CROSSED = (confirm, acknowledge, send_bye, tell_cancelled)
 
 CALLER: Rows = {
     (S.CALLING, TryingReceived): (S.PROCEEDING, ()),
-    (S.CALLING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, tell_progress)),
+    (S.CALLING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, acknowledge_progress, tell_progress)),
     (S.CALLING, AnswerReceived): (S.ESTABLISHED, (confirm, acknowledge, tell_answered)),
     (S.CALLING, OfferReceived): (S.ANSWER_OWED, (confirm, tell_answered)),
     (S.CALLING, ChallengeReceived): (S.CALLING, (authenticate,)),
@@ -100,7 +123,7 @@ CALLER: Rows = {
     (S.CALLING, CancelAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
     (S.CALLING, HangUpAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
     (S.PROCEEDING, TryingReceived): (S.PROCEEDING, ()),
-    (S.PROCEEDING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, tell_progress)),
+    (S.PROCEEDING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, acknowledge_progress, tell_progress)),
     (S.PROCEEDING, AnswerReceived): (S.ESTABLISHED, (confirm, acknowledge, tell_answered)),
     (S.PROCEEDING, OfferReceived): (S.ANSWER_OWED, (confirm, tell_answered)),
     (S.PROCEEDING, ChallengeReceived): (S.CALLING, (authenticate,)),
@@ -111,7 +134,7 @@ CALLER: Rows = {
     (S.PROCEEDING, HangUpAsked): (S.CANCELLING, (send_cancel,)),
     (S.PROCEEDING, ByeReceived): (S.CANCELLING, (answer_bye, send_cancel)),
     (S.PROCEEDING, ReinviteReceived): (S.PROCEEDING, (refuse_pending,)),
-    (S.PROCEEDING, UpdateReceived): (S.PROCEEDING, (refuse_pending,)),
+    (S.PROCEEDING, UpdateReceived): (S.PROCEEDING, (take_early_offer,)),
     (S.CANCEL_QUEUED, TryingReceived): (S.CANCELLING, (send_cancel,)),
     (S.CANCEL_QUEUED, ProgressReceived): (S.CANCELLING, (send_cancel,)),
     (S.CANCEL_QUEUED, AnswerReceived): (S.ENDING, _CROSSED),
@@ -140,15 +163,31 @@ CALLER: Rows = {
 
 CALLEE: Rows = {
     (S.RINGING, RingAsked): (S.RINGING, (send_provisional,)),
-    (S.RINGING, RingDue): (S.RINGING, (repeat_provisional,)),
-    (S.RINGING, AcceptAsked): (S.ANSWERED, (send_answer,)),
+    (S.RINGING, RingDue): (S.RINGING, (repeat_ringing,)),
+    (S.RINGING, ProvisionalDue): (S.RINGING, (repeat_provisional,)),
+    (S.RINGING, PrackReceived): (S.RINGING, (take_prack,)),
+    (S.RINGING, PrackOverdue): (S.ENDED, (send_timeout, tell_call_cancelled)),
+    (S.RINGING, AcceptAsked): (S.ANSWERED, (send_first_answer,)),
+    (S.RINGING, AcceptDeferred): (S.ACCEPTING, (keep_acceptance,)),
     (S.RINGING, RejectAsked): (S.ENDED, (send_rejection,)),
     (S.RINGING, CancelAsked): (S.ENDED, (decline,)),
     (S.RINGING, HangUpAsked): (S.ENDED, (decline,)),
     (S.RINGING, CancelReceived): (S.ENDED, (terminate_invite, tell_call_cancelled)),
     (S.RINGING, ByeReceived): (S.ENDED, (answer_bye, terminate_invite, tell_call_cancelled)),
     (S.RINGING, ReinviteReceived): (S.RINGING, (refuse_overlapping,)),
-    (S.RINGING, UpdateReceived): (S.RINGING, (refuse_overlapping,)),
+    (S.RINGING, UpdateReceived): (S.RINGING, (take_early_offer,)),
+    (S.RINGING, EarlyAnswerAsked): (S.RINGING, (answer_early_offer,)),
+    (S.RINGING, EarlyRefusalAsked): (S.RINGING, (refuse_early_offer,)),
+    (S.ACCEPTING, PrackReceived): (S.ANSWERED, (take_prack, send_first_answer)),
+    (S.ACCEPTING, ProvisionalDue): (S.ACCEPTING, (repeat_provisional,)),
+    (S.ACCEPTING, PrackOverdue): (S.ENDED, (send_timeout, tell_call_cancelled)),
+    (S.ACCEPTING, RejectAsked): (S.ENDED, (send_rejection,)),
+    (S.ACCEPTING, CancelAsked): (S.ENDED, (decline,)),
+    (S.ACCEPTING, HangUpAsked): (S.ENDED, (decline,)),
+    (S.ACCEPTING, CancelReceived): (S.ENDED, (terminate_invite, tell_call_cancelled)),
+    (S.ACCEPTING, ByeReceived): (S.ENDED, (answer_bye, terminate_invite, tell_call_cancelled)),
+    (S.ACCEPTING, ReinviteReceived): (S.ACCEPTING, (refuse_overlapping,)),
+    (S.ACCEPTING, UpdateReceived): (S.ACCEPTING, (refuse_overlapping,)),
     (S.ANSWERED, AnswerDue): (S.ANSWERED, (repeat_answer,)),
     (S.ANSWERED, AckReceived): (S.ESTABLISHED, (stop_answering, tell_confirmed)),
     (S.ANSWERED, AckOverdue): (S.ENDING, (stop_answering, send_bye, tell_ended)),
@@ -218,11 +257,25 @@ TALKING: Rows = {
     (S.ENDED, OfferReceived): (S.ENDED, (reacknowledge,)),
 }
 
-_WAITING_TO_OFFER = (S.ANSWERED, S.ANSWER_OWED, S.ESTABLISHED, S.REOFFERED, S.UPDATE_OFFERED, S.REANSWERED)
+_OPEN = frozenset(S) - {S.ENDING, S.ENDED}
+_OUTCOMES = (ReofferAccepted, ReofferRefused, GlareMet, DialogLost)
+
+_MAY_WAIT = (
+    *(S.CALLING, S.PROCEEDING, S.ANSWER_OWED, S.RINGING, S.ACCEPTING, S.ANSWERED),
+    *(S.ESTABLISHED, S.REOFFERED, S.UPDATE_OFFERED, S.REANSWERED, S.REOFFERING),
+)
+"""Where an offer of ours waits for its time."""
 
 OFFERING: Rows = {
-    **{(state, ReofferAsked): (state, (keep_offer,)) for state in (*_WAITING_TO_OFFER, S.REOFFERING)},
-    **{(state, OfferDue): (state, ()) for state in _WAITING_TO_OFFER},
+    **{(state, ReofferAsked): (state, (keep_offer,)) for state in _MAY_WAIT},
+    **{(state, OfferDue): (state, ()) for state in _OPEN},
+    **{(state, ReofferAccepted): (state, (take_reoffer_answer,)) for state in _OPEN},
+    **{(state, ReofferRefused): (state, (tell_reoffer_refused,)) for state in _OPEN},
+    **{(state, GlareMet): (state, (retry_offer,)) for state in _OPEN},
+    **{(state, DialogLost): (state, (tell_reoffer_refused,)) for state in _OPEN},
+    **{(state, outcome): (state, ()) for state in (S.ENDING, S.ENDED) for outcome in _OUTCOMES},
+    (S.PROCEEDING, OfferDue): (S.PROCEEDING, (send_update,)),
+    (S.RINGING, OfferDue): (S.RINGING, (send_update,)),
     (S.ESTABLISHED, OfferDue): (S.REOFFERING, (send_reinvite,)),
     (S.REOFFERING, ReofferAccepted): (S.ESTABLISHED, (take_reoffer_answer,)),
     (S.REOFFERING, ReofferRefused): (S.ESTABLISHED, (tell_reoffer_refused,)),
@@ -236,12 +289,17 @@ OFFERING: Rows = {
     (S.REOFFERING, ByeReceived): (S.ENDED, (answer_bye, tell_ended)),
     (S.REOFFERING, CancelAsked): (S.ENDING, (send_bye,)),
     (S.REOFFERING, HangUpAsked): (S.ENDING, (send_bye,)),
-    **{
-        (state, outcome): (state, ())
-        for state in (S.ENDING, S.ENDED)
-        for outcome in (ReofferAccepted, ReofferRefused, GlareMet, DialogLost)
-    },
 }
-"""Our own offers inside a call (§14.1); what comes of one after the end no longer matters."""
+"""Our own offers (§14.1): re-INVITE in an answered call, UPDATE before; what comes of one after the end is nothing."""
 
-TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING, **OFFERING}
+_AFTER_THE_OFFER = (S.PROCEEDING, S.ANSWERED, S.ESTABLISHED)
+"""Where our user may answer an early offer late: the INVITE needs no word of ours there."""
+
+EARLY: Rows = {
+    **{(state, AcceptAsked): (state, (answer_early_offer,)) for state in _AFTER_THE_OFFER},
+    **{(state, RejectAsked): (state, (refuse_early_offer,)) for state in (S.PROCEEDING, S.ESTABLISHED)},
+    **{(state, PrackReceived): (state, (answer_prack,)) for state in _OPEN - {S.RINGING, S.ACCEPTING} | {S.ENDING}},
+}
+"""Offers beside an INVITE that is not answered, and PRACKs that come after the answer (RFC 3262, RFC 3311)."""
+
+TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING, **OFFERING, **EARLY}

@@ -2,7 +2,7 @@
 
 from bridge.sip.digest import Challenge
 from bridge.sip.errors import SipError
-from bridge.sip.fields import DELTA_SECONDS, CSeq, NameAddr, Via
+from bridge.sip.fields import DELTA_SECONDS, MAX_DELTA_SECONDS, CSeq, NameAddr, RAck, Via
 from bridge.sip.grammar import split_list, split_tokens
 from bridge.sip.headers import Headers
 
@@ -83,6 +83,17 @@ def expires(headers: Headers) -> int | None:
     if value is None or not DELTA_SECONDS.fullmatch(value):
         return None
     return int(value)
+
+
+def rack(headers: Headers) -> RAck:
+    """Which provisional response a PRACK means."""
+    return RAck.parse(_required(headers, "RAck"))
+
+
+def rseq(headers: Headers) -> int | None:
+    """The number of a provisional response; `None` when absent or malformed."""
+    value = headers.get("RSeq") or ""
+    return int(value) if DELTA_SECONDS.fullmatch(value) and 0 < int(value) <= MAX_DELTA_SECONDS else None
 
 
 def retry_after(headers: Headers) -> int | None:

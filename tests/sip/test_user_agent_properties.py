@@ -7,9 +7,17 @@ from hypothesis import strategies as st
 
 from bridge.core.ids import DialogKey
 from bridge.sip.errors import LocalSipError
-from bridge.sip.message import Request
+from bridge.sip.message import Request, Response
 from bridge.sip.settings import TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked, UsageCommand
+from bridge.sip.usage_events import (
+    AcceptAsked,
+    CancelAsked,
+    HangUpAsked,
+    RejectAsked,
+    ReofferAsked,
+    RingAsked,
+    UsageCommand,
+)
 from bridge.sip.user_agent import Stop
 from tests.fuzz import sip_user_agent
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, Scripted, peer_request, trunk
@@ -24,6 +32,7 @@ COMMANDS: tuple[UsageCommand, ...] = (
     RejectAsked(status=486, q850=17),
     CancelAsked(q850=16),
     HangUpAsked(q850=16),
+    ReofferAsked(sdp=SDP),
 )
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "INFO", "REGISTER", "PRACK", "STRANGE")
 
@@ -36,7 +45,9 @@ def _request(
     def step(peer: Scripted) -> None:
         tags = [response.to.tag for response, _ in peer.sent if not isinstance(response, Request) and response.to.tag]
         to_tag = (tags[-1] or "") if ours and tags else ""
-        request = peer_request(method, cseq=cseq, branch=branch, to_tag=to_tag, sdp=sdp, fields=fields)
+        rseqs = [response.rseq for response, _ in peer.sent if isinstance(response, Response) and response.rseq]
+        more = (*fields, ("RAck", f"{rseqs[-1]} 1 INVITE")) if rseqs and method == "PRACK" else fields
+        request = peer_request(method, cseq=cseq, branch=branch, to_tag=to_tag, sdp=sdp, fields=more)
         peer.receive(request, source=source)
 
     return step
@@ -47,7 +58,7 @@ def _response(status: int, tag: str, back: int, sdp: str | None, field: tuple[st
         requests = [message for message, _ in peer.sent if isinstance(message, Request) and message.method != "ACK"]
         if requests:
             request = requests[-1 - back % len(requests)]
-            peer.answer(request, status, tag=tag, sdp=sdp, **dict([field]))
+            peer.answer(request, status, tag=tag, sdp=sdp, **{"RSeq": str(back + 1), **dict([field])})
 
     return step
 
@@ -80,6 +91,8 @@ FIELDS = st.sampled_from(
         ("WWW_Authenticate", "Digest nonsense"),
         ("Reason", "Q.850;cause=999"),
         ("Retry_After", "nonsense"),
+        ("Require", "100rel"),
+        ("Allow", "INVITE, UPDATE"),
     ]
 )
 BODIES = st.sampled_from([None, SDP])
@@ -92,11 +105,18 @@ STEPS = st.one_of(
         st.booleans(),
         BODIES,
         st.sampled_from([PEER, PEER, STRANGER]),
-        st.sampled_from([(), (("Record-Route", "<tel:+1>"),), (("Record-Route", "<sip:route.example.org;lr>"),)]),
+        st.sampled_from(
+            [
+                (),
+                (("Record-Route", "<tel:+1>"),),
+                (("Record-Route", "<sip:route.example.org;lr>"),),
+                (("Supported", "100rel"), ("Allow", "UPDATE")),
+            ]
+        ),
     ),
     st.builds(
         _response,
-        st.sampled_from([100, 180, 183, 200, 202, 302, 401, 407, 423, 481, 486, 487, 500, 503]),
+        st.sampled_from([100, 180, 183, 200, 202, 302, 401, 407, 422, 423, 481, 486, 487, 491, 500, 503]),
         st.sampled_from(["x", "y", "z"]),
         st.integers(0, 5),
         BODIES,
