@@ -12,6 +12,7 @@ from bridge.sip.reasons import cause
 from bridge.sip.requests import (
     q850_reason,
 )
+from bridge.sip.session_effects import agree
 from bridge.sip.usage_events import (
     AcceptAsked,
     AckOverdue,
@@ -53,7 +54,7 @@ def send_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 def _answer(usage: "InviteUsage", sdp: str | None, now: float) -> None:
     """200, repeated until its ACK comes, over every transport (§13.3.1.4)."""
     timing = usage.context.layer.timing
-    usage.answer = response_to_pending(usage, 200, sdp=sdp)
+    usage.answer = response_to_pending(usage, 200, sdp=sdp, fields=agree(usage, pending(usage).request, now))
     usage.answer_interval_s = timing.t1_s
     respond(usage, usage.answer, now)
     _follow(usage, sdp)
@@ -65,7 +66,8 @@ def send_update_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> N
     """200 to an UPDATE, which needs no ACK (RFC 3311 §5.2)."""
     match event:
         case AcceptAsked(sdp=sdp):
-            respond(usage, response_to_pending(usage, 200, sdp=sdp), now)
+            fields = agree(usage, pending(usage).request, now)
+            respond(usage, response_to_pending(usage, 200, sdp=sdp, fields=fields), now)
             _follow(usage, sdp)
 
 

@@ -22,6 +22,7 @@ from bridge.sip.requests import (
     repeated,
     with_sdp,
 )
+from bridge.sip.session_effects import take_agreement
 from bridge.sip.transaction import State
 from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import (
@@ -32,6 +33,7 @@ from bridge.sip.usage_events import (
     ChallengeReceived,
     FailureReceived,
     HangUpAsked,
+    LongerWanted,
     NoResponse,
     OfferReceived,
     ProgressReceived,
@@ -87,6 +89,7 @@ def confirm(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.dialog = dialog
             usage.register(dialog)
             _settle(usage, dialog.session, response)
+            take_agreement(usage, response, now)
 
 
 def _settle(usage: "InviteUsage", session: Session, response: Response) -> None:
@@ -186,7 +189,23 @@ def authenticate(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             previous = usage.invite
             cseq = previous.request.cseq.number + 1
             again = repeated(previous.request, cseq=cseq, credentials=credentials)
-            _forget_early_dialogs(usage)
+            usage.invite = usage.hunt.repeat(again, now)
+
+
+def forget_early(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """What rang was of an INVITE that is over; the next has dialogs of its own."""
+    for dialog in usage.early.values():
+        usage.unregister(dialog)
+    usage.early.clear()
+
+
+def ask_for_longer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The INVITE again with a longer session interval, as a new transaction (RFC 4028 §7.3)."""
+    match event:
+        case LongerWanted(min_se_s=min_se_s) if usage.invite is not None and usage.hunt is not None:
+            usage.lengthen(min_se_s)
+            cseq = usage.invite.request.cseq.number + 1
+            again = repeated(usage.invite.request, cseq=cseq, credentials=usage.policy.request_fields())
             usage.invite = usage.hunt.repeat(again, now)
 
 
@@ -194,17 +213,10 @@ def follow_redirect(usage: "InviteUsage", event: UsageEvent, now: float) -> None
     """The INVITE again, to where a 3xx sent it; who is there has not asked for credentials yet (§8.1.3.4)."""
     match event:
         case RedirectReceived(hops=hops) if usage.hunt is not None:
-            _forget_early_dialogs(usage)
             usage.attempts = Attempts()
             usage.invite = usage.hunt.redirect(hops, now)
             usage.flow = usage.invite.flow
             usage.context.note("call_redirected", trunk=usage.trunk.trunk.name)
-
-
-def _forget_early_dialogs(usage: "InviteUsage") -> None:
-    for dialog in usage.early.values():
-        usage.unregister(dialog)
-    usage.early.clear()
 
 
 def tell_failed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -1,7 +1,8 @@
 """What we tell a peer that we can do (RFC 3261 §20.1, §20.5, §20.37). It depends on what its trunk may ask for."""
 
+from bridge.sip.message import Request
 from bridge.sip.requests import SDP_TYPE, Fields
-from bridge.sip.settings import Reliable, Trunk
+from bridge.sip.settings import Reliable, SessionTimer, Trunk
 
 METHODS_OF_ALL = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY")
 ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER")
@@ -9,7 +10,7 @@ ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER")
 
 ALLOW = ", ".join(METHODS_OF_ALL)
 
-SUPPORTED_EXTENSIONS = frozenset(("100rel", "norefersub", "replaces"))
+SUPPORTED_EXTENSIONS = frozenset(("100rel", "norefersub", "replaces", "timer"))
 """Option tags that a peer may require of us (RFC 3261 §19.2)."""
 
 
@@ -26,13 +27,24 @@ def supported(trunk: Trunk, *, inside: bool = False) -> str:
     tags = [
         *(["100rel"] if trunk.reliable is not Reliable.OFF and not inside else []),
         *(["norefersub", "replaces"] if trunk.accept_transfers else []),
+        *(["timer"] if trunk.session_timer is not SessionTimer.OFF else []),
     ]
     return ", ".join(tags)
 
 
 def required(trunk: Trunk) -> Fields:
     """The Require header of an INVITE that begins a call (§20.32): nothing, unless the admin insists."""
-    return [("Require", "100rel")] if trunk.reliable is Reliable.REQUIRED else []
+    tags = [
+        *(["100rel"] if trunk.reliable is Reliable.REQUIRED else []),
+        *(["timer"] if trunk.session_timer is SessionTimer.REQUIRED else []),
+    ]
+    return [("Require", ", ".join(tags))] if tags else []
+
+
+def switched_off(request: Request, trunk: Trunk) -> list[str]:
+    """What a request requires that its trunk is set not to use."""
+    known = supported(trunk)
+    return [tag for tag in request.require if tag in ("100rel", "timer") and tag not in known]
 
 
 def capabilities(trunk: Trunk, *, inside: bool = False) -> Fields:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bridge.sip.actions import Flow
+from bridge.sip.capabilities import capabilities
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog
 from bridge.sip.errors import SipError
@@ -43,6 +44,15 @@ def request_inside(usage: "InviteUsage", dialog: Dialog, method: str, *, cseq: i
     """A request inside the dialog that says who we are."""
     request = dialog.request(method, cseq=cseq)
     request.headers.add("User-Agent", usage.context.settings.user_agent)
+    return request
+
+
+def refresh_request(usage: "InviteUsage", dialog: Dialog, method: str) -> Request:
+    """A target refresh request: it also says where and what we are now (§12.2.1.1, RFC 3311 §5.1, RFC 4028 §7.4)."""
+    request = request_inside(usage, dialog, method)
+    timer = usage.policy.request_fields(usage.interval) if usage.interval is not None else ()
+    for name, value in (usage.contact(usage.flow_of(dialog)), *capabilities(usage.trunk.trunk, inside=True), *timer):
+        request.headers.add(name, value)
     return request
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
-from bridge.sip.capabilities import ALLOW, capabilities
+from bridge.sip.capabilities import ALLOW, capabilities, switched_off
 from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
@@ -19,10 +19,12 @@ from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.keypad import Keypads
 from bridge.sip.matching import method_label, reply_flow
 from bridge.sip.message import Request, Response
-from bridge.sip.reliable import MAX_FIRST_RSEQ, OPTION, Provisionals, may_be_reliable
+from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import Fields
-from bridge.sip.settings import Reliable, Transport
+from bridge.sip.session_effects import agree
+from bridge.sip.session_timer import Asked, Policy
+from bridge.sip.settings import Transport
 from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.transfers import EVENT_PACKAGE, Transfers
@@ -198,8 +200,17 @@ class Inbound:
             case _:
                 self._answer(server, 405, now, (("Allow", ALLOW),))
 
+    def _refuses_interval(self, policy: Policy, server: ActiveServer, now: float) -> bool:
+        """422 to one who would have the call confirmed too often (RFC 4028 §9)."""
+        if not policy.is_too_short(Asked.by(server.request)):
+            return False
+        self._answer(server, 422, now, (("Min-SE", str(policy.min_se_s)),))
+        return True
+
     def _take_reinvite(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
         request = server.request
+        if self._refuses_interval(usage.policy, server, now):
+            return
         contact_uri(request.contacts)  # A malformed one is refused now: once it is needed, it is too late.
         self.context.layer.respond(server, request.response(100), now)
         usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
@@ -216,11 +227,14 @@ class Inbound:
         """Without an offer it only moves the peer, or keeps the dialog alive (RFC 3311 §5.1, RFC 4028 §7.4)."""
         request = server.request
         contact_uri(request.contacts)
+        if self._refuses_interval(usage.policy, server, now):
+            return
         sdp = session_description(request)
         if sdp is not None:
             usage.handle(UpdateReceived(server=server, sdp=sdp), now)
             return
-        self._answer(server, 200, now, (usage.contact(server.flow), *capabilities(usage.trunk.trunk)))
+        timer = agree(usage, request, now) if usage.talking else ()
+        self._answer(server, 200, now, (usage.contact(server.flow), *capabilities(usage.trunk.trunk), *timer))
         usage.follow(dialog, request)
 
     # Outside dialogs.
@@ -248,12 +262,15 @@ class Inbound:
             self.context.count("sip_dropped_total", reason="acl")
             self.context.layer.drop(server)
             return
+        unsupported = switched_off(request, state.trunk)
+        if unsupported:
+            self._answer(server, 420, now, (("Unsupported", ", ".join(unsupported)),))
+            return
+        if self._refuses_interval(Policy.of(state.trunk), server, now):
+            return
         refusal = self.context.limits[state.trunk.name].refusal(now)
         if refusal is not None:
             self.context.layer.respond(server, refusal.response(request, self._tag()), now)
-            return
-        if OPTION in request.require and state.trunk.reliable is Reliable.OFF:
-            self._answer(server, 420, now, (("Unsupported", OPTION),))
             return
         self.context.layer.respond(server, request.response(100), now)
         self._open(state, server)

@@ -18,6 +18,7 @@ from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
 from bridge.sip.redirects import redirections
 from bridge.sip.reliable import Provisionals, is_in_order
+from bridge.sip.session_timer import Policy, SessionInterval, min_se_of
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
@@ -33,6 +34,7 @@ from bridge.sip.usage_events import (
     EarlyAnswerAsked,
     EarlyRefusalAsked,
     FailureReceived,
+    LongerWanted,
     NoResponse,
     OfferDue,
     OfferReceived,
@@ -50,6 +52,9 @@ from bridge.sip.usage_events import (
     UsageState,
 )
 from bridge.sip.usage_table import TRANSITIONS
+
+MAX_LONGER = 3
+"""Times that 422 is believed in one call: each proxy on the way may want more than the one before it."""
 
 _EARLY = (UsageState.PROCEEDING, UsageState.RINGING)
 _UNANSWERED = (UsageState.CALLING, UsageState.PROCEEDING)
@@ -107,6 +112,11 @@ class InviteUsage:
     kept_answer: str | None = None
     """The peer's answer to our offer, that came in a PRACK."""
     early_offer: EarlyOffer | None = None
+    interval: SessionInterval | None = None
+    """How long the session lasts unless it is confirmed."""
+    min_se_s: int = 0
+    """What the newest 422 asked for."""
+    longer_asked: int = 0
     offering: Offering = field(default_factory=Offering)
 
     def handle(self, event: UsageEvent, now: float) -> bool:
@@ -171,6 +181,19 @@ class InviteUsage:
         """Whether the call is answered and not over: what goes on beside it in its dialog may begin."""
         return self.state not in UNANSWERED and self.state not in OVER
 
+    @property
+    def policy(self) -> Policy:
+        """What we want of session timers in this call."""
+        return Policy.of(self.trunk.trunk).at_least(self.min_se_s)
+
+    def lengthen(self, min_se_s: int) -> bool:
+        """Ask for a longer session interval from now on; false when that is none, or was done often enough."""
+        if min_se_s <= self.policy.min_se_s or self.longer_asked >= MAX_LONGER:
+            return False
+        self.longer_asked += 1
+        self.min_se_s = min_se_s
+        return True
+
     # From the transactions.
 
     def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
@@ -218,6 +241,10 @@ class InviteUsage:
             if credentials:
                 self.handle(ChallengeReceived(response=response, credentials=tuple(credentials)), now)
                 return
+        longer = response.status == 422 and min_se_of(response) > self.policy.interval_s
+        if longer and self.state in _UNANSWERED and self.longer_asked < MAX_LONGER:
+            self.handle(LongerWanted(min_se_s=min_se_of(response)), now)
+            return
         hops = self._redirections(client, response, now)
         self.handle(RedirectReceived(hops=hops) if hops else FailureReceived(response=response), now)
 

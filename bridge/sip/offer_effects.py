@@ -3,16 +3,16 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.sip.capabilities import capabilities
-from bridge.sip.dialog import Dialog
-from bridge.sip.dialog_request import request_inside
+from bridge.sip.dialog_request import refresh_request
 from bridge.sip.events import CallReofferAnswered, CallReofferRefused
-from bridge.sip.message import Request, Response
+from bridge.sip.message import Response
 from bridge.sip.offering import glare_wait_s, outcome_of
 from bridge.sip.requests import with_sdp
+from bridge.sip.session_effects import refresh_later, take_agreement
 from bridge.sip.usage_events import (
     DialogLost,
     GlareMet,
+    IntervalTooSmall,
     OfferDue,
     ReofferAccepted,
     ReofferAsked,
@@ -35,7 +35,8 @@ def send_reinvite(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """An INVITE inside the dialog (§14.1)."""
     if usage.dialog is None:
         return
-    request = with_sdp(refresh_request(usage, usage.dialog, "INVITE"), usage.offering.start())
+    offer = usage.offering.start(usage.dialog.session)
+    request = with_sdp(refresh_request(usage, usage.dialog, "INVITE"), offer)
     usage.ask(usage.dialog, request, partial(_conclude, usage), now)
 
 
@@ -43,16 +44,8 @@ def send_update(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """An UPDATE in an early dialog, where no re-INVITE may be (RFC 3311 §5.1)."""
     dialog = usage.updatable
     if dialog is not None:
-        request = with_sdp(refresh_request(usage, dialog, "UPDATE"), usage.offering.start())
+        request = with_sdp(refresh_request(usage, dialog, "UPDATE"), usage.offering.start(dialog.session))
         usage.ask(dialog, request, partial(_conclude, usage), now)
-
-
-def refresh_request(usage: "InviteUsage", dialog: Dialog, method: str) -> Request:
-    """A target refresh request: it also says where and what we are now (§12.2.1.1, RFC 3311 §5.1)."""
-    request = request_inside(usage, dialog, method)
-    for name, value in (usage.contact(usage.flow_of(dialog)), *capabilities(usage.trunk.trunk, inside=True)):
-        request.headers.add(name, value)
-    return request
 
 
 def _conclude(usage: "InviteUsage", status: int, response: Response | None, now: float) -> None:
@@ -67,18 +60,31 @@ def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> 
             if dialog is None:
                 return
             session, sdp = dialog.session, usage.sdp_of(response)
+            news = usage.offering.asked or sdp not in (None, session.remote_sdp)
             session.local_sdp = usage.offering.sent or session.local_sdp
             session.remote_sdp = sdp or session.remote_sdp
             usage.offering.finish()
-            usage.context.emit(CallReofferAnswered(dialog=usage.key, sdp=sdp))
+            if dialog is usage.dialog:
+                take_agreement(usage, response, now)
+            if news:
+                usage.context.emit(CallReofferAnswered(dialog=usage.key, sdp=sdp))
 
 
 def tell_reoffer_refused(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """All stays as it was."""
     match event:
-        case ReofferRefused(status=status) | GlareMet(status=status) | DialogLost(status=status):
+        case (
+            ReofferRefused(status=status)
+            | GlareMet(status=status)
+            | DialogLost(status=status)
+            | IntervalTooSmall(status=status)
+        ):
+            asked = usage.offering.asked
             usage.offering.finish()
-            usage.context.emit(CallReofferRefused(dialog=usage.key, status=status))
+            if asked:
+                usage.context.emit(CallReofferRefused(dialog=usage.key, status=status))
+            else:
+                refresh_later(usage, now)
 
 
 def retry_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -91,3 +97,11 @@ def retry_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             if wait_s is None:
                 wait_s = glare_wait_s(usage.context.entropy, owner=usage.invite is not None)
             usage.set_timer(OfferDue(), now + wait_s)
+
+
+def offer_longer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The same offer with a longer session interval (RFC 4028 §7.3)."""
+    match event:
+        case IntervalTooSmall(min_se_s=min_se_s):
+            if not usage.lengthen(min_se_s) or not usage.offering.give_back():
+                tell_reoffer_refused(usage, event, now)

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from bridge.core.entropy import Entropy
+from bridge.sip.dialog import Session
 from bridge.sip.message import Response
-from bridge.sip.usage_events import DialogLost, GlareMet, ReofferAccepted, ReofferRefused
+from bridge.sip.session_timer import min_se_of
+from bridge.sip.usage_events import DialogLost, GlareMet, IntervalTooSmall, ReofferAccepted, ReofferRefused
 
 MAX_RETRIES = 5
 """A peer that is always busy with an offer of its own will not be asked for ever."""
@@ -25,16 +27,20 @@ class Offering:
     sent: str | None = None
     asked: bool = False
     """Whether our user waits for the outcome of the one that is out."""
+    refresh: bool = False
+    """Whether the session as it is has to be offered again, only to confirm it (RFC 4028 §7.4)."""
     retries: int = 0
 
     @property
     def due(self) -> bool:
         """Whether anything waits to be sent."""
-        return self.waiting is not None and self.sent is None
+        return (self.waiting is not None or self.refresh) and self.sent is None
 
-    def start(self) -> str | None:
-        """What goes out now."""
-        self.sent, self.asked, self.waiting = self.waiting, self.waiting is not None, None
+    def start(self, session: Session) -> str | None:
+        """What goes out now; any offer confirms the session as well."""
+        self.asked = self.waiting is not None
+        self.sent = self.waiting or session.local_sdp
+        self.waiting, self.refresh = None, False
         return self.sent
 
     def give_back(self) -> bool:
@@ -42,7 +48,9 @@ class Offering:
         self.retries += 1
         if self.retries > MAX_RETRIES:
             return False
-        self.waiting = self.waiting if self.waiting is not None or not self.asked else self.sent
+        if self.asked and self.waiting is None:
+            self.waiting = self.sent
+        self.refresh = not self.asked
         self.sent = None
         return True
 
@@ -51,7 +59,7 @@ class Offering:
         self.sent, self.asked, self.retries = None, False, 0
 
 
-Outcome = ReofferAccepted | ReofferRefused | GlareMet | DialogLost
+Outcome = ReofferAccepted | ReofferRefused | GlareMet | IntervalTooSmall | DialogLost
 
 
 def outcome_of(status: int, response: Response | None) -> Outcome:
@@ -62,6 +70,8 @@ def outcome_of(status: int, response: Response | None) -> Outcome:
         return DialogLost(status=status)
     if status == 491:
         return GlareMet(status=status)
+    if status == 422 and response is not None and (min_se_s := min_se_of(response)):
+        return IntervalTooSmall(min_se_s=min_se_s)
     if status == 500 and response is not None and (wait_s := response.retry_after) is not None:
         return GlareMet(status=status, wait_s=min(wait_s, _RETRY_AFTER_MAX_S))
     return ReofferRefused(status=status)

@@ -10,6 +10,7 @@ from bridge.sip.fields import NameAddr
 from bridge.sip.message import Request
 from bridge.sip.number_forms import written, written_called
 from bridge.sip.requests import new_request, with_sdp
+from bridge.sip.session_timer import Policy
 from bridge.sip.trunks import TrunkState
 
 
@@ -24,7 +25,8 @@ def new_invite(
     fields = [
         ("Contact", f"<{state.contact(local, secure=target.scheme == 'sips')}>"),
         *capabilities(state.trunk),
-        *required(state.trunk),
+        *required(trunk),
+        *Policy.of(trunk).request_fields(),
         ("User-Agent", user_agent),
         *state.route_fields(),
         *caller.identities(),

@@ -163,6 +163,13 @@ class ChallengeReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongerWanted:
+    """422 to the INVITE that begins the call: a longer session interval (RFC 4028 §7.3)."""
+
+    min_se_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureReceived:
     """300 to 699."""
 
@@ -216,6 +223,35 @@ class DialogLost:
     """481, 408 or silence: the peer is no longer in this call (§12.2.1.2)."""
 
     status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalTooSmall:
+    """422 to an offer inside the call: the same again, with a longer session interval (RFC 4028 §7.3)."""
+
+    min_se_s: int
+    status: int = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshAccepted:
+    """2xx to the UPDATE that confirms the session (RFC 4028 §7.4)."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshRefused:
+    """The session has to be confirmed some other way, or later."""
+
+    status: int
+    min_se_s: int = 0
+    """What a 422 wants."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshLost:
+    """481, 408 or silence: the peer is no longer in this call (RFC 4028 §10)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +345,27 @@ class PrackOverdue:
     """64*T1 passed without PRACK (RFC 3262 §3)."""
 
 
-UsageDeadline = OfferDue | ProvisionalDue | PrackOverdue | AnswerDue | AckOverdue | CancelOverdue | RingDue
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshDue:
+    """Half of the session interval has passed, and it is ours to confirm it (RFC 4028 §7.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExpired:
+    """Nobody confirmed the session in time (RFC 4028 §10)."""
+
+
+UsageDeadline = (
+    RefreshDue
+    | SessionExpired
+    | OfferDue
+    | ProvisionalDue
+    | PrackOverdue
+    | AnswerDue
+    | AckOverdue
+    | CancelOverdue
+    | RingDue
+)
 
 UsageEvent = (
     UsageCommand
@@ -318,6 +374,7 @@ UsageEvent = (
     | AnswerReceived
     | OfferReceived
     | ChallengeReceived
+    | LongerWanted
     | FailureReceived
     | AcceptDeferred
     | EarlyAnswerAsked
@@ -327,6 +384,10 @@ UsageEvent = (
     | ReofferAccepted
     | ReofferRefused
     | GlareMet
+    | IntervalTooSmall
+    | RefreshAccepted
+    | RefreshRefused
+    | RefreshLost
     | DialogLost
     | RedirectReceived
     | TargetChanged

@@ -18,9 +18,11 @@ from bridge.sip.callee_effects import (
 from bridge.sip.caller_effects import (
     abandon_invite,
     acknowledge,
+    ask_for_longer,
     authenticate,
     confirm,
     follow_redirect,
+    forget_early,
     keep_cancel_reason,
     note_early_dialog,
     reacknowledge,
@@ -43,6 +45,7 @@ from bridge.sip.dialog_effects import (
 from bridge.sip.early_effects import answer_early_offer, refuse_early_offer, take_early_offer
 from bridge.sip.offer_effects import (
     keep_offer,
+    offer_longer,
     retry_offer,
     send_reinvite,
     send_update,
@@ -59,6 +62,7 @@ from bridge.sip.reliable_effects import (
     send_timeout,
     take_prack,
 )
+from bridge.sip.session_effects import refresh, retry_refresh, take_refresh, tell_expired
 from bridge.sip.usage_events import (
     AcceptAsked,
     AcceptDeferred,
@@ -78,6 +82,8 @@ from bridge.sip.usage_events import (
     FailureReceived,
     GlareMet,
     HangUpAsked,
+    IntervalTooSmall,
+    LongerWanted,
     NoResponse,
     OfferDue,
     OfferReceived,
@@ -86,6 +92,10 @@ from bridge.sip.usage_events import (
     ProgressReceived,
     ProvisionalDue,
     RedirectReceived,
+    RefreshAccepted,
+    RefreshDue,
+    RefreshLost,
+    RefreshRefused,
     ReinviteReceived,
     RejectAsked,
     ReofferAccepted,
@@ -93,6 +103,7 @@ from bridge.sip.usage_events import (
     ReofferRefused,
     RingAsked,
     RingDue,
+    SessionExpired,
     TargetChanged,
     TryingReceived,
     UpdateReceived,
@@ -119,17 +130,19 @@ CALLER: Rows = {
     (S.CALLING, FailureReceived): (S.ENDED, (tell_failed,)),
     (S.CALLING, NoResponse): (S.ENDED, (tell_failed,)),
     (S.CALLING, RedirectReceived): (S.CALLING, (follow_redirect,)),
-    (S.CALLING, TargetChanged): (S.CALLING, ()),
+    (S.CALLING, LongerWanted): (S.CALLING, (ask_for_longer,)),
+    (S.CALLING, TargetChanged): (S.CALLING, (forget_early,)),
     (S.CALLING, CancelAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
     (S.CALLING, HangUpAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
     (S.PROCEEDING, TryingReceived): (S.PROCEEDING, ()),
     (S.PROCEEDING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, acknowledge_progress, tell_progress)),
     (S.PROCEEDING, AnswerReceived): (S.ESTABLISHED, (confirm, acknowledge, tell_answered)),
     (S.PROCEEDING, OfferReceived): (S.ANSWER_OWED, (confirm, tell_answered)),
-    (S.PROCEEDING, ChallengeReceived): (S.CALLING, (authenticate,)),
+    (S.PROCEEDING, ChallengeReceived): (S.CALLING, (forget_early, authenticate)),
     (S.PROCEEDING, FailureReceived): (S.ENDED, (tell_failed,)),
-    (S.PROCEEDING, RedirectReceived): (S.CALLING, (follow_redirect,)),
-    (S.PROCEEDING, TargetChanged): (S.CALLING, ()),
+    (S.PROCEEDING, RedirectReceived): (S.CALLING, (forget_early, follow_redirect)),
+    (S.PROCEEDING, LongerWanted): (S.CALLING, (forget_early, ask_for_longer)),
+    (S.PROCEEDING, TargetChanged): (S.CALLING, (forget_early,)),
     (S.PROCEEDING, CancelAsked): (S.CANCELLING, (send_cancel,)),
     (S.PROCEEDING, HangUpAsked): (S.CANCELLING, (send_cancel,)),
     (S.PROCEEDING, ByeReceived): (S.CANCELLING, (answer_bye, send_cancel)),
@@ -258,7 +271,10 @@ TALKING: Rows = {
 }
 
 _OPEN = frozenset(S) - {S.ENDING, S.ENDED}
-_OUTCOMES = (ReofferAccepted, ReofferRefused, GlareMet, DialogLost)
+_OUTCOMES = (
+    *(ReofferAccepted, ReofferRefused, GlareMet, IntervalTooSmall, DialogLost),
+    *(RefreshAccepted, RefreshRefused, RefreshLost),
+)
 
 _MAY_WAIT = (
     *(S.CALLING, S.PROCEEDING, S.ANSWER_OWED, S.RINGING, S.ACCEPTING, S.ANSWERED),
@@ -272,6 +288,7 @@ OFFERING: Rows = {
     **{(state, ReofferAccepted): (state, (take_reoffer_answer,)) for state in _OPEN},
     **{(state, ReofferRefused): (state, (tell_reoffer_refused,)) for state in _OPEN},
     **{(state, GlareMet): (state, (retry_offer,)) for state in _OPEN},
+    **{(state, IntervalTooSmall): (state, (tell_reoffer_refused,)) for state in _OPEN},
     **{(state, DialogLost): (state, (tell_reoffer_refused,)) for state in _OPEN},
     **{(state, outcome): (state, ()) for state in (S.ENDING, S.ENDED) for outcome in _OUTCOMES},
     (S.PROCEEDING, OfferDue): (S.PROCEEDING, (send_update,)),
@@ -280,7 +297,8 @@ OFFERING: Rows = {
     (S.REOFFERING, ReofferAccepted): (S.ESTABLISHED, (take_reoffer_answer,)),
     (S.REOFFERING, ReofferRefused): (S.ESTABLISHED, (tell_reoffer_refused,)),
     (S.REOFFERING, GlareMet): (S.ESTABLISHED, (retry_offer,)),
-    (S.REOFFERING, DialogLost): (S.ENDING, (send_bye, tell_ended)),
+    (S.REOFFERING, IntervalTooSmall): (S.ESTABLISHED, (offer_longer,)),
+    (S.REOFFERING, DialogLost): (S.ENDING, (send_bye, tell_expired)),
     (S.REOFFERING, AckReceived): (S.REOFFERING, ()),
     (S.REOFFERING, AnswerReceived): (S.REOFFERING, (reacknowledge,)),
     (S.REOFFERING, OfferReceived): (S.REOFFERING, (reacknowledge,)),
@@ -302,4 +320,27 @@ EARLY: Rows = {
 }
 """Offers beside an INVITE that is not answered, and PRACKs that come after the answer (RFC 3262, RFC 3311)."""
 
-TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING, **OFFERING, **EARLY}
+_WATCHED = (S.ESTABLISHED, S.REOFFERING, S.REOFFERED, S.UPDATE_OFFERED, S.REANSWERED)
+_TOO_EARLY = (S.ANSWERED, S.ANSWER_OWED, S.HANGING_UP, S.ENDING)
+"""A missing ACK, or the end itself, comes before any session interval is over."""
+
+SESSION: Rows = {
+    **{(state, RefreshDue): (state, (refresh,)) for state in _WATCHED},
+    **{(state, RefreshAccepted): (state, (take_refresh,)) for state in _WATCHED},
+    **{(state, RefreshRefused): (state, (retry_refresh,)) for state in _WATCHED},
+    **{(state, RefreshLost): (S.ENDING, (send_bye, tell_expired)) for state in _WATCHED},
+    **{(state, RefreshDue): (state, ()) for state in _TOO_EARLY},
+    **{(state, SessionExpired): (state, ()) for state in (*_TOO_EARLY, S.REANSWERED)},
+    **{(state, outcome): (state, ()) for state in (S.HANGING_UP,) for outcome in _OUTCOMES},
+    (S.ANSWER_OWED, SessionExpired): (S.ENDING, (acknowledge, send_bye, tell_expired)),
+    (S.ESTABLISHED, SessionExpired): (S.ENDING, (send_bye, tell_expired)),
+    (S.REOFFERING, SessionExpired): (S.ENDING, (send_bye, tell_expired)),
+    (S.REOFFERED, SessionExpired): (S.ENDING, (terminate_invite, send_bye, tell_expired)),
+    (S.REOFFERED, RefreshLost): (S.ENDING, (terminate_invite, send_bye, tell_expired)),
+    (S.UPDATE_OFFERED, SessionExpired): (S.ENDING, (terminate_invite, send_bye, tell_expired)),
+    (S.UPDATE_OFFERED, RefreshLost): (S.ENDING, (terminate_invite, send_bye, tell_expired)),
+    (S.REANSWERED, RefreshLost): (S.ENDING, (stop_answering, send_bye, tell_expired)),
+}
+"""Calls that have to be confirmed from time to time (RFC 4028)."""
+
+TRANSITIONS: Rows = {**CALLER, **CALLEE, **TALKING, **OFFERING, **EARLY, **SESSION}

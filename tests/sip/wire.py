@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
@@ -202,14 +202,19 @@ class Wire:
 
 
 def pair(
-    *, transport: Transport = Transport.UDP, wire: Wire | None = None, **settings: object
+    *,
+    transport: Transport = Transport.UDP,
+    wire: Wire | None = None,
+    theirs: Mapping[str, object] | None = None,
+    **settings: object,
 ) -> tuple[Wire, Node, Node]:
-    """A caller and a callee that are each other's trunk."""
+    """A caller and a callee that are each other's trunk; `theirs` are settings of the callee only."""
     wire = wire or Wire()
     nodes = []
     for seed, (host, peer) in enumerate((("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1"))):
+        more = (theirs or {}) if seed else {}
         sources = (ip_network(f"{peer}/32"),)
-        trunk = Trunk(name=TRUNK, host=peer, transport=transport, sources=sources, **settings)  # type: ignore[arg-type]
+        trunk = Trunk(name=TRUNK, host=peer, transport=transport, sources=sources, **settings, **more)  # type: ignore[arg-type]
         nodes.append(wire.add(Node(wire, host, (peer,), trunk, seed=seed)))
     return wire, nodes[0], nodes[1]
 
