@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bridge.core.ids import SipCallId
+from bridge.sip.connected import note_party
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, Session
 from bridge.sip.dialog_request import INDIFFERENT, request_inside
@@ -70,6 +71,7 @@ def tell_progress(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             sdp = None if plain else usage.sdp_of(response)
             progress = CallProgress(dialog=usage.key, status=response.status, sdp=sdp)
             usage.context.emit(progress)
+            note_party(usage, response)
 
 
 def confirm(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -178,8 +180,9 @@ def trunk_dialog(usage: "InviteUsage", response: Response) -> Dialog:
 def tell_answered(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Answered."""
     match event:
-        case AnswerReceived() | OfferReceived() if usage.dialog is not None:
+        case AnswerReceived(response=response) | OfferReceived(response=response) if usage.dialog is not None:
             usage.context.emit(CallAnswered(dialog=usage.key, sdp=usage.dialog.session.remote_sdp))
+            note_party(usage, response)
 
 
 def authenticate(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -10,7 +10,7 @@ ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER")
 
 ALLOW = ", ".join(METHODS_OF_ALL)
 
-SUPPORTED_EXTENSIONS = frozenset(("100rel", "norefersub", "replaces", "timer"))
+SUPPORTED_EXTENSIONS = frozenset(("100rel", "from-change", "norefersub", "replaces", "timer"))
 """Option tags that a peer may require of us (RFC 3261 §19.2)."""
 
 
@@ -20,12 +20,13 @@ def allow(trunk: Trunk) -> str:
 
 
 def supported(trunk: Trunk, *, inside: bool = False) -> str:
-    """The Supported header; empty says that there is nothing.
+    """The Supported header.
 
     Inside a dialog there is nothing to ring for: a re-INVITE invites no reliable provisional responses.
     """
     tags = [
         *(["100rel"] if trunk.reliable is not Reliable.OFF and not inside else []),
+        "from-change",
         *(["norefersub", "replaces"] if trunk.accept_transfers else []),
         *(["timer"] if trunk.session_timer is not SessionTimer.OFF else []),
     ]

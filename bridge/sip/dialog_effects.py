@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge.sip.connected import note_party
 from bridge.sip.dialog_request import request_inside
 from bridge.sip.events import (
     CallEnded,
@@ -76,6 +77,7 @@ def take_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.incoming = server
             server.user = usage
             usage.context.emit(CallReoffered(dialog=usage.key, sdp=sdp))
+            note_party(usage, server.request)
 
 
 def refuse_pending(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.sip.answers import response_to
+from bridge.sip.connected import note_party
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_effects import refuse_overlapping, refuse_pending
 from bridge.sip.events import CallReoffered
@@ -47,6 +48,7 @@ def take_early_offer(usage: "InviteUsage", event: UsageEvent, now: float) -> Non
             else:
                 usage.early_offer = EarlyOffer(dialog=dialog, sdp=sdp, server=server)
                 usage.context.emit(CallReoffered(dialog=usage.key, sdp=sdp))
+                note_party(usage, server.request)
 
 
 def _is_ours(usage: "InviteUsage") -> bool:

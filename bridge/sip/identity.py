@@ -42,6 +42,18 @@ def caller_of(request: Request, trunk: Trunk) -> Caller:
     return Caller(number=user_of(identity.uri, trunk), name=printable(name))
 
 
+def connected_party(message: Message, trunk: Trunk, *, by_from: bool) -> Caller | None:
+    """Who sent a message inside a call, as far as it says so: an asserted identity, or a From that may change."""
+    identity = believed_identity(message, trunk)
+    if identity is None and by_from and isinstance(message, Request):
+        identity = message.from_
+    if identity is None:
+        return None
+    if is_private(message) or _is_anonymous(identity.uri) or _is_hidden(identity):
+        return Caller()
+    return Caller(number=user_of(identity.uri, trunk), name=printable(identity.display_name))
+
+
 def believed_identity(message: Message, trunk: Trunk) -> NameAddr | None:
     """Who the sender is: P-Asserted-Identity, else Remote-Party-ID; only a trunk that is believed can say it.
 

@@ -8,6 +8,7 @@ from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
 from bridge.sip.capabilities import ALLOW, capabilities, switched_off
 from bridge.sip.checks import Refusal, refusal_of
+from bridge.sip.connected import FROM_CHANGE, note_party
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
 from bridge.sip.diversion import diverted_from
@@ -236,6 +237,7 @@ class Inbound:
         timer = agree(usage, request, now) if usage.talking else ()
         self._answer(server, 200, now, (usage.contact(server.flow), *capabilities(usage.trunk.trunk), *timer))
         usage.follow(dialog, request)
+        note_party(usage, request)
 
     # Outside dialogs.
 
@@ -291,6 +293,8 @@ class Inbound:
             dialog=dialog,
             incoming=server,
             provisionals=self._provisionals(state, request),
+            party=caller_of(request, state.trunk),
+            from_changes=FROM_CHANGE in request.supported,
         )
         event = self._incoming_call(usage, request)
         usage.register(dialog)

@@ -14,6 +14,7 @@ from bridge.sip.dialog_request import DialogRequest, OnFinal
 from bridge.sip.early_effects import EarlyOffer
 from bridge.sip.errors import SipError
 from bridge.sip.failover import Hop, Hunt
+from bridge.sip.identity import Caller
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
 from bridge.sip.redirects import redirections
@@ -112,6 +113,10 @@ class InviteUsage:
     kept_answer: str | None = None
     """The peer's answer to our offer, that came in a PRACK."""
     early_offer: EarlyOffer | None = None
+    party: Caller = field(default_factory=Caller)
+    """Who is at the other end, as far as we know."""
+    from_changes: bool = False
+    """Whether the peer's From may come to name somebody else (RFC 4916)."""
     interval: SessionInterval | None = None
     """How long the session lasts unless it is confirmed."""
     min_se_s: int = 0

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge.sip.connected import note_party
 from bridge.sip.dialog_request import refresh_request
 from bridge.sip.events import CallReofferAnswered, CallReofferRefused
 from bridge.sip.message import Response
@@ -68,6 +69,7 @@ def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> 
                 take_agreement(usage, response, now)
             if news:
                 usage.context.emit(CallReofferAnswered(dialog=usage.key, sdp=sdp))
+            note_party(usage, response)
 
 
 def tell_reoffer_refused(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge.sip.connected import note_party
 from bridge.sip.dialog_request import refresh_request
 from bridge.sip.events import CallEnded
 from bridge.sip.message import Request, Response
@@ -75,6 +76,7 @@ def take_refresh(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     match event:
         case RefreshAccepted(response=response):
             take_agreement(usage, response, now)
+            note_party(usage, response)
 
 
 def retry_refresh(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -27,6 +27,7 @@ from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import CallFailed, OutgoingCall
 from bridge.sip.failover import Hunt, HuntTimer, hops_of
+from bridge.sip.identity import Caller
 from bridge.sip.inbound import Inbound
 from bridge.sip.invite_usage import InviteUsage, UsageTimer
 from bridge.sip.keepalive import KeepAliveTimer, Keeper
@@ -259,6 +260,7 @@ class UserAgent:
             state=UsageState.CALLING,
             local_tag=request.from_.tag or "",
             secure=isinstance(request.uri, SipUri) and request.uri.scheme == "sips",
+            party=Caller(number=call.called),
         )
         context.usages[dialog] = usage
         usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage)
