@@ -11,6 +11,8 @@ from typing import Any
 from bridge.calls import machine
 from bridge.calls.state import Direction, State
 from bridge.sip import referral, referring, transaction
+from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
+from bridge.sip.usage_table import CALLEE, CALLER
 
 README = Path(__file__).parent.parent / "bridge" / "README.md"
 SECOND_PHONE = {State.TRANSFERRING, State.REPLACING}
@@ -66,6 +68,9 @@ def diagrams() -> dict[str, str]:
         "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),
         "non-invite-server": mermaid(table_edges(transaction.NON_INVITE_SERVER)),
+        "call-placed": mermaid(table_edges(CALLER)),
+        "call-received": mermaid(table_edges(CALLEE)),
+        "call-answered": mermaid(table_edges({**TALKING, **OFFERING, **EARLY, **SESSION})),
         "referral": mermaid(table_edges(referral.TRANSITIONS)),
         "referring": mermaid(table_edges(referring.TRANSITIONS)),
     }
