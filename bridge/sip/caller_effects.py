@@ -85,6 +85,8 @@ def confirm(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             if early is not None:
                 early.confirm_as(dialog)
                 dialog = early
+            if usage.early_offer is not None and usage.early_offer.dialog is not dialog:
+                usage.drop_early_offer(now)
             for other in usage.early.values():
                 usage.unregister(other)
             usage.early.clear()
@@ -200,6 +202,7 @@ def forget_early(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     for dialog in usage.early.values():
         usage.unregister(dialog)
     usage.early.clear()
+    usage.drop_early_offer(now)
 
 
 def ask_for_longer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -267,7 +267,10 @@ class InviteUsage:
 
     def dialog_of(self, request: Request) -> Dialog | None:
         """The dialog that a request of the peer belongs to."""
-        tag = request.from_.tag or ""
+        return self.dialog_with(request.from_.tag or "")
+
+    def dialog_with(self, tag: str) -> Dialog | None:
+        """The dialog whose other end has this tag."""
         if self.dialog is not None and (self.dialog.remote.tag or "") == tag:
             return self.dialog
         return self.early.get(tag)
@@ -347,13 +350,17 @@ class InviteUsage:
         for kind in list(self.timers):
             self.stop_timer(kind)
 
+    def drop_early_offer(self, now: float) -> None:
+        """Its dialog is over, or another one was answered: nobody waits for our user's answer any more."""
+        offer, self.early_offer = self.early_offer, None
+        if offer is not None and offer.server is not None and not offer.server.answered:
+            self.context.layer.respond(offer.server, offer.server.request.response(487), now)
+
     def _close(self, now: float) -> None:
         self.stop_timers()
         if self.hunt is not None:
             self.hunt.settle()
-        offer = self.early_offer.server if self.early_offer is not None else None
-        if offer is not None and not offer.answered:
-            self.context.layer.respond(offer, offer.request.response(487), now)
+        self.drop_early_offer(now)
         for name in self.names:
             self.context.dialogs.pop(name, None)
         for name in list(self.peers):

@@ -57,8 +57,9 @@ def take_reoffer_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> 
     """Both descriptions count from now on."""
     match event:
         case ReofferAccepted(response=response):
-            dialog = usage.dialog or usage.early.get(response.to.tag or "")
+            dialog = usage.dialog_with(response.to.tag or "")
             if dialog is None:
+                usage.offering.give_back()  # Another fork has answered meanwhile; it shall have the offer too.
                 return
             session, sdp = dialog.session, usage.sdp_of(response)
             news = usage.offering.asked or sdp not in (None, session.remote_sdp)

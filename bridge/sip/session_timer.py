@@ -116,7 +116,9 @@ class Policy:
 
     def at_least(self, min_se_s: int) -> "Policy":
         """After a 422: nothing shorter in this call (§7.3)."""
-        return replace(self, interval_s=max(self.interval_s, min_se_s), min_se_s=max(self.min_se_s, min_se_s))
+        if min_se_s <= self.min_se_s:
+            return self
+        return replace(self, interval_s=max(self.interval_s, min_se_s), min_se_s=min_se_s)
 
     # As the one who asks (§7.1, §7.4).
 

@@ -5,7 +5,7 @@ import pytest
 from bridge.sip.events import CallAnswered, CallCancelled, CallConfirmed, CallProgress, CallReoffered
 from bridge.sip.message import Request
 from bridge.sip.settings import Reliable, TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, RejectAsked, RingAsked
+from bridge.sip.usage_events import AcceptAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
 OTHER = SDP.replace("4000", "4002")
@@ -353,3 +353,46 @@ def test_an_update_before_our_answer_is_told_to_wait() -> None:
     tag = invited(peer, RingAsked(status=180, sdp=None))
     peer.receive(peer_request("UPDATE", cseq=2, branch="u", to_tag=tag, sdp=OTHER))
     assert peer.last_response().status == 500
+
+
+# Forks.
+
+
+def test_an_offer_to_one_fork_is_made_to_the_one_that_answers() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    ring(peer, 1, status=183, tag="a", sdp=SDP)
+    peer.steer(dialog, ReofferAsked(sdp=OTHER))
+    update = peer.last_request("UPDATE")
+    peer.answer(peer.last_request("INVITE"), 200, tag="b", sdp=SDP)
+    assert "INVITE" not in peer.titles()[2:]
+    peer.receive(update.response(200, headers=(("Content-Type", "application/sdp"),), body=SDP.encode()))
+    again = peer.last_request("INVITE")
+    assert (again.to.tag, again.body.decode()) == ("b", OTHER)
+
+
+def test_an_offer_of_a_fork_that_did_not_answer_is_no_longer_ours_to_answer() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    invite = peer.last_request("INVITE")
+    ring(peer, 1, status=183, sdp=SDP)
+    peer.receive(_inside(invite, "UPDATE", 5, OTHER))
+    peer.answer(invite, 200, tag="other", sdp=SDP)
+    assert "487 UPDATE" in peer.titles()
+    peer.steer(dialog, AcceptAsked(sdp=SDP))
+    assert "200 UPDATE" not in peer.titles()
+    assert peer.counted("sip_late_commands_total") == 1
+
+
+def test_the_2xx_says_anew_where_the_peer_is_and_the_dialog_goes_on_counting() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    ring(peer, 1)
+    assert peer.last_request("PRACK").cseq.number == 2
+    route = "<sip:192.0.2.9:5070;lr>"
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP, Contact="<sip:moved@192.0.2.55>", Record_Route=route)
+    ack, flow = peer.sent[-1]
+    assert isinstance(ack, Request)
+    assert (ack.uri_text, flow.address) == ("sip:moved@192.0.2.55", ("192.0.2.9", 5070))
+    peer.steer(dialog, HangUpAsked())
+    assert peer.last_request("BYE").cseq.number == 3
