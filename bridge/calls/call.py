@@ -211,6 +211,8 @@ class Call:
         if self.at.answered is None:
             self.at.answered = now
         self.deadlines.clear()
+        # They have served their purpose, and have keys of encrypted audio in them: nothing to write down any longer.
+        self.sip_sdp = self.matrix_sdp = None
         if self.state is State.CONNECTING:
             self.deadlines[Timer.CONNECT] = now + self.times.connect_s
 

@@ -36,11 +36,13 @@ _DIGITS = r"(?<![0-9A-Za-z.])(?<!\[redacted#)[0-9]{7,20}(?![0-9])"
 _IPV6 = r"(?<![0-9A-Za-z])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{0,41}"
 """What may be one: times of day are not, which `ipaddress` knows better than a pattern."""
 _IPV4 = r"(?<![0-9])[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])"
+_KEY = r"(?i:inline):[A-Za-z0-9+/=]{1,255}"
+"""Of encrypted audio, in a description (RFC 4568): whoever has it hears the call."""
 _WITHOUT_COLONS = rf"(?P<plus>{_WITH_PLUS})|{_IPV4}|{_DIGITS}"
 
 _EMPTY = re.compile(r"[^0-9@:]*\Z")
 """Nothing that identifies anybody comes without one of these; most values do."""
-_PERSONAL = re.compile(rf"(?P<ipv6>{_IPV6})|{_USER_ID}|{_URI}|{_ENCODED}|{_WITHOUT_COLONS}")
+_PERSONAL = re.compile(rf"{_KEY}|(?P<ipv6>{_IPV6})|{_USER_ID}|{_URI}|{_ENCODED}|{_WITHOUT_COLONS}")
 _IN_CALL_ID = re.compile(rf"(?P<ipv6>{_IPV6})|(?P<plus>{_WITH_PLUS})|{_IPV4}")
 _NUMBER_ALONE = re.compile(r"\+?[0-9]{7,20}")
 _FLAT = re.compile(_WITHOUT_COLONS)

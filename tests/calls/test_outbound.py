@@ -4,7 +4,7 @@ import pytest
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
-from bridge.calls import outcomes
+from bridge.calls import outcomes, snapshot
 from bridge.calls.state import EndedBy, State, Timer
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from tests.calls import scenes
@@ -264,6 +264,13 @@ def test_hold_by_the_client_is_answered_at_once_and_told_to_the_phone() -> None:
     ]
     assert run(call, ev.SipReofferReady(sdp="our hold")) == [cmd.ReofferSip(sdp="our hold")]
     assert run(call, ev.SipReofferAnswered(sdp="their answer")) == [cmd.TakeSipAnswer(sip_sdp="their answer")]
+
+
+def test_a_call_that_is_up_is_written_down_without_the_keys_of_its_audio() -> None:
+    call = scenes.dialling()
+    run(call, ev.SipProgress(status=183, sdp="a=crypto"), ev.SipAnswered(sdp="a=crypto"))
+    run(call, ev.MatrixAnswerReady(sdp="our answer"))
+    assert "a=crypto" not in snapshot.dump(call)
 
 
 def test_a_phone_that_refuses_hold_keeps_the_call_as_it_was() -> None:

@@ -33,6 +33,7 @@ NUMBER = "+15550100"
         ("/profile/%40_sip_%2B15550100%3Aexample.org/x", ["15550100", "example"]),
         ("?user_id=%40alice%3Aexample.org&limit=1", ["alice", "example"]),
         ("<sip:alice@example.net>", ["alice", "example.net"]),
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20", ["WVNf", "bGVz"]),
         ("SIPS:15550@example.net;transport=tcp", ["15550", "example.net"]),
         ("tel:030-1234", ["030-1234"]),
         ("alice@example.net", ["alice", "example.net"]),
