@@ -360,6 +360,7 @@ class ScriptedHomeserver(AppserviceClient):
         handler = {
             ("POST", "register"): self._register,
             ("PUT", "profile"): self._profile,
+            ("GET", "profile"): self._read_profile,
             ("POST", "join"): self._join,
             ("POST", "leave"): self._leave,
             ("POST", "invite"): self._invite,
@@ -405,6 +406,11 @@ class ScriptedHomeserver(AppserviceClient):
         if parts[2] == "displayname":
             self.users[user] = str(body["displayname"])
         return {}
+
+    async def _read_profile(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] not in self.users:
+            raise RefusedError(404, "M_NOT_FOUND")
+        return {"displayname": self.users[parts[1]]}
 
     async def _join(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
         room = self._room(user, parts[1], joined=False)

@@ -141,14 +141,17 @@ class MatrixIntake:
         try:
             public = await self._matrix.is_public(event.room_id)
             members = await self._matrix.joined_members(event.room_id)
+            caller_name = await self._matrix.display_name(event.sender)
         except TrunklineError as error:
             # Without the homeserver nobody could be told; the caller's client gives up at its own time.
             log.warning("invite_not_judged", detail=str(error), room_id=event.room_id)
             self._ignored(event, "homeserver_unreachable")
             return
-        self._judge(event, invite, public=public, members=members)
+        self._judge(event, invite, public=public, members=members, caller_name=caller_name)
 
-    def _judge(self, event: RoomEvent, invite: CallInvite, *, public: bool, members: frozenset[UserId]) -> None:
+    def _judge(
+        self, event: RoomEvent, invite: CallInvite, *, public: bool, members: frozenset[UserId], caller_name: str
+    ) -> None:
         """Nothing is waited for from here on, so the age that is judged is the age at which the phone is dialled."""
         ghosts = [user for user in members if self._matrix.ghost_number(user) is not None]
         ghost = invite.invitee if invite.invitee in ghosts else ghosts[0] if len(ghosts) == 1 else None
@@ -161,7 +164,7 @@ class MatrixIntake:
         elif invite.invitee is None and len(members) != 2:
             self._refuse_crowded_room(event, invite, ghost)
         else:
-            self._offer(event, invite, ghost)
+            self._offer(event, invite, ghost, caller_name)
 
     def _age_s(self, event: RoomEvent) -> float:
         return event.age_ms / 1000 + max(0.0, self._clock.monotonic() - event.received_at)
@@ -169,7 +172,7 @@ class MatrixIntake:
     def _remaining_s(self, event: RoomEvent, invite: CallInvite) -> float:
         return invite.lifetime_ms / 1000 - self._age_s(event)
 
-    def _offer(self, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
+    def _offer(self, event: RoomEvent, invite: CallInvite, ghost: UserId, caller_name: str) -> None:
         """The invite is for us and in time: join it to a call from that phone, or begin one."""
         dialled = self._matrix.ghost_number(ghost) or ""
         others = self._switchboard.directory.between(event.sender, self._plan.caller_number(dialled))
@@ -178,12 +181,14 @@ class MatrixIntake:
             return
         route = self._plan.route(event.sender, dialled, self._sip.trunk_up)
         first = _first_event(route, busy=bool(others), accepting=self._switchboard.accepting, age_s=self._age_s(event))
-        live = LiveCall(call=self._call(event, invite, ghost, route))
+        live = LiveCall(call=self._call(event, invite, ghost, route, caller_name))
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
 
-    def _call(self, event: RoomEvent, invite: CallInvite, ghost: UserId, route: Route | Verdict) -> Call:
+    def _call(
+        self, event: RoomEvent, invite: CallInvite, ghost: UserId, route: Route | Verdict, caller_name: str = ""
+    ) -> Call:
         trunk, number, caller = TrunkName(""), self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), ""
         if isinstance(route, Route):
             trunk, number, caller = route.trunk, route.number, route.caller
@@ -203,6 +208,7 @@ class MatrixIntake:
             sdp=invite.sdp,
             remaining_s=self._remaining_s(event, invite),
             caller=caller,
+            caller_name=caller_name,
             times=self._times,
             now=self._clock.monotonic(),
             wall=self._clock.wall(),

@@ -84,9 +84,8 @@ class MatrixWork:
 
     async def _open_portal(self, live: LiveCall) -> None:
         call = live.call
-        portal = await self._matrix.portal(
-            user=call.matrix.user, number=E164(call.number) if call.number else ANONYMOUS
-        )
+        number, name = (E164(call.number), call.caller_name) if call.number else (ANONYMOUS, "")
+        portal = await self._matrix.portal(user=call.matrix.user, number=number, caller_name=name)
         ready = ev.PortalReady(room_id=portal.room_id, ghost=portal.ghost, user_joined=portal.user_joined)
         self._feed(live, ready)
 

@@ -16,6 +16,7 @@ from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
+from bridge.core.names import plain_name
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
 from bridge.sip import events as sip
@@ -164,6 +165,7 @@ class SipIntake:
             matrix_call_id=MatrixCallId("z" + self._entropy.token(24)),
             own_party=PartyId(self._entropy.token(12)),
             caller=event.caller,
+            caller_name=plain_name(event.caller_name),
             called=event.called,
             sip_call_id=event.sip_call_id,
             times=self._times,

@@ -71,6 +71,7 @@ class SipWork:
             trunk=call.trunk,
             called=call.number,
             caller=call.caller,
+            caller_name=call.caller_name,
             sdp=command.sdp,
         )
         call.dialog = self._sip.invite(outgoing)

@@ -102,6 +102,8 @@ class Call:
     """Seconds since 1970 at `at.invited`: with it, any milestone is a moment of the calendar."""
     caller: str = ""
     """The calling number: what the phone is shown, or what it said it was."""
+    caller_name: str = ""
+    """What the caller is called: by the user's profile, or by the telephone network."""
     called: str = ""
     """The called number, as it was dialled."""
     sip_call_id: SipCallId | None = None

@@ -41,8 +41,12 @@ class MatrixPort(Protocol):
 
     async def is_public(self, room_id: RoomId) -> bool: ...
 
-    async def portal(self, *, user: UserId, number: E164) -> Portal:
-        """Find or make the room; makes the ghost too."""
+    async def display_name(self, user: UserId) -> str:
+        """What a user is called, if that can be found out quickly; never fails."""
+        ...
+
+    async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
+        """Find or make the room; makes the ghost too, named by the address book or else by `caller_name`."""
         ...
 
     def ghost_number(self, user_id: UserId) -> str | None:

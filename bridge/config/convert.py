@@ -81,6 +81,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         dial_rules=dial_rules(trunk.region or config.numbers.default_region),
         user_phone=trunk.user_phone,
         identity_headers=trunk.identity_headers,
+        send_names=trunk.send_names,
         trust_identity=trunk.trust_identity,
         diversion_header=trunk.diversion_header,
         max_calls=trunk.max_calls,

@@ -276,6 +276,7 @@ class TrunkConfig(Section):
     user_phone: Flag = False
     caller_id: OptionalNumber = ""
     identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
+    send_names: Flag = True
     trust_identity: Flag = True
     diversion_header: DiversionHeader = DiversionHeader.DIVERSION
     max_calls: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0

@@ -26,6 +26,13 @@ class Client:
             if error.errcode != "M_USER_IN_USE":
                 raise
 
+    async def display_name(self, user: UserId, *, give_up_after_s: float) -> str:
+        """What a user calls themselves; empty when they do not."""
+        name = (await self._call("GET", "profile", user, "displayname", give_up_after_s=give_up_after_s)).get(
+            "displayname"
+        )
+        return name if isinstance(name, str) else ""
+
     async def set_display_name(self, user: UserId, name: str, *, give_up_after_s: float = _GIVE_UP_S) -> None:
         path = ("profile", user, "displayname")
         await self._call("PUT", *path, user=user, body={"displayname": name}, give_up_after_s=give_up_after_s)

@@ -16,6 +16,7 @@ from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
 from bridge.matrix.pinger import Pinger
 from bridge.matrix.portals import Portal, Portals
+from bridge.matrix.profiles import Profiles
 from bridge.matrix.puppets import Puppets
 from bridge.matrix.receiver import Handler, Receiver
 from bridge.matrix.rooms import Rooms
@@ -58,6 +59,7 @@ class MatrixService:
         client = Client(self._link)
         self._names = GhostNames(settings)
         self._ghosts = ghosts = Ghosts(names=self._names, store=store, client=client, name_of=name_of)
+        self._profiles = Profiles(client=client, clock=clock)
         self._rooms = Rooms(names=self._names, store=store, client=client)
         puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)
         self._portals = Portals(
@@ -225,6 +227,10 @@ class MatrixService:
     async def is_public(self, room_id: RoomId) -> bool:
         """Whether anybody may join a room."""
         return await self._rooms.is_public(room_id)
+
+    async def display_name(self, user: UserId) -> str:
+        """What a user is called, so that a phone can show it; empty when that cannot be found out at once."""
+        return await self._profiles.display_name(user)
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
         """The room in which the ghost of `number` can call `user`, made when there is none.

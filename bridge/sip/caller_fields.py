@@ -25,7 +25,7 @@ class CallerFields:
         uri = self._uri
         if self.state.trunk.from_user is FromUser.ACCOUNT and self.state.register_user:
             uri = self.state.own_uri(self.state.register_user)
-        return NameAddr(self.call.caller_name, uri, {"tag": tag})
+        return NameAddr(self._name, uri, {"tag": tag})
 
     def identities(self) -> list[tuple[str, str]]:
         """The identity headers that the trunk wants; a caller who is unknown asserts nothing."""
@@ -39,11 +39,15 @@ class CallerFields:
         return self.call.withheld or not self.call.caller
 
     @property
+    def _name(self) -> str:
+        return self.call.caller_name if self.state.trunk.send_names else ""
+
+    @property
     def _uri(self) -> SipUri:
         return self.state.own_uri(written(self.call.caller, self.state.trunk))
 
     def _identity(self, kind: IdentityHeader) -> tuple[str, str]:
-        address = NameAddr(self.call.caller_name, self._uri)
+        address = NameAddr(self._name, self._uri)
         match kind:
             case IdentityHeader.ASSERTED:
                 return "P-Asserted-Identity", str(address)

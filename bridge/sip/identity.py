@@ -32,13 +32,16 @@ class Caller:
 
 
 def caller_of(request: Request, trunk: Trunk) -> Caller:
-    """The asserted identity where the trunk is believed, else From (RFC 3325 §7)."""
+    """The asserted identity where the trunk is believed, else the number of From (RFC 3325 §7).
+
+    A name is shown to people as the truth, so only a trunk that is believed can give one.
+    """
     if is_private(request):
         return Caller()
     identity = believed_identity(request, trunk) or request.from_
     if _is_anonymous(identity.uri) or _is_hidden(identity):
         return Caller()
-    name = identity.display_name or request.from_.display_name
+    name = identity.display_name or request.from_.display_name if trunk.trust_identity else ""
     return Caller(number=user_of(identity.uri, trunk), name=printable(name))
 
 

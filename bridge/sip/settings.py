@@ -207,6 +207,8 @@ class Trunk:
     user_phone: bool = False
     """Mark addresses that are numbers with `user=phone` (RFC 3261 §19.1.1)."""
     identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
+    send_names: bool = True
+    """Tell the trunk what the caller is called, beside the number."""
     trust_identity: bool = True
     """Believe what calls from this trunk say about who calls: asserted identities, diversions, verification."""
     diversion_header: DiversionHeader = DiversionHeader.DIVERSION

@@ -54,6 +54,9 @@ class StageMatrix:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
+    names: dict[UserId, str] = field(default_factory=dict)
+    callers: list[tuple[str, str]] = field(default_factory=list)
+    """Number and name of everybody for whom a portal was asked."""
 
     async def send(
         self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
@@ -76,7 +79,11 @@ class StageMatrix:
     async def is_public(self, room_id: RoomId) -> bool:
         return room_id in self.public
 
-    async def portal(self, *, user: UserId, number: E164) -> StagePortal:
+    async def display_name(self, user: UserId) -> str:
+        return self.names.get(user, "")
+
+    async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> StagePortal:
+        self.callers.append((number, caller_name))
         if self.portal_delay is not None:
             await self.portal_delay.wait()
         return StagePortal()

@@ -191,3 +191,10 @@ async def test_a_ghost_of_another_spelling_is_the_same_phone(stage: Stage) -> No
     await stage.invite("second", room_id="!second:example.org")
     assert stage.sip.names() == ["invite"]
     assert stage.matrix.content("m.call.reject")["reason"] == "user_busy"
+
+
+async def test_a_phone_is_told_what_the_user_is_called(stage: Stage) -> None:
+    stage.matrix.names[ALICE] = "Alice Liddell"
+    await stage.invite()
+    placed = next(command[1] for command in stage.sip.commands if command[0] == "invite")
+    assert placed.caller_name == "Alice Liddell"

@@ -1,6 +1,7 @@
 """What an INVITE from a trunk leads to."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -154,3 +155,19 @@ async def test_what_networks_say_of_a_number_is_kept_for_the_record(
     assert live.verification in VERIFICATIONS - {""}
     assert live.verification.endswith(attestation or "")
     assert live.verification.startswith("passed") is (passed is True)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"caller_name": "Jane Doe"}, ("+15550100", "Jane Doe")),
+        ({"caller_name": "  Jane\u202e\u0007\n Doe "}, ("+15550100", "Jane Doe")),
+        ({"caller_name": "x" * 500}, ("+15550100", "x" * 80)),
+        ({"caller_name": "Jane Doe", "caller": ""}, ("anonymous", "")),
+    ],
+)
+async def test_the_caller_is_named_as_the_telephone_network_says(
+    stage: Stage, said: dict[str, Any], shown: tuple[str, str]
+) -> None:
+    await stage.incoming(**said)
+    assert stage.matrix.callers == [shown]

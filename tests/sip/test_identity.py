@@ -32,11 +32,22 @@ def incoming(
 
 
 def placed(
-    *, withheld: bool = False, caller: str = "+4930123456", diverted: tuple[str, ...] = (), **settings: Any
+    *,
+    withheld: bool = False,
+    caller: str = "+4930123456",
+    name: str = "",
+    diverted: tuple[str, ...] = (),
+    **settings: Any,
 ) -> Request:
     peer = Scripted(trunk(**settings))
     call = OutgoingCall(
-        trunk=TRUNK, called="+12065550100", caller=caller, withheld=withheld, diverted_from=diverted, sdp=SDP
+        trunk=TRUNK,
+        called="+12065550100",
+        caller=caller,
+        caller_name=name,
+        withheld=withheld,
+        diverted_from=diverted,
+        sdp=SDP,
     )
     peer.feed(PlaceCall(dialog=DialogKey("call"), call=call))
     return peer.last_request("INVITE")
@@ -67,6 +78,12 @@ def placed(
 )
 def test_the_caller_is_whom_a_trusted_trunk_names(fields: Fields, trusted: bool, number: str) -> None:
     assert incoming(*fields, trust_identity=trusted).caller == number
+
+
+def test_only_a_trusted_trunk_can_give_its_caller_a_name() -> None:
+    named = '"Jane" <sip:+15550123@example.org>;tag=p'
+    assert incoming(from_=named).caller_name == "Jane"
+    assert incoming(from_=named, trust_identity=False).caller_name == ""
 
 
 @pytest.mark.parametrize(
@@ -263,3 +280,14 @@ def test_a_proxy_in_front_of_the_domain_is_routed_through() -> None:
 
 def test_settings_do_not_show_secret_headers() -> None:
     assert "hush" not in repr(Trunk(name=TRUNK, host="x", headers=(("X-Token", "hush"),)))
+
+
+@pytest.mark.parametrize(("send_names", "shown"), [(True, '"Zoë \\"Z\\" Smith" '), (False, "")])
+def test_a_trunk_is_told_the_callers_name_where_it_wants_names(send_names: bool, shown: str) -> None:
+    request = placed(name='Zoë "Z" Smith', send_names=send_names)
+    for field in ("From", "P-Asserted-Identity"):
+        assert (request.headers.get(field) or "").startswith(f"{shown}<sip:+4930123456@")
+
+
+def test_a_caller_without_a_number_has_no_name_either() -> None:
+    assert (placed(name="Zoë", caller="").headers.get("From") or "").startswith('"Anonymous" <')

@@ -1,0 +1,46 @@
+"""What Matrix users are called, as phones are told."""
+
+import asyncio
+
+import pytest
+
+from bridge.matrix import profiles
+from bridge.matrix.profiles import LOOK_UP_LIMIT_S
+from tests.homeserver import Fault, ScriptedHomeserver
+from tests.matrix.bridge_fixture import Bridge
+
+
+def asked(hs: ScriptedHomeserver) -> int:
+    return sum(method == "GET" and "/profile/" in path for method, path, _ in hs.requests)
+
+
+async def test_a_users_display_name_is_asked_for_once_in_a_while(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    alice = hs.add_user("alice", "Alice\u202e  Liddell")
+    assert await bridge.service.display_name(alice) == "Alice Liddell"
+    assert await bridge.service.display_name(alice) == "Alice Liddell"
+    assert asked(hs) == 1
+
+
+async def test_somebody_without_a_profile_has_no_name(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    assert await bridge.service.display_name(hs.bot) == ""
+
+
+async def test_a_slow_homeserver_holds_no_call_up(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    alice = hs.add_user("alice", "Alice")
+    hs.delay_s = 20.0
+    started = asyncio.get_running_loop().time()
+    assert await bridge.service.display_name(alice) == ""
+    assert await bridge.service.display_name(alice) == ""
+    # The second call does not even wait for that long.
+    assert asyncio.get_running_loop().time() - started < 2 * LOOK_UP_LIMIT_S
+    hs.delay_s = 0.0
+
+
+async def test_in_trouble_the_name_of_before_is_good_enough(
+    hs: ScriptedHomeserver, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "FRESH_S", 0.0)
+    alice = hs.add_user("alice", "Alice")
+    assert await bridge.service.display_name(alice) == "Alice"
+    hs.faults.append(Fault(path="/profile/", status=500, times=100))
+    assert await bridge.service.display_name(alice) == "Alice"
