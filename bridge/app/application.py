@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from bridge.app.address_book import AddressBookFile
+from bridge.app.history import History
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
 from bridge.app.plan import call_times, number_plan, trunk_sides
@@ -18,6 +19,7 @@ from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
+from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls import events as ev
 from bridge.config import Config, matrix_settings, media_policies, media_settings, sip_settings
 from bridge.core.clock import SystemClock
@@ -117,16 +119,19 @@ class Application:
                 name_of=address_book.name_of,
                 directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
             )
+            history = History(store, days=self._config.calls.history_days, clock=self._clock)
+            settings = UserSettings(store)
+            await settings.load()
             memory = Memory(store, self._clock, self._telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
-            switchboard = self._switchboard(memory, matrix)
+            switchboard = self._switchboard(memory, matrix, history)
             await remember_ended_calls(store, switchboard.directory, self._clock)
-            await self._start_parts(stack, matrix, switchboard)
+            await self._start_parts(stack, matrix, switchboard, settings)
             end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, store, matrix)
-            watching = background.create_task(address_book.keep_current(matrix.rename_ghosts))
-            stack.callback(watching.cancel)
+            for work in (address_book.keep_current(matrix.rename_ghosts), history.keep_short()):
+                stack.callback(background.create_task(work).cancel)
             yield matrix.wait_failed
 
     async def _start_background(self, stack: AsyncExitStack) -> asyncio.TaskGroup:
@@ -136,8 +141,8 @@ class Application:
         stack.callback(self._records.stop)
         return background
 
-    def _switchboard(self, memory: Memory, matrix: MatrixService) -> Switchboard:
-        reporting = Reporting(records=self._records, clock=self._clock, telemetry=self._telemetry)
+    def _switchboard(self, memory: Memory, matrix: MatrixService, history: History) -> Switchboard:
+        reporting = Reporting(records=self._records, history=history, clock=self._clock, telemetry=self._telemetry)
         return Switchboard(
             engine=self._engine,
             policies=media_policies(self._config),
@@ -149,13 +154,16 @@ class Application:
             on_finished=reporting.finished,
         )
 
-    async def _start_parts(self, stack: AsyncExitStack, matrix: MatrixService, switchboard: Switchboard) -> None:
+    async def _start_parts(
+        self, stack: AsyncExitStack, matrix: MatrixService, switchboard: Switchboard, settings: UserSettings
+    ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times = number_plan(self._config), call_times(self._config)
         sip_intake = SipIntake(
             switchboard=switchboard,
             plan=plan,
             sides=trunk_sides(self._config),
+            wishes=Wishes(settings, plan, self._clock),
             times=times,
             clock=self._clock,
             entropy=self._entropy,

@@ -24,6 +24,7 @@ def number_plan(config: Config) -> NumberPlan:
                 caller_id=trunk.caller_id,
                 emergency=trunk.emergency,
                 joins_crossing_calls=trunk.join_crossing_calls,
+                forwards=trunk.forwards,
             )
             for name, trunk in config.trunks.items()
         ),

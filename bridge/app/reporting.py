@@ -4,6 +4,7 @@ import importlib.metadata
 
 import structlog
 
+from bridge.app.history import History
 from bridge.app.live_call import LiveCall
 from bridge.calls.state import Direction
 from bridge.core.clock import Clock
@@ -20,8 +21,9 @@ log = structlog.get_logger(__name__)
 class Reporting:
     """Called once for every call, refused ones included, when its media session is closed."""
 
-    def __init__(self, *, records: CallRecords, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(self, *, records: CallRecords, history: History, clock: Clock, telemetry: Telemetry) -> None:
         self._records = records
+        self._history = history
         self._clock = clock
         self._telemetry = telemetry
         self._version = importlib.metadata.version("trunkline")
@@ -35,9 +37,10 @@ class Reporting:
             reason=verdict.reason,
             ended_by=live.call.ended_by,
             sip_status=live.call.peer_status or verdict.sip_status,
-            duration_s=round(_talk_s(live), 3),
+            duration_s=round(live.call.talk_s, 3),
         )
         self._records.add(self._record(live, verdict))
+        await self._history.add(live.call, verdict)
 
     def _measure(self, live: LiveCall, verdict: Verdict) -> None:
         call, at = live.call, live.call.at
@@ -51,7 +54,7 @@ class Reporting:
                 seconds = moment - at.invited
                 self._telemetry.observe("call_setup_seconds", seconds, direction=call.direction, stage=stage)
         if at.answered is not None:
-            self._telemetry.observe("call_duration_seconds", _talk_s(live), direction=call.direction)
+            self._telemetry.observe("call_duration_seconds", live.call.talk_s, direction=call.direction)
 
     def _record(self, live: LiveCall, verdict: Verdict) -> CallRecord:
         call, at = live.call, live.call.at
@@ -72,7 +75,7 @@ class Reporting:
             t_ring=call.wall(at.ringing),
             t_answer=call.wall(at.answered),
             t_end=call.wall(at.ended) or self._clock.wall(),
-            duration_s=_talk_s(live),
+            duration_s=live.call.talk_s,
             result=verdict.result,
             reason=verdict.reason,
             sip_status=call.peer_status or verdict.sip_status,
@@ -86,12 +89,6 @@ class Reporting:
             digits=live.stats.digits_forwarded,
             version=self._version,
         )
-
-
-def _talk_s(live: LiveCall) -> float:
-    """From answer to end; 0 for a call that was never answered."""
-    at = live.call.at
-    return 0.0 if at.answered is None or at.ended is None else at.ended - at.answered
 
 
 def _leg(stats: LegStats) -> LegRecord:

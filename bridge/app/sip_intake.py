@@ -8,6 +8,7 @@ from bridge.app.live_call import LiveCall
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TransferDesk, TrunkSide
+from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
@@ -45,6 +46,7 @@ class SipIntake:
         switchboard: Switchboard,
         plan: NumberPlan,
         sides: Mapping[TrunkName, TrunkSide],
+        wishes: Wishes,
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
@@ -52,6 +54,7 @@ class SipIntake:
         self._switchboard = switchboard
         self._plan = plan
         self._transfers = TransferDesk(plan, sides)
+        self._wishes = wishes
         self._times = times
         self._clock = clock
         self._entropy = entropy
@@ -123,19 +126,23 @@ class SipIntake:
             self._cross(crossing, event)
             return
         call = self._call(event, user or UserId(""), number)
-        refusal = self._refusal(event.trunk, user, busy=bool(others))
+        refusal, call.forward_to = self._refusal(event, user, busy=bool(others))
         first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
         self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
 
-    def _refusal(self, trunk: TrunkName, user: UserId | None, *, busy: bool) -> Verdict | None:
+    def _refusal(self, event: sip.IncomingCall, user: UserId | None, *, busy: bool) -> tuple[Verdict | None, str]:
+        """Why nothing rings, if so, and the number to call instead, if there is one."""
         directory = self._switchboard.directory
         if not self._switchboard.accepting:
-            return outcomes.SHUTTING_DOWN
+            return outcomes.SHUTTING_DOWN, ""
         if user is None:
-            return UNKNOWN_NUMBER
-        if directory.unanswered_of_trunk(trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
-            return TOO_MANY_CALLS
-        return outcomes.BUSY if busy or directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER else None
+            return UNKNOWN_NUMBER, ""
+        if directory.unanswered_of_trunk(event.trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
+            return TOO_MANY_CALLS, ""
+        if (wish := self._wishes.for_call(user, event)) is not None:
+            return wish.verdict, wish.forward_to
+        crowded = directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER
+        return outcomes.BUSY if busy or crowded else None, ""
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""

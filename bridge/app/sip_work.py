@@ -47,7 +47,8 @@ class SipWork:
             case cmd.AcceptSip():
                 self._sip.accept(command.dialog or dialog, command.sdp)
             case cmd.RejectSip():
-                self._sip.reject(command.dialog or dialog, command.status, q850=command.q850)
+                where, forward_to = command.dialog or dialog, command.forward_to
+                self._sip.reject(where, command.status, q850=command.q850, forward_to=forward_to)
             case cmd.CancelSip():
                 self._sip.cancel(command.dialog or dialog)
             case cmd.ByeSip():

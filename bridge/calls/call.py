@@ -106,6 +106,8 @@ class Call:
     """What the caller is called: by the user's profile, or by the telephone network."""
     called: str = ""
     """The called number, as it was dialled."""
+    forward_to: str = ""
+    """The number that the called user wants this call to go to instead."""
     sip_call_id: SipCallId | None = None
     state: State = State.NEW
     matrix_leg: MatrixLeg = MatrixLeg.NONE
@@ -150,6 +152,11 @@ class Call:
     def ended(self) -> bool:
         return self.state is State.ENDED
 
+    @property
+    def talk_s(self) -> float:
+        """From answer to end; 0 for a call that was never answered."""
+        return 0.0 if self.at.answered is None or self.at.ended is None else self.at.ended - self.at.answered
+
     def is_peer(self, user: UserId, party: PartyId | None) -> bool:
         """Whether an event comes from the device that this call is with; version 0 knows no devices."""
         if user != self.matrix.user:
@@ -190,6 +197,8 @@ class Call:
         match self.sip_leg:
             case SipLeg.DIALLING:
                 return [cmd.CancelSip()]
+            case SipLeg.INCOMING if self.forward_to:
+                return [cmd.RejectSip(status=verdict.sip_status, forward_to=self.forward_to)]
             case SipLeg.INCOMING:
                 return [cmd.RejectSip(status=verdict.sip_status, q850=verdict.q850)]
             case SipLeg.ESTABLISHED:

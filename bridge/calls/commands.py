@@ -150,10 +150,11 @@ class AcceptSip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectSip:
-    """A final failure to the INVITE or to the pending re-INVITE."""
+    """A final failure to the INVITE or to the pending re-INVITE; `forward_to` is the number for a 302."""
 
     status: int
     q850: int | None = None
+    forward_to: str = ""
     dialog: DialogKey | None = None
 
 

@@ -294,6 +294,7 @@ class TrunkConfig(Section):
     min_se_s: Annotated[int, Field(strict=True, ge=90, le=86_400)] = 90
     emergency: Flag = False
     join_crossing_calls: Flag = False
+    forwards: Flag = False
 
 
 class NumbersConfig(Section):
@@ -326,6 +327,7 @@ class CallsConfig(Section):
     ring_timeout_s: Annotated[float, Field(strict=True, ge=5, le=180, allow_inf_nan=False)] = 90.0
     decline_status: Literal[603, 486, 480, 403] = 603
     """What a declined call looks like to the phone: others would say what is not so, or make a trunk try again."""
+    history_days: Annotated[int, Field(strict=True, ge=0, le=3_650)] = 90
 
 
 class MediaConfig(Section):

@@ -43,7 +43,7 @@ class Verdict:
     reason: str
     """A snake_case word from a closed set: a metrics label and the `reason` of logs and call records."""
     sip_status: int = 500
-    """What a waiting SIP INVITE is answered with, 400 to 699."""
+    """What a waiting SIP INVITE is answered with, 400 to 699; 302 when the called user has forwarded the call."""
     q850: int = 16
     """Cause value of a Reason header (RFC 3326, ITU-T Q.850)."""
     matrix_reason: MatrixReason | None = None

@@ -51,6 +51,20 @@ NO_EMERGENCY_CALLS = Verdict(
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
     user_text="EMERGENCY CALLS CANNOT BE MADE FROM HERE. Use a mobile phone or another telephone now.",
 )
+NO_FORWARDING = Verdict(
+    result=Result.POLICY,
+    reason="cannot_forward",
+    sip_status=403,
+    q850=21,
+    user_text="Your connection to the telephone network cannot forward calls.",
+)
+FORWARDED_TO_SELF = Verdict(
+    result=Result.POLICY,
+    reason="cannot_forward",
+    sip_status=403,
+    q850=21,
+    user_text="This is your own number.",
+)
 UNKNOWN_NUMBER = Verdict(result=Result.CLIENT, reason="unassigned_number", sip_status=404, q850=1)
 """Nobody has the number that a phone called."""
 
@@ -87,6 +101,8 @@ class TrunkChoice:
     emergency: bool = False
     joins_crossing_calls: bool = False
     """Whether its caller numbers can be believed so far that a call may be handed to one (see `calls.glare`)."""
+    forwards: bool = False
+    """Whether it makes the call that a 302 asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +162,20 @@ class NumberPlan:
         """Decide a call that has to leave over one trunk: a phone of that trunk wants the user's call transferred."""
         route = self.route(user, dialled, lambda name: name == trunk)
         return route if not isinstance(route, Route) or route.trunk == trunk else NOT_PERMITTED
+
+    def forward(self, user: UserId, dialled: str, trunk: TrunkName) -> Route | Verdict:
+        """Decide where a user's calls that come over a trunk may go instead: it costs what a call there would.
+
+        Never to an emergency number, which nobody would have called.
+        """
+        if not any(choice.name == trunk and choice.forwards for choice in self.trunks):
+            return NO_FORWARDING
+        if self.is_emergency(dialled):
+            return NO_EMERGENCY_CALLS
+        route = self.route_over(user, dialled, trunk)
+        if isinstance(route, Route) and self.user_of(route.number) == user:
+            return FORWARDED_TO_SELF
+        return route
 
     def _emergency_route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
         """Only over a trunk that is marked for it: never routed silently wrong, never limited by permissions."""

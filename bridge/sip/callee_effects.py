@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from bridge.sip.answers import pending, respond, response_to_pending
+from bridge.sip.diversion import diversion_fields
 from bridge.sip.events import (
     CallCancelled,
     CallConfirmed,
 )
 from bridge.sip.grammar import printable
+from bridge.sip.identity import called_of
+from bridge.sip.number_forms import written, written_called
 from bridge.sip.reasons import cause
 from bridge.sip.requests import (
     q850_reason,
@@ -91,9 +94,19 @@ def stop_answering(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 def send_rejection(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """The final response that our user chose."""
     match event:
-        case RejectAsked(status=status, reason_phrase=phrase, q850=q850):
+        case RejectAsked(status=status, reason_phrase=phrase, q850=q850, forward_to=number):
             fields = [] if q850 is None else [("Reason", q850_reason(q850))]
+            if number:
+                fields += _redirection(usage, number)
             respond(usage, response_to_pending(usage, status, printable(phrase) or None, fields=fields), now)
+
+
+def _redirection(usage: "InviteUsage", number: str) -> list[tuple[str, str]]:
+    """Whom to call at the trunk instead, and by whom that was wished (§8.1.3.4, RFC 5806 §6)."""
+    state, request = usage.trunk, pending(usage).request
+    target = state.uri(written_called(number, state.trunk))
+    diverter = state.own_uri(written(called_of(request, state), state.trunk))
+    return [("Contact", f"<{target}>"), *diversion_fields([diverter], target, state.trunk.diversion_header)]
 
 
 def decline(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -70,11 +70,12 @@ class AcceptAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectAsked:
-    """Send a 300-699 response."""
+    """Send a 300-699 response; `forward_to` is the number that a 3xx sends the caller to."""
 
     status: int
     reason_phrase: str = ""
     q850: int | None = None
+    forward_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

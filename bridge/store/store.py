@@ -8,6 +8,7 @@ from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
 from bridge.store.lock import DatabaseLock
 from bridge.store.outbox import Outbox
+from bridge.store.people import OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
 from bridge.store.upgrade import upgrade_database
 
@@ -30,6 +31,9 @@ class Store:
         self.notices = NoticeTable(database)
         self.calls = ActiveCalls(database)
         self.ended_calls = EndedCalls(database)
+        self.settings = SettingsTable(database)
+        self.own_names = OwnNames(database)
+        self.past_calls = PastCalls(database)
 
     @classmethod
     async def open(cls, path: str | Path) -> "Store":

@@ -115,3 +115,37 @@ ended_calls = Table(
     Column("ended_at", Float, nullable=False, index=True),
 )
 """Matrix calls that are over, so that a late event of one starts nothing."""
+
+user_settings = Table(
+    "user_settings",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("do_not_disturb", Boolean, nullable=False),
+    Column("forward", String, nullable=False),
+)
+"""What users have set for themselves; `forward` is a number, or empty."""
+
+own_names = Table(
+    "own_names",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("number", String, primary_key=True),
+    Column("name", String, nullable=False),
+)
+"""The names that a user has given to numbers, for that user's eyes only."""
+
+past_calls = Table(
+    "past_calls",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("user_id", String, nullable=False),
+    Column("number", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=False, index=True),
+    Column("talk_s", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Each user's calls that are over, for the time that the configuration allows."""
+Index("ix_past_calls_of_user", past_calls.c.user_id, past_calls.c.position)

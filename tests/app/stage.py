@@ -13,6 +13,7 @@ from bridge.app.memory import Memory
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
+from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import SystemClock
@@ -126,10 +127,10 @@ class StageSip:
     def accept(self, dialog: DialogKey, sdp: str | None) -> None:
         self.commands.append(("accept", dialog, sdp))
 
-    def reject(self, dialog: DialogKey, status: int, *, q850: int | None = None) -> None:
+    def reject(self, dialog: DialogKey, status: int, *, q850: int | None = None, forward_to: str = "") -> None:
         if self.cannot_reject:
             raise RuntimeError("a bug in the user agent")
-        self.commands.append(("reject", dialog, status))
+        self.commands.append(("reject", dialog, status, forward_to) if forward_to else ("reject", dialog, status))
 
     def cancel(self, dialog: DialogKey) -> None:
         self.commands.append(("cancel", dialog))
@@ -250,18 +251,20 @@ class Stage:
     matrix_intake: MatrixIntake = field(init=False)
     sip_intake: SipIntake = field(init=False)
     memory: Memory = field(init=False)
+    settings: UserSettings = field(init=False)
 
     def __post_init__(self) -> None:
         clock, entropy, times = SystemClock(), SeededEntropy(1), CallTimes()
         plan = NumberPlan(
             permissions=(Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             trunks=(
-                TrunkChoice(name=TRUNK, caller_id="+15550199"),
+                TrunkChoice(name=TRUNK, caller_id="+15550199", forwards=True),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),
             ),
             inbound={E164("+15550199"): ALICE},
             emergency=frozenset({"112"}),
         )
+        self.settings = UserSettings(self.store)
         self.memory = Memory(self.store, clock, self.telemetry)
         self.switchboard = Switchboard(
             engine=self.engine,
@@ -287,6 +290,7 @@ class Stage:
             switchboard=self.switchboard,
             plan=plan,
             sides={TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True)},
+            wishes=Wishes(self.settings, plan, clock),
             times=times,
             clock=clock,
             entropy=entropy,

@@ -8,9 +8,10 @@ from bridge.sip.actions import Address, TrunkResolved, Unreachable
 from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.message import Request
 from bridge.sip.redirects import MAX_REDIRECTIONS
-from bridge.sip.settings import Transport
+from bridge.sip.settings import DiversionHeader, Transport
 from bridge.sip.targets import server_at
-from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, trunk
+from bridge.sip.usage_events import RejectAsked
+from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, peer_request, trunk
 
 NUMBER = "+15550100"
 NEAR, OTHER = "198.51.100.7", "198.51.100.8"
@@ -152,3 +153,22 @@ def test_a_redirection_to_the_trunk_s_name_goes_through_its_servers() -> None:
     redirect(peer, f"<sip:{NUMBER}@example.org;x=1>")
     peer.feed(Unreachable(transport=Transport.UDP, address=Address(PEER, 5060)))
     assert way(peer) == (f"sip:{NUMBER}@example.org;x=1", "192.0.2.3", 5060)
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "value"),
+    [
+        (DiversionHeader.DIVERSION, "Diversion", "<sip:+15550199@192.0.2.2>;reason=unconditional"),
+        (DiversionHeader.NONE, "Diversion", ""),
+    ],
+)
+def test_a_call_that_our_user_forwards_is_sent_back_to_the_trunk(
+    header: DiversionHeader, field: str, value: str
+) -> None:
+    peer = Scripted(trunk(diversion_header=header, number_prefix="9*"))
+    peer.receive(peer_request("INVITE", sdp=SDP))
+    peer.steer(peer.incoming.dialog, RejectAsked(status=302, forward_to="+15550122"))
+    response = peer.last_response()
+    assert response.status == 302
+    assert response.headers.get("Contact") == f"<sip:9*+15550122@{PEER}>"
+    assert (response.headers.get(field) or "") == value

@@ -242,10 +242,19 @@ class SipEndpoint:
         """200 to the INVITE, or to a re-INVITE or UPDATE that is pending."""
         self._steer(dialog, AcceptAsked(sdp=sdp))
 
-    def reject(self, dialog: DialogKey, status: int, *, reason_phrase: str = "", q850: int | None = None) -> None:
-        """Refuse the INVITE, or a re-INVITE or UPDATE that is pending."""
+    def reject(
+        self,
+        dialog: DialogKey,
+        status: int,
+        *,
+        reason_phrase: str = "",
+        q850: int | None = None,
+        forward_to: str = "",
+    ) -> None:
+        """Refuse the INVITE, or a re-INVITE or UPDATE that is pending; a 3xx sends the caller to `forward_to`."""
         status = status if 300 <= status <= 699 else 480
-        self._steer(dialog, RejectAsked(status=status, reason_phrase=reason_phrase, q850=q850))
+        asked = RejectAsked(status=status, reason_phrase=reason_phrase, q850=q850, forward_to=forward_to)
+        self._steer(dialog, asked)
 
     def cancel(self, dialog: DialogKey, *, q850: int | None = None) -> None:
         """Give up a call that was not answered; one that was meanwhile is hung up."""
