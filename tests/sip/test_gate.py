@@ -67,11 +67,12 @@ def test_a_flood_writes_one_line_in_ten_seconds_and_says_how_many_it_stands_for(
     assert [(line["reason"], line["suppressed"]) for line in lines] == [("malformed", 0), ("malformed", FLOOD - 1)]
 
 
-def test_a_late_loop_raises_the_level_and_it_is_told() -> None:
+def test_a_loop_that_stays_late_raises_the_level_and_it_is_told() -> None:
     subject, telemetry, clock = gate()
     with capture_logs() as lines:
-        subject._take_measure(0.0, clock.now)
-        subject._take_measure(0.3, clock.now)
+        for lag_s in (0.0, 0.3, 0.3, 0.3):
+            subject._take_measure(lag_s, clock.now)
+            clock.now += 0.25
     assert telemetry.levels["sip_shed_level"] == 1
     assert [line["event"] for line in lines] == ["sip_shed_level_changed"]
 

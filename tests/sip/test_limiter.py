@@ -207,22 +207,22 @@ def levels(measures: list[tuple[float, int]], *, every_s: float = 0.25) -> list[
 
 
 def test_overload_rises_step_by_step_and_no_further() -> None:
-    assert levels([(0.3, 0)] * 9) == [1, 1, 2, 2, 3, 3, 3, 3, 3]
-    assert levels([(0.0, MAX_TRANSACTIONS)] * 3) == [1, 1, 2]
+    assert levels([(0.3, 0)] * 9) == [0, 0, 1, 1, 2, 2, 3, 3, 3]
+    assert levels([(0.0, MAX_TRANSACTIONS)] * 5) == [0, 0, 1, 1, 2]
 
 
 def test_overload_falls_slower_than_it_rises() -> None:
-    seen = levels([(0.3, 0)] * 3 + [(0.0, 0)] * 20)
-    assert seen[2:] == [2] * 8 + [1] * 8 + [0] * 5
+    seen = levels([(0.3, 0)] * 5 + [(0.0, 0)] * 20)
+    assert seen[4:] == [2] * 8 + [1] * 8 + [0] * 5
 
 
 def test_load_between_strained_and_relaxed_moves_nothing() -> None:
-    assert levels([(0.3, 0)] * 3 + [(0.07, 0)] * 40)[-1] == 2
+    assert levels([(0.3, 0)] * 5 + [(0.07, 0)] * 40)[-1] == 2
     assert levels([(0.07, 0)] * 40)[-1] == 0
 
 
-def test_one_late_moment_turns_only_options_away() -> None:
-    assert max(levels([(0.0, 0), (0.5, 0), *[(0.0, 0)] * 20])) == 1 < MAX_LEVEL
+def test_late_moments_now_and_then_turn_nobody_away() -> None:
+    assert max(levels([(0.0, 0), (2.5, 0), (0.5, 0), (0.0, 0)] * 10)) == 0 < MAX_LEVEL
 
 
 # The user agent.
