@@ -22,6 +22,7 @@ from OpenSSL import SSL
 from bridge.media.ice import IceAgent
 from bridge.media.rtp import MAX_DATAGRAM, is_rtcp
 from bridge.media.sdp_matrix import Fingerprint
+from bridge.media.srtp import Streams, ssrc_of
 
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -67,6 +68,7 @@ class DtlsSession:
     def __init__(self, agent: IceAgent, certificate: Certificate, *, server: bool) -> None:
         self._transport = RTCDtlsTransport(_as_ice_transport(IcePipe(agent)), [certificate])
         self._transport._set_role("server" if server else "client")
+        self._streams = Streams()
         self.closed = asyncio.Event()
         self._transport.on("statechange", self._changed)
 
@@ -91,14 +93,19 @@ class DtlsSession:
         return protected
 
     def unprotect(self, datagram: bytes) -> bytes | None:
-        """Check and decrypt RTP or RTCP; `None` for what is forged, replayed or too large."""
+        """Check and decrypt RTP or RTCP; `None` for what is forged, replayed, too large or of one stream too many."""
         session = self._transport._rx_srtp
         if session is None or not self.connected or not 12 <= len(datagram) <= _LARGEST_SRTP:
             return None
+        rtcp = is_rtcp(datagram)
+        ssrc = ssrc_of(datagram, rtcp=rtcp)
+        if not self._streams.admits(ssrc):
+            return None
         try:
-            plain: bytes = session.unprotect_rtcp(datagram) if is_rtcp(datagram) else session.unprotect(datagram)
+            plain: bytes = session.unprotect_rtcp(datagram) if rtcp else session.unprotect(datagram)
         except pylibsrtp.Error:
             return None
+        self._streams.keep(ssrc)
         return plain
 
     async def close(self) -> None:

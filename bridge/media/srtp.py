@@ -15,6 +15,9 @@ _PROFILES = {
 _TRAILER = 32
 """Room for the longest tag and the index of SRTCP."""
 
+MAX_STREAMS = 64
+"""SSRCs of one key: a phone takes a new one when it moves or is put through, not with every packet."""
+
 
 class Refusal(enum.StrEnum):
     """Why a datagram was not decrypted."""
@@ -23,6 +26,31 @@ class Refusal(enum.StrEnum):
     """Its tag is wrong: another key, a changed packet, or no SRTP at all."""
     REPLAYED = "replay"
     """It came before, or so late that nobody knows (RFC 3711 §3.3.2)."""
+    TOO_MANY_STREAMS = "streams"
+
+
+class Streams:
+    """The SSRCs that came under one key.
+
+    libsrtp remembers each for as long as the key lives, and looks through all of them for every packet: a peer that
+    took a new one for each packet would slow down the audio of everybody.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[bytes] = set()
+
+    def admits(self, ssrc: bytes) -> bool:
+        """Whether a packet of this stream may be looked at."""
+        return ssrc in self._known or len(self._known) < MAX_STREAMS
+
+    def keep(self, ssrc: bytes) -> None:
+        """A packet of it was genuine."""
+        self._known.add(ssrc)
+
+
+def ssrc_of(datagram: bytes, *, rtcp: bool) -> bytes:
+    """Which stream a packet belongs to (RFC 3550 §5.1, §6.4)."""
+    return datagram[4:8] if rtcp else datagram[8:12]
 
 
 class SrtpContext:
@@ -35,13 +63,14 @@ class SrtpContext:
         self.ours, self.theirs = ours, theirs
         self._outbound = _session(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
         self._inbound = _session(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        self._streams = Streams()
 
     def change(self, *, ours: CryptoLine, theirs: CryptoLine) -> None:
         """Take what a new negotiation says."""
         if not same_key(ours, self.ours):
             self._outbound = _session(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
         if not same_key(theirs, self.theirs):
-            self._inbound = _session(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+            self._inbound, self._streams = _session(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND), Streams()
         self.ours, self.theirs = ours, theirs
 
     def protect(self, packet: bytes, *, rtcp: bool) -> bytes | None:
@@ -56,10 +85,14 @@ class SrtpContext:
         """Check and decrypt."""
         if len(datagram) > MAX_DATAGRAM + _TRAILER:
             return Refusal.FORGED
+        ssrc = ssrc_of(datagram, rtcp=rtcp)
+        if not self._streams.admits(ssrc):
+            return Refusal.TOO_MANY_STREAMS
         try:
             plain: bytes = self._inbound.unprotect_rtcp(datagram) if rtcp else self._inbound.unprotect(datagram)
         except pylibsrtp.Error as error:
             return Refusal.REPLAYED if str(error).startswith("replay") else Refusal.FORGED
+        self._streams.keep(ssrc)
         return plain
 
 

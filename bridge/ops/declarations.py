@@ -265,6 +265,6 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "rtp_discarded_total",
         "Packets that were not played.",
-        reason=_of("source", "malformed", "srtp", "replay", "rate"),
+        reason=_of("source", "malformed", "srtp", "replay", "rate", "streams"),
     ),
 )

@@ -9,6 +9,7 @@ from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaError, MediaEvent
 from bridge.media.policy import SipMediaPolicy, SrtpUse
+from bridge.media.srtp import MAX_STREAMS
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
@@ -248,3 +249,25 @@ async def test_two_calls_never_share_a_key(engine: EmbeddedEngine, new_browser: 
         ((_, _, key),) = crypto_of(await session.create_sip_offer())
         keys.add(key)
     assert len(keys) == 3
+
+
+async def test_a_phone_that_takes_a_new_stream_for_every_packet_is_not_followed(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    secure: SecurePhone,
+    new_browser: NewBrowser,
+    telemetry: CountingTelemetry,
+) -> None:
+    """libsrtp would keep each one, and look through all of them for every packet of the call."""
+    browser = new_browser()
+    await call_out(engine, browser, secure, events)
+    usual = secure.ssrc
+    secure.say(MUSIC)
+    await browser.received.count(1)
+    for number in range(MAX_STREAMS + 5):
+        secure.ssrc = usual + 1 + number
+        secure.say(SPEECH)
+    secure.ssrc = usual
+    secure.say(MUSIC)
+    await browser.received.until(lambda packets: sum(packet.payload == MUSIC for packet in packets) == 2)
+    assert telemetry.total("rtp_discarded_total", reason="streams") == 6
