@@ -10,7 +10,7 @@ from bridge.sip.capabilities import ALLOW, capabilities, switched_off
 from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.connected import FROM_CHANGE, note_party
 from bridge.sip.context import Context
-from bridge.sip.dialog import Dialog, DialogId, contact_uri, wants_sips
+from bridge.sip.dialog import Dialog, contact_uri, wants_sips
 from bridge.sip.diversion import diverted_from
 from bridge.sip.dtmf_info import ACCEPTED
 from bridge.sip.errors import SipError
@@ -18,7 +18,7 @@ from bridge.sip.events import IncomingCall
 from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.keypad import Keypads
-from bridge.sip.matching import method_label, reply_flow
+from bridge.sip.matching import dialog_id, method_label, reply_flow, stateless_tag
 from bridge.sip.message import Request, Response
 from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
@@ -47,6 +47,12 @@ A transaction over UDP lingers for 32 s after it is done: 1,500 calls a second k
 """
 
 MAX_CALLS = 5_000
+
+MAX_IN_DIALOG = 500
+"""Transactions of one dialog that linger: over UDP 32 s of somebody who types digits in INFO requests fast."""
+
+_NEVER_ALONE = frozenset(("BYE", "PRACK"))
+"""Without a tag in To these mean nothing, for no dialog is begun with them."""
 
 _RETRY_AFTER_S = (5, 30)
 
@@ -88,7 +94,10 @@ class Inbound:
         elif self._is_too_much(request, refused=bool(refused)):
             self._shed(request, flow, refused or "overload")
         elif self._is_stray(request):
-            self._refuse_stray(request, flow)
+            self._refuse(request, flow, 481)
+        elif self._is_storm(request):
+            self.context.count("sip_dropped_total", reason="overload")
+            self._refuse(request, flow, 500)
         else:
             self._take_safely(self.context.layer.receive_request(request, flow), now)
 
@@ -107,27 +116,36 @@ class Inbound:
         return refused or len(self.context.layer) >= MAX_TRANSACTIONS or len(self.context.usages) >= MAX_CALLS
 
     def _shed(self, request: Request, flow: Flow, reason: str) -> None:
-        """503 without a transaction (§8.2.7)."""
+        """503, and when to come again."""
         self.context.count("sip_dropped_total", reason=reason)
-        request.stamp_source(flow.host, flow.port)
-        wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
-        response = request.response(503, to_tag=self._tag(), headers=(("Retry-After", str(wait_s)),))
-        self.context.actions.append(Send(payload=bytes(response), flow=reply_flow(request.via, flow)))
+        self._refuse(request, flow, 503)
 
     def _is_stray(self, request: Request) -> bool:
-        """Whether a request belongs to a dialog that we do not have; CANCEL belongs to a transaction."""
-        if request.to.tag is None or request.method == "CANCEL":
-            return False
+        """Whether a request belongs to a dialog, or a CANCEL to a transaction, that we do not have."""
+        if request.method == "CANCEL":
+            return self.context.layer.cancelled_by(request) is None
+        if request.to.tag is None:
+            return request.method in _NEVER_ALONE
         name = dialog_id(request)
         return name not in self.context.dialogs and name not in self.transfers.sent
 
-    def _refuse_stray(self, request: Request, flow: Flow) -> None:
-        """481 without a transaction (§8.2.7, §12.2.2): its tag is there already, so each copy gets the same answer.
+    def _is_storm(self, request: Request) -> bool:
+        """Whether one dialog asks more than any call has to; BYE, which ends it, is always heard."""
+        if request.to.tag is None or request.method == "BYE":
+            return False
+        return self.context.layer.open_inside(dialog_id(request)) >= MAX_IN_DIALOG
+
+    def _refuse(self, request: Request, flow: Flow, status: int) -> None:
+        """Answer without a transaction, each copy in the same way (§8.2.7).
 
         What a flood pretends to belong to a dialog must not fill the table that calls need.
         """
         request.stamp_source(flow.host, flow.port)
-        self.context.actions.append(Send(payload=bytes(request.response(481)), flow=reply_flow(request.via, flow)))
+        fields: Fields = ()
+        if status >= 500:
+            fields = (("Retry-After", str(self.context.entropy.integer(*_RETRY_AFTER_S))),)
+        response = request.response(status, to_tag=stateless_tag(request), headers=fields)
+        self.context.actions.append(Send(payload=bytes(response), flow=reply_flow(request.via, flow)))
 
     def _take_safely(self, server: ActiveServer, now: float) -> None:
         """A header that turns out malformed only when it is needed must not leave the request without an answer."""
@@ -334,8 +352,3 @@ class Inbound:
 
     def _tag(self) -> str:
         return self.context.entropy.token(12)
-
-
-def dialog_id(request: Request) -> DialogId:
-    """The dialog of a request as seen from our end (§12)."""
-    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")

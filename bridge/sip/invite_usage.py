@@ -17,8 +17,9 @@ from bridge.sip.failover import Hop, Hunt
 from bridge.sip.identity import Caller
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
+from bridge.sip.prack import MAX_UNANSWERED
 from bridge.sip.redirects import redirections
-from bridge.sip.reliable import Provisionals, is_in_order
+from bridge.sip.reliable import Provisionals, is_in_order, rseq_of
 from bridge.sip.session_timer import Policy, SessionInterval, min_se_of
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
@@ -122,6 +123,8 @@ class InviteUsage:
     min_se_s: int = 0
     """What the newest 422 asked for."""
     longer_asked: int = 0
+    pracks: int = 0
+    """How many of ours wait for an answer."""
     offering: Offering = field(default_factory=Offering)
 
     def handle(self, event: UsageEvent, now: float) -> bool:
@@ -229,7 +232,7 @@ class InviteUsage:
         if response.status == 100:
             self.handle(TryingReceived(), now)
         elif response.status < 200:
-            if is_in_order(response, self.early.get(response.to.tag or "")):
+            if self._may_take(response):
                 self.handle(ProgressReceived(response=response), now)
         elif response.status < 300:
             early = self.early.get(response.to.tag or "")
@@ -239,6 +242,16 @@ class InviteUsage:
             self.handle(event, now)
         else:
             self._take_invite_failure(client, response, now)
+
+    def _may_take(self, response: Response) -> bool:
+        """Whether a provisional response is worked on; one that wants yet another PRACK may come again (RFC 3262 §4).
+
+        Each PRACK that nobody answers is repeated: a flood of responses must not become a larger one of ours.
+        """
+        if rseq_of(response) is not None and self.pracks >= MAX_UNANSWERED:
+            self.context.count("sip_dropped_total", reason="overload")
+            return False
+        return is_in_order(response, self.early.get(response.to.tag or ""))
 
     def _take_invite_failure(self, client: ActiveClient, response: Response, now: float) -> None:
         if response.status in (401, 407) and self.state in _UNANSWERED:

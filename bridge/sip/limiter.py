@@ -31,6 +31,11 @@ CEILING_FACTOR = 8
 REFUSALS_PER_S = 100
 """503 that are sent; beyond that, silence."""
 
+MAX_DATAGRAM = 16_384
+"""What is longer has to come by a stream (RFC 3261 §18.1.1). Anybody may pretend to be a datagram's sender, and what it
+asks is kept for 32 s.
+"""
+
 _METHOD_MAX = 80
 _HEAD = 4_096
 _TO = re.compile(rb"\r\n[Tt][Oo]?[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)")
@@ -131,11 +136,11 @@ class Limiter:
     def __len__(self) -> int:
         return len(self._sources)
 
-    def judge(self, payload: bytes, host: str, now: float) -> Verdict:
+    def judge(self, payload: bytes, host: str, now: float, *, longest: int = MAX_MESSAGE) -> Verdict:
         """Decide on one message; `host` is the numeric address that it came from."""
         if not self._admits(host):
             return Verdict.ACL
-        if len(payload) > MAX_MESSAGE:
+        if len(payload) > longest:
             return Verdict.SIZE
         if len(payload) <= 4 and not payload.strip(_BLANK):
             return Verdict.KEEP_ALIVE

@@ -1,6 +1,9 @@
 """Which messages belong together, and which way answers go (RFC 3261 §17.1.3, §17.2.3, §18.2.2)."""
 
+import hashlib
+
 from bridge.sip.actions import Flow
+from bridge.sip.dialog import DialogId
 from bridge.sip.fields import Via
 from bridge.sip.message import Request
 
@@ -64,3 +67,13 @@ def merge_key(request: Request) -> MergeKey | None:
     if request.to.tag is not None:
         return None
     return (request.from_.tag or "", request.call_id, str(request.cseq))
+
+
+def dialog_id(request: Request) -> DialogId:
+    """The dialog of a request as seen from our end (RFC 3261 §12)."""
+    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")
+
+
+def stateless_tag(request: Request) -> str:
+    """A To tag that is the same for each copy of a request, though nothing is kept of it (RFC 3261 §8.2.7)."""
+    return hashlib.sha256(f"{request.via.branch}\n{request.call_id}".encode()).hexdigest()[:16]

@@ -1,12 +1,23 @@
 """Matches messages to transactions and runs their machines (RFC 3261 §17.1.3, §17.2.3, §18)."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.core.entropy import Entropy
 from bridge.sip.actions import Action, ClientKey, Count, DoubtFlow, Flow, LocalAddress, Send
+from bridge.sip.dialog import DialogId
 from bridge.sip.fields import Via
-from bridge.sip.matching import MAGIC_COOKIE, MergeKey, ServerKey, merge_key, method_label, reply_flow, server_key
+from bridge.sip.matching import (
+    MAGIC_COOKIE,
+    MergeKey,
+    ServerKey,
+    dialog_id,
+    merge_key,
+    method_label,
+    reply_flow,
+    server_key,
+)
 from bridge.sip.message import Request, Response
 from bridge.sip.peers import Peers
 from bridge.sip.settings import Transport
@@ -133,6 +144,8 @@ class TransactionLayer:
         self._clients: dict[ClientKey, ActiveClient] = {}
         self._servers: dict[ServerKey, ActiveServer] = {}
         self._merges: dict[MergeKey, ActiveServer] = {}
+        self._inside: Counter[DialogId] = Counter()
+        """How many server transactions each dialog has."""
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -239,7 +252,13 @@ class TransactionLayer:
             key=key, machine=machine, source=flow, flow=reply_flow(request.via, flow), merge_key=merge_key(request)
         )
         self._servers[key] = server
+        if request.to.tag is not None:
+            self._inside[dialog_id(request)] += 1
         return server
+
+    def open_inside(self, dialog: DialogId) -> int:
+        """How many requests of the peer in a dialog are unanswered, or linger."""
+        return self._inside[dialog]
 
     def absorb_ack(self, ack: Request, now: float) -> bool:
         """Hand an ACK to the INVITE transaction that it matches; false when it acknowledges a 2xx."""
@@ -286,6 +305,7 @@ class TransactionLayer:
         self._clients.clear()
         self._servers.clear()
         self._merges.clear()
+        self._inside.clear()
 
     def _drive(self, active: Active, event: Event, now: float) -> None:
         outputs: Outputs = []
@@ -352,9 +372,18 @@ class TransactionLayer:
                 if self._clients.pop(active.key, None) is not None:
                     self._peers.part(active.flow.host)
             case ActiveServer():
-                self._servers.pop(active.key, None)
+                if self._servers.pop(active.key, None) is not None:
+                    self._leave(active.request)
                 if active.merge_key is not None and self._merges.get(active.merge_key) is active:
                     del self._merges[active.merge_key]
+
+    def _leave(self, request: Request) -> None:
+        if request.to.tag is None:
+            return
+        name = dialog_id(request)
+        self._inside[name] -= 1
+        if self._inside[name] <= 0:
+            del self._inside[name]
 
     # Counting.
 

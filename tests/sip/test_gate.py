@@ -10,6 +10,7 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow
 from bridge.sip.io.gate import Gate
+from bridge.sip.limiter import MAX_DATAGRAM
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Transport, Trunk
@@ -55,6 +56,14 @@ def test_what_is_dropped_is_counted_by_reason() -> None:
         "sip_dropped_total reason=acl": 1,
         "sip_dropped_total reason=rate": FLOOD - RATE,
     }
+
+
+def test_a_datagram_that_should_have_come_by_a_stream_is_not_read() -> None:
+    subject, telemetry, _ = gate()
+    request = bytes(peer_request("OPTIONS", sdp="x" * MAX_DATAGRAM))
+    assert subject.screen(request, replace(flow(), transport=Transport.TCP)) is not None
+    assert subject.screen(request, flow()) is None
+    assert telemetry.counts["sip_dropped_total reason=size"] == 1
 
 
 def test_a_flood_writes_one_line_in_ten_seconds_and_says_how_many_it_stands_for() -> None:

@@ -8,8 +8,9 @@ from bridge.core.clock import Clock
 from bridge.core.floodgate import Floodgate
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow, Received
-from bridge.sip.limiter import Limiter, Verdict
+from bridge.sip.limiter import MAX_DATAGRAM, Limiter, Verdict
 from bridge.sip.overload import Overload
+from bridge.sip.parser import MAX_MESSAGE
 from bridge.sip.user_agent import UserAgent
 
 MEASURE_EVERY_S = 0.25
@@ -32,7 +33,8 @@ class Gate:
 
     def screen(self, payload: bytes, flow: Flow) -> Received | None:
         """The input for the user agent; `None` when the message is not to be read."""
-        match self._limiter.judge(payload, flow.host, self._clock.monotonic()):
+        longest = MAX_MESSAGE if flow.reliable else MAX_DATAGRAM
+        match self._limiter.judge(payload, flow.host, self._clock.monotonic(), longest=longest):
             case Verdict.READ:
                 return Received(payload=payload, flow=flow)
             case Verdict.REFUSE_RATE:
