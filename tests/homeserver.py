@@ -66,6 +66,8 @@ class ScriptedHomeserver(AppserviceClient):
         """Tokens that speak for all users; none while empty."""
         self.sessions: dict[str, UserId] = {}
         """Open sessions that the administrator's token has made."""
+        self.presence: dict[str, Json] = {}
+        """`m.presence` contents by user."""
         self.account_data: dict[tuple[UserId, str], object] = {}
         self.encrypts_all_rooms = False
         self._ghost_prefix = f"@{ghost_prefix}"
@@ -361,6 +363,8 @@ class ScriptedHomeserver(AppserviceClient):
             ("POST", "register"): self._register,
             ("PUT", "profile"): self._profile,
             ("GET", "profile"): self._read_profile,
+            ("GET", "presence"): self._read_presence,
+            ("PUT", "presence"): self._write_presence,
             ("POST", "join"): self._join,
             ("POST", "leave"): self._leave,
             ("POST", "invite"): self._invite,
@@ -411,6 +415,19 @@ class ScriptedHomeserver(AppserviceClient):
         if parts[1] not in self.users:
             raise RefusedError(404, "M_NOT_FOUND")
         return {"displayname": self.users[parts[1]]}
+
+    async def _read_presence(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        """Synapse tells only those who share a room."""
+        whom = parts[1]
+        if not any({user, whom} <= set(room.joined()) for room in self.rooms.values()):
+            raise RefusedError(403, "M_FORBIDDEN", "You are not allowed to see their presence.")
+        return self.presence.get(whom, {"presence": "offline"})
+
+    async def _write_presence(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        if parts[1] != user:
+            raise RefusedError(403, "M_FORBIDDEN")
+        self.presence[user] = body
+        return {}
 
     async def _join(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
         room = self._room(user, parts[1], joined=False)

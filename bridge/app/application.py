@@ -14,7 +14,7 @@ from bridge.app.address_book import AddressBookFile
 from bridge.app.history import History
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
-from bridge.app.plan import call_times, number_plan, trunk_sides
+from bridge.app.plan import call_times, number_plan, ring_rule, trunk_sides
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
@@ -163,6 +163,7 @@ class Application:
             switchboard=switchboard,
             plan=plan,
             sides=trunk_sides(self._config),
+            ring_when=ring_rule(self._config),
             wishes=Wishes(settings, plan, self._clock),
             times=times,
             clock=self._clock,

@@ -24,7 +24,7 @@ Feed = Callable[[LiveCall, ev.Event], None]
 OneEvent = (
     cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendIdentity | cmd.SendNotice
 )
-MatrixCommand = cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
+MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
 
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
@@ -50,7 +50,8 @@ class MatrixWork:
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
         """Queue a command, to be sent by whom and where the call is now."""
         origin = _origin(live, command)
-        lane = live.portal_lane if isinstance(command, cmd.OpenPortal) else live.matrix_lane
+        before_ringing = isinstance(command, cmd.AskPresence | cmd.OpenPortal)
+        lane = live.portal_lane if before_ringing else live.matrix_lane
         lane.submit(lambda: self._run(live, command, origin))
 
     async def _run(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
@@ -72,6 +73,9 @@ class MatrixWork:
 
     async def _carry_out(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         match command:
+            case cmd.AskPresence():
+                state = await self._matrix.presence(live.call.matrix.user)
+                self._feed(live, ev.PresenceKnown(state=state))
             case cmd.OpenPortal():
                 await self._open_portal(live)
             case cmd.SendInvite():

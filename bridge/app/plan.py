@@ -1,9 +1,10 @@
 """The configuration as the values that calls and numbers understand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
+from bridge.calls.ring_rule import RingWhen
 from bridge.config import Config
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
@@ -40,6 +41,16 @@ def call_times(config: Config) -> CallTimes:
         connect_s=config.media.connect_timeout_s + 10,
         decline_status=config.calls.decline_status,
     )
+
+
+def ring_rule(config: Config) -> Callable[[UserId], RingWhen]:
+    """What each user's presence has to be for a call to ring: the user's own rule, else that of the server."""
+    rules = config.calls.ring_when
+
+    def of(user: UserId) -> RingWhen:
+        return rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
+
+    return of
 
 
 def trunk_sides(config: Config) -> Mapping[TrunkName, TrunkSide]:

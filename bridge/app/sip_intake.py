@@ -1,6 +1,6 @@
 """Events of the SIP user agent: to the call they belong to, or the beginning of a call from a phone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -13,6 +13,7 @@ from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
+from bridge.calls.ring_rule import RingWhen
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -47,6 +48,7 @@ class SipIntake:
         plan: NumberPlan,
         sides: Mapping[TrunkName, TrunkSide],
         wishes: Wishes,
+        ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
@@ -55,6 +57,7 @@ class SipIntake:
         self._plan = plan
         self._transfers = TransferDesk(plan, sides)
         self._wishes = wishes
+        self._ring_when = ring_when
         self._times = times
         self._clock = clock
         self._entropy = entropy
@@ -174,6 +177,7 @@ class SipIntake:
             caller=event.caller,
             caller_name=plain_name(event.caller_name),
             called=event.called,
+            ring_when=self._ring_when(user),
             sip_call_id=event.sip_call_id,
             times=self._times,
             now=self._clock.monotonic(),

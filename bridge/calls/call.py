@@ -11,6 +11,7 @@ from typing import Any
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
+from bridge.calls.ring_rule import RingWhen
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
@@ -106,6 +107,8 @@ class Call:
     """What the caller is called: by the user's profile, or by the telephone network."""
     called: str = ""
     """The called number, as it was dialled."""
+    ring_when: RingWhen = RingWhen.ALWAYS
+    """What the called user's presence has to be."""
     forward_to: str = ""
     """The number that the called user wants this call to go to instead."""
     sip_call_id: SipCallId | None = None

@@ -215,6 +215,11 @@ class PressSipKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskPresence:
+    """Find out whether the user is there → `PresenceKnown`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPortal:
     """Find or make the ghost and the room → `PortalReady` or `CallRefused`."""
 
@@ -333,6 +338,7 @@ Command = (
     | RefuseReferral
     | NotifyReferral
     | PressSipKey
+    | AskPresence
     | OpenPortal
     | SendInvite
     | SendAnswer

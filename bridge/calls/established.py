@@ -138,6 +138,7 @@ ANY_TIME: dict[type[object], Row] = {
     ev.RejectReceived: Row(ignore, ()),
     ev.MemberJoined: Row(ignore, ()),
     ev.InviteDelivered: Row(ignore, ()),
+    ev.PresenceKnown: Row(ignore, ()),
     ev.PortalReady: Row(ignore, ()),
     ev.CallRefused: Row(ignore, ()),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bridge.calls.state import Timer
 from bridge.calls.transfer_events import TransferEvent
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason, Verdict
 
 
@@ -131,6 +132,13 @@ class CrossingInvite:
     party: PartyId | None
     version: int
     sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceKnown:
+    """Whether the called user is there; `None` when nobody knows."""
+
+    state: PresenceState | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +346,7 @@ Event = (
     | MemberLeft
     | MemberJoined
     | CrossingInvite
+    | PresenceKnown
     | PortalReady
     | InviteDelivered
     | SipProgress

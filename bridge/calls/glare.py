@@ -143,6 +143,16 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
     return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
 
 
+_VOID = (
+    ev.CallRefused,
+    ev.PresenceKnown,
+    ev.PortalReady,
+    ev.InviteDelivered,
+    ev.MatrixOfferReady,
+    ev.SipOfferReady,
+)
+"""Results of what the adoption made void."""
+
 ADOPTION: Table = {
     (State.ADOPTING, ev.BothAnswersReady): Row(both_answers_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ADOPTING, ev.MediaRefused): Row(refuse, (State.ENDED,)),
@@ -152,11 +162,7 @@ ADOPTION: Table = {
     (State.ADOPTING, ev.Aborted): Row(abort, (State.ENDED,)),
     (State.ADOPTING, ev.MemberLeft): Row(member_left, (State.ENDED,)),
     (State.ADOPTING, ev.MemberJoined): Row(ignore, ()),
-    # Results of what the adoption made void.
-    **{
-        (State.ADOPTING, event): Row(ignore, ())
-        for event in (ev.CallRefused, ev.PortalReady, ev.InviteDelivered, ev.MatrixOfferReady, ev.SipOfferReady)
-    },
+    **{(State.ADOPTING, event): Row(ignore, ()) for event in _VOID},
     **{(State.ADOPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }
 """Joining the two halves, whoever was first."""

@@ -18,6 +18,7 @@ from bridge.calls.call import (
     member_left,
     refuse,
 )
+from bridge.calls.ring_rule import RingWhen, rings
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -36,6 +37,7 @@ def begin(
     caller: str = "",
     caller_name: str = "",
     called: str = "",
+    ring_when: RingWhen = RingWhen.ALWAYS,
     sip_call_id: SipCallId | None = None,
     times: CallTimes,
     now: float,
@@ -54,6 +56,7 @@ def begin(
         caller=caller,
         caller_name=caller_name,
         called=called,
+        ring_when=ring_when,
         sip_call_id=sip_call_id,
         sip_leg=SipLeg.INCOMING,
         dialog=dialog,
@@ -69,7 +72,15 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
     """Look at the phone's offer while the room is found: what cannot be used is refused before anything rings."""
     call.state = State.LOCATING
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
-    return [*take, cmd.OpenPortal()]
+    first: cmd.Command = cmd.OpenPortal() if call.ring_when is RingWhen.ALWAYS else cmd.AskPresence()
+    return [*take, first]
+
+
+def presence_known(call: Call, event: ev.PresenceKnown, now: float) -> list[cmd.Command]:
+    """Ring, or let the phone's side take a message at once."""
+    if rings(call.ring_when, event.state):
+        return [cmd.OpenPortal()]
+    return call.end(outcomes.NOT_THERE, EndedBy.BRIDGE, now)
 
 
 def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Command]:
@@ -209,6 +220,7 @@ TABLE: Table = {
     (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING,)),
     (State.NEW, ev.CallRefused): Row(refuse, (State.ENDED,)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
+    (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED,)),
     (State.LOCATING, ev.PortalReady): Row(portal_ready, (State.OFFERING, State.AWAITING_JOIN)),
     (State.AWAITING_JOIN, ev.MemberJoined): Row(member_joined, (State.OFFERING,)),
     (State.OFFERING, ev.MatrixOfferReady): Row(matrix_offer_ready, (State.RINGING,)),

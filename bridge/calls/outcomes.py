@@ -22,6 +22,8 @@ CALLER_GAVE_UP_ELSEWHERE = Verdict(
 )
 ANOTHER_ANSWER_SELECTED = Verdict(result=Result.CLIENT, reason="answered_elsewhere", sip_status=487, q850=26)
 BUSY = Verdict(result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY)
+NOT_THERE = Verdict(result=Result.CLIENT, reason="not_there", sip_status=480, q850=20)
+"""The user's presence says that nobody would answer, and the user wants no ringing then."""
 DECLINED = Verdict(result=Result.CLIENT, reason="declined", sip_status=603, q850=21)
 NO_ANSWER = Verdict(
     result=Result.CLIENT, reason="no_answer", sip_status=480, q850=19, matrix_reason=MatrixReason.INVITE_TIMEOUT

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from bridge.core.ids import E164, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.presence import PresenceState
 from bridge.sip.events import OutgoingCall
 
 
@@ -43,6 +44,10 @@ class MatrixPort(Protocol):
 
     async def display_name(self, user: UserId) -> str:
         """What a user is called, if that can be found out quickly; never fails."""
+        ...
+
+    async def presence(self, user: UserId) -> PresenceState | None:
+        """Whether a user is there, if that can be found out quickly; never fails."""
         ...
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:

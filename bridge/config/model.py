@@ -20,6 +20,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from bridge.calls.ring_rule import RingWhen
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
 from bridge.media.formats import G711, Codec
@@ -325,6 +326,7 @@ class CallsConfig(Section):
     """`calls`: how calls behave."""
 
     ring_timeout_s: Annotated[float, Field(strict=True, ge=5, le=180, allow_inf_nan=False)] = 90.0
+    ring_when: Mapping[Who, RingWhen] = Field(default_factory=dict)
     decline_status: Literal[603, 486, 480, 403] = 603
     """What a declined call looks like to the phone: others would say what is not so, or make a trunk try again."""
     history_days: Annotated[int, Field(strict=True, ge=0, le=3_650)] = 90

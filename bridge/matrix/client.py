@@ -33,6 +33,11 @@ class Client:
         )
         return name if isinstance(name, str) else ""
 
+    async def presence(self, user: UserId, observer: UserId, *, give_up_after_s: float) -> Json:
+        """How present a user is, as somebody may see it who shares a room with them."""
+        path = ("presence", user, "status")
+        return await self._call("GET", *path, user=observer, give_up_after_s=give_up_after_s)
+
     async def set_display_name(self, user: UserId, name: str, *, give_up_after_s: float = _GIVE_UP_S) -> None:
         path = ("profile", user, "displayname")
         await self._call("PUT", *path, user=user, body={"displayname": name}, give_up_after_s=give_up_after_s)

@@ -21,6 +21,7 @@ from bridge.matrix.envelope import (
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.ghosts import GhostNames
 from bridge.matrix.membership import Membership
+from bridge.matrix.presence import PresenceBook
 from bridge.matrix.room_queues import RoomQueues
 from bridge.store import Store, StoreError
 from bridge.store.inbox import Accepted, DeadLetter, NewEvent, NewTransaction, StoredEvent
@@ -41,6 +42,7 @@ class Receiver:
         *,
         hs_token: str,
         names: GhostNames,
+        presence: PresenceBook,
         membership: Membership,
         store: Store,
         clock: Clock,
@@ -48,6 +50,7 @@ class Receiver:
     ) -> None:
         self._fingerprint = hashlib.sha256(hs_token.encode()).hexdigest()[:16]
         self._names = names
+        self._presence = presence
         self._membership = membership
         self._inbox = store.inbox
         self._clock = clock
@@ -71,7 +74,8 @@ class Receiver:
         :class:`bridge.store.StoreError` when it could not be stored and must come again.
         """
         started = self._clock.monotonic()
-        delivery = take_apart(load_json(body), now_ms=self._clock.wall() * 1000)
+        document = load_json(body)
+        delivery = take_apart(document, now_ms=self._clock.wall() * 1000)
         transaction = NewTransaction(
             token_fingerprint=self._fingerprint,
             txn_id=txn_id,
@@ -81,6 +85,8 @@ class Receiver:
         )
         accepted = await self._inbox.accept(transaction, now=self._clock.wall())
         self._count(transaction, accepted, self._clock.monotonic() - started)
+        if not accepted.replay:
+            self._presence.take(document)
         for event in accepted.events:
             self._offer(event)
 

@@ -23,8 +23,13 @@ def registration(settings: MatrixSettings) -> dict[str, Any]:
         "rate_limited": False,
         "namespaces": {"users": [{"exclusive": True, "regex": users}], "aliases": [], "rooms": []},
         "protocols": [*PROTOCOLS, *((SIP_VIRTUAL, SIP_NATIVE) if settings.sip_lookups else ())],
-        "receive_ephemeral": False,
+        **_ephemeral(settings.presence),
     }
+
+
+def _ephemeral(wanted: bool) -> dict[str, bool]:
+    """What concerns no room, as presence; older versions of Synapse know the second name only (MSC2409)."""
+    return {"receive_ephemeral": wanted, **({"de.sorunome.msc2409.push_ephemeral": True} if wanted else {})}
 
 
 def puppet_registration(settings: MatrixSettings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import structlog
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import E164, EventId, RoomId, UserId
+from bridge.core.presence import PresenceState
 from bridge.core.telemetry import Telemetry
 from bridge.matrix.appservice import AppService
 from bridge.matrix.client import Client
@@ -16,6 +17,7 @@ from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
 from bridge.matrix.pinger import Pinger
 from bridge.matrix.portals import Portal, Portals
+from bridge.matrix.presence import PresenceBook
 from bridge.matrix.profiles import Profiles
 from bridge.matrix.puppets import Puppets
 from bridge.matrix.receiver import Handler, Receiver
@@ -60,6 +62,7 @@ class MatrixService:
         self._names = GhostNames(settings)
         self._ghosts = ghosts = Ghosts(names=self._names, store=store, client=client, name_of=name_of)
         self._profiles = Profiles(client=client, clock=clock)
+        self._presence = PresenceBook(names=self._names, store=store, client=client, clock=clock)
         self._rooms = Rooms(names=self._names, store=store, client=client)
         puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)
         self._portals = Portals(
@@ -72,6 +75,7 @@ class MatrixService:
         self._receiver = Receiver(
             hs_token=settings.hs_token,
             names=self._names,
+            presence=self._presence,
             membership=Membership(
                 ghosts=ghosts,
                 rooms=self._rooms,
@@ -231,6 +235,10 @@ class MatrixService:
     async def display_name(self, user: UserId) -> str:
         """What a user is called, so that a phone can show it; empty when that cannot be found out at once."""
         return await self._profiles.display_name(user)
+
+    async def presence(self, user: UserId) -> PresenceState | None:
+        """Whether a user is there; `None` when that cannot be found out at once."""
+        return await self._presence.state(user)
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
         """The room in which the ghost of `number` can call `user`, made when there is none.

@@ -23,6 +23,8 @@ class MatrixSettings:
     request_timeout_s: float = 15.0
     sip_lookups: bool = False
     """Answer which person is behind an extension and which extension a person has."""
+    presence: bool = False
+    """Have the homeserver tell us whether users are there."""
     puppet_token: str = field(default="", repr=False)
     """Lets us act as any local user: the application-service token of a registration of its own."""
     admin_token: str = field(default="", repr=False)

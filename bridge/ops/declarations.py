@@ -115,6 +115,7 @@ REASONS = _of(
     "nothing_to_replace",
     "not_in_service",
     "not_permitted",
+    "not_there",
     "outbound_is_off",
     "redirected",
     "room_left",

@@ -117,6 +117,11 @@ class PortalTable:
         statement = select(portals.c.room_id).where(portals.c.user_id == user_id, portals.c.ghost == ghost)
         return await self._database.read(lambda connection: connection.execute(statement).scalar())
 
+    async def any_ghost(self, user_id: UserId) -> UserId | None:
+        """Somebody who shares a room with a user."""
+        statement = select(portals.c.ghost).where(portals.c.user_id == user_id).limit(1)
+        return await self._database.read(lambda connection: connection.execute(statement).scalar())
+
     async def in_room(self, room_id: RoomId) -> tuple[StoredPortal, ...]:
         """The portals that a room is."""
         statement = select(portals).where(portals.c.room_id == room_id)

@@ -16,10 +16,12 @@ from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
+from bridge.calls.ring_rule import RingWhen
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
 from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.presence import PresenceState
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
@@ -55,6 +57,7 @@ class StageMatrix:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
+    presences: dict[UserId, PresenceState] = field(default_factory=dict)
     names: dict[UserId, str] = field(default_factory=dict)
     callers: list[tuple[str, str]] = field(default_factory=list)
     """Number and name of everybody for whom a portal was asked."""
@@ -82,6 +85,9 @@ class StageMatrix:
 
     async def display_name(self, user: UserId) -> str:
         return self.names.get(user, "")
+
+    async def presence(self, user: UserId) -> PresenceState | None:
+        return self.presences.get(user)
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> StagePortal:
         self.callers.append((number, caller_name))
@@ -240,6 +246,7 @@ class Stage:
 
     store: Store
     trunk: TrunkName = TRUNK
+    ring_when: dict[UserId, RingWhen] = field(default_factory=dict)
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
     engine: StageEngine = field(default_factory=StageEngine)
@@ -289,6 +296,7 @@ class Stage:
         self.sip_intake = SipIntake(
             switchboard=self.switchboard,
             plan=plan,
+            ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides={TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True)},
             wishes=Wishes(self.settings, plan, clock),
             times=times,

@@ -7,7 +7,9 @@ import pytest
 
 from bridge.app import sip_intake
 from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_USER
+from bridge.calls.ring_rule import RingWhen
 from bridge.core.ids import DialogKey
+from bridge.core.presence import PresenceState
 from bridge.ops.records import VERIFICATIONS
 from bridge.sip.events import Attestation, CallCancelled, CallEnded, Verification
 from tests.app.stage import ALICE, PBX, Stage
@@ -171,3 +173,19 @@ async def test_the_caller_is_named_as_the_telephone_network_says(
 ) -> None:
     await stage.incoming(**said)
     assert stage.matrix.callers == [shown]
+
+
+async def test_a_user_who_wants_no_ringing_while_away_is_left_to_the_voice_mail_of_the_pbx(stage: Stage) -> None:
+    stage.ring_when[ALICE] = RingWhen.ONLINE
+    stage.matrix.presences[ALICE] = PresenceState.UNAVAILABLE
+    await stage.incoming()
+    assert stage.sip.commands == [("reject", "in-1", 480)]
+    assert stage.matrix.sent == []
+    assert stage.reasons() == ["not_there"]
+
+
+async def test_a_user_who_is_there_is_rung(stage: Stage) -> None:
+    stage.ring_when[ALICE] = RingWhen.ONLINE
+    stage.matrix.presences[ALICE] = PresenceState.ONLINE
+    await stage.incoming()
+    assert stage.matrix.types() == ["m.call.invite", "m.call.candidates"]

@@ -14,6 +14,7 @@ from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State, Timer
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId
+from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
 from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking, transferring
@@ -51,6 +52,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.MemberLeft, user=USERS),
     st.builds(ev.MemberJoined, user=USERS),
     st.builds(scenes.crossing, CALL_IDS, user=USERS),
+    st.builds(ev.PresenceKnown, state=st.sampled_from([*PresenceState, None])),
     st.builds(ev.PortalReady, room_id=st.just(scenes.ROOM), ghost=st.just(scenes.GHOST), user_joined=st.booleans()),
     st.just(ev.InviteDelivered()),
     st.builds(ev.SipProgress, status=st.sampled_from([180, 183]), sdp=SDP),

@@ -1,6 +1,7 @@
 """The file that makes the homeserver talk to us."""
 
 import re
+from dataclasses import replace
 
 import yaml
 
@@ -47,3 +48,8 @@ def test_an_address_of_its_own_is_used() -> None:
         appservice_url="https://b.example.org/x",
     )
     assert registration(settings)["url"] == "https://b.example.org/x"
+
+
+def test_the_homeserver_tells_who_is_there_only_where_that_counts() -> None:
+    wanted = registration(replace(SETTINGS, presence=True))
+    assert (wanted["receive_ephemeral"], wanted["de.sorunome.msc2409.push_ephemeral"]) == (True, True)
