@@ -51,6 +51,7 @@ class ScriptedHomeserver(AppserviceClient):
         self.room_version = room_version
         self.users: dict[str, str] = {}
         """Registered users with their display names."""
+        self.avatars: dict[str, str] = {}
         self.rooms: dict[RoomId, Room] = {}
         self.requests: list[tuple[str, str, str]] = []
         """Every client-server request: method, raw path with query, acting user."""
@@ -409,6 +410,8 @@ class ScriptedHomeserver(AppserviceClient):
             raise RefusedError(403, "M_FORBIDDEN")
         if parts[2] == "displayname":
             self.users[user] = str(body["displayname"])
+        elif parts[2] == "avatar_url":
+            self.avatars[user] = str(body["avatar_url"])
         return {}
 
     async def _read_profile(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:

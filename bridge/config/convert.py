@@ -31,6 +31,7 @@ def matrix_settings(config: Config) -> MatrixSettings:
         hs_token=appservice.hs_token.get_secret_value(),
         bot_localpart=appservice.bot_localpart,
         ghost_prefix=appservice.ghost_prefix,
+        avatar=config.numbers.avatar,
         request_timeout_s=config.homeserver.request_timeout_s,
         puppet_token=config.homeserver.puppet_token.get_secret_value(),
         admin_token=config.homeserver.admin_token.get_secret_value(),

@@ -10,6 +10,7 @@ from bridge.numbers.number import canonical
 
 _SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _USER_ID = re.compile(r"@([\x21-\x39\x3b-\x7e]{1,254}):(.+)\Z")
+_MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
 """The user part of a SIP URI (RFC 3261 §25.1, `user`) that a PBX may send as a called number."""
 _PREFIX_SEPARATORS = str.maketrans("", "", " -.()/")
@@ -39,6 +40,15 @@ def parse_who(value: object) -> str:
     """A user id, or a server name that stands for all of its users."""
     word = text(value)
     return parse_user_id(word) if word.startswith("@") else parse_server_name(word)
+
+
+def parse_optional_mxc(value: object) -> str:
+    """Where a picture is: `mxc://server_name/media_id`, or nothing (Matrix specification, "Content repository")."""
+    word = text(value)
+    server, _, media_id = word.removeprefix("mxc://").partition("/")
+    if word and not (word.startswith("mxc://") and _SERVER_NAME.match(server) and _MEDIA_ID.match(media_id)):
+        raise ValueError(f"expected an address such as mxc://example.org/abcdef, found '{word}'")
+    return word
 
 
 def parse_number(value: object, region: str) -> str:

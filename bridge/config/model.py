@@ -156,6 +156,7 @@ OptionalToken = Annotated[SecretStr, PlainValidator(_optional_token)]
 Password = Annotated[SecretStr, PlainValidator(_secret)]
 HeaderLines = Annotated[SecretStr, PlainValidator(_header_lines)]
 FilePath = Annotated[Path, PlainValidator(values.parse_path)]
+OptionalMxc = Annotated[str, PlainValidator(identities.parse_optional_mxc)]
 OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
 Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
 
@@ -304,6 +305,7 @@ class NumbersConfig(Section):
     default_region: Region = DEFAULT_REGION
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
     address_book: OptionalPath = None
+    avatar: OptionalMxc = ""
     emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")
 
 

@@ -42,6 +42,10 @@ class Client:
         path = ("profile", user, "displayname")
         await self._call("PUT", *path, user=user, body={"displayname": name}, give_up_after_s=give_up_after_s)
 
+    async def set_avatar(self, user: UserId, url: str) -> None:
+        """The picture of a user, an `mxc:` URI; empty takes it away."""
+        await self._call("PUT", "profile", user, "avatar_url", user=user, body={"avatar_url": url})
+
     async def join(self, room_id: RoomId, user: UserId, *, give_up_after_s: float = _GIVE_UP_S) -> None:
         await self._call("POST", "join", room_id, user=user, body={}, give_up_after_s=give_up_after_s)
 

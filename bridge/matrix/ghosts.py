@@ -78,11 +78,12 @@ class Ghosts:
     Clients ask for the profile of whom they invite, so a ghost has its display name before a lookup returns it.
     """
 
-    def __init__(self, *, names: GhostNames, store: Store, client: Client, name_of: NameOf) -> None:
+    def __init__(self, *, names: GhostNames, store: Store, client: Client, name_of: NameOf, avatar: str = "") -> None:
         self.names = names
         self._store = store
         self._client = client
         self._name_of = name_of
+        self._avatar = avatar
         self._known: OrderedDict[UserId, StoredGhost] = OrderedDict()
         self._locks = KeyedLocks()
 
@@ -101,9 +102,11 @@ class Ghosts:
             self._known.popitem(last=False)
 
     def _fits(self, known: StoredGhost, caller_name: str) -> bool:
-        if caller_name not in ("", known.caller_name):
-            return False
-        return known.display_name == self._title(known.user_id, known.caller_name)
+        return caller_name in ("", known.caller_name) and self._is_current(known)
+
+    def _is_current(self, ghost: StoredGhost) -> bool:
+        """Whether a ghost looks as it should by now."""
+        return (ghost.display_name, ghost.avatar) == (self._title(ghost.user_id, ghost.caller_name), self._avatar)
 
     async def _ensure(self, user_id: UserId, caller_name: str, again: bool) -> StoredGhost:
         stored = await self._store.ghosts.get(user_id)
@@ -114,7 +117,9 @@ class Ghosts:
             _log.info("ghost_registered", ghost=Pii(user_id))
         if title and (stored is None or stored.display_name != title or again):
             await self._client.set_display_name(user_id, title)
-        ghost = StoredGhost(user_id=user_id, display_name=title, caller_name=caller_name)
+        if self._avatar != (stored.avatar if stored else "") or (self._avatar and again):
+            await self._client.set_avatar(user_id, self._avatar)
+        ghost = StoredGhost(user_id=user_id, display_name=title, caller_name=caller_name, avatar=self._avatar)
         if ghost != stored:
             await self._store.ghosts.put(ghost)
         return ghost
@@ -127,14 +132,14 @@ class Ghosts:
         return self._name_of(number) or (f"{caller_name} ({written})" if named else written)
 
     async def rename_all(self) -> int:
-        """Give every ghost the name that it has by now, in all its rooms; how many had another.
+        """Give every ghost the name and picture that it has by now, in all its rooms; how many had others.
 
         Raises :class:`bridge.matrix.link.MatrixError`; what has been renamed stays so.
         """
         renamed, last = 0, ""
         while page := await self._store.ghosts.after(last, limit=_PAGE):
             for ghost in page:
-                if ghost.display_name != self._title(ghost.user_id, ghost.caller_name):
+                if not self._is_current(ghost):
                     await self.ensure(ghost.user_id)
                     renamed += 1
             last = page[-1].user_id

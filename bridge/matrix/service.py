@@ -60,7 +60,9 @@ class MatrixService:
         self._link = HomeserverLink(settings, clock=clock, entropy=entropy, retry=retry or RetryPolicy())
         client = Client(self._link)
         self._names = GhostNames(settings)
-        self._ghosts = ghosts = Ghosts(names=self._names, store=store, client=client, name_of=name_of)
+        self._ghosts = ghosts = Ghosts(
+            names=self._names, store=store, client=client, name_of=name_of, avatar=settings.avatar
+        )
         self._profiles = Profiles(client=client, clock=clock)
         self._presence = PresenceBook(names=self._names, store=store, client=client, clock=clock)
         self._rooms = Rooms(names=self._names, store=store, client=client)
@@ -248,7 +250,7 @@ class MatrixService:
         return await self._portals.portal(user=user, ghost=self._names.ghost_id(number), caller_name=caller_name)
 
     async def rename_ghosts(self) -> int:
-        """After a change of the address book: give every ghost its name of today; how many had another."""
+        """After a change of the address book or the picture: give every ghost those of today; how many had others."""
         return await self._ghosts.rename_all()
 
     def ghost_number(self, user_id: UserId) -> str | None:

@@ -20,6 +20,8 @@ class MatrixSettings:
     bot_localpart: str = "_sip_bot"
     ghost_prefix: str = "_sip_"
     """A ghost is `@<prefix><number>:<server_name>`, `@_sip_+15550100:example.org`."""
+    avatar: str = ""
+    """The picture of all ghosts, an `mxc:` URI."""
     request_timeout_s: float = 15.0
     sip_lookups: bool = False
     """Answer which person is behind an extension and which extension a person has."""

@@ -29,6 +29,8 @@ class StoredGhost:
     """The one that was set last."""
     caller_name: str = ""
     """The one that came with the number's last call."""
+    avatar: str = ""
+    """The picture that was set last."""
 
 
 class GhostTable:
@@ -54,13 +56,15 @@ class GhostTable:
 
     async def put(self, ghost: StoredGhost) -> None:
         """Remember a ghost as it is now."""
-        named = {"display_name": ghost.display_name, "caller_name": ghost.caller_name}
-        statement = insert(ghosts).values(user_id=ghost.user_id, **named)
-        await _execute(self._database, statement.on_conflict_do_update(index_elements=["user_id"], set_=named))
+        looks = {"display_name": ghost.display_name, "caller_name": ghost.caller_name, "avatar": ghost.avatar}
+        statement = insert(ghosts).values(user_id=ghost.user_id, **looks)
+        await _execute(self._database, statement.on_conflict_do_update(index_elements=["user_id"], set_=looks))
 
 
 def _ghost(row: Row[Any]) -> StoredGhost:
-    return StoredGhost(user_id=UserId(row.user_id), display_name=row.display_name, caller_name=row.caller_name)
+    return StoredGhost(
+        user_id=UserId(row.user_id), display_name=row.display_name, caller_name=row.caller_name, avatar=row.avatar
+    )
 
 
 class GhostRooms:

@@ -65,9 +65,10 @@ ghosts = Table(
     Column("user_id", String, primary_key=True),
     Column("display_name", String, nullable=False),
     Column("caller_name", String, nullable=False, server_default=""),
+    Column("avatar", String, nullable=False, server_default=""),
 )
-"""Users of ours that the homeserver knows, with the display name that was set last, and the name that the telephone
-network gave with the number's last call."""
+"""Users of ours that the homeserver knows, with the display name and the picture that were set last, and the name that
+the telephone network gave with the number's last call."""
 
 ghost_rooms = Table(
     "ghost_rooms",

@@ -62,7 +62,9 @@ class Handled:
         return self.of_type(event_type)
 
 
-def settings(hs: ScriptedHomeserver, *, appservice_url: str = "", sip_lookups: bool = False) -> MatrixSettings:
+def settings(
+    hs: ScriptedHomeserver, *, appservice_url: str = "", sip_lookups: bool = False, avatar: str = ""
+) -> MatrixSettings:
     return MatrixSettings(
         homeserver_url=hs.url,
         server_name=hs.server_name,
@@ -74,6 +76,7 @@ def settings(hs: ScriptedHomeserver, *, appservice_url: str = "", sip_lookups: b
         puppet_token=hs.puppet_token,
         admin_token=hs.admin_token,
         sip_lookups=sip_lookups,
+        avatar=avatar,
     )
 
 
@@ -96,12 +99,13 @@ async def running_bridge(
     connect: bool = True,
     directory: NumberDirectory | None = None,
     name_of: NameOf = lambda number: None,
+    avatar: str = "",
 ) -> AsyncIterator[Bridge]:
     """Start the Matrix side on a database, and stop it in the end."""
     store = await Store.open(database)
     telemetry = Counts()
     service = MatrixService(
-        settings(hs, sip_lookups=directory is not None),
+        settings(hs, sip_lookups=directory is not None, avatar=avatar),
         store=store,
         clock=SystemClock(),
         entropy=SeededEntropy(1),

@@ -77,3 +77,19 @@ async def test_names_that_could_not_be_changed_are_changed_the_next_time(
             await bridge.service.rename_ghosts()
         assert await bridge.service.rename_ghosts() == 1
     assert hs.users[GHOST] == "Jane"
+
+
+async def test_all_telephones_have_the_picture_that_is_set_now(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    async def changed(avatar: str) -> int:
+        async with running_bridge(hs, tmp_path / "db", avatar=avatar) as bridge:
+            number = await bridge.service.rename_ghosts()
+            await bridge.service.portal(user=alice, number=NUMBER)
+        return number
+
+    assert await changed("") == 0
+    assert GHOST not in hs.avatars
+    for avatar in ("mxc://example.org/phone", "mxc://example.org/bell", ""):
+        assert (await changed(avatar), await changed(avatar)) == (1, 0)
+        assert hs.avatars[GHOST] == avatar
