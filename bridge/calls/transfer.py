@@ -240,7 +240,7 @@ TABLE: Table = {
     (State.CONNECTED, tev.TransferForbidden): Row(forbidden, ()),
     (State.CONNECTED, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     (State.CONNECTED, tev.FormerPhoneLeft): Row(former_left, ()),
-    (State.CONNECTED, ev.TimerFired): Row(timer_fired, ()),
+    (State.CONNECTED, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
     **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
     (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     **{(State.CONNECTING, event): row for event, row in _NOT_NOW.items()},
