@@ -6,6 +6,10 @@ import string
 from typing import Protocol
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
+_FAIR = len(_ALPHANUMERIC) * (256 // len(_ALPHANUMERIC))
+_TO_ALPHANUMERIC = (_ALPHANUMERIC * 5).encode()[:256]
+_NEITHER = bytes(range(_FAIR, 256))
+"""Bytes that are left out, or some characters would be likelier than others."""
 
 
 class Entropy(Protocol):
@@ -31,7 +35,10 @@ class SystemEntropy:
         self._random = secrets.SystemRandom()
 
     def token(self, length: int) -> str:
-        return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
+        token = b""
+        while len(token) < length:
+            token += secrets.token_bytes(2 * length).translate(_TO_ALPHANUMERIC, _NEITHER)
+        return token[:length].decode()
 
     def integer(self, low: int, high: int) -> int:
         return self._random.randint(low, high)

@@ -9,6 +9,7 @@ import os
 import socket
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -225,10 +226,9 @@ class _Connection(asyncio.Protocol):
     # --- what the transport calls -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"not a stream: {type(transport).__name__}")
-        self._transport = transport
-        self._connections.add(transport, self)
+        # Not checked: the transports of uvloop are no subclasses.
+        self._transport = stream = cast(asyncio.Transport, transport)
+        self._connections.add(stream, self)
         self._arm(self._connections.limits.head_s)
         self._inner.connection_made(transport)
 

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import call_setup, flood, sip_attacks, sip_parse
+from tests.bench import call_setup, flood, sip_attacks, sip_load, sip_parse
 
 Row = dict[str, str | float]
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "sip_parse": sip_parse.run,
+    "sip_load": sip_load.run,
     "sip_attacks": sip_attacks.run,
     "call_setup": call_setup.run,
     "flood": flood.run,

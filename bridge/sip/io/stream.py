@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from contextvars import Context
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow
@@ -119,16 +119,15 @@ class Stream(asyncio.Protocol):
         return self._framer.pending
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("not a stream transport")
-        self._transport = transport
+        # Not checked: the transports of uvloop are no subclasses.
+        self._transport = stream = cast(asyncio.Transport, transport)
         if self.accepted:
             host, port = transport.get_extra_info("peername")[:2]
             self.peer = self.peer._replace(host=host, port=port)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_S * 1000)
         if not self._owner.adopt(self):
-            transport.abort()
+            stream.abort()
         elif self._tls is None:
             self._settle("")
         else:
