@@ -1,10 +1,11 @@
 """What goes into the user agent's core and what comes out of it, apart from calls: flows, sends, counts, notes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from bridge.core.ids import TrunkName
+from bridge.core.values import record_type
 from bridge.sip.events import SipEvent
 from bridge.sip.settings import Transport
 from bridge.sip.targets import Server
@@ -17,7 +18,7 @@ class Address(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Flow:
     """The way a message came by, or is to leave by (RFC 3261 §18)."""
 
@@ -46,7 +47,7 @@ class Flow:
         return Address(self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class LocalAddress:
     """What we call ourselves in Via and Contact for one transport."""
 
@@ -66,7 +67,7 @@ class ClientKey(NamedTuple):
     method: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Send:
     """Put one message on the wire."""
 
@@ -76,14 +77,14 @@ class Send:
     """The transaction to tell when this cannot be sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Emit:
     """Tell the user of the endpoint."""
 
     event: SipEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Count:
     """Add one to a counter of the telemetry port."""
 
@@ -91,7 +92,7 @@ class Count:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Gauge:
     """Set a level of the telemetry port."""
 
@@ -100,7 +101,7 @@ class Gauge:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Observe:
     """Record one value of a distribution of the telemetry port."""
 
@@ -109,7 +110,7 @@ class Observe:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Note:
     """Write a line to the log: a past-tense name and its fields."""
 
@@ -118,7 +119,7 @@ class Note:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Fault:
     """Something of ours went wrong, and was survived: count it, and log it once in a while."""
 
@@ -126,14 +127,14 @@ class Fault:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class LookUp:
     """Find the addresses of a host, and tell with `NameFound`: its messages are read only once these are known."""
 
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class DoubtFlow:
     """A request over a stream got no answer: a connection that was silent all the while is dead, and has to end."""
 
@@ -141,7 +142,7 @@ class DoubtFlow:
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Ping:
     """Send line ends, so that a way stays open (RFC 5626 §4.4.1); on a stream only if it is open still."""
 
@@ -153,7 +154,7 @@ class Ping:
 Action = Ping | Send | Emit | Count | Gauge | Observe | Note | Fault | LookUp | DoubtFlow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Received:
     """One message came in: a datagram, or what the framer cut from a stream."""
 
@@ -163,14 +164,14 @@ class Received:
     """Too much, and by which limit: it gets 503 unless it belongs to something begun."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SendFailed:
     """A request of this transaction could not be sent: no address, no connection, no route."""
 
     transaction: ClientKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Unreachable:
     """The network reported that nothing listens there (ICMP)."""
 
@@ -178,14 +179,14 @@ class Unreachable:
     address: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ConnectionClosed:
     """A stream connection ended; `flow` is the one its messages carried."""
 
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TrunkResolved:
     """The servers of a trunk; none when its name could not be resolved."""
 
@@ -193,7 +194,7 @@ class TrunkResolved:
     servers: tuple[Server, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class NameFound:
     """The addresses of a host that a peer named."""
 
@@ -201,7 +202,7 @@ class NameFound:
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TimeElapsed:
     """Deadlines may have passed."""
 

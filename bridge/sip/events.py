@@ -5,13 +5,14 @@ Session descriptions are opaque text here.
 """
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.core.values import record_type
 from bridge.sip.uri import SipUri
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class OutgoingCall:
     """A call to place through a trunk."""
 
@@ -34,7 +35,7 @@ class OutgoingCall:
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReferTarget:
     """Whom a peer asks us to call (RFC 3515 §2.1)."""
 
@@ -57,7 +58,7 @@ class Attestation(enum.StrEnum):
     """Only where the call came in."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Verification:
     """A statement about the caller's number. We check no signature: it is as good as the trunk that passes it on."""
 
@@ -66,7 +67,7 @@ class Verification:
     """Whether the trunk's network verified the signature; `None` when it does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class IncomingCall:
     """An INVITE outside a dialog, from a known trunk; 100 has been sent."""
 
@@ -87,7 +88,7 @@ class IncomingCall:
     """The call of ours that this one takes the place of: end that when this is accepted (RFC 3891 §3)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallProgress:
     """A provisional response above 100 (180 ringing, 183 progress …) to our INVITE."""
 
@@ -96,7 +97,7 @@ class CallProgress:
     sdp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallAnswered:
     """The first 2xx to our INVITE; the ACK is already on its way."""
 
@@ -104,7 +105,7 @@ class CallAnswered:
     sdp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallFailed:
     """Our INVITE ended without a dialog, or was cancelled by us (487)."""
 
@@ -119,7 +120,7 @@ class CallFailed:
     """Whether the status was made up here, because no response came."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallCancelled:
     """The caller gave up before we answered; 487 has been sent."""
 
@@ -128,7 +129,7 @@ class CallCancelled:
     """Reason: SIP;cause=200 (RFC 3326)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallEnded:
     """An established dialog is over: BYE from the peer, or its ACK never came."""
 
@@ -139,7 +140,7 @@ class CallEnded:
     """Nobody confirmed any more that the call goes on (RFC 4028 §10)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallConfirmed:
     """The ACK for our 2xx came; `sdp` is the answer to a late offer."""
 
@@ -147,7 +148,7 @@ class CallConfirmed:
     sdp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallReoffered:
     """A re-INVITE (or UPDATE with an offer) inside an established dialog; answer with `accept` or `reject`."""
 
@@ -155,7 +156,7 @@ class CallReoffered:
     sdp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallReferred:
     """The peer asks to be transferred (REFER); answer with `accept_referral` or `refuse_referral`."""
 
@@ -165,7 +166,7 @@ class CallReferred:
     """Who asks, for `OutgoingCall.referred_by`; empty when the peer does not say (RFC 3892)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReferralProgress:
     """What came of our own REFER; from 200 on it is the last word."""
 
@@ -174,7 +175,7 @@ class ReferralProgress:
     """Of the call to the target, or of the refused REFER; 408 when the peer never told how it ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class DigitsReceived:
     """Keys that the peer pressed, in an INFO (RFC 6086 and what came before it)."""
 
@@ -184,7 +185,7 @@ class DigitsReceived:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallReofferAnswered:
     """The answer to a re-INVITE or UPDATE of ours."""
 
@@ -192,7 +193,7 @@ class CallReofferAnswered:
     sdp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallReofferRefused:
     """The peer refused our re-INVITE or UPDATE; the session stays as it was (RFC 3261 §14.1)."""
 
@@ -200,7 +201,7 @@ class CallReofferRefused:
     status: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CallIdentityChanged:
     """We talk to somebody else now: the call was transferred or forwarded behind the peer (RFC 4916, RFC 5876)."""
 

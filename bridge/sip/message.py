@@ -145,17 +145,16 @@ class Message:
 
     def stamp_source(self, host: str, port: int) -> None:
         """Note in the topmost Via where the request came from (RFC 3261 §18.2.1, RFC 3581 §4)."""
-        elements = split_list(self.headers.get("Via") or "")
-        elements[0] = str(self.via.stamped(host, port))
-        self.headers.replace_first("Via", ", ".join(elements))
+        via = self.via.stamped(host, port)
+        _, *others = split_list(self.headers.get("Via") or "")
+        unchanged = {name: view for name, view in self.headers.views.items() if name not in views.OF_VIA}
+        self.headers.replace_first("Via", ", ".join([str(via), *others]))
+        self.headers.views.update(unchanged, via=via)
 
     def __bytes__(self) -> bytes:
-        headers, length = self.headers, str(len(self.body))
-        if headers.get("Content-Length") != length:
-            headers = headers.copy()
-            headers.set("Content-Length", length)
-        lines = [f"{name}: {value}" for name, value in headers]
-        return "\r\n".join([self.start_line, *lines, "\r\n"]).encode() + self.body
+        lines = [": ".join(field) for field in self.headers if field[0] != "Content-Length"]
+        head = "\r\n".join([self.start_line, *lines, f"Content-Length: {len(self.body)}", "\r\n"])
+        return head.encode() + self.body
 
     def __eq__(self, other: object) -> bool:
         """Same start line, fields and body; Content-Length follows from the body and does not count."""

@@ -7,9 +7,9 @@ stops all others, so no timer can fire where the figures of the RFC have none.
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
+from bridge.core.values import record_type
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import ack_for_failure
 
@@ -24,6 +24,9 @@ class State(enum.Enum):
     CONFIRMED = enum.auto()
     ACCEPTED = enum.auto()
     TERMINATED = enum.auto()
+
+    __hash__ = object.__hash__
+    """Rows are looked up by it for each message; the one of `Enum` is that of its name."""
 
 
 class TimerName(enum.Enum):
@@ -42,8 +45,10 @@ class TimerName(enum.Enum):
     L = "L"
     M = "M"
 
+    __hash__ = object.__hash__
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record_type
 class Timing:
     """The base values that all timers are multiples of (RFC 3261 §17.1.1.1)."""
 
@@ -60,78 +65,78 @@ class Timing:
 # What happens to a machine.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ProvisionalReceived:
     """1xx to our request."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SuccessReceived:
     """2xx to our request."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class FailureReceived:
     """300 to 699 to our request."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RequestReceived:
     """A retransmission of the request that made this server transaction."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AckReceived:
     """An ACK that matches this INVITE server transaction."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ProvisionalSent:
     """Our user answers 1xx."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SuccessSent:
     """Our user answers 2xx."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class FailureSent:
     """Our user answers 300 to 699."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RetransmissionDue:
     """Timer A, E or G fired."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TimedOut:
     """Timer B, F or H fired: the peer is silent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class LingeringEnded:
     """Timer D, I, J, K, L or M fired: nothing that belongs to this transaction is on its way any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TransportFailed:
     """What we sent cannot reach the peer (RFC 3261 §17.1.4, §17.2.4)."""
 
@@ -161,7 +166,7 @@ TIMER_EVENTS: Mapping[TimerName, Event] = {
 # What a machine wants done.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SendMessage:
     """Put the message on the wire; `again` marks a retransmission."""
 
@@ -169,7 +174,7 @@ class SendMessage:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SetTimer:
     """Run a timer of this transaction, replacing one of the same name."""
 
@@ -177,7 +182,7 @@ class SetTimer:
     after_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class Tell:
     """Pass the event to the transaction's user."""
 

@@ -1,8 +1,8 @@
 """States of an invite usage, and what can happen to one (RFC 3261 §13 to §15, RFC 5057)."""
 
 import enum
-from dataclasses import dataclass
 
+from bridge.core.values import record_type
 from bridge.sip.failover import Hop
 from bridge.sip.message import Request, Response
 from bridge.sip.transaction_layer import ActiveServer
@@ -42,6 +42,9 @@ class UsageState(enum.Enum):
     """Our BYE is out."""
     ENDED = enum.auto()
 
+    __hash__ = object.__hash__
+    """As that of the transactions' states: rows are looked up by it for each message."""
+
 
 DIALLING = frozenset((UsageState.CALLING, UsageState.PROCEEDING, UsageState.CANCEL_QUEUED, UsageState.CANCELLING))
 CALLED = frozenset((UsageState.RINGING, UsageState.ACCEPTING))
@@ -53,7 +56,7 @@ OVER = frozenset((UsageState.HANGING_UP, UsageState.ENDING, UsageState.ENDED))
 # What our user wants.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RingAsked:
     """Send a provisional response."""
 
@@ -61,14 +64,14 @@ class RingAsked:
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AcceptAsked:
     """Send 200, or the answer to a late offer."""
 
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RejectAsked:
     """Send a 300-699 response; `forward_to` is the number that a 3xx sends the caller to."""
 
@@ -78,21 +81,21 @@ class RejectAsked:
     forward_to: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CancelAsked:
     """Give up a call that was not answered."""
 
     q850: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class HangUpAsked:
     """End the call, whatever its state."""
 
     q850: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReofferAsked:
     """Offer the peer another session: hold, resume, a new address (§14.1)."""
 
@@ -102,21 +105,21 @@ class ReofferAsked:
 # What these commands mean where they could mean two things.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AcceptDeferred:
     """Accept, as soon as the PRACK is here."""
 
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class EarlyAnswerAsked:
     """Answer the offer that came beside the INVITE; the call itself is not accepted yet."""
 
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class EarlyRefusalAsked:
     """Refuse the offer that came beside the INVITE, and not the call."""
 
@@ -129,33 +132,33 @@ UsageCommand = RingAsked | AcceptAsked | RejectAsked | CancelAsked | HangUpAsked
 # What comes back for our INVITE and BYE.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TryingReceived:
     """100: the peer has the INVITE."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ProgressReceived:
     """101 to 199."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AnswerReceived:
     """2xx."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class OfferReceived:
     """2xx with an offer, to an INVITE without one."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ChallengeReceived:
     """401 or 407 that we can answer."""
 
@@ -163,54 +166,54 @@ class ChallengeReceived:
     credentials: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class LongerWanted:
     """422 to the INVITE that begins the call: a longer session interval (RFC 4028 §7.3)."""
 
     min_se_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class FailureReceived:
     """300 to 699."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class NoResponse:
     """408 or 503 of our own making (§8.1.3.1)."""
 
     status: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RedirectReceived:
     """3xx that we follow (§8.1.3.4)."""
 
     hops: tuple[Hop, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class TargetChanged:
     """Our INVITE is tried at another target, from the beginning (RFC 3263 §4.3)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReofferAccepted:
     """2xx to our re-INVITE, or to an UPDATE with an offer."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReofferRefused:
     """Any other final response, or none that ends the call: all stays as it was (§14.1)."""
 
     status: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class GlareMet:
     """The peer had an offer of its own under way: ours has to come again later (§14.1, RFC 3311 §5.3)."""
 
@@ -219,14 +222,14 @@ class GlareMet:
     """As the peer wishes, if it does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class DialogLost:
     """481, 408 or silence: the peer is no longer in this call (§12.2.1.2)."""
 
     status: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class IntervalTooSmall:
     """422 to an offer inside the call: the same again, with a longer session interval (RFC 4028 §7.3)."""
 
@@ -234,14 +237,14 @@ class IntervalTooSmall:
     status: int = 422
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RefreshAccepted:
     """2xx to the UPDATE that confirms the session (RFC 4028 §7.4)."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RefreshRefused:
     """The session has to be confirmed some other way, or later."""
 
@@ -250,12 +253,12 @@ class RefreshRefused:
     """What a 422 wants."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RefreshLost:
     """481, 408 or silence: the peer is no longer in this call (RFC 4028 §10)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ByeFinished:
     """Our BYE was answered, or never will be."""
 
@@ -263,28 +266,28 @@ class ByeFinished:
 # What the peer asks.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CancelReceived:
     """The peer gives its INVITE up."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AckReceived:
     """ACK for our newest 2xx."""
 
     request: Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ByeReceived:
     """BYE inside the dialog."""
 
     server: ActiveServer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ReinviteReceived:
     """INVITE inside the dialog."""
 
@@ -292,7 +295,7 @@ class ReinviteReceived:
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class UpdateReceived:
     """UPDATE with an offer inside the dialog."""
 
@@ -300,7 +303,7 @@ class UpdateReceived:
     sdp: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class PrackReceived:
     """PRACK for the provisional response that is out."""
 
@@ -311,47 +314,47 @@ class PrackReceived:
 # Deadlines.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AnswerDue:
     """Our 2xx has to be repeated (§13.3.1.4)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class AckOverdue:
     """64*T1 passed without ACK (§13.3.1.4)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class CancelOverdue:
     """64*T1 passed since our CANCEL without a final response (§9.1)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RingDue:
     """A minute passed since our last provisional response (§13.3.1.1)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class OfferDue:
     """An offer of ours that waited may go out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class ProvisionalDue:
     """Our reliable provisional response has to be repeated (RFC 3262 §3)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class PrackOverdue:
     """64*T1 passed without PRACK (RFC 3262 §3)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class RefreshDue:
     """Half of the session interval has passed, and it is ours to confirm it (RFC 4028 §7.2)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record_type
 class SessionExpired:
     """Nobody confirmed the session in time (RFC 4028 §10)."""
 

@@ -9,6 +9,9 @@ from bridge.sip.headers import Headers
 RECOGNIZED_VIAS = "recognized_vias"
 """Beside the views: what the parser has made of all Via headers."""
 
+OF_VIA = frozenset(("via", "vias", RECOGNIZED_VIAS))
+"""The views that a change of a Via makes stale."""
+
 
 def _required(headers: Headers, name: str) -> str:
     value = headers.get(name)
