@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TrunkName
+from bridge.core.values import Kept
 from bridge.sip.actions import Address, Flow, LocalAddress
 from bridge.sip.credentials import Attempts, Credentials
 from bridge.sip.message import Request, Response
@@ -73,6 +74,8 @@ class TrunkState:
     registered: bool = False
     answers: bool = True
     """Whether OPTIONS are answered; assumed until proven otherwise."""
+    judged: Kept[bool] = field(default_factory=Kept)
+    """Whether each host is one of the trunk's sources."""
 
     @property
     def up(self) -> bool:
@@ -241,7 +244,14 @@ class TrunkState:
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""
         known = host in self.former or host in self._reach().hosts
-        return known or any(_contains(network, host) for network in self.trunk.sources)
+        return known or self._is_source(host)
+
+    def _is_source(self, host: str) -> bool:
+        """Asked for each message, and always about the same few hosts."""
+        within = self.judged.get(host)
+        if within is None:
+            within = self.judged.keep(host, any(_contains(network, host) for network in self.trunk.sources))
+        return within
 
     def speaks(self, transport: Transport) -> bool:
         """Whether calls may come by this transport: what is meant to be encrypted is not taken in the clear."""
@@ -301,7 +311,6 @@ def _user(uri: Uri) -> str:
     return user_part(uri, DialRules())
 
 
-@lru_cache(maxsize=4096)
 def _contains(network: Network, host: str) -> bool:
     address = _numeric(host)
     return address is not None and address in network

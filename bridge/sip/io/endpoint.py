@@ -1,7 +1,6 @@
 """The SIP user agent on real sockets: what the application places and takes calls with."""
 
 import asyncio
-import ipaddress
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -395,9 +394,6 @@ class SipEndpoint:
     def _plan(self) -> None:
         """Keep one timer of the loop at the earliest deadline."""
         deadline = self._core.next_deadline() if self._core is not None else None
-        if self._core is not None:
-            self._telemetry.gauge("sip_transactions_active", self._core.open_transactions)
-            self._telemetry.gauge("sip_dialogs_active", self._core.open_dialogs)
         if deadline is None or (self._timer is not None and self._timer_deadline <= deadline):
             return
         if self._timer is not None:
@@ -494,7 +490,7 @@ class SipEndpoint:
             self._process(SendFailed(transaction=action.transaction))
 
     def _socket_for(self, host: str, number: int) -> UdpSocket | None:
-        version = ipaddress.ip_address(host.partition("%")[0]).version
+        version = 6 if ":" in host else 4
         if number < len(self._sockets) and self._sockets[number].version == version:
             return self._sockets[number]
         return next((bound for bound in self._sockets if bound.version == version), None)

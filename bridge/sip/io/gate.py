@@ -55,7 +55,7 @@ class Gate:
             _log.info("sip_messages_dropped", reason=reason, suppressed=suppressed)
 
     async def watch(self) -> None:
-        """Measure how late the loop is, for as long as the endpoint runs."""
+        """Measure how late the loop is and how much is under way, for as long as the endpoint runs."""
         while True:
             due = self._clock.monotonic() + MEASURE_EVERY_S
             await asyncio.sleep(MEASURE_EVERY_S)
@@ -68,3 +68,5 @@ class Gate:
             level = self._overload.level
             _log.warning("sip_shed_level_changed", before=before, level=level, lag_s=round(lag_s, 3))
         self._telemetry.gauge("sip_shed_level", float(self._overload.level))
+        self._telemetry.gauge("sip_transactions_active", self._core.open_transactions)
+        self._telemetry.gauge("sip_dialogs_active", self._core.open_dialogs)

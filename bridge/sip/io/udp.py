@@ -35,18 +35,15 @@ class UdpSocket:
         self.number = number
         self.host = ""
         self.port = 0
+        self.version = 4
+        """Of the Internet Protocol."""
         self._on_datagram = on_datagram
         self._on_unreachable = on_unreachable
         self._socket: socket.socket | None = None
 
-    @property
-    def version(self) -> int:
-        """4 or 6."""
-        return ipaddress.ip_address(self.host).version
-
     def open(self, host: str, port: int) -> None:
         """Bind and start reading; raises `OSError` when the address is taken."""
-        version = ipaddress.ip_address(host).version
+        self.version = version = ipaddress.ip_address(host).version
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         bound = socket.socket(family, socket.SOCK_DGRAM)
         try:
