@@ -21,7 +21,7 @@ class Timer(Generic[Payload]):
     def __init__(self, deadline: float, order: int, payload: Payload) -> None:
         self.deadline = deadline
         self.order = order
-        self.payload = payload
+        self.payload: Payload | None = payload
         self.active = True
 
     def __lt__(self, other: "Timer[Payload]") -> bool:
@@ -51,6 +51,8 @@ class TimerHeap(Generic[Payload]):
         if not timer.active:
             return
         timer.active = False
+        # It stays in the heap until its time or until a clearing; what it was for, a whole call, must not.
+        timer.payload = None
         self._cancelled += 1
         if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
             self._compact()
