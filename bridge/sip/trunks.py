@@ -239,7 +239,7 @@ class TrunkState:
     def may_be_sent_to(self, host: str) -> bool:
         """Whether this numeric address is one of the trunk's own."""
         known = host in self._reach().hosts
-        return known or any(_contains(network, host) for network in self.trunk.sources)
+        return known or self._is_source(host)
 
     def sends_from(self, host: str) -> bool:
         """Whether calls may come from this address."""
