@@ -158,6 +158,8 @@ class Inbound:
                     error.status or 400, error.reason, to_tag=self._tag(), headers=fields
                 )
                 self.context.layer.respond(server, response, now)
+        if server.user is None:
+            self.context.layer.settle(server)
 
     def _take_new(self, server: ActiveServer, now: float) -> None:
         request = server.request

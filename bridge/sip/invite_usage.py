@@ -379,6 +379,8 @@ class InviteUsage:
         for name in list(self.peers):
             self._part(name)
         self.names.clear()
+        if self.incoming is not None:
+            self.context.layer.settle(self.incoming)
         self.context.usages.pop(self.key, None)
 
     def _count_unexpected(self, event: UsageEvent, now: float) -> None:

@@ -184,7 +184,7 @@ class Request(Message):
         self._uri: Recognized | None = None
 
     @classmethod
-    def trusted(cls, method: str, uri_text: str, uri: Recognized, headers: Headers, body: bytes) -> "Request":
+    def trusted(cls, method: str, uri_text: str, uri: Recognized | None, headers: Headers, body: bytes) -> "Request":
         """A request whose parts the parser has checked."""
         request = cls.__new__(cls)
         request.method = method
@@ -193,6 +193,10 @@ class Request(Message):
         request.body = body
         request._uri = uri
         return request
+
+    def outline(self) -> "Request":
+        """A request of the same method, without all that takes memory."""
+        return Request.trusted(self.method, "", None, Headers.trusted([]), b"")
 
     @property
     def uri(self) -> SipUri | TelUri:

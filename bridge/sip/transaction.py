@@ -170,7 +170,7 @@ TIMER_EVENTS: Mapping[TimerName, Event] = {
 class SendMessage:
     """Put the message on the wire; `again` marks a retransmission."""
 
-    message: Request | Response
+    message: Request | Response | bytes
     again: bool = False
 
 
@@ -204,7 +204,8 @@ class Transaction:
         self.reliable = reliable
         self.timing = timing
         self.interval_s = timing.t1_s
-        self.last_response: Response | None = None
+        self.last_response: Response | bytes | None = None
+        """What a retransmitted request gets again."""
 
     def linger(self, timer: TimerName, unreliable_s: float) -> SetTimer:
         """A timer that absorbs retransmissions: none can come over a reliable transport."""
@@ -244,6 +245,12 @@ class ServerTransaction(Transaction):
     def is_invite(self) -> bool:
         """Which of the two server tables applies."""
         return self.request.method == "INVITE"
+
+    def settle(self) -> None:
+        """Keep only what absorbs retransmissions: thousands of these linger for half a minute each."""
+        self.request = self.request.outline()
+        if self.last_response is not None:
+            self.last_response = bytes(self.last_response)
 
     def handle(self, event: Event, outputs: Outputs) -> bool:
         """Take one step; false when the table has no such step."""

@@ -285,6 +285,12 @@ class TransactionLayer:
             self._count_response(response, server.request.method)
         self._drive(server, _sent_event(response), now)
 
+    def settle(self, server: ActiveServer) -> None:
+        """Nobody looks at a request again that was answered: keep what absorbs its retransmissions."""
+        if server.answered:
+            server.user = None
+            server.machine.settle()
+
     def drop(self, server: ActiveServer) -> None:
         """Forget a request without an answer: a stranger learns nothing."""
         self._stop_timers(server, frozenset())
@@ -327,7 +333,7 @@ class TransactionLayer:
                 case Tell(event=event):
                     self._tell(active, event, now)
 
-    def _send(self, active: Active, message: Request | Response, *, again: bool) -> None:
+    def _send(self, active: Active, message: Request | Response | bytes, *, again: bool) -> None:
         key = active.key if isinstance(active, ActiveClient) else None
         self.actions.append(Send(payload=bytes(message), flow=active.flow, transaction=key))
         if again:

@@ -557,6 +557,22 @@ def test_under_load_only_what_is_new_is_turned_away(limit: str, monkeypatch: pyt
     assert peer.agent.open_dialogs == 0
 
 
+def test_what_lingers_after_a_call_answers_retransmissions_and_holds_no_request() -> None:
+    peer = Scripted()
+    peer.receive(peer_request("INVITE", sdp=SDP))
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    tag = peer.last_response().to.tag or ""
+    peer.receive(peer_request("ACK", to_tag=tag, branch="ack"))
+    bye = peer_request("BYE", to_tag=tag, branch="bye", cseq=2)
+    peer.receive(bye)
+    first = bytes(peer.last_response())
+    peer.receive(bye)
+    assert peer.titles()[-2:] == ["200 BYE", "200 BYE"]
+    assert bytes(peer.last_response()) == first
+    lingering = peer.agent._context.layer._servers.values()
+    assert [len(server.request.headers) for server in lingering] == [0, 0]
+
+
 def test_a_flood_of_calls_keeps_nothing_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbound, "MAX_CALLS", 5)
     peer = Scripted()

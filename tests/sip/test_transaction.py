@@ -1,5 +1,7 @@
 """Every edge of the four transaction machines, as the figures of RFC 3261 and RFC 6026 have them."""
 
+from typing import cast
+
 import pytest
 
 from bridge.sip.message import Request, Response
@@ -73,7 +75,7 @@ def shown(outputs: Outputs) -> str:
 def _shown(output: SendMessage | SetTimer | Tell) -> str:
     match output:
         case SendMessage(message=message, again=again):
-            name = message.method if isinstance(message, Request) else str(message.status)
+            name = message.method if isinstance(message, Request) else str(cast(Response, message).status)
             return f"{'again' if again else 'send'}:{name}"
         case SetTimer(timer=timer, after_s=after_s):
             return f"{timer.value}={after_s:g}"
