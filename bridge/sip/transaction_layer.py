@@ -97,6 +97,8 @@ class ActiveServer:
     flow: Flow
     """Where responses go."""
     merge_key: MergeKey | None
+    inside: DialogId | None = None
+    """The dialog of a request that came inside one."""
     user: ServerUser | None = None
     timers: "dict[TimerName, Timer[object]]" = field(default_factory=dict)
 
@@ -249,11 +251,16 @@ class TransactionLayer:
         state = State.PROCEEDING if request.method == "INVITE" else State.TRYING
         machine = ServerTransaction(request, state, reliable=flow.reliable, timing=self.timing)
         server = ActiveServer(
-            key=key, machine=machine, source=flow, flow=reply_flow(request.via, flow), merge_key=merge_key(request)
+            key=key,
+            machine=machine,
+            source=flow,
+            flow=reply_flow(request.via, flow),
+            merge_key=merge_key(request),
+            inside=None if request.to.tag is None else dialog_id(request),
         )
         self._servers[key] = server
-        if request.to.tag is not None:
-            self._inside[dialog_id(request)] += 1
+        if server.inside is not None:
+            self._inside[server.inside] += 1
         return server
 
     def open_inside(self, dialog: DialogId) -> int:
@@ -379,17 +386,16 @@ class TransactionLayer:
                     self._peers.part(active.flow.host)
             case ActiveServer():
                 if self._servers.pop(active.key, None) is not None:
-                    self._leave(active.request)
+                    self._leave(active.inside)
                 if active.merge_key is not None and self._merges.get(active.merge_key) is active:
                     del self._merges[active.merge_key]
 
-    def _leave(self, request: Request) -> None:
-        if request.to.tag is None:
+    def _leave(self, dialog: DialogId | None) -> None:
+        if dialog is None:
             return
-        name = dialog_id(request)
-        self._inside[name] -= 1
-        if self._inside[name] <= 0:
-            del self._inside[name]
+        self._inside[dialog] -= 1
+        if self._inside[dialog] <= 0:
+            del self._inside[dialog]
 
     # Counting.
 
