@@ -71,6 +71,8 @@ class ScriptedHomeserver(AppserviceClient):
         """`m.presence` contents by user."""
         self.account_data: dict[tuple[UserId, str], object] = {}
         self.encrypts_all_rooms = False
+        self.watchers: list[Callable[[Event], object]] = []
+        """Called with every event: the sync of clients."""
         self._ghost_prefix = f"@{ghost_prefix}"
         self._retry_delay_s = retry_delay_s
         self._ids = itertools.count(1)
@@ -221,6 +223,8 @@ class ScriptedHomeserver(AppserviceClient):
         if self._interests(room, event):
             self._outgoing.append(event)
             self._work.set()
+        for watcher in self.watchers:
+            watcher(event)
         return EventId(event["event_id"])
 
     def _interests(self, room: Room, event: Event) -> bool:

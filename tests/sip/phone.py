@@ -64,8 +64,11 @@ class Phone:
         tls: TlsSettings | None = None,
         host: str = LOOPBACK,
         resolver: Resolver | None = None,
+        port: int = 0,
     ) -> None:
-        listeners = [Listener(transport=transport, host=host, port=0) for transport in transports or (trunk.transport,)]
+        listeners = [
+            Listener(transport=transport, host=host, port=port) for transport in transports or (trunk.transport,)
+        ]
         settings = SipSettings(
             listeners=tuple(listeners), trunks=(trunk,), timer_t1_s=timer_t1_s, tls=tls or TlsSettings()
         )
@@ -135,6 +138,17 @@ async def eventually(true: Callable[[], bool], *, limit_s: float = LIMIT_S) -> N
     async with asyncio.timeout(limit_s):
         while not true():  # noqa: ASYNC110 - the state belongs to the code under test, which owes the test no event
             await asyncio.sleep(0.01)
+
+
+def ring(phone: Phone, event: SipEvent) -> None:
+    """A callee that waits for its user, and goes along with changes."""
+    match event:
+        case IncomingCall(dialog=dialog):
+            phone.endpoint.ring(dialog)
+        case CallReoffered(dialog=dialog):
+            phone.endpoint.accept(dialog, sdp())
+        case _:
+            pass
 
 
 def answer_at_once(phone: Phone, event: SipEvent) -> None:

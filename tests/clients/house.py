@@ -1,0 +1,123 @@
+"""The whole application in this process, between a scripted homeserver and a scripted telephone."""
+
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from bridge.app.application import Application
+from bridge.config import load_config
+from bridge.core.ids import RoomId, TrunkName, UserId
+from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.clients.client import Client
+from tests.e2e.running_bridge import Bridge, Section
+from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN
+from tests.homeserver import ScriptedHomeserver
+from tests.homeserver_model import Event
+from tests.peers.process import LOOPBACK, free_port
+from tests.sip.phone import Phone, ring
+
+SERVER_NAME = "example.org"
+PHONE = "+15550100"
+GHOST = UserId(f"@_sip_{PHONE}:{SERVER_NAME}")
+RING_TIMEOUT_S = 20
+_PEOPLE = 400
+
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A Matrix user with a number of their own and a direct room with the phone's ghost."""
+
+    user_id: UserId
+    number: str
+    room_id: RoomId
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """What the tests share."""
+
+    homeserver: ScriptedHomeserver
+    bridge: Bridge
+    phone_port: int
+    mute_port: int
+    """Nobody answers connectivity checks here."""
+    _next: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def person(self) -> Person:
+        """Somebody new, who has opened a direct room with the ghost."""
+        index = next(self._next)
+        user_id = self.homeserver.add_user(f"person{index}")
+        room_id = await self.homeserver.create_dm(user_id, GHOST)
+        # Only then has the bridge taken note of the room.
+        await self.homeserver.wait_until(lambda: self._was_read(room_id))
+        return Person(user_id=user_id, number=_number(index), room_id=room_id)
+
+    def client(self, kind: type[AnyClient], person: Person) -> AnyClient:
+        """Another device of a person."""
+        return kind(self.homeserver, person.user_id, f"DEVICE{next(self._next)}", port=self.mute_port)
+
+    def phone(self) -> Phone:
+        """The telephone; it rings until the test says otherwise."""
+        trunk = Trunk(
+            name=TrunkName("bridge"),
+            host=LOOPBACK,
+            port=self.bridge.sip_port,
+            transport=Transport.UDP,
+            auth=TrunkAuth.ADDRESS,
+        )
+        return Phone(trunk, on_event=ring, port=self.phone_port)
+
+    def said(self, person: Person) -> list[Event]:
+        """What the ghost has sent in a person's room, its joining left out."""
+        events = self.homeserver.events(person.room_id)
+        return [event for event in events if event["sender"] == GHOST and not event["type"].startswith("m.room.member")]
+
+    async def told(self, person: Person, *kinds: str) -> None:
+        """Wait until the ghost has sent these kinds of events (without `m.call.`), in this order and no others."""
+        with contextlib.suppress(TimeoutError):  # what came instead says more
+            await self.homeserver.wait_until(lambda: len(self._kinds(person)) >= len(kinds))
+        await self.bridge.wait_metric("calls_active", 0)
+        await self.homeserver.wait_idle()
+        assert self._kinds(person) == list(kinds), self._kinds(person)
+
+    def _was_read(self, room_id: RoomId) -> bool:
+        path = f"/rooms/{quote(room_id, safe='')}/messages"
+        return any(path in asked for _, asked, _ in self.homeserver.requests)
+
+    def _kinds(self, person: Person) -> list[str]:
+        return [event["type"].removeprefix("m.call.") for event in self.said(person)]
+
+
+def _number(index: int) -> str:
+    return f"+1555900{index:04}"
+
+
+@asynccontextmanager
+async def open_house(directory: Path) -> AsyncIterator[House]:
+    """Start everything; `Bridge` only writes the configuration and reads the metrics, the application runs here."""
+    phone_port = free_port()
+    async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
+        settings: dict[str, Section] = {
+            "trunks": {"phone": {"server": f"{LOOPBACK}:{phone_port}", "caller_id": "+15550199"}},
+            "numbers": {"inbound": {_number(n): f"@person{n}:{SERVER_NAME}" for n in range(_PEOPLE)}},
+            "permissions": {"outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"]}]},
+            "calls": {"ring_timeout_s": RING_TIMEOUT_S},
+        }
+        bridge = Bridge(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
+        bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
+        bridge.write_config()
+        homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+            mute.bind((LOOPBACK, 0))
+            async with Application(load_config(bridge.config)).running():
+                yield House(
+                    homeserver=homeserver, bridge=bridge, phone_port=phone_port, mute_port=mute.getsockname()[1]
+                )
