@@ -158,13 +158,14 @@ class Application:
         self, stack: AsyncExitStack, matrix: MatrixService, switchboard: Switchboard, settings: UserSettings
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
-        plan, times = number_plan(self._config), call_times(self._config)
+        plan, times, call_waiting = number_plan(self._config), call_times(self._config), self._config.calls.call_waiting
         sip_intake = SipIntake(
             switchboard=switchboard,
             plan=plan,
             sides=trunk_sides(self._config),
             ring_when=ring_rule(self._config),
             wishes=Wishes(settings, plan, self._clock),
+            call_waiting=call_waiting,
             times=times,
             clock=self._clock,
             entropy=self._entropy,
@@ -174,6 +175,7 @@ class Application:
             matrix=matrix,
             sip=self._sip,
             plan=plan,
+            call_waiting=call_waiting,
             times=times,
             clock=self._clock,
             entropy=self._entropy,

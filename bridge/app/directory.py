@@ -24,7 +24,7 @@ class Directory:
         self._by_dialog: dict[DialogKey, LiveCall] = {}
         self._by_matrix_call: dict[MatrixCallKey, LiveCall] = {}
         self._by_room: dict[RoomId, dict[CallId, LiveCall]] = {}
-        self._by_pair: dict[tuple[UserId, str], dict[CallId, LiveCall]] = {}
+        self._by_user: dict[UserId, dict[CallId, LiveCall]] = {}
         self._unanswered: Counter[TrunkName | UserId] = Counter()
         """Calls from phones that nobody has answered, by trunk and by called user."""
         self._counts = dict.fromkeys(Direction, 0)
@@ -40,7 +40,7 @@ class Directory:
         """Take up a new call under the names it has so far."""
         call = live.call
         self._calls[call.call_id] = live
-        self._by_pair.setdefault((call.matrix.user, call.number), {})[call.call_id] = live
+        self._by_user.setdefault(call.matrix.user, {})[call.call_id] = live
         if call.dialog is not None:
             self.follow_dialog(live, call.dialog)
         self.follow_room(live)
@@ -97,7 +97,7 @@ class Directory:
             return
         self._counts[call.direction] -= 1
         self.note_answer(live)
-        _discard(self._by_pair, (call.matrix.user, call.number), call.call_id)
+        _discard(self._by_user, call.matrix.user, call.call_id)
         self._leave_room(live)
         for dialog in live.dialogs:
             self._by_dialog.pop(dialog, None)
@@ -129,9 +129,13 @@ class Directory:
     def in_room(self, room_id: RoomId) -> list[LiveCall]:
         return list(self._by_room.get(room_id, {}).values())
 
+    def of_user(self, user: UserId) -> list[LiveCall]:
+        """The live calls of a user, in all rooms and in either direction."""
+        return list(self._by_user.get(user, {}).values())
+
     def between(self, user: UserId, number: str) -> list[LiveCall]:
-        """The live calls of a user with a number, in either direction."""
-        return list(self._by_pair.get((user, number), {}).values())
+        """Those of them that are with one number."""
+        return [live for live in self.of_user(user) if live.call.number == number]
 
     def count(self, direction: Direction) -> int:
         return self._counts[direction]

@@ -69,6 +69,7 @@ class MatrixIntake:
         matrix: MatrixPort,
         sip: SipPort,
         plan: NumberPlan,
+        call_waiting: bool,
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
@@ -78,6 +79,7 @@ class MatrixIntake:
         self._matrix = matrix
         self._sip = sip
         self._plan = plan
+        self._call_waiting = call_waiting
         self._times = times
         self._clock = clock
         self._entropy = entropy
@@ -176,11 +178,12 @@ class MatrixIntake:
         """The invite is for us and in time: join it to a call from that phone, or begin one."""
         dialled = self._matrix.ghost_number(ghost) or ""
         others = self._switchboard.directory.between(event.sender, self._plan.caller_number(dialled))
-        if crossing := next((live for live in others if _crosses(live)), None):
+        if crossing := min(filter(_crosses, others), key=_fitness, default=None):
             self._cross(crossing, event, invite, ghost)
             return
+        busy = bool(others) and not (self._call_waiting and all(live.call.answered for live in others))
         route = self._plan.route(event.sender, dialled, self._sip.trunk_up)
-        first = _first_event(route, busy=bool(others), accepting=self._switchboard.accepting, age_s=self._age_s(event))
+        first = _first_event(route, busy=busy, accepting=self._switchboard.accepting, age_s=self._age_s(event))
         live = LiveCall(call=self._call(event, invite, ghost, route, caller_name))
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
@@ -240,6 +243,11 @@ class MatrixIntake:
 
 def _crosses(live: LiveCall) -> bool:
     return live.call.direction is Direction.INBOUND and live.call.state in _PRE_ANSWER
+
+
+def _fitness(live: LiveCall) -> tuple[bool, bool]:
+    """Of several calls that an invite may cross: the one that its client gave up for it, or one without another."""
+    return live.call.state is not State.REPLACED, live.call.rival is not None
 
 
 def _first_event(route: Route | Verdict, *, busy: bool, accepting: bool, age_s: float) -> ev.Event:

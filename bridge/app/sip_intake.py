@@ -49,6 +49,7 @@ class SipIntake:
         sides: Mapping[TrunkName, TrunkSide],
         wishes: Wishes,
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
+        call_waiting: bool,
         times: CallTimes,
         clock: Clock,
         entropy: Entropy,
@@ -58,6 +59,7 @@ class SipIntake:
         self._transfers = TransferDesk(plan, sides)
         self._wishes = wishes
         self._ring_when = ring_when
+        self._call_waiting = call_waiting
         self._times = times
         self._clock = clock
         self._entropy = entropy
@@ -129,12 +131,16 @@ class SipIntake:
             self._cross(crossing, event)
             return
         call = self._call(event, user or UserId(""), number)
-        refusal, call.forward_to = self._refusal(event, user, busy=bool(others))
+        dialled = any(live.call.direction is Direction.OUTBOUND and not live.call.answered for live in others)
+        refusal, call.forward_to = self._refusal(event, user, dialled=dialled)
         first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
         self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
 
-    def _refusal(self, event: sip.IncomingCall, user: UserId | None, *, busy: bool) -> tuple[Verdict | None, str]:
-        """Why nothing rings, if so, and the number to call instead, if there is one."""
+    def _refusal(self, event: sip.IncomingCall, user: UserId | None, *, dialled: bool) -> tuple[Verdict | None, str]:
+        """Why nothing rings, if so, and the number to call instead, if there is one.
+
+        `dialled` is a phone that the user calls at this moment and that may not be joined to that call.
+        """
         directory = self._switchboard.directory
         if not self._switchboard.accepting:
             return outcomes.SHUTTING_DOWN, ""
@@ -144,8 +150,14 @@ class SipIntake:
             return TOO_MANY_CALLS, ""
         if (wish := self._wishes.for_call(user, event)) is not None:
             return wish.verdict, wish.forward_to
-        crowded = directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER
-        return outcomes.BUSY if busy or crowded else None, ""
+        return outcomes.BUSY if dialled or self._is_engaged(user) else None, ""
+
+    def _is_engaged(self, user: UserId) -> bool:
+        """Whether one call more cannot be offered: too many ring, or the user's calls do not wait for each other."""
+        directory = self._switchboard.directory
+        if directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER:
+            return True
+        return not self._call_waiting and bool(directory.of_user(user))
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""

@@ -156,6 +156,11 @@ class Call:
         return self.state is State.ENDED
 
     @property
+    def answered(self) -> bool:
+        """Whether both sides have taken the call."""
+        return self.at.answered is not None
+
+    @property
     def talk_s(self) -> float:
         """From answer to end; 0 for a call that was never answered."""
         return 0.0 if self.at.answered is None or self.at.ended is None else self.at.ended - self.at.answered

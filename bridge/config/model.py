@@ -331,6 +331,7 @@ class CallsConfig(Section):
     ring_when: Mapping[Who, RingWhen] = Field(default_factory=dict)
     decline_status: Literal[603, 486, 480, 403] = 603
     """What a declined call looks like to the phone: others would say what is not so, or make a trunk try again."""
+    call_waiting: Flag = True
     history_days: Annotated[int, Field(strict=True, ge=0, le=3_650)] = 90
 
 

@@ -247,6 +247,7 @@ class Stage:
     store: Store
     trunk: TrunkName = TRUNK
     ring_when: dict[UserId, RingWhen] = field(default_factory=dict)
+    call_waiting: bool = True
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
     engine: StageEngine = field(default_factory=StageEngine)
@@ -288,6 +289,7 @@ class Stage:
             matrix=self.matrix,
             sip=self.sip,
             plan=plan,
+            call_waiting=self.call_waiting,
             times=times,
             clock=clock,
             entropy=entropy,
@@ -299,6 +301,7 @@ class Stage:
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides={TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True)},
             wishes=Wishes(self.settings, plan, clock),
+            call_waiting=self.call_waiting,
             times=times,
             clock=clock,
             entropy=entropy,

@@ -112,14 +112,6 @@ async def test_a_hangup_that_overtakes_its_invite_stops_it(stage: Stage) -> None
     assert stage.sip.commands == []
 
 
-async def test_a_second_device_that_calls_the_same_phone_hears_busy(stage: Stage) -> None:
-    await stage.invite("first")
-    await stage.invite("second")
-    assert stage.sip.names() == ["invite"]
-    assert stage.matrix.content("m.call.reject")["reason"] == "user_busy"
-    assert stage.matrix.content("m.call.reject")["call_id"] == "second"
-
-
 async def test_an_old_invite_waits_for_the_hangup_in_its_backlog(stage: Stage) -> None:
     await stage.invite(age_ms=20_000)
     assert stage.sip.commands == []

@@ -28,12 +28,6 @@ async def test_a_number_that_nobody_has_is_a_404_with_a_record(stage: Stage) -> 
     assert stage.reasons() == ["unassigned_number"]
 
 
-async def test_a_second_call_between_the_same_two_is_busy(stage: Stage) -> None:
-    await stage.incoming("in-1")
-    await stage.incoming("in-2")
-    assert ("reject", "in-2", 486) in stage.sip.commands
-
-
 async def test_callers_who_withhold_their_number_can_call_at_the_same_time(stage: Stage) -> None:
     await stage.incoming("in-1", caller="")
     await stage.incoming("in-2", caller="")
