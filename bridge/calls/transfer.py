@@ -76,7 +76,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
             return [*cancel, *_give_up(call, NO_ANSWER, now)]
         case Timer.FORMER:
             return _let_former_go(call)
-        case Timer.CONNECT:
+        case Timer.CONNECT if call.at.connected is None:
             return call.end(outcomes.ICE_FAILED, EndedBy.BRIDGE, now)
         case _:
             return []
@@ -240,7 +240,7 @@ TABLE: Table = {
     (State.CONNECTED, tev.TransferForbidden): Row(forbidden, ()),
     (State.CONNECTED, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     (State.CONNECTED, tev.FormerPhoneLeft): Row(former_left, ()),
-    (State.CONNECTED, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
+    (State.CONNECTED, ev.TimerFired): Row(timer_fired, ()),
     **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
     (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     **{(State.CONNECTING, event): row for event, row in _NOT_NOW.items()},
