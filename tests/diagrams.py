@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.calls import machine
 from bridge.calls.state import Direction, State
-from bridge.sip import referral, referring, transaction
+from bridge.sip import phone_watch, referral, referring, transaction
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
 from bridge.sip.usage_table import CALLEE, CALLER
 
@@ -72,6 +72,7 @@ def diagrams() -> dict[str, str]:
         "call-received": mermaid(table_edges(CALLEE)),
         "call-answered": mermaid(table_edges({**TALKING, **OFFERING, **EARLY, **SESSION})),
         "referral": mermaid(table_edges(referral.TRANSITIONS)),
+        "phone-watch": mermaid(table_edges(phone_watch.TRANSITIONS)),
         "referring": mermaid(table_edges(referring.TRANSITIONS)),
     }
 

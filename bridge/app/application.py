@@ -14,6 +14,7 @@ from bridge.app.address_book import AddressBookFile
 from bridge.app.history import History
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
+from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import call_times, number_plan, ring_rule, trunk_sides
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.app.reporting import Reporting
@@ -34,6 +35,7 @@ from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.server import Heartbeat, OpsServer
+from bridge.sip.events import PhoneStateChanged, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
@@ -127,10 +129,11 @@ class Application:
             left_over = await memory.left_over()
             switchboard = self._switchboard(memory, matrix, history)
             await remember_ended_calls(store, switchboard.directory, self._clock)
-            await self._start_parts(stack, matrix, switchboard, settings)
+            phones = PhoneStates(matrix, number_plan(self._config).caller_number)
+            await self._start_parts(stack, matrix, switchboard, settings, phones)
             end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, store, matrix)
-            for work in (address_book.keep_current(matrix.rename_ghosts), history.keep_short()):
+            for work in (address_book.keep_current(matrix.rename_ghosts), history.keep_short(), phones.run()):
                 stack.callback(background.create_task(work).cancel)
             yield matrix.wait_failed
 
@@ -155,7 +158,12 @@ class Application:
         )
 
     async def _start_parts(
-        self, stack: AsyncExitStack, matrix: MatrixService, switchboard: Switchboard, settings: UserSettings
+        self,
+        stack: AsyncExitStack,
+        matrix: MatrixService,
+        switchboard: Switchboard,
+        settings: UserSettings,
+        phones: PhoneStates,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = number_plan(self._config), call_times(self._config), self._config.calls.call_waiting
@@ -184,7 +192,7 @@ class Application:
         stack.push_async_callback(self._engine.stop)
         await self._engine.start(lambda event: _media_event(switchboard, event))
         stack.push_async_callback(self._sip.stop)
-        await self._sip.start(sip_intake.handle)
+        await self._sip.start(lambda event: _sip_event(sip_intake, phones, event))
         stack.push_async_callback(matrix.stop)
         await matrix.start(matrix_intake.handle)
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
@@ -208,6 +216,14 @@ class Application:
 
     def _any_trunk_up(self) -> bool:
         return any(self._sip.trunk_up(trunk) for trunk in self._config.trunks)
+
+
+def _sip_event(intake: SipIntake, phones: PhoneStates, event: SipEvent) -> None:
+    """What a phone does by itself, or what it does in a call with us."""
+    if isinstance(event, PhoneStateChanged):
+        phones.note(event)
+    else:
+        intake.handle(event)
 
 
 def _media_event(switchboard: Switchboard, event: MediaEvent) -> None:

@@ -64,8 +64,8 @@ class SipIntake:
         self._clock = clock
         self._entropy = entropy
 
-    def handle(self, event: sip.SipEvent) -> None:
-        """Take one event of the user agent."""
+    def handle(self, event: sip.CallEvent) -> None:
+        """Take one event of a call."""
         if isinstance(event, sip.IncomingCall):
             self._incoming(event)
             return

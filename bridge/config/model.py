@@ -288,6 +288,7 @@ class TrunkConfig(Section):
     options_interval_s: SecondsOrNever = 0.0
     accept_transfers: Flag = False
     dtmf: Dtmf = Dtmf.RTP
+    presence_of: Annotated[tuple[Number, ...], Field(max_length=200)] = ()
     options_misses: Annotated[int, Field(strict=True, ge=1, le=20)] = 2
     options_recoveries: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
     reliable: Reliable = Reliable.SUPPORTED

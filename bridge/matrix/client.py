@@ -9,6 +9,8 @@ from bridge.matrix.link import HomeserverLink, MatrixError, Request
 
 _V3 = ("_matrix", "client", "v3")
 _GIVE_UP_S = 30.0
+_PRESENCE_GIVE_UP_S = 5.0
+"""What somebody does changes; a request that hangs would hold up the newer state."""
 
 
 class Client:
@@ -37,6 +39,11 @@ class Client:
         """How present a user is, as somebody may see it who shares a room with them."""
         path = ("presence", user, "status")
         return await self._call("GET", *path, user=observer, give_up_after_s=give_up_after_s)
+
+    async def set_presence(self, user: UserId, state: str, text: str) -> None:
+        """Show somebody of ours as present or not, and say why."""
+        body = {"presence": state, **({"status_msg": text} if text else {})}
+        await self._call("PUT", "presence", user, "status", user=user, body=body, give_up_after_s=_PRESENCE_GIVE_UP_S)
 
     async def set_display_name(self, user: UserId, name: str, *, give_up_after_s: float = _GIVE_UP_S) -> None:
         path = ("profile", user, "displayname")

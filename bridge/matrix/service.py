@@ -58,7 +58,7 @@ class MatrixService:
         self._clock = clock
         self._telemetry = telemetry
         self._link = HomeserverLink(settings, clock=clock, entropy=entropy, retry=retry or RetryPolicy())
-        client = Client(self._link)
+        self._client = client = Client(self._link)
         self._names = GhostNames(settings)
         self._ghosts = ghosts = Ghosts(
             names=self._names, store=store, client=client, name_of=name_of, avatar=settings.avatar
@@ -241,6 +241,12 @@ class MatrixService:
     async def presence(self, user: UserId) -> PresenceState | None:
         """Whether a user is there; `None` when that cannot be found out at once."""
         return await self._presence.state(user)
+
+    async def show_presence(self, number: E164, state: PresenceState, text: str) -> None:
+        """Show the ghost of a number as present or not, with a word on what it does."""
+        ghost = self._names.ghost_id(number)
+        await self._ghosts.ensure(ghost)
+        await self._client.set_presence(ghost, state, text)
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
         """The room in which the ghost of `number` can call `user`, made when there is none.

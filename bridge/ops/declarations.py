@@ -217,7 +217,8 @@ METRICS: tuple[Metric, ...] = (
         "sip_unexpected_events_total",
         "Events that a state machine has no use for.",
         machine=_of(
-            *("client_transaction", "server_transaction", "invite_usage", "registration", "referral", "referring")
+            *("client_transaction", "server_transaction", "invite_usage", "registration", "referral", "referring"),
+            "phone_watch",
         ),
         event=CLASSES,
     ),
@@ -236,6 +237,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter(
         "registrations_total", "Registrations by outcome.", trunk=TRUNKS, outcome=_of("granted", "refused", "failed")
+    ),
+    _counter(
+        "sip_subscriptions_total",
+        "Subscriptions to the calls of a PBX's phones by outcome.",
+        trunk=TRUNKS,
+        outcome=_of("accepted", "failed"),
     ),
     _counter(
         "calls_limited_total",

@@ -9,6 +9,7 @@ from dataclasses import field
 
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
 from bridge.core.values import record_type
+from bridge.sip.dialog_info import PhoneState
 from bridge.sip.uri import SipUri
 
 
@@ -211,7 +212,17 @@ class CallIdentityChanged:
     name: str = ""
 
 
-SipEvent = (
+@record_type
+class PhoneStateChanged:
+    """A phone that is watched does something else than before (RFC 4235)."""
+
+    trunk: TrunkName
+    phone: str
+    """As the trunk's `presence_of` names it."""
+    state: PhoneState
+
+
+CallEvent = (
     IncomingCall
     | CallProgress
     | CallAnswered
@@ -227,3 +238,5 @@ SipEvent = (
     | CallReofferRefused
     | CallIdentityChanged
 )
+
+SipEvent = CallEvent | PhoneStateChanged

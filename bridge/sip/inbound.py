@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.core.ids import DialogKey, SipCallId
+from bridge.sip import phone_watch, transfers
 from bridge.sip.actions import Flow, Send
 from bridge.sip.bodies import session_description
 from bridge.sip.capabilities import ALLOW, capabilities, switched_off
@@ -11,6 +12,7 @@ from bridge.sip.checks import Refusal, refusal_of
 from bridge.sip.connected import FROM_CHANGE, note_party
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, contact_uri, wants_sips
+from bridge.sip.dialog_info import CONTENT_TYPE
 from bridge.sip.diversion import diverted_from
 from bridge.sip.dtmf_info import ACCEPTED
 from bridge.sip.errors import SipError
@@ -20,6 +22,8 @@ from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.keypad import Keypads
 from bridge.sip.matching import dialog_id, method_label, reply_flow, stateless_tag
 from bridge.sip.message import Request, Response
+from bridge.sip.phone_watches import PhoneWatches
+from bridge.sip.referring import event_package
 from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import Fields
@@ -28,7 +32,7 @@ from bridge.sip.session_timer import Asked, Policy
 from bridge.sip.settings import Transport
 from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.transaction_layer import ActiveServer
-from bridge.sip.transfers import EVENT_PACKAGE, Transfers
+from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
     ByeReceived,
@@ -59,8 +63,8 @@ _RETRY_AFTER_S = (5, 30)
 REFUSAL_FIELDS: Mapping[tuple[str, int | None], Fields] = {
     ("INFO", 415): (("Accept", ACCEPTED),),
     ("INFO", 469): (("Recv-Info", ""),),
-    ("NOTIFY", 415): (("Accept", SIPFRAG_TYPE),),
-    ("NOTIFY", 489): (("Allow-Events", EVENT_PACKAGE),),
+    ("NOTIFY", 415): (("Accept", f"{SIPFRAG_TYPE}, {CONTENT_TYPE}"),),
+    ("NOTIFY", 489): (("Allow-Events", f"{transfers.EVENT_PACKAGE}, {phone_watch.EVENT_PACKAGE}"),),
 }
 """What a refusal has to say besides its status (RFC 3261 §21.4.13, RFC 6086 §4.2.2, RFC 6665 §8.3.2)."""
 
@@ -72,6 +76,7 @@ class Inbound:
     context: Context
     transfers: Transfers
     keypads: Keypads
+    phones: PhoneWatches
 
     def take_response(self, response: Response, flow: Flow, now: float) -> None:
         """Responses have one Via, ours; all others are not for us (§18.1.2)."""
@@ -127,7 +132,7 @@ class Inbound:
         if request.to.tag is None:
             return request.method in _NEVER_ALONE
         name = dialog_id(request)
-        return name not in self.context.dialogs and name not in self.transfers.sent
+        return name not in self.context.dialogs and name not in self.transfers.sent and name not in self.phones
 
     def _is_storm(self, request: Request) -> bool:
         """Whether one dialog asks more than any call has to; BYE, which ends it, is always heard."""
@@ -190,7 +195,7 @@ class Inbound:
     def _take_inside(self, server: ActiveServer, now: float) -> None:
         request = server.request
         if request.method == "NOTIFY":
-            self.transfers.take_notify(dialog_id(request), server, now)
+            self._take_notify(server, now)
             return
         usage = self.context.dialogs.get(dialog_id(request))
         dialog = usage.dialog_of(request) if usage is not None else None
@@ -200,6 +205,15 @@ class Inbound:
             self._answer(server, 500, now)
         else:
             self._take_ordered(usage, dialog, server, now)
+
+    def _take_notify(self, server: ActiveServer, now: float) -> None:
+        match event_package(server.request):
+            case transfers.EVENT_PACKAGE:
+                self.transfers.take_notify(dialog_id(server.request), server, now)
+            case phone_watch.EVENT_PACKAGE:
+                self.phones.take_notify(dialog_id(server.request), server, now)
+            case _:
+                raise SipError(489, "Bad Event")
 
     def _take_ordered(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
         request = server.request

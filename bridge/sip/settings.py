@@ -224,6 +224,8 @@ class Trunk:
     """A `urn:uuid:` that stays the same, to register with `+sip.instance` and `reg-id` (RFC 5626); or nothing."""
     keep_alive_s: float = 0.0
     """Send line ends this often, so that NAT keeps the way open; 0 leaves it to the registrar."""
+    presence_of: tuple[str, ...] = ()
+    """Phones whose calls we are told of (RFC 4235)."""
     options_interval_s: float = 0.0
     """Ask OPTIONS this often; 0 never."""
     accept_transfers: bool = False

@@ -12,7 +12,7 @@ from bridge.sip.number_forms import written_called
 from bridge.sip.refer_to import refer_target, refer_to, referred_by
 from bridge.sip.referral import DECISION_S, Referral
 from bridge.sip.referral_commands import ReferAsked, ReferralCommand
-from bridge.sip.referring import Referring, event_package
+from bridge.sip.referring import Referring
 from bridge.sip.replaces import Replaces
 from bridge.sip.transaction_layer import ActiveServer
 
@@ -62,8 +62,6 @@ class Transfers:
     def take_notify(self, name: DialogId, server: ActiveServer, now: float) -> None:
         """A report; the call may be over, and its dialog live on for this (RFC 5057 §4)."""
         request = server.request
-        if event_package(request) != EVENT_PACKAGE:
-            raise SipError(489, "Bad Event")
         referring = self.sent.get(name)
         if referring is None or not referring.concerns(request):
             raise SipError(_NO_SUCH_CALL, "Subscription Does Not Exist")

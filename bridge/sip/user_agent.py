@@ -36,6 +36,8 @@ from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
 from bridge.sip.peers import Peers
+from bridge.sip.phone_watch import WatchTimer
+from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.probe import ProbeTimer, Watch
 from bridge.sip.referral import ReferralTimer
 from bridge.sip.referral_commands import (
@@ -115,9 +117,12 @@ class UserAgent:
         )
         self._transfers = Transfers(context=self._context)
         self._keypads = Keypads(context=self._context)
+        self._phones = PhoneWatches(context=self._context)
         for state in self._context.trunks:
             self._context.limits[state.trunk.name] = CallLimits.of(state, self._context, self._place)
-        self._inbound = Inbound(context=self._context, transfers=self._transfers, keypads=self._keypads)
+        self._inbound = Inbound(
+            context=self._context, transfers=self._transfers, keypads=self._keypads, phones=self._phones
+        )
         self._registrations = tuple(self._make_registrations())
         self._keepers = tuple(self._make_keepers())
         self._watches = tuple(self._make_watches())
@@ -303,10 +308,13 @@ class UserAgent:
         for registration in self._registrations:
             if found and registration.trunk is state and not registration.settled:
                 registration.handle(AddressFound(), now)
+        if found:
+            self._phones.found(state, now)
 
     def _start(self, now: float) -> None:
         for registration in self._registrations:
             registration.handle(Started(), now)
+        self._phones.start(now)
         for keeper in self._keepers:
             keeper.start(now)
         for watch in self._watches:
@@ -316,6 +324,7 @@ class UserAgent:
             self._context.actions.append(gauge)
 
     def _stop(self, now: float) -> None:
+        self._phones.stop(now)
         for keeper in self._keepers:
             keeper.stop()
         for watch in self._watches:
@@ -346,6 +355,8 @@ class UserAgent:
                     referral.fire(now)
                 case ReferringTimer(referring=referring):
                     referring.fire(now)
+                case WatchTimer(watch=watch):
+                    watch.fire(now)
                 case KeepAliveTimer(keeper=keeper):
                     keeper.fire(now)
                 case TurnTimer(limits=limits):

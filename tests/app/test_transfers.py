@@ -14,7 +14,7 @@ from tests.app.stage import PBX, PHONE, TRUNK, Stage
 REPLACES = "other;to-tag=1;from-tag=2"
 
 
-async def feed(stage: Stage, event: sip.SipEvent) -> None:
+async def feed(stage: Stage, event: sip.CallEvent) -> None:
     stage.sip_intake.handle(event)
     await stage.settle()
 

@@ -105,3 +105,10 @@ async def test_no_more_users_are_remembered_than_fit(
     entries = [edu({"presence": "online"}, sender=user) for user in users]
     await hs.push_raw("many", {"events": [], "ephemeral": entries})
     assert [await bridge.service.presence(user) for user in users] == [None, ONLINE, ONLINE]
+
+
+async def test_a_phones_ghost_is_shown_as_present(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    await bridge.service.show_presence(E164("201"), UNAVAILABLE, "On the phone")
+    assert hs.presence["@_sip_201:example.org"] == {"presence": "unavailable", "status_msg": "On the phone"}
+    await bridge.service.show_presence(E164("201"), ONLINE, "")
+    assert hs.presence["@_sip_201:example.org"] == {"presence": "online"}
