@@ -78,9 +78,15 @@ class PresenceBook:
         except (MatrixError, StoreError):
             return None
         presence = read_presence(told, self._clock.monotonic())
-        if presence is not None:
-            self._keep(user, presence)
+        if presence is None or _says_nothing(presence):
+            return None
+        self._keep(user, presence)
         return presence
+
+
+def _says_nothing(told: Presence) -> bool:
+    """A homeserver that keeps no presence calls everybody offline, and so are those who never did anything."""
+    return told.state is PresenceState.OFFLINE and told.active_at is None
 
 
 def read_presence(content: Any, now: float) -> Presence | None:

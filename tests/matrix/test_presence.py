@@ -89,6 +89,15 @@ async def test_presence_that_nobody_pushed_is_asked_for_by_a_ghost_that_has_call
     assert await bridge.service.presence(alice) is ONLINE
 
 
+async def test_a_homeserver_that_keeps_no_presence_makes_nobody_absent(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    alice = hs.add_user("alice")
+    portal = await bridge.service.portal(user=alice, number=E164("+15550100"))
+    await hs.join_as(alice, portal.room_id)
+    assert await bridge.service.presence(alice) is None
+    hs.presence[alice] = {"presence": "offline", "last_active_ago": 100_000}
+    assert await bridge.service.presence(alice) is OFFLINE
+
+
 async def test_a_slow_homeserver_holds_no_call_up(hs: ScriptedHomeserver, bridge: Bridge) -> None:
     hs.delay_s = 20.0
     started = asyncio.get_running_loop().time()
