@@ -223,11 +223,17 @@ class Hunt:
         self.abandoned[client.key] = self._timer(client, now + self.context.layer.timing.timeout_s)
 
     def _take_late(self, client: ActiveClient, response: Response, now: float) -> None:
-        """A target that was given up wakes: CANCEL before it rings on; what it has answered is the user's to end."""
-        if 200 <= response.status < 300 and client.key in self.abandoned:
+        """A target that was given up wakes: CANCEL before it rings on; what it has answered is the user's to end.
+
+        One that refuses is done, and there is nothing to cancel (RFC 3261 §9.1).
+        """
+        if client.key not in self.abandoned:
+            return
+        if response.status >= 200:
             self.context.timers.cancel(self.abandoned[client.key])
+        if 200 <= response.status < 300:
             self.user.response_received(client, response, now)
-        elif client.key in self.abandoned and client.key not in self.cancelled:
+        elif response.status < 200 and client.key not in self.cancelled:
             self.cancelled.add(client.key)
             self.context.layer.send_cancel(cancel_of(client.request), client, INDIFFERENT, now)
             self._listen(client, now)

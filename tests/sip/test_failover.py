@@ -349,6 +349,18 @@ def test_a_server_that_wakes_up_late_is_told_to_stop_ringing() -> None:
     assert_nothing_left(caller, *servers)
 
 
+@pytest.mark.parametrize("status", [302, 401, 486, 503])
+def test_a_server_that_refuses_late_has_nothing_left_to_cancel(status: int) -> None:
+    peer = Scripted(trunk(host="trunk.example.org"))
+    peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER, "192.0.2.3"), 5060, Transport.UDP)))
+    peer.call()
+    first = peer.last_request("INVITE")
+    peer.advance(FAILOVER_S + 1)
+    peer.sent.clear()
+    peer.answer(first, status)
+    assert [(flow.host, title) for (_, flow), title in zip(peer.sent, peer.titles(), strict=True)] == [(PEER, "ACK")]
+
+
 def test_a_server_that_answers_late_is_hung_up() -> None:
     wire, caller, servers = fleet(2)
     wire.slow[servers[0].host] = FAILOVER_S + 1
