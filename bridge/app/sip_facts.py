@@ -60,10 +60,18 @@ def of_second_phone(event: InDialog) -> ev.Event | None:
             return tev.ReplacementCancelled()
         case sip.CallEnded():
             return tev.TransferFailed(status=480)
+        case sip.CallReoffered():
+            return tev.ReofferedByAnother(dialog=event.dialog)
         case _:
             return None
 
 
 def of_former_phone(event: InDialog) -> ev.Event | None:
     """Of the phone that was replaced; all that counts is that it goes."""
-    return tev.FormerPhoneLeft() if isinstance(event, sip.CallEnded) else None
+    match event:
+        case sip.CallEnded():
+            return tev.FormerPhoneLeft()
+        case sip.CallReoffered():
+            return tev.ReofferedByAnother(dialog=event.dialog)
+        case _:
+            return None

@@ -16,6 +16,7 @@ from bridge.calls.call import (
     member_left,
     refuse,
 )
+from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, TrunkName
 
@@ -147,6 +148,11 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
     return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
 
 
+def reoffered_while_ringing(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+    """UPDATE: the phone moved before it answered (RFC 3311 §5.2). Without a word of ours the trunk would give up."""
+    return [] if event.sdp is None else [cmd.AnswerReoffer(sip_sdp=event.sdp)]
+
+
 def reoffer_too_early(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
     """The first offer and answer are still being worked on (RFC 3261 §14.2)."""
     return [cmd.RejectSip(status=491)]
@@ -177,6 +183,9 @@ TABLE: Table = {
     (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
     (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
+    (State.DIALLING, ev.SipReoffered): Row(reoffered_while_ringing, ()),
+    **{(state, ev.ReofferAnswered): Row(reoffer_answered, ()) for state in (State.DIALLING, State.ANSWERING)},
+    **{(state, ev.ReofferRefused): Row(reoffer_refused, ()) for state in (State.DIALLING, State.ANSWERING)},
     (State.DIALLING, ev.IdentityChanged): Row(identity_known, ()),
     (State.ANSWERING, ev.IdentityChanged): Row(identity_known, ()),
     (State.ANSWERING, ev.PhoneKeysPressed): Row(ignore, ()),

@@ -146,6 +146,11 @@ def replacement_cancelled(call: Call, event: tev.ReplacementCancelled, now: floa
     return _go_on(call, now)
 
 
+def reoffered_by_another(call: Call, event: tev.ReofferedByAnother, now: float) -> list[cmd.Command]:
+    """It may ask again once the call is with it (RFC 3261 §14.2); one that was replaced is about to be hung up."""
+    return [cmd.RejectSip(status=REQUEST_PENDING, dialog=event.dialog)]
+
+
 def former_left(call: Call, event: tev.FormerPhoneLeft, now: float) -> list[cmd.Command]:
     call.former = None
     call.deadlines.pop(Timer.FORMER, None)
@@ -210,6 +215,7 @@ _NOT_NOW: dict[type[object], Row] = {
 _ONE_AT_A_TIME: dict[type[object], Row] = {**_NOT_NOW, tev.ReplacementOffered: Row(replacement_too_early, ())}
 _MEANWHILE: dict[type[object], Row] = {
     **ANY_TIME,
+    tev.ReofferedByAnother: Row(reoffered_by_another, ()),
     **_ONE_AT_A_TIME,
     tev.FormerPhoneLeft: Row(former_left, ()),
     ev.MediaConnected: Row(media_connected, ()),
@@ -240,6 +246,7 @@ TABLE: Table = {
     (State.CONNECTED, tev.TransferForbidden): Row(forbidden, ()),
     (State.CONNECTED, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     (State.CONNECTED, tev.FormerPhoneLeft): Row(former_left, ()),
+    **{(state, tev.ReofferedByAnother): Row(reoffered_by_another, ()) for state in (State.CONNECTING, State.CONNECTED)},
     (State.CONNECTED, ev.TimerFired): Row(timer_fired, ()),
     **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
     (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),

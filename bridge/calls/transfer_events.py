@@ -94,6 +94,13 @@ class ReplacementCancelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferedByAnother:
+    """A phone that has yet to take over, or was replaced, offers another session."""
+
+    dialog: DialogKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormerPhoneLeft:
     """The phone that was replaced has hung up."""
 
@@ -110,5 +117,6 @@ TransferEvent = (
     | ReplacementOffered
     | ReplacementReady
     | ReplacementCancelled
+    | ReofferedByAnother
     | FormerPhoneLeft
 )

@@ -73,10 +73,14 @@ class SipSide:
         return sdp_sip.SECURE if self.policy.srtp is SrtpUse.REQUIRED else sdp_sip.PLAIN
 
     def take_answer(self, remote: RemoteSip, *, from_another: bool) -> None:
-        """Take an answer, early or final. Raises :class:`bridge.media.engine.MediaError`."""
+        """Take an answer, early or final. Raises :class:`bridge.media.engine.MediaError`.
+
+        One that says what is agreed already changes no keys: since our offer an UPDATE may have brought others.
+        """
         if not self._offered:
             raise unavailable("no offer that this could answer")
-        self._keys.take_answer(remote, from_another=from_another)
+        if from_another or remote != self.remote:
+            self._keys.take_answer(remote, from_another=from_another)
         self.formats = sip_offered_formats(remote, self.policy)
         self.remote, self._offer = remote, None
         if from_another:

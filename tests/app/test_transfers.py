@@ -100,6 +100,18 @@ async def test_an_answer_that_cannot_be_used_is_hung_up_on_and_the_two_talk_on(s
     assert len(stage.switchboard.directory) == 1
 
 
+async def test_phones_that_the_call_is_not_with_are_answered_when_they_offer_anything(stage: Stage) -> None:
+    """A re-INVITE or UPDATE that nobody answers ends as a timeout at the peer, and with it the call."""
+    first = await talking(stage)
+    await feed(stage, referred(first, "+15550111"))
+    other = DialogKey(f"out-{len(stage.sip.commands)}")
+    await feed(stage, sip.CallReoffered(dialog=other, sdp="moved"))
+    assert stage.sip.commands[-1] == ("reject", other, 491)
+    await feed(stage, sip.CallAnswered(dialog=other, sdp="other answer"))
+    await feed(stage, sip.CallReoffered(dialog=first, sdp="hold"))
+    assert stage.sip.commands[-1] == ("reject", first, 491)
+
+
 async def test_a_user_who_hangs_up_while_the_other_phone_rings_lets_both_go(stage: Stage) -> None:
     first = await talking(stage)
     await feed(stage, referred(first, "+15550111"))

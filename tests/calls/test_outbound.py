@@ -239,6 +239,22 @@ def test_a_reinvite_that_cannot_be_met_leaves_the_call_as_it_was() -> None:
     assert call.state is State.CONNECTED
 
 
+def test_a_phone_that_moves_before_it_answers_is_followed() -> None:
+    call = scenes.dialling()
+    assert run(call, ev.SipReoffered(sdp="moved")) == [cmd.AnswerReoffer(sip_sdp="moved")]
+    assert run(call, ev.ReofferAnswered(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+    assert run(call, ev.SipAnswered(sdp="moved")) == [cmd.WriteMatrixAnswer(sip_sdp="moved")]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_phone_that_wants_what_cannot_be_met_before_it_answers_is_told_so(answered: bool) -> None:
+    call = scenes.dialling()
+    run(call, ev.SipReoffered(sdp="x"), *([ev.SipAnswered(sdp="phone answer")] if answered else []))
+    commands = run(call, ev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert only(commands, cmd.RejectSip).status == 488
+    assert not call.ended
+
+
 def test_a_description_that_cannot_be_used_rejects_the_call_before_anything_rings() -> None:
     call = scenes.outgoing()
     run(call, ev.CallPermitted())

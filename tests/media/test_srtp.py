@@ -169,6 +169,21 @@ async def test_hold_and_resume_keep_the_keys_and_the_counters(
     assert secure.undecipherable == 0
 
 
+async def test_a_phone_that_moves_before_it_answers_may_bring_other_keys(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], secure: SecurePhone, new_browser: NewBrowser
+) -> None:
+    """Its UPDATE was answered with a key for its own tag; its 200 then says again what was agreed."""
+    browser = new_browser()
+    session, _ = await offered(engine, browser, REQUIRED)
+    moved = secure.secure_sdp(tag=7, version=2)
+    await session.set_sip_offer(moved)
+    secure.learn(await session.create_sip_answer())
+    await session.set_sip_answer(moved)
+    await connect(session, browser, events)
+    await heard_both_ways(browser, secure)
+    assert secure.undecipherable == 0
+
+
 async def test_a_new_key_of_the_phone_begins_both_directions_anew(
     engine: EmbeddedEngine, events: Collected[MediaEvent], secure: SecurePhone, new_browser: NewBrowser
 ) -> None:
