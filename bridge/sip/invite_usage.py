@@ -125,6 +125,8 @@ class InviteUsage:
     longer_asked: int = 0
     pracks: int = 0
     """How many of ours wait for an answer."""
+    refresh_retries: int = 0
+    """How often the confirmation that is due met an offer of the peer."""
     offering: Offering = field(default_factory=Offering)
 
     def handle(self, event: UsageEvent, now: float) -> bool:

@@ -7,15 +7,18 @@ from bridge.sip.connected import note_party
 from bridge.sip.dialog_request import refresh_request
 from bridge.sip.events import CallEnded
 from bridge.sip.message import Request, Response
-from bridge.sip.offering import glare_wait_s
+from bridge.sip.offering import MAX_RETRIES, glare_wait_s, outcome_of
 from bridge.sip.requests import Fields
-from bridge.sip.session_timer import Asked, SessionInterval, answer_fields, min_se_of, session_expires_of
+from bridge.sip.session_timer import Asked, SessionInterval, answer_fields, session_expires_of
 from bridge.sip.usage_events import (
     DialogLost,
+    GlareMet,
+    IntervalTooSmall,
     RefreshAccepted,
     RefreshDue,
     RefreshLost,
     RefreshRefused,
+    ReofferAccepted,
     SessionExpired,
     UsageEvent,
 )
@@ -23,8 +26,6 @@ from bridge.sip.usage_events import (
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage
 
-_GLARE = frozenset((491, 500))
-_GONE = frozenset((408, 481))
 _WORTH_A_RETRY_S = 1.0
 
 
@@ -41,7 +42,7 @@ def take_agreement(usage: "InviteUsage", response: Response, now: float) -> None
 
 
 def _watch(usage: "InviteUsage", agreed: SessionInterval | None, now: float) -> None:
-    usage.interval = agreed
+    usage.interval, usage.refresh_retries = agreed, 0
     usage.stop_timer(RefreshDue)
     usage.stop_timer(SessionExpired)
     if agreed is not None:
@@ -62,13 +63,22 @@ def refresh(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
 
 
 def _conclude(usage: "InviteUsage", status: int, response: Response | None, now: float) -> None:
-    if response is not None and status < 300:
-        usage.handle(RefreshAccepted(response=response), now)
-    elif status in _GONE:
-        usage.handle(RefreshLost(), now)
-    else:
-        min_se_s = min_se_of(response) if response is not None and status == 422 else 0
-        usage.handle(RefreshRefused(status=status, min_se_s=min_se_s), now)
+    match outcome_of(status, response):
+        case ReofferAccepted(response=accepted):
+            usage.handle(RefreshAccepted(response=accepted), now)
+        case DialogLost():
+            usage.handle(RefreshLost(), now)
+        case GlareMet(wait_s=wait_s):
+            wait_s = _glare_wait_s(usage) if wait_s is None else wait_s
+            usage.handle(RefreshRefused(wait_s=wait_s), now)
+        case IntervalTooSmall(min_se_s=min_se_s):
+            usage.handle(RefreshRefused(min_se_s=min_se_s), now)
+        case _:
+            usage.handle(RefreshRefused(), now)
+
+
+def _glare_wait_s(usage: "InviteUsage") -> float:
+    return glare_wait_s(usage.context.entropy, owner=usage.invite is not None)
 
 
 def take_refresh(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
@@ -84,8 +94,9 @@ def retry_refresh(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     match event:
         case RefreshRefused(min_se_s=min_se_s) if min_se_s and usage.lengthen(min_se_s):
             usage.set_timer(RefreshDue(), now)
-        case RefreshRefused(status=status) if status in _GLARE:
-            usage.set_timer(RefreshDue(), now + glare_wait_s(usage.context.entropy, owner=usage.invite is not None))
+        case RefreshRefused(wait_s=float() | int() as wait_s) if usage.refresh_retries < MAX_RETRIES:
+            usage.refresh_retries += 1
+            usage.set_timer(RefreshDue(), now + wait_s)
         case RefreshRefused() if usage.dialog is not None:
             usage.dialog.allowed -= {"UPDATE"}
             usage.set_timer(RefreshDue(), now)

@@ -248,9 +248,10 @@ class RefreshAccepted:
 class RefreshRefused:
     """The session has to be confirmed some other way, or later."""
 
-    status: int
     min_se_s: int = 0
     """What a 422 wants."""
+    wait_s: float | None = None
+    """After what time the same may succeed: an offer of the peer was under way."""
 
 
 @record_type

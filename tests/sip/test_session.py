@@ -6,6 +6,7 @@ from bridge.core.ids import DialogKey
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallReofferAnswered
 from bridge.sip.invite_usage import MAX_LONGER
 from bridge.sip.message import Request
+from bridge.sip.offering import MAX_RETRIES
 from bridge.sip.settings import SessionTimer
 from bridge.sip.usage_events import AcceptAsked, ReofferAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
@@ -128,6 +129,19 @@ def test_after_491_the_call_is_confirmed_a_little_later() -> None:
     peer.answer(peer.last_request("UPDATE"), 491)
     peer.advance(4)
     assert made(peer, "UPDATE") == 2
+
+
+@pytest.mark.parametrize(("status", "fields"), [(500, {}), (500, {"Retry_After": "0"}), (491, {})])
+def test_a_peer_that_takes_no_update_at_all_is_not_asked_for_ever(status: int, fields: dict[str, str]) -> None:
+    peer = Scripted()
+    answered(peer, Session_Expires="1800;refresher=uac", Allow="UPDATE")
+    peer.advance(899)
+    for _ in range(600):
+        peer.advance(0.1)
+        if peer.titles() and peer.titles()[-1] == "UPDATE":
+            peer.answer(peer.last_request("UPDATE"), status, **fields)
+    assert made(peer, "UPDATE") <= MAX_RETRIES + 1
+    assert made(peer, "INVITE") == 1
 
 
 def test_an_interval_that_has_become_too_short_is_made_longer() -> None:
