@@ -10,7 +10,7 @@ from bridge.sip.grammar import PARAM_VALUE, parse_params
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.message import Request
 from bridge.sip.trunks import TrunkState
-from bridge.sip.usage_events import OVER, UsageState
+from bridge.sip.usage_events import CALLED, OVER
 
 MAX_LENGTH = 512
 
@@ -70,7 +70,7 @@ def replaced_call(context: Context, replaces: Replaces, trunk: TrunkState) -> In
     if not trunk.trunk.accept_transfers:
         raise SipError(403, "Forbidden")
     usage = _find(context, replaces)
-    if usage is None or usage.trunk is not trunk or usage.state is UsageState.RINGING:
+    if usage is None or usage.trunk is not trunk or usage.state in CALLED:
         raise SipError(481, "Call to Replace Does Not Exist")
     if usage.state in OVER:
         raise SipError(603, "Decline")

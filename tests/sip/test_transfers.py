@@ -492,6 +492,16 @@ def test_a_call_that_rings_here_is_not_replaced() -> None:
     assert peer.last_response().status == 481
 
 
+def test_a_call_that_is_accepted_but_waits_for_a_prack_is_not_replaced() -> None:
+    peer = transferring_peer()
+    peer.receive(peer_request("INVITE", sdp=SDP, fields=(("Supported", "100rel"),)))
+    peer.steer(peer.incoming.dialog, RingAsked(status=183, sdp=SDP))
+    tag = peer.last_response().to.tag
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    peer.receive(replacing(f"peer-call;to-tag={tag};from-tag=peer"))
+    assert peer.last_response().status == 481
+
+
 def test_a_call_that_was_hung_up_is_not_replaced() -> None:
     peer, dialog, tag = talking()
     peer.steer(dialog, HangUpAsked())
