@@ -1,5 +1,7 @@
 """Another phone takes over: asked for by the phone (REFER), or by calling in (Replaces)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from bridge.calls import commands as cmd
@@ -116,6 +118,13 @@ def test_a_transfer_that_fails_after_the_phone_left_ends_the_call() -> None:
     assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_BUSY
     assert not any(isinstance(command, cmd.ByeSip | cmd.CancelSip) for command in commands)
     assert call.peer_status == 486
+
+
+@pytest.mark.parametrize("begin", [talking, transferring, transferred])
+def test_a_deadline_of_the_beginning_does_not_end_a_call_that_is_up(begin: Callable[[], Call]) -> None:
+    call = begin()
+    assert run(call, ev.TimerFired(timer=Timer.CONNECT)) == []
+    assert not call.ended
 
 
 def test_another_phone_that_rings_too_long_is_given_up() -> None:
