@@ -210,7 +210,7 @@ async def test_a_peer_that_proves_unreachable_within_a_command_is_told_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with phone() as subject:
-        bound = subject.endpoint._sockets[0]
+        bound = subject.endpoint._network._sockets[0]
 
         def refuse(payload: bytes, host: str, port: int) -> bool:
             """As the kernel, which reports an earlier datagram when the next one is sent."""
@@ -225,7 +225,7 @@ async def test_a_peer_that_proves_unreachable_within_a_command_is_told_after_it(
 
 async def test_a_stream_that_fails_within_a_command_is_told_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with phone(transport=Transport.TCP) as subject:
-        monkeypatch.setattr(subject.endpoint._pool, "_dial", lambda peer: None)
+        monkeypatch.setattr(subject.endpoint._network._pool, "_dial", lambda peer: None)
         subject.call("+15550100")
         assert subject.events == []
         assert (await subject.wait(CallFailed)).status == 503
@@ -336,7 +336,7 @@ async def test_one_address_gets_only_so_many_connections() -> None:
             _, writer = await asyncio.open_connection(LOOPBACK, subject.port)
             writers.append(writer)
         await eventually(lambda: subject.telemetry.counts["sip_dropped_total reason=overload"] == 5)
-        assert len(subject.endpoint._pool) == MAX_PER_HOST
+        assert len(subject.endpoint._network._pool) == MAX_PER_HOST
         for writer in writers:
             writer.close()
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
@@ -352,4 +352,4 @@ async def test_answers_take_the_connection_and_new_requests_reuse_it() -> None:
                 await eventually(lambda: caller.endpoint.open_dialogs == 1)
                 caller.endpoint.bye(dialog)
                 await eventually(lambda: not callee.endpoint.open_dialogs and not caller.endpoint.open_dialogs)
-            assert len(caller.endpoint._pool) <= 2
+            assert len(caller.endpoint._network._pool) <= 2

@@ -123,13 +123,13 @@ async def test_a_datagram_of_line_ends_is_sent() -> None:
     transport, _ = await loop.create_datagram_endpoint(Peer, local_addr=(LOOPBACK, 0))
     port = transport.get_extra_info("sockname")[1]
     async with Phone(Trunk(name=TrunkName("trunk"), host=LOOPBACK, port=port)) as phone:
-        phone.endpoint._ping(Flow(transport=Transport.UDP, host=LOOPBACK, port=port), answered=False)
+        phone.endpoint._network.ping(Flow(transport=Transport.UDP, host=LOOPBACK, port=port), answered=False)
         assert await asyncio.wait_for(received, LIMIT_S) == b"\r\n\r\n"
     transport.close()
 
 
 async def test_a_ping_opens_no_connection() -> None:
     async with Phone(Trunk(name=TrunkName("trunk"), host=LOOPBACK, transport=Transport.TCP)) as phone:
-        phone.endpoint._ping(Flow(transport=Transport.TCP, host=LOOPBACK, port=9), answered=True)
-        assert len(phone.endpoint._pool) == 0
-        assert not phone.endpoint._pool._dialling
+        phone.endpoint._network.ping(Flow(transport=Transport.TCP, host=LOOPBACK, port=9), answered=True)
+        assert len(phone.endpoint._network._pool) == 0
+        assert not phone.endpoint._network._pool._dialling

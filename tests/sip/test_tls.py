@@ -88,7 +88,7 @@ async def test_a_call_goes_through_and_the_next_one_takes_the_same_connection(la
             await caller.wait(CallAnswered, count=count)
             caller.endpoint.bye(dialog)
             await eventually(lambda: not callee.endpoint.open_dialogs and not caller.endpoint.open_dialogs)
-        assert len(caller.endpoint._pool) == 1
+        assert len(caller.endpoint._network._pool) == 1
         assert len(callee.of(IncomingCall)) == 3
 
 
@@ -245,7 +245,7 @@ async def test_what_is_not_tls_ends_the_connection(lab: Lab, garbage: bytes) -> 
         writer.close()
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
         await eventually(lambda: refusals(callee, "in", "handshake") + refusals(callee, "in", "version") == 1)
-        await eventually(lambda: len(callee.endpoint._pool) == 0)
+        await eventually(lambda: len(callee.endpoint._network._pool) == 0)
 
 
 async def test_a_handshake_that_does_not_end_is_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +268,7 @@ async def test_a_trunk_that_does_not_shake_hands_fails_the_call(lab: Lab, monkey
     async with Phone(trunk, transports=(Transport.UDP,)) as caller:
         assert (await failure(caller)).status == 503
         assert refusals(caller, "out", "timeout") == 1
-        await eventually(lambda: len(caller.endpoint._pool) == 0)
+        await eventually(lambda: len(caller.endpoint._network._pool) == 0)
     for writer in writers:
         writer.close()
     server.close()
@@ -301,10 +301,10 @@ async def test_a_peer_that_leaves_in_the_middle_of_a_message_harms_nobody(lab: L
         async with secured(lab, callee) as (_, writer):
             writer.write(an_options()[:-10])
             await writer.drain()
-            await eventually(lambda: any(one.pending for one in callee.endpoint._pool._streams.values()))
+            await eventually(lambda: any(one.pending for one in callee.endpoint._network._pool._streams.values()))
             if not politely:
                 writer.transport.abort()
-        await eventually(lambda: len(callee.endpoint._pool) == 0)
+        await eventually(lambda: len(callee.endpoint._network._pool) == 0)
         async with secured(lab, callee) as (reader, writer):
             writer.write(an_options("two"))
             assert isinstance(await read_message(reader), Response)
@@ -315,7 +315,7 @@ async def test_a_broken_record_ends_the_connection_and_nothing_else(lab: Lab) ->
         writer.write(an_options())
         await read_message(reader)
         os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + b"\x00" * 32)
-        await eventually(lambda: len(callee.endpoint._pool) == 0)
+        await eventually(lambda: len(callee.endpoint._network._pool) == 0)
         assert refusals(callee, "in", "handshake") == 1
 
 
@@ -329,7 +329,7 @@ async def test_a_message_that_trickles_ends_the_connection(lab: Lab, monkeypatch
 
         def ended() -> bool:
             writer.write(bytes((next(slowly),)))
-            return len(callee.endpoint._pool) == 0
+            return len(callee.endpoint._network._pool) == 0
 
         await eventually(ended)
 
@@ -346,7 +346,7 @@ async def test_a_connection_that_cannot_be_written_to_fails_the_request_alone(
         with monkeypatch.context() as patch:
             patch.setattr(TlsSession, "write", fail)
             assert (await failure(caller)).status == 503
-        await eventually(lambda: len(caller.endpoint._pool) == 0)
+        await eventually(lambda: len(caller.endpoint._network._pool) == 0)
         caller.call("+15550100")
         await caller.wait(CallAnswered, count=2)
 

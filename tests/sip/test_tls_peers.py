@@ -59,7 +59,7 @@ async def test_we_register_with_kamailio_and_call_through_it(
         callee.endpoint.bye(callee.of(IncomingCall)[0].dialog)
         ended = await caller.wait(CallEnded)
         assert ended.dialog == dialog
-        assert len(caller.endpoint._pool) == len(callee.endpoint._pool) == 1
+        assert len(caller.endpoint._network._pool) == len(callee.endpoint._network._pool) == 1
 
 
 async def test_kamailio_without_a_good_certificate_never_hears_who_we_are(tmp_path: Path, authority: Authority) -> None:

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context
-from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -14,13 +13,9 @@ from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
 from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
-from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import (
     Action,
-    Address,
-    ClientKey,
-    ConnectionClosed,
     Count,
     DoubtFlow,
     Emit,
@@ -28,30 +23,24 @@ from bridge.sip.actions import (
     Flow,
     Gauge,
     LookUp,
-    NameFound,
     Note,
     Observe,
     Ping,
     Send,
-    SendFailed,
     TimeElapsed,
-    Unreachable,
 )
 from bridge.sip.events import OutgoingCall, SipEvent
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.certificates import CertificateError
-from bridge.sip.io.detours import Detours
 from bridge.sip.io.gate import Gate
+from bridge.sip.io.network import Network
+from bridge.sip.io.owned_tasks import OwnedTasks
 from bridge.sip.io.resolver import Resolver
-from bridge.sip.io.stream import PING, Peer
-from bridge.sip.io.streams import StreamPool
-from bridge.sip.io.tls import REMEDIES
 from bridge.sip.io.tls_contexts import TlsContexts
 from bridge.sip.io.trunk_finder import TrunkFinder
-from bridge.sip.io.udp import UdpSocket
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
-from bridge.sip.settings import Listener, SipSettings, Transport
+from bridge.sip.settings import Listener, SipSettings
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
     AcceptAsked,
@@ -65,8 +54,6 @@ from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer,
 
 STOP_LIMIT_S = 2.0
 LOOK_AT_CERTIFICATES_S = 30.0
-MAX_LOOKUPS = 256
-"""Sends that wait for a name server."""
 
 _log = structlog.get_logger()
 
@@ -93,38 +80,37 @@ class SipEndpoint:
         self._entropy = entropy
         self._clock = clock
         self._telemetry = telemetry
-        self._resolver = resolver or Resolver()
-        self._detours = Detours()
-        self._finder = TrunkFinder(
-            self._resolver,
-            entropy=entropy,
-            transports=lambda: {listener.transport for listener in self._bound},
-            reaches=lambda host: self._socket_for(host, 0) is not None,
-            on_found=self._run,
-        )
         self._floodgate = Floodgate(clock)
-        self._sockets: list[UdpSocket] = []
         self._contexts = TlsContexts(settings, telemetry)
-        self._pool = StreamPool(
-            telemetry=telemetry,
+        resolver = resolver or Resolver()
+        self._network = Network(
+            resolver=resolver,
             contexts=self._contexts,
+            telemetry=telemetry,
+            floodgate=self._floodgate,
             admits=self._admits,
             keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
-            on_failed=self._take_failure,
-            on_closed=lambda flow: self._run(ConnectionClosed(flow=flow)),
-            on_insecure=self._warn_insecure,
+            on_input=self._run,
+            on_failed=self._process,
+            on_fault=self._report_task,
         )
+        self._finder = TrunkFinder(
+            resolver,
+            entropy=entropy,
+            transports=lambda: {listener.transport for listener in self.addresses},
+            reaches=self._network.reaches,
+            on_found=self._run,
+        )
+        self._tasks = OwnedTasks(self._report_task)
         self._core: UserAgent | None = None
         self._gate: Gate | None = None
         self._on_event: Callable[[SipEvent], None] | None = None
-        self._bound: list[Listener] = []
         self._inputs: deque[Input] = deque()
         self._events: deque[SipEvent] = deque()
         self._running = self._delivering = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
         self._settled = asyncio.Event()
 
     # Life.
@@ -139,9 +125,9 @@ class SipEndpoint:
         except EndpointError:
             await self._close()
             raise
-        if not self._bound:
+        if not self.addresses:
             raise EndpointError("no listener is configured")
-        found = local_addresses(tuple(self._bound), self._settings)
+        found = local_addresses(self.addresses, self._settings)
         self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
         self._gate = Gate(
             self._core,
@@ -154,9 +140,9 @@ class SipEndpoint:
         waits_s = await asyncio.gather(*map(self._finder.find, trunks))
         self._run(Start())
         for trunk, wait_s in zip(trunks, waits_s, strict=True):
-            self._spawn(self._finder.keep_finding(trunk, wait_s))
-        self._spawn(self._gate.watch())
-        self._spawn(self._keep_certificates())
+            self._tasks.spawn(self._finder.keep_finding(trunk, wait_s))
+        self._tasks.spawn(self._gate.watch())
+        self._tasks.spawn(self._keep_certificates())
 
     async def stop(self) -> None:
         """Hang up, unregister, and close everything; bounded in time, and nothing is left afterwards."""
@@ -176,12 +162,8 @@ class SipEndpoint:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for bound in self._sockets:
-            bound.close()
-        await self._pool.close()
+        await self._tasks.close()
+        await self._network.close()
         self._deliver()
 
     async def reload_tls(self) -> None:
@@ -205,7 +187,7 @@ class SipEndpoint:
     @property
     def addresses(self) -> tuple[Listener, ...]:
         """The listeners, with the ports that they got."""
-        return tuple(self._bound)
+        return self._network.listeners
 
     @property
     def open_dialogs(self) -> int:
@@ -342,7 +324,7 @@ class SipEndpoint:
     def _perform(self, action: Action) -> None:
         match action:
             case Send():
-                self._send(action)
+                self._network.send(action)
             case Emit(event=event):
                 self._events.append(event)
             case Count(name=name, labels=labels):
@@ -356,11 +338,11 @@ class SipEndpoint:
             case Fault(event=name, error=error):
                 self._report(name, error)
             case LookUp(host=host):
-                self._look_up(host)
+                self._network.look_up(host)
             case Ping(flow=flow, answered=answered):
-                self._ping(flow, answered=answered)
+                self._network.ping(flow, answered=answered)
             case DoubtFlow(flow=flow, silent_s=silent_s):
-                self._pool.doubt(flow, silent_s)
+                self._network.doubt(flow, silent_s)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -391,6 +373,9 @@ class SipEndpoint:
         if suppressed is not None:
             _log.error(name, error=type(error).__name__, suppressed=suppressed, exc_info=error)
 
+    def _report_task(self, error: Exception) -> None:
+        self._report("sip_task_failed", error)
+
     def _plan(self) -> None:
         """Keep one timer of the loop at the earliest deadline."""
         deadline = self._core.next_deadline() if self._core is not None else None
@@ -412,129 +397,14 @@ class SipEndpoint:
     def _admits(self, host: str) -> bool:
         return self._core is not None and self._core.admits(host)
 
-    def _take_datagram(self, payload: bytes, host: str, port: int, number: int) -> None:
-        self._take_message(payload, Flow(transport=Transport.UDP, host=host, port=port, listener=number))
-
     def _take_message(self, payload: bytes, flow: Flow) -> None:
         received = self._gate.screen(payload, flow) if self._gate is not None else None
         if received is not None:
             self._run(received)
 
-    def _take_failure(self, transaction: ClientKey) -> None:
-        if not self._take_detour(transaction):
-            self._run(SendFailed(transaction=transaction))
-
-    def _send(self, action: Send) -> None:
-        flow = action.flow
-        addresses = self._resolver.known(flow.host, flow.port, flow.transport)
-        if addresses:
-            self._send_by(action, addresses)
-        elif len(self._tasks) < MAX_LOOKUPS:
-            self._spawn(self._look_up_and_send(action))
-        else:
-            self._fail(action)
-
-    async def _look_up_and_send(self, action: Send) -> None:
-        flow = action.flow
-        await self._resolver.locate(flow.host, flow.port, flow.transport)
-        addresses = self._resolver.known(flow.host, flow.port, flow.transport)
-        if addresses:
-            self._run(NameFound(host=flow.host, addresses=tuple(address.host for address in addresses)))
-            self._send_by(action, addresses)
-        elif action.transaction is not None:
-            self._run(SendFailed(transaction=action.transaction))
-
-    def _look_up(self, host: str) -> None:
-        """Find a host that is spoken of in a dialog; when too many are sought, its requests are not read."""
-        if len(self._tasks) < MAX_LOOKUPS:
-            self._spawn(self._look_up_host(host))
-
-    async def _look_up_host(self, host: str) -> None:
-        addresses = await self._resolver.hosts_of(host)
-        if addresses:
-            self._run(NameFound(host=host, addresses=addresses))
-
-    def _send_by(self, action: Send, addresses: tuple[Address, ...]) -> None:
-        self._detours.note(action, addresses)
-        self._send_to(action, addresses[0])
-
-    def _take_detour(self, transaction: ClientKey) -> bool:
-        """Send by the next address of the name, if it has one."""
-        detour = self._detours.take(transaction)
-        if detour is None:
-            return False
-        action, addresses = detour
-        self._resolver.avoid(addresses[0])
-        self._send_by(action, addresses[1:])
-        return True
-
-    def _send_to(self, action: Send, address: Address) -> None:
-        match action.flow.transport:
-            case Transport.UDP:
-                bound = self._socket_for(address.host, action.flow.listener)
-                if bound is None or not bound.send(action.payload, *address):
-                    self._fail(action)
-            case Transport.TCP | Transport.TLS:
-                flow = replace(action.flow, host=address.host, port=address.port)
-                self._pool.send(action.payload, flow, action.transaction)
-
-    def _ping(self, flow: Flow, *, answered: bool) -> None:
-        if flow.transport is not Transport.UDP:
-            self._pool.ping(flow, answered=answered)
-        elif (bound := self._socket_for(flow.host, flow.listener)) is not None:
-            bound.send(PING, flow.host, flow.port)
-
-    def _fail(self, action: Send) -> None:
-        """The core learns of it as its next input."""
-        if action.transaction is not None and not self._take_detour(action.transaction):
-            self._process(SendFailed(transaction=action.transaction))
-
-    def _socket_for(self, host: str, number: int) -> UdpSocket | None:
-        version = 6 if ":" in host else 4
-        if number < len(self._sockets) and self._sockets[number].version == version:
-            return self._sockets[number]
-        return next((bound for bound in self._sockets if bound.version == version), None)
-
     async def _bind(self, listener: Listener) -> None:
         try:
-            host, port = await self._open(listener)
+            await self._network.listen(listener)
         except (OSError, ValueError) as error:
             address = f"{listener.transport}:{join_host_port(listener.host, listener.port)}"
             raise EndpointError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}") from error
-        self._bound.append(Listener(transport=listener.transport, host=host, port=port))
-
-    async def _open(self, listener: Listener) -> tuple[str, int]:
-        match listener.transport:
-            case Transport.UDP:
-                bound = UdpSocket(
-                    len(self._sockets), on_datagram=self._take_datagram, on_unreachable=self._take_unreachable
-                )
-                bound.open(listener.host, listener.port)
-                self._sockets.append(bound)
-                return bound.host, bound.port
-            case Transport.TCP | Transport.TLS:
-                return await self._pool.listen(listener.transport, listener.host, listener.port)
-
-    def _warn_insecure(self, peer: Peer, direction: str, reason: str) -> None:
-        """Say what an admin can do, once in a while."""
-        suppressed = self._floodgate.pass_or_count(f"tls_failed {peer.trunk} {direction} {reason}")
-        if suppressed is not None:
-            known = {"trunk": peer.trunk, "server_name": peer.name} if direction == "out" else {}
-            remedy = REMEDIES[reason]
-            fields = {"direction": direction, "peer": Pii(peer.host), "reason": reason, "remedy": remedy}
-            _log.warning("tls_failed", **known, **fields, suppressed=suppressed)
-
-    def _take_unreachable(self, host: str, port: int) -> None:
-        self._resolver.avoid(Address(host, port))
-        self._run(Unreachable(transport=Transport.UDP, address=Address(host, port)))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._finish)
-
-    def _finish(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._report("sip_task_failed", error)
