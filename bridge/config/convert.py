@@ -65,6 +65,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         tls=TrunkTls(**trunk.tls.model_dump()),
         dns=trunk.dns,
         failover_after_s=trunk.failover_after_s,
+        large_by_tcp=trunk.large_by_tcp,
         follow_redirects=trunk.follow_redirects,
         domain=trunk.server.host if behind else trunk.domain,
         domain_port=trunk.server.port if behind else 0,

@@ -253,6 +253,7 @@ class TrunkConfig(Section):
     tls: TrunkTlsConfig = TrunkTlsConfig()
     dns: DnsMode = DnsMode.AUTO
     failover_after_s: Annotated[float, Field(strict=True, ge=0.5, le=32, allow_inf_nan=False)] = 4.0
+    large_by_tcp: Flag = False
     follow_redirects: Flag = False
     domain: OptionalHost = ""
     from_domain: OptionalHost = ""

@@ -3,7 +3,7 @@
 import enum
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bridge.core.entropy import Entropy
@@ -14,6 +14,7 @@ from bridge.sip.dialog_request import INDIFFERENT
 from bridge.sip.fields import CSeq
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import cancel_of, readdressed
+from bridge.sip.settings import Transport
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ClientUser
 from bridge.sip.trunks import TrunkState
@@ -28,6 +29,12 @@ MAX_PENALTY_S = 600.0
 
 MAX_HOPS = 8
 """Of one request: a caller would not wait for more."""
+
+MAX_DATAGRAM = 1300
+"""A longer request should go over a transport that knows congestion control (RFC 3261 §18.1.1)."""
+
+_VIA_LENGTH = 120
+"""Of the header that a request gets when it is sent."""
 
 
 class FailureReason(enum.StrEnum):
@@ -84,6 +91,8 @@ class Hunt:
     trunk: TrunkState
     user: Traveller
     hops: deque[Hop]
+    streamed: bool = False
+    """Whether it was tried over TCP because of its length."""
     client: ActiveClient | None = None
     patience: "Timer[object] | None" = None
     abandoned: "dict[ClientKey, Timer[object]]" = field(default_factory=dict)
@@ -193,10 +202,20 @@ class Hunt:
 
     def _send(self, request: Request, flow: Flow, now: float) -> ActiveClient:
         self._stop_patience()
+        if self._is_too_long(request, flow):
+            self.streamed = True
+            self.hops.appendleft(Hop(flow=flow))
+            flow = replace(flow, transport=Transport.TCP)
         self.client = client = self.context.layer.send_request(request, flow, self, now)
         if any(not hop.spare for hop in self.hops):
             self.patience = self._timer(client, now + self.trunk.trunk.failover_after_s)
         return client
+
+    def _is_too_long(self, request: Request, flow: Flow) -> bool:
+        """Whether TCP is tried first; a trunk that takes no connection gets the datagram all the same (§18.1.1)."""
+        if not self.trunk.trunk.large_by_tcp or self.streamed or flow.transport is not Transport.UDP:
+            return False
+        return len(bytes(request)) + _VIA_LENGTH > MAX_DATAGRAM
 
     def _timer(self, client: ActiveClient, deadline: float) -> "Timer[object]":
         return self.context.timers.schedule(deadline, HuntTimer(hunt=self, client=client))

@@ -179,6 +179,8 @@ class Trunk:
     dns: DnsMode = DnsMode.AUTO
     failover_after_s: float = 4.0
     """A target that has said nothing for this long is given up for the next one; the last gets the whole timer B."""
+    large_by_tcp: bool = False
+    """Send INVITE requests that datagrams may not carry whole over TCP (RFC 3261 §18.1.1), where the trunk takes it."""
     follow_redirects: bool = False
     """Go where a 3xx says, as far as `redirects` allows."""
     domain: str = ""
