@@ -161,7 +161,6 @@ class InviteDelivered:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipProgress:
     status: int
-    sdp: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

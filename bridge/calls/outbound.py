@@ -93,21 +93,18 @@ def sip_progress(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Comm
     """There is no "ringing" event in Matrix: clients play their own ringback. Early media is not carried."""
     if event.status >= 180 and call.at.ringing is None:
         call.at.ringing = now
-    if event.sdp:
-        call.sip_sdp = event.sdp
     return []
 
 
 def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
-    """The phone answered. Its description may have come earlier, in a 183 (RFC 3261 §13.2.1)."""
+    """The phone answered, with the description that counts in its dialog, be it from a 183 (RFC 3261 §13.2.1)."""
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
     call.deadlines.clear()
-    sdp = event.sdp or call.sip_sdp
-    if sdp is None:
+    if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     call.state = State.ANSWERING
-    return [cmd.WriteMatrixAnswer(sip_sdp=sdp)]
+    return [cmd.WriteMatrixAnswer(sip_sdp=event.sdp)]
 
 
 def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.ids import RoomId, UserId
+from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.sip.events import CallAnswered, CallProgress, OutgoingCall
 from tests.app.stage import ALICE, BOB, GHOST, PHONE, ROOM, TRUNK, Stage
 
@@ -26,6 +26,17 @@ async def test_an_answer_of_the_phone_reaches_the_caller_with_all_candidates_ann
     await stage.settle()
     assert stage.matrix.types() == ["m.call.answer", "m.call.candidates"]
     assert stage.matrix.content("m.call.answer")["answer"]["sdp"] == "our answer to matrix"
+
+
+async def test_the_description_of_a_phone_that_only_rang_is_not_that_of_the_one_that_answered(stage: Stage) -> None:
+    """Which of several phones it is, and what that one said in a 183, the user agent knows."""
+    await stage.invite()
+    dialog = DialogKey("out-1")
+    stage.sip_intake.handle(CallProgress(dialog=dialog, status=183, sdp="of a phone that only rings"))
+    stage.sip_intake.handle(CallAnswered(dialog=dialog, sdp=None))
+    await stage.settle()
+    assert "set_sip_answer" not in stage.engine.sessions[0].asked
+    assert stage.reasons() == ["no_session_description"]
 
 
 async def test_transaction_ids_are_never_used_twice(stage: Stage) -> None:
