@@ -213,7 +213,10 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
             "permissions.outbound[0].trunk",
             "no trunk is called 'x'; there is none",
         ),
+        ('sip: {user_agent: "Trunkline\\n"}', "sip.user_agent", "must be one line"),
         ("trunks: {Carrier: {server: a.b}}", "trunks.Carrier", "expected a name of a-z, 0-9"),
+        ("trunks: {carrier: {server: 'sip:a.b'}}", "trunks.carrier.server", "not a URI, found 'sip:a.b'"),
+        ("trunks: {carrier: {server: '[2001:db8::1]'}}", "trunks.carrier.server", "has no udp address of IPv6"),
         ("trunks: {carrier: }", "trunks.carrier.server", "is required"),
         ("trunks: {carrier: {server: 'a b'}}", "trunks.carrier.server", "expected a host name or an address"),
         ("trunks: {carrier: {server: a.b, auth: basic}}", "trunks.carrier.auth", "expected register, digest or"),
@@ -438,7 +441,8 @@ numbers: {default_region: de}
     ],
 )
 def test_a_trunk_is_a_host_with_or_without_a_port(tmp_path: Path, server: str, host: str, port: int) -> None:
-    trunk = sip_settings(load(tmp_path, MINIMAL + f"trunks: {{t: {{server: '{server}'}}}}")).trunks[0]
+    text = MINIMAL + f"sip: {{listen: ['udp:[::1]:5060']}}\ntrunks: {{t: {{server: '{server}'}}}}"
+    trunk = sip_settings(load(tmp_path, text)).trunks[0]
     assert (trunk.host, trunk.port) == (host, port)
 
 
@@ -467,6 +471,25 @@ def test_keys_of_audio_are_not_sent_where_everybody_can_read_them(tmp_path: Path
 def test_a_codec_that_is_not_spoken_is_named(tmp_path: Path) -> None:
     found = faults(tmp_path, MINIMAL + "trunks: {pbx: {server: 127.0.0.1, codecs: [G729]}}")
     assert found == {"trunks.pbx.codecs[0]": "expected PCMU or PCMA, found 'G729'"}
+
+
+def test_two_trunks_that_look_the_same_to_a_call_are_a_warning(tmp_path: Path) -> None:
+    words = warnings(load(tmp_path, MINIMAL + "trunks: {a: {server: a.b}, b: {server: a.b}, c: {server: c.d}}"))
+    assert [word for word in words if "are taken for" in word] == [
+        "trunks.b.server: calls from there are taken for calls of trunks.a"
+    ]
+
+
+def test_two_accounts_at_one_trunk_are_told_apart(tmp_path: Path) -> None:
+    account = "{server: a.b, auth: register, username: USER, password: secret}"
+    text = f"trunks: {{a: {account.replace('USER', 'a')}, b: {account.replace('USER', 'b')}}}"
+    assert not any("are taken for" in word for word in warnings(load(tmp_path, MINIMAL + text)))
+
+
+@pytest.mark.parametrize(("sources", "open_to_all"), [("0.0.0.0/0", True), ("'::/0'", True), ("10.0.0.0/8", False)])
+def test_a_trunk_that_is_everybody_is_a_warning(tmp_path: Path, sources: str, open_to_all: bool) -> None:
+    words = warnings(load(tmp_path, MINIMAL + f"trunks: {{a: {{server: a.b, sources: [{sources}]}}}}"))
+    assert any("all of it may call in" in word for word in words) is open_to_all
 
 
 def test_a_trunk_elsewhere_on_sockets_of_this_machine_is_a_warning(tmp_path: Path) -> None:
@@ -568,6 +591,12 @@ def test_a_device_keeps_its_instance_over_restarts_and_shares_it_with_no_other(t
         ("identity_headers: [from]", "identity_headers[0]", "expected asserted, preferred or remote-party-id"),
         ("assert_identity: false", "assert_identity", "identity_headers takes its place"),
         ("max_calls: -1", "max_calls", "must be at least 0"),
+        ("max_calls_per_s: '10'", "max_calls_per_s", "expected a number, found '10'"),
+        ("codecs: [PCMA, pcma]", "codecs", "names a codec twice"),
+        ("min_se_s: 600, session_expires_s: 120", "min_se_s", "must be at most session_expires_s, which is 120"),
+        ('username: "alice\\n"', "username", "must be one line"),
+        ('register_user: "alice\\nX-Evil: 1"', "register_user", "must be one line"),
+        ('realm: "lab\\r\\n"', "realm", "must be one line"),
     ],
 )
 def test_a_trunk_that_cannot_be_is_explained(tmp_path: Path, setting: str, path: str, words: str) -> None:

@@ -14,6 +14,9 @@ from bridge.core.ids import TrunkName
 from bridge.media.policy import SrtpUse
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
+_NARROWEST = {4: 8, 6: 16}
+"""Prefix lengths by IP version: no carrier sends from more than this."""
+
 
 def contradictions(document: Document, config: Config) -> Iterator[Fault]:
     """Every fault that takes more than one setting to see."""
@@ -102,7 +105,13 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
     if not _may_call_us(config, trunk):
         yield (*here, "transport"), f"is {trunk.transport}, but sip.listen has no {trunk.transport} address"
     next_hop = trunk.outbound_proxy or trunk.server
-    if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (next_hop.port or _is_address(next_hop.host)):
+    if not _same_family(config, trunk, next_hop.host):
+        yield (*here, "server"), f"is an IPv6 address, but sip.listen has no {trunk.transport} address of IPv6"
+    if len(set(trunk.codecs)) < len(trunk.codecs):
+        yield (*here, "codecs"), "names a codec twice"
+    if trunk.min_se_s > trunk.session_expires_s:
+        yield (*here, "min_se_s"), f"must be at most session_expires_s, which is {trunk.session_expires_s}"
+    if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (next_hop.port or _version(next_hop.host)):
         yield (*here, "dns"), f"is {trunk.dns}, but a server with a port or a numeric address is not sought in the DNS"
     if _shows_keys(trunk) and not trunk.srtp_without_tls:
         yield (*here, "srtp"), "needs transport: tls, or everybody on the way can read the keys (see srtp_without_tls)"
@@ -113,6 +122,13 @@ def _may_call_us(config: Config, trunk: TrunkConfig) -> bool:
     if trunk.transport is Transport.TLS and trunk.auth is TrunkAuth.REGISTER:
         return True
     return any(listener.transport is trunk.transport for listener in config.sip.listen)
+
+
+def _same_family(config: Config, trunk: TrunkConfig, host: str) -> bool:
+    """Whether a UDP socket of ours can reach a server with an IPv6 address; connections are opened by any socket."""
+    if trunk.transport is not Transport.UDP or _version(host) != 6:
+        return True
+    return any(_version(listener.host) == 6 for listener in config.sip.listen if listener.transport is Transport.UDP)
 
 
 def _shows_keys(trunk: TrunkConfig) -> bool:
@@ -158,7 +174,13 @@ def _places(config: Config) -> Iterator[Finding]:
 
 def warnings(config: Config) -> list[str]:
     """What is allowed and yet perhaps not meant, one sentence each."""
-    return [*_reach(config), *_loopback(config), *_exposed_secrets(config), *certificate_warnings(config)]
+    return [
+        *_reach(config),
+        *_callers(config),
+        *_loopback(config),
+        *_exposed_secrets(config),
+        *certificate_warnings(config),
+    ]
 
 
 def _reach(config: Config) -> Iterator[str]:
@@ -177,6 +199,19 @@ def _reach(config: Config) -> Iterator[str]:
             yield f"{dotted(('trunks', name, 'srtp'))}: the keys are sent in the clear, for whoever is on the way"
         if trunk.auth is TrunkAuth.ADDRESS and trunk.password.get_secret_value():
             yield f"{dotted(('trunks', name, 'password'))}: is never used with auth: address"
+
+
+def _callers(config: Config) -> Iterator[str]:
+    """Who may call in, where that is everybody, or where two trunks look the same."""
+    seen: dict[tuple[object, ...], TrunkName] = {}
+    for name, trunk in config.trunks.items():
+        if any(network.prefixlen < _NARROWEST[network.version] for network in trunk.sources):
+            yield f"{dotted(('trunks', name, 'sources'))}: is a large part of the Internet, and all of it may call in"
+        server = trunk.outbound_proxy or trunk.server
+        looks = (server.host.lower(), server.port, trunk.transport, trunk.domain.lower(), trunk.register_user)
+        if looks in seen and trunk.auth is not TrunkAuth.REGISTER:
+            yield f"{dotted(('trunks', name, 'server'))}: calls from there are taken for calls of trunks.{seen[looks]}"
+        seen.setdefault(looks, name)
 
 
 def _loopback(config: Config) -> Iterator[str]:
@@ -211,12 +246,12 @@ def _is_any(host: str) -> bool:
     return host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
 
-def _is_address(host: str) -> bool:
+def _version(host: str) -> int:
+    """4 or 6; 0 for a name."""
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).version
     except ValueError:
-        return False
-    return True
+        return 0
 
 
 def _is_loopback(host: str) -> bool:

@@ -78,6 +78,7 @@ def _prefix(value: object, info: ValidationInfo) -> str:
 
 
 Text = Annotated[str, PlainValidator(values.text)]
+Line = Annotated[str, PlainValidator(values.line)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
 SecondsOrNever = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
@@ -238,7 +239,7 @@ class SipConfig(Section):
         Listener(transport=Transport.TCP, host="127.0.0.1", port=5060),
     )
     advertised_host: OptionalHost = ""
-    user_agent: Annotated[str, BeforeValidator(values.text), Field(min_length=1, max_length=80)] = "Trunkline"
+    user_agent: Annotated[str, BeforeValidator(values.line), Field(min_length=1, max_length=80)] = "Trunkline"
     max_requests_per_s: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 200
     tls: SipTlsConfig = SipTlsConfig()
 
@@ -259,11 +260,11 @@ class TrunkConfig(Section):
     from_domain: OptionalHost = ""
     from_user: FromUser = FromUser.CALLER
     auth: TrunkAuth = TrunkAuth.ADDRESS
-    username: Text = ""
+    username: Line = ""
     password: Password = SecretStr("")
     password_file: OptionalPath = None
-    realm: Text = ""
-    register_user: Text = ""
+    realm: Line = ""
+    register_user: Line = ""
     register_expires_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 600
     register_outbound: Flag = False
     sources: tuple[SourceNetwork, ...] = ()

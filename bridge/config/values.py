@@ -42,6 +42,14 @@ def text(value: object) -> str:
     raise ValueError(f"expected text, found {shown(value)}{quoting_hint(value)}")
 
 
+def line(value: object) -> str:
+    """Text that can be sent in a header field: whatever would end its line early is a mistake here."""
+    word = text(value)
+    if not word.isprintable():
+        raise ValueError("must be one line, without control characters")
+    return word
+
+
 def shown(value: object) -> str:
     """A value as the admin would recognise it, cut to a bearable length."""
     match value:
@@ -116,6 +124,8 @@ def parse_server(value: object) -> Address:
     word = text(value)
     if "@" in word:
         raise ValueError("expected a host or host:port, without a user name or password")
+    if word.lower().startswith(("sip:", "sips:", "tel:")) or "://" in word:
+        raise ValueError(f"expected a host or host:port, not a URI, found {shown(word)}; see transport")
     bare_ipv6 = word.count(":") > 1 and not word.startswith("[")
     if bare_ipv6 or ":" not in word or word.endswith("]"):
         return Address(host=parse_host(word), port=0)

@@ -69,7 +69,8 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 
 def _number(location: Location, error: ErrorDetails) -> str:
     whole = "a whole number" if error["type"].startswith("int") else "a number"
-    unit = " of seconds" if str(location[-1]).endswith("_s") else ""
+    setting = str(location[-1])
+    unit = " of seconds" if setting.endswith("_s") and not setting.endswith("_per_s") else ""
     return f"expected {whole}{unit}, found {shown(error['input'])}"
 
 
