@@ -28,6 +28,9 @@ TOTAL_FACTOR = 4
 CEILING_FACTOR = 8
 """Messages of all kinds that are read from one address, for each new request that is."""
 
+SPARED_PER_S = 5
+"""Calls that overload spares, of each address: one that floods must not cost all others theirs."""
+
 REFUSALS_PER_S = 100
 """503 that are sent; beyond that, silence."""
 
@@ -122,6 +125,23 @@ def full_bucket(rate: float, now: float) -> Bucket:
     return Bucket(rate=rate, burst=burst, level=burst, at=now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Budgets:
+    """What one source may still ask."""
+
+    requests: Bucket
+    ceiling: Bucket
+    spared: Bucket
+
+    @classmethod
+    def full(cls, rate: float, now: float) -> "_Budgets":
+        return cls(
+            requests=full_bucket(rate, now),
+            ceiling=full_bucket(rate * CEILING_FACTOR, now),
+            spared=full_bucket(min(rate, SPARED_PER_S), now),
+        )
+
+
 class Limiter:
     """Rates of each source and of all; bounded in memory whatever the number of sources."""
 
@@ -129,7 +149,7 @@ class Limiter:
         self._rate = requests_per_s
         self._admits = admits
         self._overload = overload
-        self._sources: OrderedDict[str | bytes, tuple[Bucket, Bucket]] = OrderedDict()
+        self._sources: OrderedDict[str | bytes, _Budgets] = OrderedDict()
         self._total = full_bucket(requests_per_s * TOTAL_FACTOR, 0.0)
         self._refusals = full_bucket(REFUSALS_PER_S, 0.0)
 
@@ -150,15 +170,16 @@ class Limiter:
         return self._judge_rate(kind, host, now) if self._rate else Verdict.READ
 
     def _judge_rate(self, kind: Kind, host: str, now: float) -> Verdict:
-        requests, ceiling = self._budgets(host, now)
-        if not ceiling.take(now):
+        source = self._budgets(host, now)
+        if not source.ceiling.take(now):
             return Verdict.RATE
         if kind is Kind.BEGUN:
             return Verdict.READ
-        if self._overload.level >= _SHED_FROM[kind]:
+        spared = kind is Kind.INVITE and source.spared.take(now)
+        if self._overload.level >= _SHED_FROM[kind] and not spared:
             return self._turn_away(kind, Verdict.OVERLOAD, now)
         reserve = _RESERVE[kind]
-        if not requests.take(now, reserve=reserve) or not self._total.take(now, reserve=reserve):
+        if not source.requests.take(now, reserve=reserve) or not self._total.take(now, reserve=reserve):
             return self._turn_away(kind, Verdict.RATE, now)
         return Verdict.READ
 
@@ -166,11 +187,11 @@ class Limiter:
         """A caller learns that it should try another way, as long as telling it is cheap."""
         return _REFUSED[reason] if kind is Kind.INVITE and self._refusals.take(now) else reason
 
-    def _budgets(self, host: str, now: float) -> tuple[Bucket, Bucket]:
+    def _budgets(self, host: str, now: float) -> _Budgets:
         key = source_key(host)
         budgets = self._sources.get(key)
         if budgets is None:
-            budgets = full_bucket(self._rate, now), full_bucket(self._rate * CEILING_FACTOR, now)
+            budgets = _Budgets.full(self._rate, now)
             self._sources[key] = budgets
             if len(self._sources) > MAX_SOURCES:
                 self._sources.popitem(last=False)

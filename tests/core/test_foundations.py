@@ -27,6 +27,14 @@ def test_tokens_are_alphanumeric_and_of_the_length_asked_for(entropy: Entropy) -
     assert 0.5 <= entropy.uniform(0.5, 0.75) <= 0.75
 
 
+def test_every_character_of_a_token_is_as_likely_as_any_other() -> None:
+    tokens = "".join(SystemEntropy().token(100) for _ in range(310))
+    counts = [tokens.count(character) for character in string.ascii_letters + string.digits]
+    assert sum(counts) == 31_000
+    assert min(counts) > 350  # 500 on average, and seven standard deviations on each side
+    assert max(counts) < 650
+
+
 def test_seeded_entropy_repeats_itself() -> None:
     assert SeededEntropy(7).token(20) == SeededEntropy(7).token(20) != SeededEntropy(8).token(20)
 

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.sip.inbound import MAX_TRANSACTIONS
-from bridge.sip.limiter import BURST_S, CEILING_FACTOR, MAX_SOURCES, REFUSALS_PER_S, Kind, Limiter, Verdict, peek
+from bridge.sip.limiter import (
+    BURST_S,
+    CEILING_FACTOR,
+    MAX_SOURCES,
+    REFUSALS_PER_S,
+    SPARED_PER_S,
+    Kind,
+    Limiter,
+    Verdict,
+    peek,
+)
 
 from bridge.sip.limiter import TOTAL_FACTOR, source_key  # isort: skip
 from bridge.sip.overload import MAX_LEVEL, Overload
@@ -182,15 +192,30 @@ def test_memory_is_bounded_however_many_sources_there_are() -> None:
     [(0, [OPTIONS, REGISTER, INVITE]), (1, [REGISTER, INVITE]), (2, [INVITE]), (3, [])],
 )
 def test_each_level_of_overload_turns_more_away(level: int, read: list[bytes]) -> None:
-    subject = limiter(level=level)
+    subject = busy(level)
     assert [
         payload for payload in (OPTIONS, REGISTER, INVITE) if subject.judge(payload, PEER, 0.0) is Verdict.READ
     ] == read
     assert subject.judge(INSIDE, PEER, 0.0) is Verdict.READ
 
 
+def busy(level: int) -> Limiter:
+    """Overloaded, with a peer that has had more calls than overload spares."""
+    subject = limiter(rate=100, level=level)
+    verdicts(subject, INVITE, int(SPARED_PER_S * BURST_S))
+    return subject
+
+
+def test_overload_spares_a_few_calls_of_each_address() -> None:
+    subject = limiter(rate=100, level=MAX_LEVEL)
+    flooding = verdicts(subject, INVITE, 1000)
+    assert flooding[Verdict.READ] == SPARED_PER_S * BURST_S
+    assert subject.judge(INVITE, "192.0.2.3", 0.0) is Verdict.READ
+    assert verdicts(subject, INVITE, 1000, now=1.0)[Verdict.READ] == SPARED_PER_S
+
+
 def test_overload_is_told_to_callers_only() -> None:
-    subject = limiter(level=3)
+    subject = busy(3)
     assert [subject.judge(payload, PEER, 0.0) for payload in (OPTIONS, REGISTER, INVITE)] == [
         Verdict.OVERLOAD,
         Verdict.OVERLOAD,
