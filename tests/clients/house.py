@@ -101,8 +101,11 @@ def _number(index: int) -> str:
 
 
 @asynccontextmanager
-async def open_house(directory: Path) -> AsyncIterator[House]:
-    """Start everything; `Bridge` only writes the configuration and reads the metrics, the application runs here."""
+async def open_house(directory: Path, **more: Section) -> AsyncIterator[House]:
+    """Start everything; `Bridge` only writes the configuration and reads the metrics, the application runs here.
+
+    `more` adds settings to sections of the configuration.
+    """
     phone_port = free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
         settings: dict[str, Section] = {
@@ -111,6 +114,8 @@ async def open_house(directory: Path) -> AsyncIterator[House]:
             "permissions": {"outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"]}]},
             "calls": {"ring_timeout_s": RING_TIMEOUT_S},
         }
+        for name, section in more.items():
+            settings[name] = {**settings.get(name, {}), **section}
         bridge = Bridge(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
         bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
         bridge.write_config()
