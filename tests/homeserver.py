@@ -52,6 +52,8 @@ class ScriptedHomeserver(AppserviceClient):
         self.users: dict[str, str] = {}
         """Registered users with their display names."""
         self.avatars: dict[str, str] = {}
+        self.media: dict[str, tuple[str, bytes]] = {}
+        """Everything uploaded, with its type, by address."""
         self.rooms: dict[RoomId, Room] = {}
         self.requests: list[tuple[str, str, str]] = []
         """Every client-server request: method, raw path with query, acting user."""
@@ -304,6 +306,8 @@ class ScriptedHomeserver(AppserviceClient):
     async def _answer(self, request: web.Request, path: str, user: UserId) -> object:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         parts = tuple(unquote(part) for part in path.strip("/").split("/"))
+        if parts == ("_matrix", "media", "v3", "upload"):
+            return self._upload(self._acting(token, user), request.content_type, await request.read())
         body = await request.json() if request.can_read_body else {}
         if parts[:3] == ("_synapse", "admin", "v1"):
             return self._log_in(token, parts[3:], body)
@@ -318,6 +322,13 @@ class ScriptedHomeserver(AppserviceClient):
             raise RefusedError(403, "M_FORBIDDEN", "Application service has not registered this user")
         handler = self._route(request.method, parts[3:])
         return await handler(user, parts[3:], body)
+
+    def _upload(self, user: UserId, kind: str, content: bytes) -> object:
+        if user not in self.users:
+            raise RefusedError(403, "M_FORBIDDEN", "Application service has not registered this user")
+        address = f"mxc://{self.server_name}/media{next(self._ids)}"
+        self.media[address] = (kind, content)
+        return {"content_uri": address}
 
     def _acting(self, token: str, asserted: UserId) -> UserId:
         """Who makes a request: the owner of a session, or whomever a token may assert."""

@@ -8,6 +8,7 @@ import structlog
 
 from bridge.core.errors import TrunklineError
 from bridge.core.ids import E164
+from bridge.core.picture import Picture
 from bridge.numbers.address_book import AddressBook, parse_address_book
 
 log = structlog.get_logger(__name__)
@@ -32,15 +33,19 @@ class AddressBookFile:
         """The name of a canonical number, if it has one."""
         return self._book.names.get(E164(number))
 
+    def picture_of(self, number: str) -> Picture | None:
+        """The picture of a canonical number, if it has one."""
+        return self._book.pictures.get(E164(number))
+
     def reload(self) -> bool:
-        """Read the file if it is not the one that was read last; whether that changed a name. Blocking."""
+        """Read the file if it is not the one that was read last; whether that changed an entry. Blocking."""
         stamp = self._look()
         if self._path is None or stamp == self._stamp:
             return False
-        before, self._stamp = self._book.names, stamp
+        before, self._stamp = (self._book.names, self._book.pictures), stamp
         if stamp is not None:
             self._read(self._path)
-        return self._book.names != before
+        return (self._book.names, self._book.pictures) != before
 
     async def keep_current(self, on_change: Callable[[], Awaitable[object]]) -> None:
         """Look at the file now and then, for as long as this runs; `on_change` is called after every change.
@@ -71,7 +76,8 @@ class AddressBookFile:
         except (OSError, ValueError) as error:
             log.warning("address_book_not_read", detail=str(getattr(error, "strerror", None) or error))
             return
-        log.info("address_book_read", names=len(self._book.names), unusable_lines=list(self._book.faults))
+        names, pictures = len(self._book.names), len(self._book.pictures)
+        log.info("address_book_read", names=names, pictures=pictures, unusable_lines=list(self._book.faults))
 
 
 async def _done(on_change: Callable[[], Awaitable[object]]) -> bool:

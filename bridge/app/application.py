@@ -119,6 +119,7 @@ class Application:
                 telemetry=self._telemetry,
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
                 name_of=address_book.name_of,
+                picture_of=address_book.picture_of,
                 directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
             )
             history = History(store, days=self._config.calls.history_days, clock=self._clock)

@@ -53,6 +53,13 @@ class Client:
         """The picture of a user, an `mxc:` URI; empty takes it away."""
         await self._call("PUT", "profile", user, "avatar_url", user=user, body={"avatar_url": url})
 
+    async def upload(self, content: bytes, kind: str, user: UserId) -> str:
+        """Have the homeserver keep a file; gives its `mxc:` URI (specification, "Content repository")."""
+        path = ("_matrix", "media", "v3", "upload")
+        request = Request(method="POST", path=path, user=user, file=content, file_kind=kind)
+        answer = await self._link.call(request, give_up_after_s=_GIVE_UP_S)
+        return _required(answer if isinstance(answer, Mapping) else {}, "content_uri")
+
     async def join(self, room_id: RoomId, user: UserId, *, give_up_after_s: float = _GIVE_UP_S) -> None:
         await self._call("POST", "join", room_id, user=user, body={}, give_up_after_s=give_up_after_s)
 

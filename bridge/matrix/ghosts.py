@@ -12,6 +12,7 @@ from bridge.core.pii import Pii
 from bridge.matrix.client import Client
 from bridge.matrix.link import MatrixError
 from bridge.matrix.locks import KeyedLocks
+from bridge.matrix.pictures import Pictures
 from bridge.matrix.settings import MatrixSettings
 from bridge.store import Store
 from bridge.store.rooms import StoredGhost
@@ -78,12 +79,12 @@ class Ghosts:
     Clients ask for the profile of whom they invite, so a ghost has its display name before a lookup returns it.
     """
 
-    def __init__(self, *, names: GhostNames, store: Store, client: Client, name_of: NameOf, avatar: str = "") -> None:
+    def __init__(self, *, names: GhostNames, store: Store, client: Client, name_of: NameOf, pictures: Pictures) -> None:
         self.names = names
         self._store = store
         self._client = client
         self._name_of = name_of
-        self._avatar = avatar
+        self._pictures = pictures
         self._known: OrderedDict[UserId, StoredGhost] = OrderedDict()
         self._locks = KeyedLocks()
 
@@ -106,7 +107,11 @@ class Ghosts:
 
     def _is_current(self, ghost: StoredGhost) -> bool:
         """Whether a ghost looks as it should by now."""
-        return (ghost.display_name, ghost.avatar) == (self._title(ghost.user_id, ghost.caller_name), self._avatar)
+        title, picture = self._title(ghost.user_id, ghost.caller_name), self._picture(ghost.user_id)
+        return (ghost.display_name, ghost.avatar) == (title, picture)
+
+    def _picture(self, user_id: UserId) -> str:
+        return self._pictures.key(self.names.number(user_id) or "")
 
     async def _ensure(self, user_id: UserId, caller_name: str, again: bool) -> StoredGhost:
         stored = await self._store.ghosts.get(user_id)
@@ -117,12 +122,23 @@ class Ghosts:
             _log.info("ghost_registered", ghost=Pii(user_id))
         if title and (stored is None or stored.display_name != title or again):
             await self._client.set_display_name(user_id, title)
-        if self._avatar != (stored.avatar if stored else "") or (self._avatar and again):
-            await self._client.set_avatar(user_id, self._avatar)
-        ghost = StoredGhost(user_id=user_id, display_name=title, caller_name=caller_name, avatar=self._avatar)
+        picture = self._picture(user_id)
+        if picture != (stored.avatar if stored else "") or (picture and again):
+            await self._show_picture(user_id)
+        ghost = StoredGhost(user_id=user_id, display_name=title, caller_name=caller_name, avatar=picture)
         if ghost != stored:
             await self._store.ghosts.put(ghost)
         return ghost
+
+    async def _show_picture(self, user_id: UserId) -> None:
+        """A picture that the homeserver will not have must not keep a telephone from calling: it goes without."""
+        number = self.names.number(user_id) or ""
+        try:
+            await self._client.set_avatar(user_id, await self._pictures.address(number, user_id))
+        except MatrixError as error:
+            if error.temporary:
+                raise
+            _log.warning("picture_refused", ghost=Pii(user_id), reason=error.errcode, status=error.status)
 
     def _title(self, user_id: UserId, caller_name: str) -> str:
         """The address book's name; else what the network says, beside the number that it says it of."""

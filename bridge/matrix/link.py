@@ -57,10 +57,19 @@ class Request:
     user: UserId | None = None
     query: tuple[tuple[str, str], ...] = ()
     body: Json | None = None
+    file: bytes | None = field(default=None, repr=False)
+    """Content that is no JSON, of `file_kind`."""
+    file_kind: str = ""
     repeatable: bool = True
     """Whether doing it twice is the same as doing it once."""
     token: str = field(default="", repr=False)
     """Whose access token; empty is the application service's."""
+
+    def content(self) -> tuple[bytes | None, str]:
+        """Body and its media type."""
+        if self.file is not None:
+            return self.file, self.file_kind
+        return None if self.body is None else json.dumps(self.body).encode(), "application/json"
 
     def target(self) -> str:
         """Path and query. A `+` in a query would be read as a space, so everything is encoded."""
@@ -120,8 +129,8 @@ class HomeserverLink:
         if self._session is None:
             raise MatrixError("M_CLOSED", "the link is closed")
         url = URL(self._base + request.target(), encoded=True)
-        body = None if request.body is None else json.dumps(request.body).encode()
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        body, kind = request.content()
+        headers = {"Content-Type": kind} if body is not None else {}
         if request.token:
             headers["Authorization"] = f"Bearer {request.token}"
         try:

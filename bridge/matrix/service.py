@@ -15,6 +15,7 @@ from bridge.matrix.events import Json
 from bridge.matrix.ghosts import GhostNames, Ghosts, NameOf
 from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
+from bridge.matrix.pictures import PictureOf, Pictures
 from bridge.matrix.pinger import Pinger
 from bridge.matrix.portals import Portal, Portals
 from bridge.matrix.presence import PresenceBook
@@ -52,6 +53,7 @@ class MatrixService:
         read_number: ReadNumber,
         directory: NumberDirectory | None = None,
         name_of: NameOf = lambda number: None,
+        picture_of: PictureOf = lambda number: None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._store = store
@@ -60,8 +62,9 @@ class MatrixService:
         self._link = HomeserverLink(settings, clock=clock, entropy=entropy, retry=retry or RetryPolicy())
         self._client = client = Client(self._link)
         self._names = GhostNames(settings)
+        pictures = Pictures(client=client, picture_of=picture_of, default=settings.avatar)
         self._ghosts = ghosts = Ghosts(
-            names=self._names, store=store, client=client, name_of=name_of, avatar=settings.avatar
+            names=self._names, store=store, client=client, name_of=name_of, pictures=pictures
         )
         self._profiles = Profiles(client=client, clock=clock)
         self._presence = PresenceBook(names=self._names, store=store, client=client, clock=clock)

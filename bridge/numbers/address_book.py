@@ -1,5 +1,6 @@
 """Names for numbers, from what people export from their phones and spreadsheets (vCard: RFC 6350; CSV: RFC 4180)."""
 
+import base64
 import csv
 import quopri
 import re
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.core.ids import E164
+from bridge.core.picture import MAX_PICTURE_BYTES, Picture, read_picture
 from bridge.numbers.number import canonical
 
 MAX_NAME = 100
@@ -15,13 +17,15 @@ MAX_NAME = 100
 MAX_FAULTS = 20
 
 _VCARD = re.compile(r"\s*BEGIN:VCARD", re.IGNORECASE)
-_PROPERTY = re.compile(r"(?:[\w-]+\.)?(FN|TEL)((?:;[^:]*)?):(.*)", re.IGNORECASE)
+_PROPERTY = re.compile(r"(?:[\w-]+\.)?(FN|TEL|PHOTO)((?:;[^:]*)?):(.*)", re.IGNORECASE)
+_INLINE = re.compile(r"data:[\w/+.-]*;base64,", re.IGNORECASE)
+_ENCODED = re.compile(r";(?:ENCODING=)?(?:B|BASE64)(?:;|\Z)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([\\,;nN])")
 _NUMBER_COLUMNS = frozenset(("number", "phone", "telephone", "tel", "mobile"))
 _NAME_COLUMNS = frozenset(("name", "display name", "display_name", "full name", "fn"))
 
-Entry = tuple[int, str, str]
-"""Line, number as written, name."""
+Entry = tuple[int, str, str, Picture | None]
+"""Line, number as written, name, picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,7 @@ class AddressBook:
     """Names by canonical number."""
 
     names: Mapping[E164, str] = field(default_factory=dict)
+    pictures: Mapping[E164, Picture] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     """What could not be used, a sentence each; the rest can."""
 
@@ -41,17 +46,20 @@ def parse_address_book(text: str, region: str) -> AddressBook:
     """
     entries = _cards(text) if _VCARD.match(text) else _rows(text)
     names: dict[E164, str] = {}
+    pictures: dict[E164, Picture] = {}
     faults: list[str] = []
     try:
-        for line, written, name in entries:
+        for line, written, name, picture in entries:
             number, title = canonical(_bare(written), region), _title(name)
             if number is None or not title:
                 faults.append(f"line {line}: {'no number' if number is None else 'no name'}")
-            else:
-                names.setdefault(number, title)
+                continue
+            if number not in names and picture is not None:
+                pictures[number] = picture
+            names.setdefault(number, title)
     except csv.Error as error:
         faults.insert(0, f"read in part: {error}")
-    return AddressBook(names=names, faults=tuple(faults[:MAX_FAULTS]))
+    return AddressBook(names=names, pictures=pictures, faults=tuple(faults[:MAX_FAULTS]))
 
 
 def _bare(written: str) -> str:
@@ -74,7 +82,7 @@ def _rows(text: str) -> Iterator[Entry]:
             number_at, name_at = found
             continue
         cells = dict(enumerate(row))
-        yield reader.line_num, cells.get(number_at, ""), cells.get(name_at, "")
+        yield reader.line_num, cells.get(number_at, ""), cells.get(name_at, ""), None
 
 
 def _delimiter(text: str) -> str:
@@ -90,18 +98,34 @@ def _columns(heading: list[str]) -> tuple[int, int] | None:
 
 
 def _cards(text: str) -> Iterator[Entry]:
-    """Each TEL of each card with the FN of that card, which may come after it."""
-    name, numbers = "", list[tuple[int, str]]()
+    """Each TEL of each card with the FN and the PHOTO of that card, which may come after it."""
+    name, picture, numbers = "", None, list[tuple[int, str]]()
     for line, content in _unfolded(text):
-        if content.upper().startswith("END:VCARD"):
-            yield from ((at, number, name) for at, number in numbers)
-            name, numbers = "", []
+        if content[:9].upper() == "END:VCARD":
+            yield from ((at, number, name, picture) for at, number in numbers)
+            name, picture, numbers = "", None, []
         elif found := _PROPERTY.fullmatch(content):
-            value = _value(found[2], found[3])
-            if found[1].upper() == "FN":
-                name = value
-            else:
-                numbers.append((line, value))
+            match found[1].upper():
+                case "FN":
+                    name = _value(found[2], found[3])
+                case "PHOTO":
+                    picture = picture or _picture(found[2], found[3])
+                case _:
+                    numbers.append((line, _value(found[2], found[3])))
+
+
+def _picture(parameters: str, value: str) -> Picture | None:
+    """What the card itself holds (RFC 2426 §3.1.4, RFC 6350 §6.2.4): nothing is fetched from where a card points."""
+    inline = _INLINE.match(value)
+    if inline is None and not _ENCODED.search(parameters):
+        return None
+    encoded = value[inline.end() :] if inline else value
+    if len(encoded) > 2 * MAX_PICTURE_BYTES:
+        return None
+    try:
+        return read_picture(base64.b64decode(encoded))
+    except ValueError:
+        return None
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:

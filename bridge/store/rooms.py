@@ -30,7 +30,7 @@ class StoredGhost:
     caller_name: str = ""
     """The one that came with the number's last call."""
     avatar: str = ""
-    """The picture that was set last."""
+    """Which picture was set last: its `mxc:` URI, or a hash of one out of the address book."""
 
 
 class GhostTable:

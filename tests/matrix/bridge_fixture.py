@@ -11,6 +11,7 @@ from bridge.core.telemetry import NoTelemetry
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.ghosts import NameOf
 from bridge.matrix.link import RetryPolicy
+from bridge.matrix.pictures import PictureOf
 from bridge.matrix.service import MatrixService
 from bridge.matrix.settings import MatrixSettings
 from bridge.matrix.thirdparty import NumberDirectory
@@ -100,6 +101,7 @@ async def running_bridge(
     directory: NumberDirectory | None = None,
     name_of: NameOf = lambda number: None,
     avatar: str = "",
+    picture_of: PictureOf = lambda number: None,
 ) -> AsyncIterator[Bridge]:
     """Start the Matrix side on a database, and stop it in the end."""
     store = await Store.open(database)
@@ -113,6 +115,7 @@ async def running_bridge(
         read_number=lambda typed: canonical(typed, "US"),
         directory=directory,
         name_of=name_of,
+        picture_of=picture_of,
         retry=QUICK,
     )
     handled = handled or Handled()

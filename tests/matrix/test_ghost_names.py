@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from bridge.core.ids import E164, UserId
+from bridge.core.picture import Picture, read_picture
 from bridge.matrix.link import MatrixError
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import running_bridge
 
 NUMBER = E164("+15550100")
+PNG = b"\x89PNG\r\n\x1a\n picture"
 GHOST = UserId("@_sip_+15550100:example.org")
 
 
@@ -93,3 +95,52 @@ async def test_all_telephones_have_the_picture_that_is_set_now(
     for avatar in ("mxc://example.org/phone", "mxc://example.org/bell", ""):
         assert (await changed(avatar), await changed(avatar)) == (1, 0)
         assert hs.avatars[GHOST] == avatar
+
+
+async def test_a_picture_of_the_address_book_is_uploaded_once_and_taken_away_with_the_entry(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    jane, joe = read_picture(PNG), read_picture(PNG + b"joe")
+    assert jane is not None
+    assert joe is not None
+    pictures = {"+15550100": jane, "+15550101": jane}
+    default = "mxc://example.org/phone"
+    async with running_bridge(hs, tmp_path / "db", avatar=default, picture_of=pictures.get) as bridge:
+        for last in "012":
+            await bridge.service.portal(user=alice, number=E164(f"+1555010{last}"))
+        assert [hs.avatars[f"@_sip_+1555010{last}:example.org"] for last in "012"] == [*[*hs.media] * 2, default]
+        assert [*hs.media.values()] == [("image/png", PNG)]
+        pictures["+15550102"] = joe
+        del pictures["+15550100"]
+        assert await bridge.service.rename_ghosts() == 2
+        assert hs.avatars[GHOST] == default
+        assert hs.media[hs.avatars["@_sip_+15550102:example.org"]] == ("image/png", PNG + b"joe")
+    async with running_bridge(hs, tmp_path / "db", avatar=default, picture_of=pictures.get) as bridge:
+        assert await bridge.service.rename_ghosts() == 0
+    assert len(hs.media) == 2
+
+
+async def test_a_picture_that_could_not_be_uploaded_is_uploaded_the_next_time(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    pictures: dict[str, Picture] = {}
+    async with running_bridge(hs, tmp_path / "db", picture_of=pictures.get) as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER)
+        picture = read_picture(PNG)
+        assert picture is not None
+        pictures[NUMBER] = picture
+        hs.faults.append(Fault(path="/upload", status=429, retry_after_ms=60_000))
+        with pytest.raises(MatrixError):
+            await bridge.service.rename_ghosts()
+        assert await bridge.service.rename_ghosts() == 1
+    assert hs.avatars[GHOST] in hs.media
+
+
+async def test_a_picture_that_the_homeserver_refuses_does_not_keep_a_telephone_from_calling(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    hs.faults.append(Fault(path="/upload", status=413, errcode="M_TOO_LARGE"))
+    async with running_bridge(hs, tmp_path / "db", picture_of=lambda number: read_picture(PNG)) as bridge:
+        await bridge.service.portal(user=alice, number=NUMBER)
+        assert await bridge.service.rename_ghosts() == 0
+    assert (hs.media, hs.avatars) == ({}, {})

@@ -1,9 +1,13 @@
 """Names for numbers, as phones and spreadsheets export them."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.ids import E164
+from bridge.core.picture import MAX_PICTURE_BYTES
 from bridge.numbers.address_book import MAX_FAULTS, MAX_NAME, parse_address_book
 
 
@@ -71,3 +75,48 @@ def test_whatever_stands_in_the_file_names_are_fit_to_be_shown(text: str) -> Non
             assert number
             assert 0 < len(name) <= MAX_NAME
             assert name.isprintable()
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+ENCODED = base64.b64encode(PNG).decode()
+
+
+def card(*lines: str) -> str:
+    return "\n".join(["BEGIN:VCARD", "FN:Jane", *lines, "TEL:+491", "END:VCARD", ""])
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        f"PHOTO:data:image/png;base64,{ENCODED}",
+        f"PHOTO;ENCODING=b;TYPE=PNG:{ENCODED}",
+        f"photo;type=png;encoding=b:{ENCODED}",
+        f"PHOTO;PNG;ENCODING=BASE64:{ENCODED[:60]}\n {ENCODED[60:]}\n",
+        f"item1.PHOTO;BASE64:{ENCODED}",
+        f"PHOTO;ENCODING=b;TYPE=JPEG:{ENCODED}",
+    ],
+)
+def test_the_picture_of_a_card_is_found_however_it_was_written(photo: str) -> None:
+    picture = parse_address_book(card(photo), "DE").pictures[E164("+491")]
+    assert (picture.content, picture.kind) == (PNG, "image/png")
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        "PHOTO;VALUE=uri:https://example.org/jane.png",
+        "PHOTO:file:///etc/passwd",
+        f"PHOTO:{ENCODED}",
+        "PHOTO;ENCODING=b:AAA",
+        "PHOTO;ENCODING=b:PHN2Zz48L3N2Zz4=",
+        f"PHOTO;ENCODING=b:{base64.b64encode(PNG + bytes(MAX_PICTURE_BYTES)).decode()}",
+        f"PHOTO;ENCODING=b:{'A' * 4 * MAX_PICTURE_BYTES}",
+    ],
+)
+def test_what_is_no_picture_or_too_large_costs_only_the_picture(photo: str) -> None:
+    book = parse_address_book(card(photo), "DE")
+    assert (dict(book.names), dict(book.pictures)) == ({"+491": "Jane"}, {})
+
+
+def test_of_two_entries_for_a_number_the_first_has_name_and_picture() -> None:
+    assert parse_address_book(card() + card(f"PHOTO;ENCODING=b:{ENCODED}"), "DE").pictures == {}
