@@ -1,10 +1,7 @@
 """The SIP user agent on real sockets: what the application places and takes calls with."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from contextvars import Context
-from typing import assert_never
 
 import structlog
 
@@ -14,24 +11,11 @@ from bridge.core.errors import TrunklineError
 from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TrunkName
 from bridge.core.telemetry import Telemetry
-from bridge.sip.actions import (
-    Action,
-    Count,
-    DoubtFlow,
-    Emit,
-    Fault,
-    Flow,
-    Gauge,
-    LookUp,
-    Note,
-    Observe,
-    Ping,
-    Send,
-    TimeElapsed,
-)
+from bridge.sip.actions import Flow
 from bridge.sip.events import OutgoingCall, SipEvent
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.certificates import CertificateError
+from bridge.sip.io.driver import Driver
 from bridge.sip.io.gate import Gate
 from bridge.sip.io.network import Network
 from bridge.sip.io.owned_tasks import OwnedTasks
@@ -50,7 +34,7 @@ from bridge.sip.usage_events import (
     ReofferAsked,
     RingAsked,
 )
-from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, Stop, UserAgent
+from bridge.sip.user_agent import DialogCommand, PlaceCall, Start, Steer, Stop, UserAgent
 
 STOP_LIMIT_S = 2.0
 LOOK_AT_CERTIFICATES_S = 30.0
@@ -81,6 +65,7 @@ class SipEndpoint:
         self._clock = clock
         self._telemetry = telemetry
         self._floodgate = Floodgate(clock)
+        self._driver = Driver(clock=clock, telemetry=telemetry, floodgate=self._floodgate)
         self._contexts = TlsContexts(settings, telemetry)
         resolver = resolver or Resolver()
         self._network = Network(
@@ -91,33 +76,24 @@ class SipEndpoint:
             admits=self._admits,
             keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
-            on_input=self._run,
-            on_failed=self._process,
-            on_fault=self._report_task,
+            on_input=self._driver.run,
+            on_failed=self._driver.process,
+            on_fault=self._report,
         )
         self._finder = TrunkFinder(
             resolver,
             entropy=entropy,
             transports=lambda: {listener.transport for listener in self.addresses},
             reaches=self._network.reaches,
-            on_found=self._run,
+            on_found=self._driver.run,
         )
-        self._tasks = OwnedTasks(self._report_task)
-        self._core: UserAgent | None = None
+        self._tasks = OwnedTasks(self._report)
         self._gate: Gate | None = None
-        self._on_event: Callable[[SipEvent], None] | None = None
-        self._inputs: deque[Input] = deque()
-        self._events: deque[SipEvent] = deque()
-        self._running = self._delivering = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_deadline = 0.0
-        self._settled = asyncio.Event()
 
     # Life.
 
     async def start(self, on_event: Callable[[SipEvent], None]) -> None:
         """Bind the listeners, find the trunks, register; raises `EndpointError` when a listener cannot be bound."""
-        self._on_event = on_event
         try:
             self._load_certificates()
             for listener in self._settings.listeners:
@@ -128,9 +104,10 @@ class SipEndpoint:
         if not self.addresses:
             raise EndpointError("no listener is configured")
         found = local_addresses(self.addresses, self._settings)
-        self._core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
+        core = UserAgent(self._settings, entropy=self._entropy, local_addresses=found)
+        self._driver.start(core, self._network, on_event)
         self._gate = Gate(
-            self._core,
+            core,
             requests_per_s=self._settings.max_requests_per_s,
             clock=self._clock,
             telemetry=self._telemetry,
@@ -138,7 +115,7 @@ class SipEndpoint:
         )
         trunks = self._settings.trunks
         waits_s = await asyncio.gather(*map(self._finder.find, trunks))
-        self._run(Start())
+        self._driver.run(Start())
         for trunk, wait_s in zip(trunks, waits_s, strict=True):
             self._tasks.spawn(self._finder.keep_finding(trunk, wait_s))
         self._tasks.spawn(self._gate.watch())
@@ -147,24 +124,20 @@ class SipEndpoint:
     async def stop(self) -> None:
         """Hang up, unregister, and close everything; bounded in time, and nothing is left afterwards."""
         if self._core is not None:
-            self._settled.clear()
-            self._run(Stop())
+            self._driver.settled.clear()
+            self._driver.run(Stop())
             try:
-                await asyncio.wait_for(self._settled.wait(), STOP_LIMIT_S)
+                await asyncio.wait_for(self._driver.settled.wait(), STOP_LIMIT_S)
             except TimeoutError:
                 _log.warning("sip_stop_timed_out", dialogs=self.open_dialogs)
         await self._close()
 
     async def _close(self) -> None:
-        if self._core is not None:
-            self._core.close()
-        self._core = self._gate = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._driver.stop()
+        self._gate = None
         await self._tasks.close()
         await self._network.close()
-        self._deliver()
+        self._driver.deliver()
 
     async def reload_tls(self) -> None:
         """Read certificates that have changed; new connections use them."""
@@ -212,7 +185,7 @@ class SipEndpoint:
     def invite(self, call: OutgoingCall) -> DialogKey:
         """Place a call; whatever goes wrong comes as `CallFailed`."""
         dialog = DialogKey(self._entropy.token(24))
-        self._command(PlaceCall(dialog=dialog, call=call))
+        self._driver.command(PlaceCall(dialog=dialog, call=call))
         return dialog
 
     def ring(self, dialog: DialogKey, *, status: int = 180, sdp: str | None = None) -> None:
@@ -280,119 +253,13 @@ class SipEndpoint:
         self._steer(dialog, ReofferAsked(sdp=sdp))
 
     def _steer(self, dialog: DialogKey, command: DialogCommand) -> None:
-        self._command(Steer(dialog=dialog, command=command))
-
-    def _command(self, command: Input) -> None:
-        """Carry out a command now; its events wait until the caller has returned."""
-        self._process(command)
-        if self._events and not self._delivering:
-            asyncio.get_running_loop().call_soon(self._deliver)
-
-    # Running the core.
-
-    def _run(self, event: Input) -> None:
-        """Take an input of the network's; one that comes up while another is worked on is told with that one."""
-        running = self._running
-        self._process(event)
-        if not running:
-            self._deliver()
-
-    def _process(self, event: Input) -> None:
-        """One input at a time, and all its actions before the next."""
-        self._inputs.append(event)
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._inputs:
-                self._step(self._inputs.popleft())
-        finally:
-            self._running = False
-        self._plan()
-
-    def _step(self, event: Input) -> None:
-        if self._core is None:
-            return
-        try:
-            actions = self._core.handle(event, self._clock.monotonic())
-        except Exception as error:  # One message must not end the calls of others.
-            self._report("sip_input_failed", error)
-            return
-        for action in actions:
-            self._perform(action)
-
-    def _perform(self, action: Action) -> None:
-        match action:
-            case Send():
-                self._network.send(action)
-            case Emit(event=event):
-                self._events.append(event)
-            case Count(name=name, labels=labels):
-                self._telemetry.count(name, 1, **labels)
-            case Gauge(name=name, value=value, labels=labels):
-                self._telemetry.gauge(name, value, **labels)
-            case Observe(name=name, value=value, labels=labels):
-                self._telemetry.observe(name, value, **labels)
-            case Note(event=name, warning=warning, fields=fields):
-                (_log.warning if warning else _log.info)(name, **fields)
-            case Fault(event=name, error=error):
-                self._report(name, error)
-            case LookUp(host=host):
-                self._network.look_up(host)
-            case Ping(flow=flow, answered=answered):
-                self._network.ping(flow, answered=answered)
-            case DoubtFlow(flow=flow, silent_s=silent_s):
-                self._network.doubt(flow, silent_s)
-            case _ as unreachable:
-                assert_never(unreachable)
-
-    def _deliver(self) -> None:
-        """Hand out events in order; what a handler causes comes after it has returned."""
-        if self._delivering:
-            return
-        self._delivering = True
-        try:
-            while self._events:
-                self._deliver_one(self._events.popleft())
-        finally:
-            self._delivering = False
-        if self._core is not None and self._core.settled:
-            self._settled.set()
-
-    def _deliver_one(self, event: SipEvent) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception as error:  # A fault in one call must not reach the others.
-            self._report("sip_event_handler_failed", error)
-
-    def _report(self, name: str, error: Exception) -> None:
-        self._telemetry.count("internal_errors_total", component="sip")
-        suppressed = self._floodgate.pass_or_count(name)
-        if suppressed is not None:
-            _log.error(name, error=type(error).__name__, suppressed=suppressed, exc_info=error)
-
-    def _report_task(self, error: Exception) -> None:
-        self._report("sip_task_failed", error)
-
-    def _plan(self) -> None:
-        """Keep one timer of the loop at the earliest deadline."""
-        deadline = self._core.next_deadline() if self._core is not None else None
-        if deadline is None or (self._timer is not None and self._timer_deadline <= deadline):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_deadline = deadline
-        delay_s = max(0.0, deadline - self._clock.monotonic())
-        # A context of its own: whoever moved the deadline may log a call's id, and the timer serves all calls.
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._elapse, context=Context())
-
-    def _elapse(self) -> None:
-        self._timer = None
-        self._run(TimeElapsed())
+        self._driver.command(Steer(dialog=dialog, command=command))
 
     # The network.
+
+    @property
+    def _core(self) -> UserAgent | None:
+        return self._driver.core
 
     def _admits(self, host: str) -> bool:
         return self._core is not None and self._core.admits(host)
@@ -400,7 +267,7 @@ class SipEndpoint:
     def _take_message(self, payload: bytes, flow: Flow) -> None:
         received = self._gate.screen(payload, flow) if self._gate is not None else None
         if received is not None:
-            self._run(received)
+            self._driver.run(received)
 
     async def _bind(self, listener: Listener) -> None:
         try:
@@ -408,3 +275,6 @@ class SipEndpoint:
         except (OSError, ValueError) as error:
             address = f"{listener.transport}:{join_host_port(listener.host, listener.port)}"
             raise EndpointError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}") from error
+
+    def _report(self, error: Exception) -> None:
+        self._driver.report("sip_task_failed", error)
