@@ -1,6 +1,5 @@
 """Keeping a contact registered at a trunk (RFC 3261 §10.2), with recovery as in RFC 5626 §4.5."""
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +16,23 @@ from bridge.sip.register import (
     min_expires_s,
     new_register,
     service_route,
+)
+from bridge.sip.registration_events import (
+    AddressFound,
+    AttemptDue,
+    Challenged,
+    Failed,
+    FlowLost,
+    Granted,
+    LeaveAsked,
+    OutboundRefused,
+    Refused,
+    RefusedForGood,
+    RegistrationEvent,
+    RegistrationState,
+    Started,
+    StopAsked,
+    TooBrief,
 )
 from bridge.sip.requests import repeated
 from bridge.sip.timers import Timer
@@ -41,116 +57,6 @@ MIN_REFRESH_S = 30.0
 
 MIN_GRANT_S = 10
 """A registrar that grants less, or nothing, has not let us in: keeping up with it would be a flood."""
-
-
-class RegistrationState(enum.Enum):
-    """Where a registration stands."""
-
-    IDLE = enum.auto()
-    REGISTERING = enum.auto()
-    REGISTERED = enum.auto()
-    WAITING = enum.auto()
-    """For the next attempt."""
-    REFUSED = enum.auto()
-    """For good."""
-    UNREGISTERING = enum.auto()
-    STOPPED = enum.auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """Register."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
-    """2xx."""
-
-    expires_s: int
-    response: Response
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenged:
-    """401 or 407 that we can answer."""
-
-    credentials: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooBrief:
-    """423: the registrar wants longer intervals (§10.2.8)."""
-
-    min_expires_s: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboundRefused:
-    """439: a proxy on the way knows nothing of outbound (RFC 5626 §11.6)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """403, or credentials that were not accepted."""
-
-    status: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedForGood:
-    """The same once too often."""
-
-    status: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """No answer, no way, or a failure that may pass."""
-
-    status: int
-    retry_after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptDue:
-    """Time to refresh, or to try again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressFound:
-    """The registrar's name has an address at last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowLost:
-    """The connection over which the registrar reaches us is gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopAsked:
-    """Take the contact back (§10.2.2)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaveAsked:
-    """The same where no contact of ours can be left."""
-
-
-RegistrationEvent = (
-    Started
-    | Granted
-    | Challenged
-    | TooBrief
-    | OutboundRefused
-    | Refused
-    | RefusedForGood
-    | Failed
-    | AttemptDue
-    | AddressFound
-    | FlowLost
-    | StopAsked
-    | LeaveAsked
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

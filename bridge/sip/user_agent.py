@@ -48,7 +48,8 @@ from bridge.sip.referral_commands import (
     ReferralReported,
 )
 from bridge.sip.referring import ReferringTimer
-from bridge.sip.registration import AddressFound, FlowLost, Registration, RegistrationTimer, Started
+from bridge.sip.registration import Registration, RegistrationTimer
+from bridge.sip.registration_events import AddressFound, FlowLost, Started
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing

@@ -1,0 +1,116 @@
+"""States of a registration, and what can happen to one (RFC 3261 §10.2)."""
+
+import enum
+from dataclasses import dataclass
+
+from bridge.sip.message import Response
+
+
+class RegistrationState(enum.Enum):
+    """Where a registration stands."""
+
+    IDLE = enum.auto()
+    REGISTERING = enum.auto()
+    REGISTERED = enum.auto()
+    WAITING = enum.auto()
+    """For the next attempt."""
+    REFUSED = enum.auto()
+    """For good."""
+    UNREGISTERING = enum.auto()
+    STOPPED = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Register."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """2xx."""
+
+    expires_s: int
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged:
+    """401 or 407 that we can answer."""
+
+    credentials: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooBrief:
+    """423: the registrar wants longer intervals (§10.2.8)."""
+
+    min_expires_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRefused:
+    """439: a proxy on the way knows nothing of outbound (RFC 5626 §11.6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """403, or credentials that were not accepted."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedForGood:
+    """The same once too often."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """No answer, no way, or a failure that may pass."""
+
+    status: int
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDue:
+    """Time to refresh, or to try again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressFound:
+    """The registrar's name has an address at last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowLost:
+    """The connection over which the registrar reaches us is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAsked:
+    """Take the contact back (§10.2.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveAsked:
+    """The same where no contact of ours can be left."""
+
+
+RegistrationEvent = (
+    Started
+    | Granted
+    | Challenged
+    | TooBrief
+    | OutboundRefused
+    | Refused
+    | RefusedForGood
+    | Failed
+    | AttemptDue
+    | AddressFound
+    | FlowLost
+    | StopAsked
+    | LeaveAsked
+)
