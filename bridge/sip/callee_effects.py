@@ -24,6 +24,7 @@ from bridge.sip.usage_events import (
     CancelAsked,
     CancelReceived,
     HangUpAsked,
+    PrackMissed,
     PrackOverdue,
     ProvisionalDue,
     RejectAsked,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 def send_first_answer(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """200 to the INVITE that began the call, without a description when PRACK has settled it (RFC 6337 §3.1.1)."""
     sdp = event.sdp if isinstance(event, AcceptAsked) else usage.accepted_sdp
-    for deadline in (RingDue, ProvisionalDue, PrackOverdue):
+    for deadline in (RingDue, ProvisionalDue, PrackOverdue, PrackMissed):
         usage.stop_timer(deadline)
     if usage.dialog is not None and usage.dialog.session.settled:
         if sdp is not None and sdp != usage.dialog.session.local_sdp:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bridge.sip.answers import respond, response_to_pending
+from bridge.sip.answers import pending, respond, response_to_pending
 from bridge.sip.dialog import Dialog
 from bridge.sip.early_effects import EarlyOffer, take_early_offer
 from bridge.sip.message import Response
@@ -10,6 +10,7 @@ from bridge.sip.prack import send_prack
 from bridge.sip.reliable import OPTION, Provisionals, rseq_of
 from bridge.sip.usage_events import (
     AcceptDeferred,
+    PrackMissed,
     PrackOverdue,
     PrackReceived,
     ProgressReceived,
@@ -102,7 +103,8 @@ def _send_queued(usage: "InviteUsage", provisionals: Provisionals, now: float) -
     provisionals.interval_s = timing.t1_s
     respond(usage, usage.answer, now)
     usage.set_timer(ProvisionalDue(), now + provisionals.interval_s)
-    usage.set_timer(PrackOverdue(), now + timing.timeout_s)
+    insists = sdp is not None or OPTION in pending(usage).request.require
+    usage.set_timer(PrackOverdue() if insists else PrackMissed(), now + timing.timeout_s)
     usage.set_timer(RingDue(), now + RING_INTERVAL_S)
 
 
@@ -124,6 +126,7 @@ def take_prack(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.provisionals.unacknowledged = None
             usage.stop_timer(ProvisionalDue)
             usage.stop_timer(PrackOverdue)
+            usage.stop_timer(PrackMissed)
             answers = described and usage.offered_late
             usage.kept_answer = sdp if answers else None
             _settle(usage.dialog, usage.kept_answer, settles=described and (sdp is not None or not answers))
@@ -153,6 +156,20 @@ def keep_acceptance(usage: "InviteUsage", event: UsageEvent, now: float) -> None
     match event:
         case AcceptDeferred(sdp=sdp) if usage.provisionals is not None:
             usage.accepted_sdp, usage.provisionals.queued = sdp, None
+
+
+def ring_on(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Ring as for any other peer: some say that they know 100rel, and a proxy on the way keeps the PRACK.
+
+    §3 would have the call refused; but it is the phone of a caller who hears it ring.
+    """
+    provisionals, usage.provisionals = usage.provisionals, None
+    if provisionals is None or usage.answer is None:
+        return
+    usage.stop_timer(ProvisionalDue)
+    usage.context.note("prack_missed", warning=True, trunk=usage.trunk.trunk.name)
+    ring = provisionals.queued or RingAsked(status=usage.answer.status, sdp=None)
+    send_provisional(usage, ring, now)
 
 
 def send_timeout(usage: "InviteUsage", event: UsageEvent, now: float) -> None:

@@ -351,6 +351,11 @@ class PrackOverdue:
 
 
 @record_type
+class PrackMissed:
+    """The same of a peer that did not ask for what it does not acknowledge, and that lacks nothing but the ringing."""
+
+
+@record_type
 class RefreshDue:
     """Half of the session interval has passed, and it is ours to confirm it (RFC 4028 §7.2)."""
 
@@ -366,6 +371,7 @@ UsageDeadline = (
     | OfferDue
     | ProvisionalDue
     | PrackOverdue
+    | PrackMissed
     | AnswerDue
     | AckOverdue
     | CancelOverdue

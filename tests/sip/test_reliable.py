@@ -247,9 +247,25 @@ def test_the_next_has_the_next_number_and_waits_for_the_prack_of_the_last() -> N
     assert peer.last_response().rseq == first + 1
 
 
-def test_without_prack_the_call_is_refused() -> None:
+def test_a_peer_that_only_says_that_it_knows_prack_is_rung_on_without() -> None:
     peer = Scripted()
-    invited(peer, RingAsked(status=180, sdp=None))
+    invited(peer, RingAsked(status=180, sdp=None), RingAsked(status=181, sdp=None))
+    peer.advance(33)
+    ringing = peer.last_response()
+    assert (ringing.status, ringing.require, ringing.rseq) == (181, (), None)
+    peer.advance(61)
+    assert peer.titles()[-2:] == ["181 INVITE", "181 INVITE"]
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    assert (peer.last_response().status, peer.last_response().body.decode()) == (200, SDP)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sdp"), [((("Require", "100rel"),), None), (KNOWN, SDP)], ids=["required", "description"]
+)
+def test_without_prack_the_call_is_refused(fields: tuple[tuple[str, str], ...], sdp: str | None) -> None:
+    peer = Scripted()
+    peer.receive(peer_request("INVITE", sdp=SDP, fields=fields))
+    peer.steer(peer.incoming.dialog, RingAsked(status=180, sdp=sdp))
     peer.advance(33)
     assert peer.last_response().status == 504
     assert peer.last_event() == CallCancelled(dialog=peer.incoming.dialog)

@@ -194,11 +194,24 @@ def test_a_trunk_without_100rel_rings_all_the_same(flow: Flow) -> None:
     assert "PRACK" not in play(flow, reliable=Reliable.OFF).titles()
 
 
-def test_without_any_prack_the_call_is_refused_and_both_ends_know() -> None:
-    wire, caller, callee = pair(wire=Wire(tamper=lambda number, sent: () if sent.title == "PRACK" else (0.01,)))
+def without_prack() -> Wire:
+    return Wire(tamper=lambda number, sent: () if sent.title == "PRACK" else (0.01,))
+
+
+def test_without_any_prack_a_call_that_needs_it_is_refused_and_both_ends_know() -> None:
+    wire, caller, callee = pair(wire=without_prack(), reliable=Reliable.REQUIRED)
     react(callee, ring(callee, (180, None), accept_after_s=None))
     caller.call()
     wire.run(QUIET_S)
     assert callee.kinds() == ["IncomingCall", "CallCancelled"]
     assert "504 INVITE" in wire.titles(callee)
     assert caller.kinds()[-1] == "CallFailed"
+
+
+def test_without_any_prack_a_call_that_only_rings_goes_on_ringing_and_is_answered() -> None:
+    wire, caller, callee = pair(wire=without_prack())
+    react(callee, ring(callee, (180, None), accept_after_s=50.0))
+    caller.call()
+    wire.run(QUIET_S)
+    assert "CallConfirmed" in callee.kinds()
+    assert "CallAnswered" in caller.kinds()
