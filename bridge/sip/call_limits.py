@@ -94,13 +94,16 @@ class CallLimits:
         while self.waiting:
             self.give_up(self.waiting[0].dialog)
 
-    def refusal(self, now: float) -> Refusal | None:
-        """Why a call of the trunk is not taken, if it is not: over its rate, or busy on all lines."""
+    def refusal(self, now: float, *, replaces: bool) -> Refusal | None:
+        """Why a call of the trunk is not taken, if it is not: over its rate, or busy on all lines.
+
+        One that takes the place of another takes its line as well (RFC 3891).
+        """
         if self.incoming is not None and not self.incoming.take(now):
             self._count("max_incoming_per_s")
             wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
             return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
-        if self._is_full():
+        if not replaces and self._is_full():
             self._count("max_calls")
             return Refusal(status=486)
         return None

@@ -304,7 +304,7 @@ class Inbound:
             return
         if self._refuses_interval(Policy.of(state.trunk), server, now):
             return
-        refusal = self.context.limits[state.trunk.name].refusal(now)
+        refusal = self.context.limits[state.trunk.name].refusal(now, replaces="Replaces" in request.headers)
         if refusal is not None:
             self.context.layer.respond(server, refusal.response(request, self._tag()), now)
             return

@@ -8,7 +8,7 @@ import pytest
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.message import Request
-from bridge.sip.usage_events import CancelAsked, HangUpAsked
+from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked
 from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
@@ -40,6 +40,18 @@ def test_calls_that_exceed_the_rate_wait_in_order() -> None:
     assert began[6] == 3
     assert invites(peer) == [f"+1555010{number}" for number in range(6)]
     assert failures(peer) == []
+
+
+def test_a_call_that_takes_the_place_of_another_needs_no_line_of_its_own() -> None:
+    peer = limited(max_calls=1, accept_transfers=True)
+    peer.receive(peer_request("INVITE", sdp=SDP))
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    replaced, tag = peer.incoming.dialog, peer.last_response().to.tag
+    fields = (("Replaces", f"peer-call;to-tag={tag};from-tag=peer"),)
+    peer.receive(peer_request("INVITE", sdp=SDP, call_id="new", branch="new", fields=fields))
+    assert peer.incoming.replaces == replaced
+    peer.receive(peer_request("INVITE", sdp=SDP, call_id="newer", branch="newer"))
+    assert peer.last_response().status == 486
 
 
 def test_a_call_that_would_wait_too_long_fails_at_once() -> None:
