@@ -22,6 +22,7 @@ from bridge.sip.registration_events import (
     AttemptDue,
     Challenged,
     Failed,
+    FlowClosed,
     FlowLost,
     Granted,
     LeaveAsked,
@@ -45,6 +46,9 @@ RETRY_MAX_S = 1800.0
 
 FLOW_RETRY_S = 1.0
 """After a lost connection the first attempt comes at once: the registrar is most likely there."""
+
+SHORT_LIVED_S = 120.0
+"""A connection that ends sooner after a registration was closed rather than lost: some servers keep none."""
 
 MAX_REFUSALS = 3
 """A registrar that says no for the third time means it; going on would lock the account."""
@@ -80,6 +84,9 @@ class Registration:
     failures: int = 0
     refusals: int = 0
     brief: int = 0
+    closings: int = 0
+    """Connections in a row that did not last."""
+    granted_at: float = 0.0
     bound_until: float = 0.0
     """When the registrar has forgotten us at the latest."""
     attempts: Attempts = field(default_factory=Attempts)
@@ -117,6 +124,12 @@ class Registration:
             return False
         used = self.current.flow
         return (used.transport, used.address) == (flow.transport, flow.address)
+
+    def lose_flow(self, now: float) -> None:
+        """The connection is gone. To open another one at once, again and again, would be a flood (RFC 5626 §4.5)."""
+        self.closings = self.closings + 1 if now - self.granted_at < SHORT_LIVED_S else 0
+        closed = self.closings > 1 and self.state is RegistrationState.REGISTERED
+        self.handle(FlowClosed() if closed else FlowLost(), now)
 
     def stop(self, now: float) -> None:
         """Take the contact back, if one may be there."""
@@ -215,7 +228,7 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
             registration.failures = registration.refusals = registration.brief = 0
             share = registration.context.entropy.uniform(*REFRESH_SHARE)
             _set_timer(registration, now + max(expires_s * share, min(MIN_REFRESH_S, expires_s * REFRESH_SHARE[1])))
-            registration.bound_until = now + expires_s
+            registration.granted_at, registration.bound_until = now, now + expires_s
             if registration.current is not None:
                 registration.trunk.settle_at(registration.current.flow)
             labels = {"trunk": str(registration.trunk.trunk.name)}
@@ -259,6 +272,13 @@ def schedule_retry(registration: Registration, event: RegistrationEvent, now: fl
 def schedule_soon(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Open a new flow."""
     _set_timer(registration, now + FLOW_RETRY_S)
+
+
+def schedule_later(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """Open a new flow after twice the time, and the contact counts meanwhile; but not later than the refresh is due."""
+    deadline = now + FLOW_RETRY_S * 2.0 ** min(registration.closings, 16)
+    if registration.timer is None or deadline < registration.timer.deadline:
+        _set_timer(registration, deadline)
 
 
 def stop_timer(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -328,6 +348,7 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.REGISTERED, AttemptDue): (R.REGISTERING, (send,)),
     (R.REGISTERED, AddressFound): (R.REGISTERED, ()),
     (R.REGISTERED, FlowLost): (R.WAITING, (schedule_soon,)),
+    (R.REGISTERED, FlowClosed): (R.REGISTERED, (schedule_later,)),
     (R.REGISTERED, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
     (R.WAITING, AttemptDue): (R.REGISTERING, (send,)),
     (R.WAITING, AddressFound): (R.REGISTERING, (stop_timer, send)),

@@ -90,6 +90,11 @@ class FlowLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlowClosed:
+    """The same once more, right after it was opened: this registrar keeps no connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopAsked:
     """Take the contact back (§10.2.2)."""
 
@@ -111,6 +116,7 @@ RegistrationEvent = (
     | AttemptDue
     | AddressFound
     | FlowLost
+    | FlowClosed
     | StopAsked
     | LeaveAsked
 )

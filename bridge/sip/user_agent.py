@@ -49,7 +49,7 @@ from bridge.sip.referral_commands import (
 )
 from bridge.sip.referring import ReferringTimer
 from bridge.sip.registration import Registration, RegistrationTimer
-from bridge.sip.registration_events import AddressFound, FlowLost, Started
+from bridge.sip.registration_events import AddressFound, Started
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
@@ -294,7 +294,7 @@ class UserAgent:
         self._context.layer.fail_connection(flow, now)
         for registration in self._registrations:
             if registration.goes_by(flow):
-                registration.handle(FlowLost(), now)
+                registration.lose_flow(now)
 
     def _resolve(self, event: TrunkResolved, now: float) -> None:
         state = self._context.trunks.get(event.trunk)

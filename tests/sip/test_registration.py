@@ -154,6 +154,22 @@ def test_a_lost_connection_is_replaced() -> None:
     assert next_attempt_s(peer) <= 1
 
 
+def test_a_registrar_that_keeps_no_connections_is_not_flooded_and_not_given_up() -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER, transport=Transport.TCP), transport=Transport.TCP)
+    peer.start()
+    registered, up = 0, []
+    for _ in range(600):
+        if peer.titles()[-1:] == ["REGISTER"] and len(peer.sent) > registered:
+            registered = len(peer.sent)
+            grant(peer, 600)
+            peer.feed(ConnectionClosed(flow=Flow(transport=Transport.TCP, host=PEER, port=5060, connection=1)))
+            up.append(peer.agent.trunk_up(TRUNK))
+        peer.advance(1)
+    assert registered <= 12
+    assert up[0] is False
+    assert all(up[1:])
+
+
 def test_stopping_takes_the_contact_back() -> None:
     peer = started()
     grant(peer, 600)
