@@ -212,6 +212,7 @@ class MatrixIntake:
             remaining_s=self._remaining_s(event, invite),
             caller=caller,
             caller_name=caller_name,
+            answers_early=self._plan.answers_early(trunk),
             times=self._times,
             now=self._clock.monotonic(),
             wall=self._clock.wall(),

@@ -111,7 +111,7 @@ class MediaWork:
                 await self._write_both_answers(live, command)
             case cmd.TakeSipAnswer():
                 session = await self._session(live)
-                await session.set_sip_answer(command.sip_sdp, from_another=command.from_another)
+                await session.set_sip_answer(command.sip_sdp, from_another=command.from_another, early=command.early)
             case cmd.AnswerReoffer():
                 await self._answer_reoffer(live, command)
             case cmd.AnswerMatrixReoffer():
@@ -155,7 +155,7 @@ class MediaWork:
 
     async def _write_matrix_answer(self, live: LiveCall, command: cmd.WriteMatrixAnswer) -> None:
         session = await self._session(live)
-        await session.set_sip_answer(command.sip_sdp)
+        await session.set_sip_answer(command.sip_sdp, early=command.early)
         self._feed(live, ev.MatrixAnswerReady(sdp=await session.create_matrix_answer()))
 
     async def _write_sip_answer(self, live: LiveCall, command: cmd.WriteSipAnswer) -> None:

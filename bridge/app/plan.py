@@ -6,6 +6,7 @@ from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.calls.ring_rule import RingWhen
 from bridge.config import Config
+from bridge.config.model import EarlyMedia
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
 from bridge.sip.settings import Dtmf
@@ -25,6 +26,7 @@ def number_plan(config: Config) -> NumberPlan:
                 caller_id=trunk.caller_id,
                 emergency=trunk.emergency,
                 joins_crossing_calls=trunk.join_crossing_calls,
+                answers_early=trunk.early_media is EarlyMedia.ANSWER,
                 forwards=trunk.forwards,
             )
             for name, trunk in config.trunks.items()

@@ -44,6 +44,7 @@ def _shifted(at: Milestones, by_s: float) -> Milestones:
     return Milestones(
         invited=at.invited + by_s,
         ringing=moved(at.ringing),
+        early=moved(at.early),
         answered=moved(at.answered),
         connected=moved(at.connected),
         ended=moved(at.ended),

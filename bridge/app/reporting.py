@@ -73,6 +73,7 @@ class Reporting:
             sip_call_id=call.sip_call_id,
             t_invite=call.began_wall,
             t_ring=call.wall(at.ringing),
+            early_media=at.early is not None,
             t_answer=call.wall(at.answered),
             t_end=call.wall(at.ended) or self._clock.wall(),
             duration_s=live.call.talk_s,

@@ -24,7 +24,7 @@ def of_phone(event: Plain) -> ev.Event | None:
     """Of the phone that the call is with."""
     match event:
         case sip.CallProgress():
-            return ev.SipProgress(status=event.status)
+            return ev.SipProgress(status=event.status, sdp=event.sdp)
         case sip.CallAnswered():
             return ev.SipAnswered(sdp=event.sdp)
         case sip.CallFailed():

@@ -37,6 +37,7 @@ OnFinished = Callable[[LiveCall, Verdict], Awaitable[None]]
 
 _MILESTONES = {
     State.DIALLING: "call_dialled",
+    State.EARLY: "early_media_begun",
     State.RINGING: "call_offered",
     State.AWAITING_JOIN: "call_awaits_join",
     State.ADOPTING: "calls_crossed",

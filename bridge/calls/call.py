@@ -4,6 +4,7 @@ Its two legs have states of their own, from which `end` derives what each side m
 think of the other side's farewell. How a call takes an event is in `machine`.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,8 @@ class Milestones:
 
     invited: float
     ringing: float | None = None
+    early: float | None = None
+    """When the caller's client was answered, so that its user hears what is played before the phone is."""
     answered: float | None = None
     connected: float | None = None
     ended: float | None = None
@@ -118,6 +121,10 @@ class Call:
     dialog: DialogKey | None = None
     sip_sdp: str | None = None
     """The phone's offer, or the answer that came before its 2xx."""
+    sip_sdp_taken: str = ""
+    """A digest of the newest one that the media session has: the keys in it are kept nowhere else."""
+    answers_early: bool = False
+    """Whether a description that comes before the phone's answer is answered to the caller (early media)."""
     matrix_sdp: str | None = None
     """The Matrix caller's offer."""
     late_offer: bool = False
@@ -175,7 +182,7 @@ class Call:
         """End the call: tell each side that has not been told, exactly once, and let go of everything."""
         if self.ended:
             return []
-        notice = self._notice(verdict)
+        notice = self._notice(verdict, ended_by)
         commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
         self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
@@ -185,10 +192,14 @@ class Call:
         self.sip_sdp = self.matrix_sdp = self.second = self.former = None
         return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
-    def _notice(self, verdict: Verdict) -> list[cmd.Command]:
+    def _notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
         """A sentence for a user who placed the call or saw it ring; a call that never rang is not explained."""
         saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
-        return [cmd.SendNotice(text=verdict.user_text)] if verdict.user_text and saw_it else []
+        text = verdict.user_text
+        if self.at.early is not None and not self.answered and ended_by is not EndedBy.MATRIX:
+            # To the client the call was up, and it will show it as one that was answered.
+            text = text or outcomes.UNANSWERED.get(verdict.reason)
+        return [cmd.SendNotice(text=text)] if text and saw_it else []
 
     def _farewell_others(self) -> list[cmd.Command]:
         """Give up a transfer, and let a phone go that was replaced."""
@@ -234,6 +245,14 @@ class Call:
         self.sip_sdp = self.matrix_sdp = None
         if self.state is State.CONNECTING:
             self.deadlines[Timer.CONNECT] = now + self.times.connect_s
+
+    def take_sip_sdp(self, sdp: str) -> str | None:
+        """A description of the phone's, for the media session to take; `None` if it has that already."""
+        digest = hashlib.sha256(sdp.encode()).hexdigest()
+        if digest == self.sip_sdp_taken:
+            return None
+        self.sip_sdp_taken = digest
+        return sdp
 
     def wall(self, moment: float | None) -> float | None:
         """A moment of the call's clock as seconds since 1970."""
@@ -295,6 +314,7 @@ def refuse(call: Call, event: ev.CallRefused | ev.MediaRefused, now: float) -> l
 def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
     """Audio is up before signalling is through: remembered for `Call.connect`."""
     call.at.connected = now
+    call.deadlines.pop(Timer.CONNECT, None)
     return []
 
 

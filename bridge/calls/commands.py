@@ -22,9 +22,13 @@ class WriteSipOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteMatrixAnswer:
-    """Take the phone's answer and write ours for Matrix → `MatrixAnswerReady` or `MediaRefused`."""
+    """Take the phone's answer and write ours for Matrix → `MatrixAnswerReady` or `MediaRefused`.
 
-    sip_sdp: str
+    Without a description it has been taken already; `early` means that the phone is not answered yet.
+    """
+
+    sip_sdp: str | None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +65,13 @@ class WriteBothAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeSipAnswer:
-    """An answer to an offer of ours within the call, or to a late one → `MediaRefused` when it cannot be used."""
+    """An answer to an offer of ours within the call, or to a late one → `MediaRefused` when it cannot be used.
 
-    sip_sdp: str
+    Before the phone is answered it is `early`; without a description the one that was taken then holds.
+    """
+
+    sip_sdp: str | None
+    early: bool = False
     from_another: bool = False
     """Whether it comes from a phone that has just taken over."""
 

@@ -21,12 +21,11 @@ def never_connected(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Co
 
 
 def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
-    """Only the device that the call is with can end it; a missing reason is `user_hangup`."""
+    """Only the device that the call is with can end it."""
     if not call.is_peer(event.user, event.party):
         return []
     call.matrix_leg = MatrixLeg.ENDED
-    verdict = {"ice_failed": outcomes.ICE_FAILED, "ice_timeout": outcomes.ICE_TIMEOUT}.get(event.reason or "")
-    return call.end(verdict or outcomes.COMPLETED, EndedBy.MATRIX, now)
+    return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), EndedBy.MATRIX, now)
 
 
 def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:

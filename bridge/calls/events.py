@@ -161,6 +161,7 @@ class InviteDelivered:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipProgress:
     status: int
+    sdp: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[
     matrix_sdp, call.dialog = call.matrix_sdp or "", event.dialog
     call.trunk, call.sip_call_id = event.trunk, event.sip_call_id
     call.state, call.sip_leg = State.ADOPTING, SipLeg.INCOMING
-    call.sip_sdp, call.late_offer = event.sdp, event.sdp is None
+    call.sip_sdp, call.sip_sdp_taken, call.late_offer = event.sdp, "", event.sdp is None
     call.deadlines.clear()
     return [
         *cancel,

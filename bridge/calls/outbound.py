@@ -31,6 +31,7 @@ def begin(
     remaining_s: float,
     caller: str = "",
     caller_name: str = "",
+    answers_early: bool = False,
     times: CallTimes,
     now: float,
     wall: float,
@@ -52,6 +53,7 @@ def begin(
         caller=caller,
         caller_name=caller_name,
         called=number,
+        answers_early=answers_early,
         matrix_leg=MatrixLeg.THEIRS,
         matrix_sdp=sdp,
     )
@@ -89,13 +91,6 @@ def sip_offer_ready(call: Call, event: ev.SipOfferReady, now: float) -> list[cmd
     return [cmd.PlaceSipCall(sdp=event.sdp)]
 
 
-def sip_progress(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
-    """There is no "ringing" event in Matrix: clients play their own ringback. Early media is not carried."""
-    if event.status >= 180 and call.at.ringing is None:
-        call.at.ringing = now
-    return []
-
-
 def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
     """The phone answered, with the description that counts in its dialog, be it from a 183 (RFC 3261 §13.2.1)."""
     call.sip_leg = SipLeg.ESTABLISHED
@@ -104,7 +99,7 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
     if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     call.state = State.ANSWERING
-    return [cmd.WriteMatrixAnswer(sip_sdp=event.sdp)]
+    return [cmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp))]
 
 
 def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
@@ -118,9 +113,14 @@ def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]
 def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ANSWERED
     call.connect(now)
+    return tell_answer(call, event.sdp)
+
+
+def tell_answer(call: Call, sdp: str) -> list[cmd.Command]:
+    """Answer the caller, who learns of anybody else than who was called at the same time."""
     number = call.connected_number
     identity = [] if number is None else [cmd.SendIdentity(number=number, name=call.connected_name)]
-    return [cmd.SendAnswer(sdp=event.sdp), *identity]
+    return [cmd.SendAnswer(sdp=sdp), *identity]
 
 
 def identity_known(call: Call, event: ev.IdentityChanged, now: float) -> list[cmd.Command]:
@@ -147,7 +147,11 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
 
 def reoffered_while_ringing(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
     """UPDATE: the phone moved before it answered (RFC 3311 §5.2). Without a word of ours the trunk would give up."""
-    return [] if event.sdp is None else [cmd.AnswerReoffer(sip_sdp=event.sdp)]
+    if event.sdp is None:
+        return []
+    # An offer that is answered is not taken again as an answer, in whose place the user agent names it afterwards.
+    call.take_sip_sdp(event.sdp)
+    return [cmd.AnswerReoffer(sip_sdp=event.sdp)]
 
 
 def reoffer_too_early(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
@@ -160,7 +164,7 @@ def sip_ended_while_answering(call: Call, event: ev.SipEnded, now: float) -> lis
     return call.end(outcomes.COMPLETED, EndedBy.SIP, now)
 
 
-_ANY_TIME: dict[type[object], Row] = {
+ANY_TIME: dict[type[object], Row] = {
     ev.Aborted: Row(abort, (State.ENDED,)),
     ev.MemberLeft: Row(member_left, (State.ENDED,)),
     ev.MemberJoined: Row(ignore, ()),
@@ -176,7 +180,6 @@ TABLE: Table = {
     (State.HELD, ev.TimerFired): Row(timer_fired, (State.PREPARING, State.ENDED)),
     (State.PREPARING, ev.SipOfferReady): Row(sip_offer_ready, (State.DIALLING,)),
     (State.PREPARING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
-    (State.DIALLING, ev.SipProgress): Row(sip_progress, ()),
     (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
     (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
@@ -192,7 +195,7 @@ TABLE: Table = {
     **{
         (state, event): row
         for state in (State.HELD, State.PREPARING, State.DIALLING, State.ANSWERING)
-        for event, row in _ANY_TIME.items()
+        for event, row in ANY_TIME.items()
     },
     **{(State.ANSWERING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }

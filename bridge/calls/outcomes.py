@@ -137,6 +137,13 @@ BRIDGE_RESTARTED = Verdict(
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
 )
 
+UNANSWERED = {
+    BUSY.reason: "The number you called is busy.",
+    DECLINED.reason: "The call was declined.",
+    NO_ANSWER.reason: "Nobody answered.",
+}
+"""What is said of a call that its caller's client takes for one that was answered (early media)."""
+
 _FINAL_RESPONSES: dict[int, Verdict] = {
     401: TRUNK_CREDENTIALS,
     403: FORBIDDEN_BY_TRUNK,
@@ -183,6 +190,12 @@ def of_sip_failure(status: int, *, local: bool, redirected_to: str = "") -> Verd
 def of_matrix_refusal(reason: str | None) -> Verdict:
     """The verdict for a reject, or a hangup that counts as one, by the called Matrix user."""
     return BUSY if reason == MatrixReason.USER_BUSY else DECLINED
+
+
+def of_matrix_hangup(reason: str | None, *, answered: bool) -> Verdict:
+    """The verdict for a hangup by the Matrix side of a call that is up; a missing reason is `user_hangup`."""
+    lost: dict[str | None, Verdict] = {"ice_failed": ICE_FAILED, "ice_timeout": ICE_TIMEOUT}
+    return lost.get(reason) or (COMPLETED if answered else CANCELLED)
 
 
 def of_media_loss(reason: MatrixReason) -> Verdict:

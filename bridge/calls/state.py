@@ -23,6 +23,10 @@ class State(enum.StrEnum):
     """Outbound: the media session is made and the SIP offer is written."""
     DIALLING = "dialling"
     """Outbound: INVITE sent, no final response yet."""
+    EARLY_ANSWERING = "early_answering"
+    """Outbound: the phone's side plays something before it is answered, the Matrix answer to that is being written."""
+    EARLY = "early"
+    """Outbound: the caller hears what the phone's side plays; no final response yet."""
     ANSWERING = "answering"
     """Outbound: the phone answered, the Matrix answer is being written."""
 

@@ -251,7 +251,11 @@ TABLE: Table = {
     **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
     (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     **{(State.CONNECTING, event): row for event, row in _NOT_NOW.items()},
-    **{(State.ANSWERING, event): row for event, row in _ONE_AT_A_TIME.items()},
+    **{
+        (state, event): row
+        for state in (State.EARLY_ANSWERING, State.EARLY, State.ANSWERING)
+        for event, row in _ONE_AT_A_TIME.items()
+    },
     **{(State.TRANSFERRING, event): row for event, row in _TRANSFERRING.items()},
     **{(State.REPLACING, event): row for event, row in _REPLACING.items()},
 }

@@ -57,6 +57,13 @@ class LogFormat(enum.StrEnum):
     CONSOLE = "console"
 
 
+class EarlyMedia(enum.StrEnum):
+    """What a caller hears until the phone is answered."""
+
+    RINGBACK = "ringback"
+    ANSWER = "answer"
+
+
 DEFAULT_REGION = "US"
 
 
@@ -297,6 +304,7 @@ class TrunkConfig(Section):
     session_timer: SessionTimer = SessionTimer.SUPPORTED
     session_expires_s: Annotated[int, Field(strict=True, ge=90, le=86_400)] = 1800
     min_se_s: Annotated[int, Field(strict=True, ge=90, le=86_400)] = 90
+    early_media: EarlyMedia = EarlyMedia.RINGBACK
     emergency: Flag = False
     join_crossing_calls: Flag = False
     forwards: Flag = False

@@ -274,10 +274,15 @@ class CallMedia:
         """Hold and resume by the user's client, told to the phone; `None` when it knows all there is."""
         return self._phone.reoffer(self._matrix_formats, self._matrix_remote)
 
-    async def set_sip_answer(self, remote: RemoteSip, *, from_another: bool = False) -> None:
+    async def set_sip_answer(
+        self, remote: RemoteSip | None, *, from_another: bool = False, early: bool = False
+    ) -> None:
         """Take an answer, early or final."""
-        self._phone.take_answer(remote, from_another=from_another)
-        self._direct(remote)
+        self._phone.rings = early
+        if remote is not None:
+            self._phone.take_answer(remote, from_another=from_another)
+            self._direct(remote)
+        self._heard_phone_at = self._now()
 
     async def set_sip_offer(self, remote: RemoteSip) -> None:
         """Take an offer; it counts once it is answered."""
@@ -343,7 +348,7 @@ class CallMedia:
         limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._phone.remote
         if limit_s <= 0 or not self._connected or heard_at is None or sip is None:
             return
-        if sip.on_hold or self._phone.awaits_another:
+        if sip.on_hold or self._phone.awaits_another or self._phone.rings:
             self._heard_phone_at = now
         elif now - heard_at > limit_s:
             self._end(MediaFailure.RTP_TIMEOUT)

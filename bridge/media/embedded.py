@@ -70,8 +70,9 @@ class EmbeddedSession:
     async def create_sip_reoffer(self) -> str | None:
         return await self._step(self._media.create_sip_reoffer())
 
-    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
-        await self._step(self._media.set_sip_answer(self._media.read_sip(sdp), from_another=from_another))
+    async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
+        remote = None if sdp is None else self._media.read_sip(sdp)
+        await self._step(self._media.set_sip_answer(remote, from_another=from_another, early=early))
 
     async def set_sip_offer(self, sdp: str) -> None:
         await self._step(self._media.set_sip_offer(self._media.read_sip(sdp)))

@@ -141,9 +141,11 @@ class MediaSession(Protocol):
         """What the phone must be told since the user's client held or resumed; `None` when there is nothing."""
         ...
 
-    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
-        """Take the phone's answer; may be repeated (early media, then the final answer).
+    async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
+        """Take the phone's answer; may be repeated.
 
+        While it is `early`, for the phone is not answered yet, silence of the phone is no loss; `None` afterwards makes
+        the last one final.
         `from_another` answers an offer made `to_another`: that phone is the call's from now on.
         """
         ...

@@ -25,6 +25,8 @@ class SipSide:
         """What the user's client lets us do: less while it holds."""
         self.awaits_another = False
         """Whether another phone is to take over: that the first one falls silent is to be expected."""
+        self.rings = False
+        """Whether the phone is not answered yet: it may be silent for as long as it likes."""
         self._host, self._session, self._version = host, session, 0
         self._keys = SipKeys(policy.srtp, entropy)
         self._offer: RemoteSip | None = None

@@ -101,6 +101,8 @@ class TrunkChoice:
     emergency: bool = False
     joins_crossing_calls: bool = False
     """Whether its caller numbers can be believed so far that a call may be handed to one (see `calls.glare`)."""
+    answers_early: bool = False
+    """Whether callers hear what it plays before the phone is answered (see `calls.early`)."""
     forwards: bool = False
     """Whether it makes the call that a 302 asks for."""
 
@@ -139,6 +141,10 @@ class NumberPlan:
     def joins_crossing_calls(self, trunk: TrunkName) -> bool:
         """Whether a call from this trunk may take the place of one to the same number."""
         return any(choice.name == trunk and choice.joins_crossing_calls for choice in self.trunks)
+
+    def answers_early(self, trunk: TrunkName) -> bool:
+        """Whether what this trunk plays before an answer is let through."""
+        return any(choice.name == trunk and choice.answers_early for choice in self.trunks)
 
     def route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
         """Decide an outgoing call: a route, or the verdict that refuses it."""

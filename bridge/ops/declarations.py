@@ -73,7 +73,8 @@ COMPONENTS = _of(
     *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),
 )
 CALL_STATES = _of(
-    *("new", "held", "preparing", "dialling", "answering", "locating", "awaiting_join", "offering", "ringing"),
+    *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
+    *("locating", "awaiting_join", "offering", "ringing"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
 )
 EVENT_FAULTS = _of(

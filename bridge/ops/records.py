@@ -62,6 +62,8 @@ class CallRecord:
     sip_call_id: SipCallId | None = None
     t_invite: float
     t_ring: float | None = None
+    early_media: bool = False
+    """Whether the caller heard what was played before the phone was answered; whether it was, says `t_answer`."""
     t_answer: float | None = None
     t_end: float
     duration_s: float = 0.0

@@ -201,10 +201,11 @@ class StageSession:
     async def create_sip_reoffer(self) -> str | None:
         return self.reoffer
 
-    async def set_sip_answer(self, sdp: str, *, from_another: bool = False) -> None:
+    async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
         if sdp == "unusable":
             raise sip_refused("unusable")
-        self.asked.append("set_sip_answer of another" if from_another else "set_sip_answer")
+        kind = " of another" if from_another else " early" if early else ""
+        self.asked.append("keep_sip_answer" if sdp is None else f"set_sip_answer{kind}")
 
     async def set_sip_offer(self, sdp: str) -> None:
         self.asked.append("set_sip_offer")
@@ -248,6 +249,7 @@ class Stage:
     trunk: TrunkName = TRUNK
     ring_when: dict[UserId, RingWhen] = field(default_factory=dict)
     call_waiting: bool = True
+    answers_early: bool = False
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
     engine: StageEngine = field(default_factory=StageEngine)
@@ -266,7 +268,7 @@ class Stage:
         plan = NumberPlan(
             permissions=(Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             trunks=(
-                TrunkChoice(name=TRUNK, caller_id="+15550199", forwards=True),
+                TrunkChoice(name=TRUNK, caller_id="+15550199", answers_early=self.answers_early, forwards=True),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),
             ),
             inbound={E164("+15550199"): ALICE},

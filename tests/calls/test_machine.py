@@ -17,6 +17,7 @@ from bridge.core.ids import DialogKey, MatrixCallId, PartyId
 from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
+from tests.calls.test_early_media import dialling as early_media
 from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking, transferring
 
 USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
@@ -55,7 +56,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.PresenceKnown, state=st.sampled_from([*PresenceState, None])),
     st.builds(ev.PortalReady, room_id=st.just(scenes.ROOM), ghost=st.just(scenes.GHOST), user_joined=st.booleans()),
     st.just(ev.InviteDelivered()),
-    st.builds(ev.SipProgress, status=st.sampled_from([180, 183])),
+    st.builds(ev.SipProgress, status=st.sampled_from([180, 183]), sdp=SDP),
     st.builds(ev.SipAnswered, sdp=SDP),
     st.builds(ev.SipFailed, status=st.integers(300, 699), local=st.booleans()),
     st.builds(ev.SipCancelled, answered_elsewhere=st.booleans()),
@@ -90,7 +91,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.MediaConnected()),
     st.builds(ev.MediaLost, reason=st.sampled_from([MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])),
 )
-CALLS = st.sampled_from([scenes.outgoing, scenes.incoming, talking, transferring, replacing])
+CALLS = st.sampled_from([scenes.outgoing, early_media, scenes.incoming, talking, transferring, replacing])
 
 
 class Phones:
@@ -181,6 +182,15 @@ def test_the_tables_say_where_an_event_can_lead(begin: Callable[[], Call], histo
         if call.state is not before:
             row = machine.TABLES[call.direction][before, type(event)]
             assert call.state in row.to
+
+
+@given(history=st.lists(EVENTS, max_size=30))
+def test_a_caller_is_refused_before_our_answer_and_hung_up_on_after_it(history: list[ev.Event]) -> None:
+    call, answered = early_media(), False
+    for event in [*history, ev.Aborted(verdict=outcomes.SHUTTING_DOWN)]:
+        for command in scenes.run(call, event):
+            assert not isinstance(command, cmd.SendReject if answered else cmd.SendHangup)
+            answered |= isinstance(command, cmd.SendAnswer)
 
 
 def test_every_state_can_be_left_by_an_abort() -> None:

@@ -200,7 +200,11 @@ class Lab:
                     "caller_id": "+15550199",
                     "join_crossing_calls": True,
                 },
-                "script": {"server": f"{LOOPBACK}:{self.scripted_port}", "accept_transfers": True},
+                "script": {
+                    "server": f"{LOOPBACK}:{self.scripted_port}",
+                    "accept_transfers": True,
+                    "early_media": "answer",
+                },
                 "secure": {
                     # baresip listens with TLS on the port after its own.
                     "server": f"{LOOPBACK}:{self.secure_port + 1}",

@@ -144,3 +144,48 @@ def calling(directory: Path, caller: str) -> Path:
     scenario = builtin_scenario("uac").replace("sip:sipp@", f"sip:{caller}@").replace("[service]", "[field0]")
     path.write_text(scenario)
     return path
+
+
+_DESCRIPTION = """      Content-Type: application/sdp
+      Content-Length: [len]
+
+      v=0
+      o=script 1 1 IN IP4 [local_ip]
+      s=-
+      c=IN IP4 [local_ip]
+      t=0 0
+      m=audio {media_port} RTP/AVP 0
+      a=rtpmap:0 PCMU/8000
+"""
+_OF_THE_INVITE = _HEADERS.replace("      Content-Length: 0\n", "")
+_ANNOUNCING = f"""<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="is heard, then answers or refuses">
+  <recv request="INVITE"/>
+  <send><![CDATA[
+      SIP/2.0 183 Session Progress
+{_OF_THE_INVITE}{_DESCRIPTION}
+  ]]></send>
+  <pause milliseconds="6000"/>
+  <send retrans="500"><![CDATA[
+      SIP/2.0 {{status}} Whatever
+{{final}}
+  ]]></send>
+  <recv request="ACK"/>
+{{after}}
+</scenario>
+"""
+_UNTIL_BYE = f"""  <recv request="BYE" timeout="30000"/>
+  <send><![CDATA[
+      SIP/2.0 200 OK
+{_HEADERS}
+  ]]></send>"""
+
+
+def announcing(directory: Path, status: int, *, media_port: int) -> Path:
+    """A callee whose 183 says where to hear it, and which some seconds later answers (200) or refuses."""
+    answers = status == 200
+    final = _OF_THE_INVITE + _DESCRIPTION.format(media_port=media_port) if answers else _HEADERS
+    path = directory / f"announces-{status}.xml"
+    after = _UNTIL_BYE if answers else ""
+    path.write_text(_ANNOUNCING.format(status=status, media_port=media_port, final=final, after=after))
+    return path

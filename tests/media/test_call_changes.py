@@ -381,6 +381,25 @@ async def test_an_engine_without_a_usable_address_says_so(
     await engine.stop()
 
 
+async def test_a_phone_may_be_silent_for_as_long_as_it_is_not_answered(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    session = await call_out(engine, new_browser(), phone)
+    await events.count(1)
+
+    async def minutes_later(minutes: int) -> None:
+        for minute in range(minutes):
+            session._media.look_after(SystemClock().monotonic() + 60 * minute)
+
+    await session.set_sip_answer(phone.sdp(version=2), early=True)
+    await session._thread.call(minutes_later(3))
+    assert len(events.items) == 1
+    await session.set_sip_answer(None)
+    await session._thread.call(minutes_later(2))
+    await events.count(2)
+    assert events.items[1:] == [MediaEnded(call_id=CALL, failure=MediaFailure.RTP_TIMEOUT)]
+
+
 @pytest.mark.parametrize(("flow", "ends"), [("sendrecv", True), ("sendonly", False), ("inactive", False)])
 async def test_a_silent_phone_ends_the_call_unless_it_is_on_hold(
     engine: EmbeddedEngine,

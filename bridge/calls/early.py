@@ -1,0 +1,127 @@
+"""Before the phone is answered: ringing, and what the telephone network plays meanwhile (early media, RFC 3960).
+
+There is no "ringing" event in Matrix: clients play their own ringback. Nor is there one for an announcement; a
+`pranswer` in `m.call.negotiate` leaves matrix-js-sdk deaf and makes Nheko hang up. Only a real `m.call.answer` lets the
+caller hear one, so on trunks that are set so a 183 with a description is answered with it. The caller's client then
+shows a call that is up, and whatever ends it from there on is a hangup; the phone's own answer needs no event.
+"""
+
+from bridge.calls import commands as cmd
+from bridge.calls import established, outbound, outcomes
+from bridge.calls import events as ev
+from bridge.calls.call import MEDIA_WHILE_ANSWERING, Call, Row, Table, ignore
+from bridge.calls.inbound import peer_candidates
+from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
+
+RINGING, SESSION_PROGRESS = 180, 183
+
+
+def progress(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
+    """A 180 with a description is ringing too, which the caller's client plays already."""
+    _note_ringing(call, event, now)
+    if event.sdp is None or not call.answers_early or event.status != SESSION_PROGRESS:
+        return []
+    call.state = State.EARLY_ANSWERING
+    return [cmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp), early=True)]
+
+
+def more_progress(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
+    """Another phone of the same call may have begun to play (forking): the newest is heard."""
+    _note_ringing(call, event, now)
+    sdp = call.take_sip_sdp(event.sdp) if event.sdp is not None else None
+    return [cmd.TakeSipAnswer(sip_sdp=sdp, early=True)] if sdp is not None else []
+
+
+def _note_ringing(call: Call, event: ev.SipProgress, now: float) -> None:
+    if event.status >= RINGING and call.at.ringing is None:
+        call.at.ringing = now
+
+
+def answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
+    """The caller hears the telephone network. The invite's lifetime is over with that, the phone's ring time is not."""
+    call.state, call.matrix_leg, call.at.early = State.EARLY, MatrixLeg.ANSWERED, now
+    call.deadlines = {Timer.EXPIRY: now + call.times.ring_s}
+    if call.at.connected is None:
+        call.deadlines[Timer.CONNECT] = now + call.times.connect_s
+    return outbound.tell_answer(call, event.sdp)
+
+
+def answered_meanwhile(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
+    """The phone was answered before the caller's client was told of anything: an ordinary call."""
+    call.sip_leg, call.at.answered = SipLeg.ESTABLISHED, now
+    call.deadlines.clear()
+    if event.sdp is None:
+        return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
+    call.state = State.ANSWERING
+    return [cmd.TakeSipAnswer(sip_sdp=call.take_sip_sdp(event.sdp))]
+
+
+def answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
+    """From here on it counts; what the caller's client did meanwhile (hold) is told to the phone now."""
+    call.sip_leg = SipLeg.ESTABLISHED
+    if event.sdp is None:
+        return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
+    take = cmd.TakeSipAnswer(sip_sdp=call.take_sip_sdp(event.sdp))
+    call.connect(now)
+    return [take, cmd.WriteSipReoffer()]
+
+
+def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    match event.timer:
+        case Timer.EXPIRY:
+            return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
+        case Timer.CONNECT if call.at.connected is None:
+            return call.end(outcomes.ICE_FAILED, EndedBy.BRIDGE, now)
+        case _:
+            return []
+
+
+def matrix_reoffer_answered(call: Call, event: ev.MatrixReofferAnswered, now: float) -> list[cmd.Command]:
+    return [cmd.SendNegotiateAnswer(sdp=event.sdp)]
+
+
+_OFFERS: dict[type[object], Row] = {
+    ev.SipReoffered: Row(outbound.reoffered_while_ringing, ()),
+    ev.ReofferAnswered: Row(established.reoffer_answered, ()),
+    ev.ReofferRefused: Row(established.reoffer_refused, ()),
+}
+
+_EARLY_ANSWERING: dict[type[object], Row] = {
+    **outbound.ANY_TIME,
+    **MEDIA_WHILE_ANSWERING,
+    **_OFFERS,
+    ev.SipProgress: Row(more_progress, ()),
+    ev.MatrixAnswerReady: Row(answer_ready, (State.EARLY,)),
+    ev.SipAnswered: Row(answered_meanwhile, (State.ANSWERING, State.ENDED)),
+    ev.SipFailed: Row(outbound.sip_failed, (State.ENDED,)),
+    ev.TimerFired: Row(outbound.timer_fired, (State.ENDED,)),
+    ev.IdentityChanged: Row(outbound.identity_known, ()),
+}
+_EARLY: dict[type[object], Row] = {
+    **outbound.ANY_TIME,
+    **MEDIA_WHILE_ANSWERING,
+    **_OFFERS,
+    ev.SipProgress: Row(more_progress, ()),
+    ev.SipAnswered: Row(answered, (State.CONNECTING, State.CONNECTED, State.ENDED)),
+    ev.SipFailed: Row(outbound.sip_failed, (State.ENDED,)),
+    ev.TimerFired: Row(timer_fired, (State.ENDED,)),
+    ev.HangupReceived: Row(established.hung_up, (State.ENDED,)),
+    ev.AnswerSelected: Row(established.answer_selected, (State.ENDED,)),
+    ev.CandidatesReceived: Row(peer_candidates, ()),
+    ev.IdentityChanged: Row(established.identity_changed, ()),
+    ev.ClientKeyPressed: Row(established.client_key_pressed, ()),
+    ev.PhoneKeysPressed: Row(established.phone_keys_pressed, ()),
+    ev.MatrixReoffered: Row(established.matrix_reoffered, ()),
+    ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
+    ev.MatrixReofferRefused: Row(ignore, ()),
+    # Expected and without meaning: another device answers or rejects too late, a slow homeserver.
+    ev.AnswerReceived: Row(ignore, ()),
+    ev.RejectReceived: Row(ignore, ()),
+    ev.CallRefused: Row(ignore, ()),
+}
+
+TABLE: Table = {
+    (State.DIALLING, ev.SipProgress): Row(progress, (State.EARLY_ANSWERING,)),
+    **{(State.EARLY_ANSWERING, event): row for event, row in _EARLY_ANSWERING.items()},
+    **{(State.EARLY, event): row for event, row in _EARLY.items()},
+}
