@@ -9,6 +9,9 @@ from bridge.sip.matching import METHODS
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import SDP_TYPE
 
+MAX_TOLD = 20
+"""Unknown extensions that a 420 names: who asks for more does not want to know."""
+
 _WITH_SESSION = frozenset(("INVITE", "UPDATE", "PRACK"))
 
 
@@ -47,7 +50,7 @@ def _wrong_extension(request: Request) -> Refusal | None:
     if request.method == "CANCEL":
         return None
     unknown = [tag for tag in request.require if tag not in SUPPORTED_EXTENSIONS]
-    return Refusal(status=420, fields=(("Unsupported", ", ".join(unknown)),)) if unknown else None
+    return Refusal(status=420, fields=(("Unsupported", ", ".join(unknown[:MAX_TOLD])),)) if unknown else None
 
 
 def _wrong_body(request: Request) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.sip.checks import MAX_TOLD
 from bridge.sip.inbound import MAX_IN_DIALOG
 from bridge.sip.message import Request, Response
 from bridge.sip.prack import MAX_UNANSWERED
@@ -67,3 +68,10 @@ def test_a_storm_of_reliable_ringing_is_not_answered_with_a_larger_one() -> None
     assert len(sent) <= MAX_UNANSWERED * 11
     peer.answer(invite, 183, Require="100rel", RSeq=str(MAX_UNANSWERED + 1))
     assert peer.last_request("PRACK").headers.get("RAck") == f"{MAX_UNANSWERED + 1} 1 INVITE"
+
+
+def test_a_request_for_a_thousand_extensions_gets_a_short_answer() -> None:
+    peer = Scripted()
+    peer.receive(peer_request("INVITE", sdp=SDP, fields=(("Require", ",".join(f"x{n}" for n in range(1000))),)))
+    assert statuses(peer) == [420]
+    assert (peer.last_response().headers.get("Unsupported") or "").split(", ") == [f"x{n}" for n in range(MAX_TOLD)]
