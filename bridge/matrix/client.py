@@ -28,11 +28,11 @@ class Client:
             if error.errcode != "M_USER_IN_USE":
                 raise
 
-    async def display_name(self, user: UserId, *, give_up_after_s: float) -> str:
-        """What a user calls themselves; empty when they do not."""
-        name = (await self._call("GET", "profile", user, "displayname", give_up_after_s=give_up_after_s)).get(
-            "displayname"
-        )
+    async def display_name(self, user: UserId, observer: UserId, *, give_up_after_s: float) -> str:
+        """What a user calls themselves, empty when they do not, as somebody may see it who shares a room with them."""
+        path = ("profile", user, "displayname")
+        answer = await self._call("GET", *path, user=observer, give_up_after_s=give_up_after_s)
+        name = answer.get("displayname")
         return name if isinstance(name, str) else ""
 
     async def presence(self, user: UserId, observer: UserId, *, give_up_after_s: float) -> Json:

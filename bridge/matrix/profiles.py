@@ -6,7 +6,9 @@ from bridge.core.clock import Clock
 from bridge.core.ids import UserId
 from bridge.core.names import plain_name
 from bridge.matrix.client import Client
+from bridge.matrix.ghosts import GhostNames
 from bridge.matrix.link import MatrixError
+from bridge.store import Store, StoreError
 
 LOOK_UP_LIMIT_S = 0.3
 """A call waits for it: a name is worth no more than that."""
@@ -19,7 +21,9 @@ MAX_KNOWN = 10_000
 class Profiles:
     """Display names, asked for when a call begins and remembered for a few minutes."""
 
-    def __init__(self, *, client: Client, clock: Clock) -> None:
+    def __init__(self, *, names: GhostNames, store: Store, client: Client, clock: Clock) -> None:
+        self._names = names
+        self._store = store
         self._client = client
         self._clock = clock
         self._known: OrderedDict[UserId, tuple[str, float]] = OrderedDict()
@@ -32,10 +36,15 @@ class Profiles:
             return name
         fresh_s = FRESH_S
         try:
-            name = plain_name(await self._client.display_name(user, give_up_after_s=LOOK_UP_LIMIT_S))
+            # Some homeservers tell only those who share a room with the user.
+            observer = await self._store.portals.any_ghost(user) or self._names.bot
+            told = await self._client.display_name(user, observer, give_up_after_s=LOOK_UP_LIMIT_S)
+            name = plain_name(told)
         except MatrixError as error:
             # Somebody without a profile has no name (404); anything else says nothing about it.
             name = "" if error.status == 404 else name
+            fresh_s = FAILED_S
+        except StoreError:
             fresh_s = FAILED_S
         self._known[user] = (name, self._clock.monotonic() + fresh_s)
         self._known.move_to_end(user)

@@ -66,7 +66,7 @@ class MatrixService:
         self._ghosts = ghosts = Ghosts(
             names=self._names, store=store, client=client, name_of=name_of, pictures=pictures
         )
-        self._profiles = Profiles(client=client, clock=clock)
+        self._profiles = Profiles(names=self._names, store=store, client=client, clock=clock)
         self._presence = PresenceBook(names=self._names, store=store, client=client, clock=clock)
         self._rooms = Rooms(names=self._names, store=store, client=client)
         puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)

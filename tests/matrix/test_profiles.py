@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bridge.core.ids import E164
 from bridge.matrix import profiles
 from bridge.matrix.profiles import LOOK_UP_LIMIT_S
 from tests.homeserver import Fault, ScriptedHomeserver
@@ -44,3 +45,10 @@ async def test_in_trouble_the_name_of_before_is_good_enough(
     assert await bridge.service.display_name(alice) == "Alice"
     hs.faults.append(Fault(path="/profile/", status=500, times=100))
     assert await bridge.service.display_name(alice) == "Alice"
+
+
+async def test_a_ghost_that_shares_a_room_asks_for_the_name(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    alice = hs.add_user("alice", "Alice")
+    portal = await bridge.service.portal(user=alice, number=E164("+15550100"))
+    await bridge.service.display_name(alice)
+    assert [user for method, path, user in hs.requests if method == "GET" and "/profile/" in path] == [portal.ghost]

@@ -1,6 +1,10 @@
 """A phone of a PBX is watched: subscribed to, told of, refreshed, lost and found again (RFC 6665, RFC 4235)."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.sip.actions import TrunkResolved
 from bridge.sip.dialog_info import CONTENT_TYPE, PhoneState
@@ -278,3 +282,40 @@ def test_when_we_stop_the_pbx_is_told() -> None:
 def test_every_state_can_be_stopped() -> None:
     stoppable = {state for state, event in TRANSITIONS if event.__name__ == "StopAsked"}
     assert stoppable == set(WatchState) - {WatchState.STOPPED}
+
+
+SUBSTATES = ("active", "pending", "terminated", "terminated;reason=deactivated", "terminated;retry-after=5", "", "x;=")
+STEPS = st.one_of(
+    st.tuples(st.just("answer"), st.sampled_from([100, 200, 202, 401, 403, 404, 423, 481, 489, 500, 503])),
+    st.tuples(
+        st.just("notify"), st.tuples(st.sampled_from(SUBSTATES), st.integers(0, 4), st.sampled_from(["peer", "x"]))
+    ),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 33.0, 700.0])),
+    st.tuples(st.just("resolve"), st.none()),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=25))
+def test_whatever_a_pbx_does_the_phone_is_watched_again_and_stopping_ends_it(
+    steps: list[tuple[str, Any]],
+) -> None:
+    peer = watching(TrunkAuth.DIGEST)
+    for number, (what, how) in enumerate(steps):
+        request = peer.last_request("SUBSCRIBE")
+        match what:
+            case "answer" if how == 401:
+                peer.challenge(request, 401, nonce=f"n{number}")
+            case "answer":
+                peer.answer(request, how, Expires="600", Contact=CONTACT, Min_Expires="1200")
+            case "notify":
+                substate, version, tag = how
+                notify(peer, request, document("early", version=version), cseq=number, tag=tag, substate=substate)
+            case "wait":
+                peer.advance(how)
+            case _:
+                peer.feed(TrunkResolved(trunk=TRUNK, servers=server_at((PEER,), 5060, Transport.UDP)))
+    assert attempt_s(peer) < 3600
+    assert peer.counted("sip_unexpected_events_total") == 0
+    peer.feed(Stop())
+    peer.advance(64)
+    assert peer.agent.next_deadline() is None
