@@ -91,6 +91,13 @@ def refuse_overlapping(usage: "InviteUsage", event: UsageEvent, now: float) -> N
     _refuse(usage, event, 500, (("Retry-After", str(wait_s)),), now)
 
 
+def refuse_unacknowledged(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """Our 2xx has no ACK yet. If that is to answer an offer of ours, the peer's would cross it (RFC 3311 §5.2)."""
+    asked, said = usage.incoming, usage.answer
+    offers = asked is not None and said is not None and bool(said.body) and not asked.request.body
+    (refuse_pending if offers else refuse_overlapping)(usage, event, now)
+
+
 def refuse_unknown(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """The dialog is over."""
     _refuse(usage, event, 481, (), now)

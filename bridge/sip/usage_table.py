@@ -32,6 +32,7 @@ from bridge.sip.dialog_effects import (
     keep_bye_reason,
     refuse_overlapping,
     refuse_pending,
+    refuse_unacknowledged,
     send_bye,
     tell_ended,
 )
@@ -173,8 +174,8 @@ CALLEE: Rows = {
     (S.ANSWERED, RejectAsked): (S.HANGING_UP, (keep_bye_reason,)),
     (S.ANSWERED, CancelAsked): (S.HANGING_UP, (keep_bye_reason,)),
     (S.ANSWERED, HangUpAsked): (S.HANGING_UP, (keep_bye_reason,)),
-    (S.ANSWERED, ReinviteReceived): (S.ANSWERED, (refuse_overlapping,)),
-    (S.ANSWERED, UpdateReceived): (S.ANSWERED, (refuse_overlapping,)),
+    (S.ANSWERED, ReinviteReceived): (S.ANSWERED, (refuse_unacknowledged,)),
+    (S.ANSWERED, UpdateReceived): (S.ANSWERED, (refuse_unacknowledged,)),
     (S.HANGING_UP, AnswerDue): (S.HANGING_UP, (repeat_answer,)),
     (S.HANGING_UP, AckReceived): (S.ENDING, (stop_answering, send_bye)),
     (S.HANGING_UP, AckOverdue): (S.ENDING, (stop_answering, send_bye)),

@@ -383,6 +383,19 @@ def test_a_second_reinvite_before_the_first_is_answered_is_told_to_wait() -> Non
     assert 0 <= int(peer.last_response().headers.get("Retry-After") or "-1") <= 10
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize(("offer", "status"), [(SDP, 500), (None, 491)])
+def test_an_offer_before_the_ack_waits_or_crosses_ours(method: str, offer: str | None, status: int) -> None:
+    """491 while the ACK has to answer an offer of ours (RFC 3311 §5.2); 500 while there is only the ACK to come."""
+    peer = Scripted()
+    peer.receive(peer_request("INVITE", sdp=offer))
+    peer.steer(peer.incoming.dialog, AcceptAsked(sdp=SDP))
+    tag = peer.last_response().to.tag or ""
+    peer.receive(peer_request(method, cseq=2, branch="early", to_tag=tag, sdp=SDP))
+    assert peer.last_response().status == status
+    assert ("Retry-After" in peer.last_response().headers) is (status == 500)
+
+
 def test_a_request_out_of_order_is_500() -> None:
     peer = Scripted()
     _, _, tag = peer.accepted_call()
