@@ -277,7 +277,9 @@ def _translate(user: UserId, content: InCall) -> ev.OfMatrixCall | None:
                 matrix_call_id=call_id, user=user, party=party, version=content.version, sdp=content.sdp
             )
         case CallSelectAnswer():
-            return ev.AnswerSelected(matrix_call_id=call_id, user=user, selected_party=content.selected_party_id)
+            return ev.AnswerSelected(
+                matrix_call_id=call_id, user=user, party=party, selected_party=content.selected_party_id
+            )
         case CallReject():
             return ev.RejectReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
         case CallHangup():

@@ -29,8 +29,14 @@ def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Comman
 
 
 def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:
-    """Another party's answer was taken: hang up the phone and say nothing (specification, VoIP, `select_answer`)."""
-    if event.user != call.matrix.user or event.selected_party in (None, call.matrix.own_party):
+    """Another party's answer was taken: hang up the phone and say nothing (specification, VoIP, `select_answer`).
+
+    Only the device that called selects. Where we called, a device may repeat what we selected: that says nothing.
+    """
+    matrix = call.matrix
+    if not call.is_peer(event.user, event.party):
+        return []
+    if event.selected_party in (None, matrix.own_party, matrix.peer_party):
         return []
     call.matrix_leg = MatrixLeg.ENDED
     return call.end(outcomes.ANOTHER_ANSWER_SELECTED, EndedBy.MATRIX, now)

@@ -80,6 +80,7 @@ class AnswerSelected:
 
     matrix_call_id: MatrixCallId
     user: UserId
+    party: PartyId | None
     selected_party: PartyId | None
 
 

@@ -174,9 +174,9 @@ def test_candidates_count_from_the_callers_device_alone() -> None:
 
 def test_another_answer_that_was_selected_cancels_in_silence() -> None:
     call = early()
-    ours = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=scenes.ALICE, selected_party=BRIDGE)
+    ours = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=scenes.ALICE, party=LAPTOP, selected_party=BRIDGE)
     assert run(call, ours) == []
-    other = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=scenes.ALICE, selected_party=PHONE)
+    other = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=scenes.ALICE, party=LAPTOP, selected_party=PHONE)
     assert scenes.kinds(run(call, other)) == [cmd.CancelSip, cmd.CloseMedia, cmd.FinishCall]
 
 

@@ -7,6 +7,7 @@ from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.call import MAX_BUFFERED_CANDIDATES
 from bridge.calls.state import State, Timer
+from bridge.core.ids import PartyId
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
 from tests.calls.scenes import ALICE, GHOST, LAPTOP, MALLORY, OUR_CALL, PHONE, ROOM, only, run
@@ -55,6 +56,16 @@ def test_the_second_devices_answer_and_hangup_mean_nothing() -> None:
     run(call, scenes.answer(LAPTOP), ev.SipAnswerReady(sdp="our answer"))
     assert run(call, scenes.answer(PHONE), scenes.hangup(OUR_CALL, party=PHONE), scenes.reject()) == []
     assert call.matrix.peer_party == LAPTOP
+
+
+@pytest.mark.parametrize("party", [LAPTOP, PHONE])
+def test_a_device_that_selects_an_answer_itself_does_not_end_the_call_that_we_placed(party: PartyId) -> None:
+    """Nheko selects whatever answer it sees, also its own user's on another device."""
+    call = scenes.ringing()
+    run(call, scenes.answer(LAPTOP), ev.SipAnswerReady(sdp="our answer"))
+    selected = ev.AnswerSelected(matrix_call_id=OUR_CALL, user=ALICE, party=party, selected_party=LAPTOP)
+    assert run(call, selected) == []
+    assert call.state is State.CONNECTING
 
 
 def test_an_answer_by_somebody_else_is_ignored() -> None:

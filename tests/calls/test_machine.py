@@ -45,7 +45,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
         version=st.sampled_from([0, 1]),
         sdp=st.just("sdp"),
     ),
-    st.builds(ev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, selected_party=PARTIES),
+    st.builds(ev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, selected_party=PARTIES),
     st.builds(ev.RejectReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
     st.builds(ev.HangupReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
     st.builds(ev.MatrixReoffered, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, sdp=st.just("sdp")),

@@ -193,14 +193,23 @@ def test_an_invite_from_a_backlog_is_dialled_when_no_hangup_follows() -> None:
 
 
 def test_selecting_another_answer_hangs_up_the_phone_and_says_nothing() -> None:
-    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, selected_party=PHONE)
+    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=PHONE)
     commands = run(scenes.talking(), selected)
     assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
 
 
+def test_a_device_that_did_not_call_cannot_select() -> None:
+    call = scenes.talking()
+    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, selected_party=PHONE)
+    assert run(call, selected) == []
+    assert call.state is State.CONNECTED
+
+
 def test_selecting_our_answer_changes_nothing() -> None:
     call = scenes.talking()
-    assert run(call, ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, selected_party=BRIDGE)) == []
+    assert (
+        run(call, ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=BRIDGE)) == []
+    )
     assert call.state is State.CONNECTED
 
 

@@ -5,7 +5,7 @@ import enum
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from bridge.core.ids import RoomId, UserId
@@ -42,7 +42,8 @@ class ClientCall:
     end: str = ""
     """Why it ended: a reason, or "elsewhere"."""
     ended_by_peer: bool = False
-    descriptions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    networks: int = 1
+    """How many networks the device has been on in this call."""
 
 
 class Client:
@@ -100,8 +101,7 @@ class Client:
 
     async def place_call(self, room_id: RoomId, ghost: UserId, **changes: Any) -> ClientCall:
         """Call the phone behind `ghost`."""
-        call = ClientCall(call_id=self.new_call_id(), room_id=room_id, outgoing=True, state=CallState.RINGING_OUT)
-        self.calls[call.call_id] = call
+        call = self.new_call(room_id)
         content: dict[str, Any] = {
             "lifetime": self.lifetime_ms,
             "offer": {"type": "offer", "sdp": self.describe(call, "actpass")},
@@ -133,8 +133,7 @@ class Client:
 
     async def hold(self, call: ClientCall, *, flow: str = "sendonly") -> None:
         """Hold the call, or with `sendrecv` go on."""
-        offer = {"type": "offer", "sdp": self.describe(call, "actpass", flow=flow)}
-        await self.send(call, "m.call.negotiate", {"description": offer, "lifetime": self.lifetime_ms})
+        await self.negotiate(call, self.describe(call, "actpass", flow=flow))
 
     async def its_own_time_is_up(self, call: ClientCall) -> None:
         """The client's own timer for an unanswered call."""
@@ -163,6 +162,12 @@ class Client:
             await self._work
 
     # --- what the kinds of clients refine -----------------------------------------------------------------------
+
+    def new_call(self, room_id: RoomId) -> ClientCall:
+        """A call that is about to be placed."""
+        call = ClientCall(call_id=self.new_call_id(), room_id=room_id, outgoing=True, state=CallState.RINGING_OUT)
+        self.calls[call.call_id] = call
+        return call
 
     def new_call_id(self) -> str:
         """As this client forms them."""
@@ -275,11 +280,22 @@ class Client:
         if call.state is not CallState.ENDED:
             call.state, call.end, call.ended_by_peer = CallState.ENDED, reason, by_peer
 
-    def describe(self, call: ClientCall, setup: str, *, flow: str = "sendrecv") -> str:
+    def describe(
+        self, call: ClientCall, setup: str, *, flow: str = "sendrecv", restart: bool = False, video: bool = False
+    ) -> str:
         """A description of this client's kind."""
-        return describe(self.style, setup=setup, port=self._port, stream=f"of{self.device}", flow=flow)
+        call.networks += restart
+        return describe(
+            self.style,
+            setup=setup,
+            port=self._port,
+            stream=f"of{self.device}",
+            flow=flow,
+            network=call.networks,
+            video=video,
+        )
 
-    def held_by_us(self, call: ClientCall) -> bool:
+    def is_held(self, call: ClientCall) -> bool:
         """Whether the other side has understood that the call is on hold."""
         return flow_of(call.peer_sdp) in ("recvonly", "inactive")
 
@@ -289,6 +305,11 @@ class Client:
     async def send(self, call: ClientCall, kind: str, content: Json) -> None:
         common = {"call_id": call.call_id, "version": "1", "party_id": self.device}
         await self.homeserver.send_as(self.user, call.room_id, kind, {**common, **content})
+
+    async def negotiate(self, call: ClientCall, sdp: str) -> None:
+        """Offer a change."""
+        description = {"type": "offer", "sdp": sdp}
+        await self.send(call, "m.call.negotiate", {"description": description, "lifetime": self.lifetime_ms})
 
     async def send_candidates(self, call: ClientCall) -> None:
         for batch in self.trickled():

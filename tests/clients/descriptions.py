@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 _FINGERPRINT = ":".join(f"{byte:02X}" for byte in range(32))
 
+_VIDEO = ("m=video 9 UDP/TLS/RTP/SAVPF 96", "c=IN IP4 0.0.0.0", "a=mid:1", "a=sendrecv", "a=rtpmap:96 VP8/90000")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
@@ -20,17 +22,17 @@ class Style:
 
 
 def describe(
-    style: Style, *, setup: str, port: int, stream: str = "voice", flow: str = "sendrecv", mark: int = 1
+    style: Style, *, setup: str, port: int, stream: str, flow: str = "sendrecv", network: int = 1, video: bool = False
 ) -> str:
-    """An offer (`setup` actpass) or answer; nobody answers connectivity checks at `port`. `mark` makes ICE new."""
+    """An offer (`setup` actpass) or answer; nobody answers connectivity checks at `port`. Each network has its ICE."""
     payloads = ["111", *(["0", "8"] if style.g711 else []), *(["110", "126"] if style.telephone_event else [])]
     lines = [
         *("v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"),
         f"a=group:BUNDLE {style.mid}",
         f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(payloads)}",
         "c=IN IP4 0.0.0.0",
-        f"a=ice-ufrag:u{mark:07}",
-        f"a=ice-pwd:password-of-a-mute-peer{mark:07}",
+        f"a=ice-ufrag:u{network:07}",
+        f"a=ice-pwd:password-of-a-mute-peer{network:07}",
         *("a=ice-options:trickle", f"a=fingerprint:sha-256 {_FINGERPRINT}", f"a=setup:{setup}"),
         *(f"a=mid:{style.mid}", f"a={flow}", "a=rtcp-mux"),
         *([f"a=msid:{stream} track"] if style.msid_line else []),
@@ -39,6 +41,7 @@ def describe(
         *(["a=rtpmap:110 telephone-event/48000", "a=rtpmap:126 telephone-event/8000"] if style.telephone_event else []),
         *([f"a={host_candidate(port)}"] if style.candidates else []),
         *("a=ssrc:1 cname:mute", f"a=ssrc:1 msid:{stream} track"),
+        *(_VIDEO if video else []),
     ]
     return "\r\n".join((*lines, ""))
 
