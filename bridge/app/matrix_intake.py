@@ -161,6 +161,9 @@ class MatrixIntake:
             self._ignored(event, "expired_invite")
         elif public:
             self._ignored(event, "public_room")
+        elif event.sender not in members:
+            # They left right after; nobody would be there to hear an answer, and no leaving would end the call.
+            self._ignored(event, "not_a_member")
         elif ghost is None or invite.invitee not in (None, ghost):
             self._ignored(event, "not_for_us")
         elif invite.invitee is None and len(members) != 2:

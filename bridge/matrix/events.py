@@ -4,7 +4,6 @@ Field names follow the specification (Client-Server API, "Voice over IP"; MSC274
 matters: 0 or 1 — everything that is not 0 or "0" is treated as 1.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -190,7 +189,8 @@ def _lifetime(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return _DEFAULT_LIFETIME_MS
     low, high = _LIFETIME_MS
-    return high if math.isinf(value) or value > high else max(low, int(value))
+    # Compared before it is converted: infinity is no int, and an int may be too large for a float.
+    return high if value > high else max(low, int(value))
 
 
 def _description(content: Json, key: str, kind: str | None) -> tuple[str, str]:

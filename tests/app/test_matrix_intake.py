@@ -40,6 +40,7 @@ async def test_the_description_of_a_phone_that_only_rang_is_not_that_of_the_one_
 
 
 async def test_transaction_ids_are_never_used_twice(stage: Stage) -> None:
+    stage.matrix.members[ROOM] = frozenset({BOB, GHOST})
     await stage.invite(sender=BOB)
     await stage.invite("second", sender=BOB)
     ids = [txn_id for _, _, txn_id in stage.matrix.sent]
@@ -61,6 +62,7 @@ async def test_transaction_ids_are_never_used_twice(stage: Stage) -> None:
         ({}, {"sender": UserId("@_sip_bot:example.org")}, "our own"),
         ({}, {"state_key": ""}, "a state event"),
         ({}, {"room_id": "!elsewhere:example.org"}, "no ghost in that room"),
+        ({}, {"sender": BOB}, "somebody who has left already"),
     ],
 )
 async def test_an_invite_that_is_not_for_us_or_too_late_rings_nobody_and_leaves_nothing(

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from bridge.app.application import Application
 from bridge.config import load_config
 from bridge.core.ids import RoomId, TrunkName, UserId
+from bridge.sip.events import SipEvent
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
 from tests.clients.client import Client
 from tests.e2e.running_bridge import Bridge, Section
@@ -64,7 +65,7 @@ class House:
         """Another device of a person."""
         return kind(self.homeserver, person.user_id, f"DEVICE{next(self._next)}", port=self.mute_port)
 
-    def phone(self) -> Phone:
+    def phone(self, on_event: Callable[[Phone, SipEvent], None] = ring) -> Phone:
         """The telephone; it rings until the test says otherwise."""
         trunk = Trunk(
             name=TrunkName("bridge"),
@@ -73,7 +74,7 @@ class House:
             transport=Transport.UDP,
             auth=TrunkAuth.ADDRESS,
         )
-        return Phone(trunk, on_event=ring, port=self.phone_port)
+        return Phone(trunk, on_event=on_event, port=self.phone_port)
 
     def said(self, person: Person) -> list[Event]:
         """What the ghost has sent in a person's room, its joining left out."""
