@@ -184,7 +184,8 @@ class MatrixIntake:
         if crossing := min(filter(_crosses, others), key=_fitness, default=None):
             self._cross(crossing, event, invite, ghost)
             return
-        busy = bool(others) and not (self._call_waiting and all(live.call.answered for live in others))
+        sent_at = self._clock.monotonic() - self._age_s(event)
+        busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
         route = self._plan.route(event.sender, dialled, self._sip.trunk_up)
         first = _first_event(route, busy=busy, accepting=self._switchboard.accepting, age_s=self._age_s(event))
         live = LiveCall(call=self._call(event, invite, ghost, route, caller_name))
@@ -252,6 +253,11 @@ def _crosses(live: LiveCall) -> bool:
 def _fitness(live: LiveCall) -> tuple[bool, bool]:
     """Of several calls that an invite may cross: the one that its client gave up for it, or one without another."""
     return live.call.state is not State.REPLACED, live.call.rival is not None
+
+
+def _was_up(live: LiveCall, moment: float) -> bool:
+    """Whether a call was answered before then: an invite sent earlier crossed it, and has lost to the answer."""
+    return live.call.at.answered is not None and live.call.at.answered <= moment
 
 
 def _first_event(route: Route | Verdict, *, busy: bool, accepting: bool, age_s: float) -> ev.Event:

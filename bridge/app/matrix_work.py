@@ -122,7 +122,7 @@ class MatrixWork:
 def _origin(live: LiveCall, command: MatrixCommand) -> Origin:
     """The call's Matrix side as it is now, or the other call of a glare that the command names."""
     matrix = live.call.matrix
-    other = command.other if isinstance(command, cmd.SendReject | cmd.SendHangup) else None
+    other = command.other if isinstance(command, cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup) else None
     identity = CallIdentity(
         call_id=other.call_id if other else matrix.call_id,
         party_id=matrix.own_party,

@@ -251,11 +251,6 @@ class SendNegotiateAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendSelectAnswer:
-    selected_party: PartyId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherMatrixCall:
     """A Matrix call that is not, or no longer, the call's own: the loser of a glare, which may be in another room."""
 
@@ -263,6 +258,12 @@ class OtherMatrixCall:
     room_id: RoomId
     ghost: UserId
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSelectAnswer:
+    selected_party: PartyId
+    other: OtherMatrixCall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,16 +55,21 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
 
 
 def our_invite_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
-    """`replaced` means that their client chose the user's own call, which may not have arrived yet."""
+    """`replaced` means that their client chose the user's own call, which may not have arrived yet.
+
+    Other devices still ring; that this one's word was taken silences them, as it does after a reject.
+    """
     if event.user != call.matrix.user or event.reason != MatrixReason.REPLACED:
         return inbound.hung_up(call, event, now)
+    ours = _ours(call)
+    silence = [cmd.SendSelectAnswer(selected_party=event.party, other=ours)] if event.party and ours else []
     call.matrix_leg = MatrixLeg.ENDED
     if call.rival is not None:
         rival, call.rival = call.rival, None
-        return _adopt(call, rival)
+        return [*silence, *_adopt(call, rival)]
     call.state = State.REPLACED
     call.deadlines[Timer.EXPIRY] = now + WAIT_FOR_REPLACEMENT_S
-    return []
+    return [*silence]
 
 
 def of_another_call(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.Command]:
@@ -93,11 +98,17 @@ def _rival(event: ev.CrossingInvite) -> Rival:
 
 def _give_way(call: Call, rival: Rival) -> list[cmd.Command]:
     """Abort our invite with the reason that js-sdk itself uses, then answer theirs."""
+    ours = _ours(call)
+    given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours is not None else []
+    return [*given_up, *_adopt(call, rival)]
+
+
+def _ours(call: Call) -> cmd.OtherMatrixCall | None:
+    """The call's Matrix side as it is before another takes its place."""
     ours = call.matrix
     if ours.room_id is None or ours.ghost is None:
-        return _adopt(call, rival)
-    given_up = cmd.OtherMatrixCall(call_id=ours.call_id, room_id=ours.room_id, ghost=ours.ghost, version=ours.version)
-    return [cmd.SendHangup(reason=MatrixReason.REPLACED, other=given_up), *_adopt(call, rival)]
+        return None
+    return cmd.OtherMatrixCall(call_id=ours.call_id, room_id=ours.room_id, ghost=ours.ghost, version=ours.version)
 
 
 def _adopt(call: Call, rival: Rival) -> list[cmd.Command]:
@@ -192,5 +203,10 @@ INBOUND: Table = {
     (State.REPLACED, ev.MemberLeft): Row(member_left, (State.ENDED,)),
     (State.REPLACED, ev.MemberJoined): Row(ignore, ()),
     (State.REPLACED, ev.CallRefused): Row(ignore, ()),
+    # Other devices have not heard yet that the call was given up.
+    **{
+        (State.REPLACED, event): Row(ignore, ())
+        for event in (ev.AnswerReceived, ev.RejectReceived, ev.HangupReceived, ev.CandidatesReceived)
+    },
 }
 """The user calls the phone that calls them. Refines rows of the plain call."""

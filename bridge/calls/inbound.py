@@ -160,19 +160,20 @@ def device_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> l
 
 def rejected(call: Call, event: ev.RejectReceived, now: float) -> list[cmd.Command]:
     """The user declined: on every device, so the reject is selected like an answer (specification, VoIP)."""
-    if event.user != call.matrix.user:
-        return []
-    call.matrix_leg = MatrixLeg.ENDED
-    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
-    return [*select, *call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)]
+    return _refused_by(call, event, now) if event.user == call.matrix.user else []
 
 
 def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
     """A callee's hangup before an answer: a "no" from old clients, otherwise one device's trouble, which is ignored."""
     if event.user != call.matrix.user or event.reason not in outcomes.PRE_ANSWER_REFUSALS:
         return []
+    return _refused_by(call, event, now)
+
+
+def _refused_by(call: Call, event: ev.RejectReceived | ev.HangupReceived, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ENDED
-    return call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)
+    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
+    return [*select, *call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)]
 
 
 def _refusal(call: Call, reason: str | None) -> Verdict:

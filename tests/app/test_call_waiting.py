@@ -76,6 +76,15 @@ async def test_two_devices_that_dial_a_number_at_once_dial_it_once(stage: Stage)
     assert stage.matrix.content("m.call.reject")["call_id"] == "second"
 
 
+async def test_a_call_that_was_dialled_before_another_device_answered_the_phone_dials_nobody(stage: Stage) -> None:
+    """The calls crossed, and were settled before the invite came."""
+    await stage.incoming("in-1")
+    await answer(stage, 0)
+    await stage.invite("mine", age_ms=900)
+    assert stage.sip.names() == ["ring", "accept"]
+    assert stage.matrix.content("m.call.reject")["reason"] == "user_busy"
+
+
 async def test_the_phone_of_a_call_that_is_up_can_ring_as_well(stage: Stage) -> None:
     await talk(stage, "first")
     await stage.incoming("in-1")

@@ -85,12 +85,15 @@ def test_a_client_that_replaces_ours_by_a_call_we_know_is_answered_at_once() -> 
     call = scenes.ringing()
     run(call, scenes.crossing(SORTS_LAST))
     commands = run(call, scenes.hangup(OUR_CALL, reason="replaced"))
-    assert scenes.kinds(commands) == [cmd.FollowMatrixCall, cmd.WriteBothAnswers]
+    silence, *adoption = commands
+    assert silence == cmd.SendSelectAnswer(selected_party=LAPTOP, other=other_call(OUR_CALL))
+    assert scenes.kinds(adoption) == [cmd.FollowMatrixCall, cmd.WriteBothAnswers]
 
 
 def test_a_client_that_replaces_ours_by_a_call_we_do_not_know_yet_is_waited_for() -> None:
     call = scenes.ringing()
-    assert run(call, scenes.hangup(OUR_CALL, reason="replaced"), now=10.0) == []
+    silenced = run(call, scenes.hangup(OUR_CALL, reason="replaced"), now=10.0)
+    assert silenced == [cmd.SendSelectAnswer(selected_party=LAPTOP, other=other_call(OUR_CALL))]
     assert call.next_deadline() == 15.0
     assert scenes.kinds(run(call, scenes.crossing())) == [cmd.FollowMatrixCall, cmd.WriteBothAnswers]
 

@@ -120,6 +120,7 @@ def test_one_broken_device_does_not_stop_the_others(reason: str) -> None:
 def test_an_old_clients_hangup_before_the_answer_declines(reason: str | None) -> None:
     commands = run(scenes.ringing(), scenes.hangup(OUR_CALL, reason=reason))
     assert only(commands, cmd.RejectSip).status == (486 if reason == "user_busy" else 603)
+    assert only(commands, cmd.SendSelectAnswer).selected_party == LAPTOP  # others fall silent
 
 
 def test_the_phone_giving_up_stops_the_ringing() -> None:
