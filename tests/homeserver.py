@@ -388,6 +388,7 @@ class ScriptedHomeserver(AppserviceClient):
             ("GET", "joined_rooms"): self._joined_rooms,
             ("GET", "messages"): self._messages,
             ("GET", "state"): self._state,
+            ("PUT", "state"): self._set_state,
             ("POST", "createRoom"): self._create_room,
             ("PUT", "send"): self._send,
             ("POST", "appservice"): self._ping,
@@ -486,6 +487,13 @@ class ScriptedHomeserver(AppserviceClient):
         if event is None:
             raise RefusedError(404, "M_NOT_FOUND")
         return event["content"]
+
+    async def _set_state(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
+        room = self._room(user, parts[1])
+        state_key = parts[4] if len(parts) > 4 else ""
+        if parts[3] == "m.room.member" and state_key != user:
+            raise RefusedError(403, "M_FORBIDDEN")
+        return {"event_id": (await self._add(room, user, parts[3], body, state_key))}
 
     async def _create_room(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
         levels = body.get("power_level_content_override", {})

@@ -11,16 +11,18 @@ from typing import Any
 import structlog
 
 from bridge.app.address_book import AddressBookFile
-from bridge.app.history import History
+from bridge.app.bot_desk import BotDesk
+from bridge.app.bot_room import BotRoom
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
+from bridge.app.people import People
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import call_times, number_plan, ring_rule, trunk_sides
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
-from bridge.app.user_settings import UserSettings, Wishes
+from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
 from bridge.config import Config, matrix_settings, media_policies, media_settings, sip_settings
 from bridge.core.clock import SystemClock
@@ -122,19 +124,23 @@ class Application:
                 picture_of=address_book.picture_of,
                 directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
             )
-            history = History(store, days=self._config.calls.history_days, clock=self._clock)
-            settings = UserSettings(store)
-            await settings.load()
+            people = await People.load(
+                store,
+                history_days=self._config.calls.history_days,
+                clock=self._clock,
+                name_of=address_book.name_of,
+            )
             memory = Memory(store, self._clock, self._telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
-            switchboard = self._switchboard(memory, matrix, history)
+            switchboard = self._switchboard(memory, matrix, people)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, number_plan(self._config).caller_number)
-            await self._start_parts(stack, matrix, switchboard, settings, phones)
+            bot = self._bot(store, matrix, switchboard, people)
+            await self._start_parts(stack, matrix, switchboard, people, phones, bot)
             end_left_over_calls(left_over, switchboard, self._clock)
             await self._start_ops(stack, store, matrix)
-            for work in (address_book.keep_current(matrix.rename_ghosts), history.keep_short(), phones.run()):
+            for work in (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), phones.run()):
                 stack.callback(background.create_task(work).cancel)
             yield matrix.wait_failed
 
@@ -145,8 +151,10 @@ class Application:
         stack.callback(self._records.stop)
         return background
 
-    def _switchboard(self, memory: Memory, matrix: MatrixService, history: History) -> Switchboard:
-        reporting = Reporting(records=self._records, history=history, clock=self._clock, telemetry=self._telemetry)
+    def _switchboard(self, memory: Memory, matrix: MatrixService, people: People) -> Switchboard:
+        reporting = Reporting(
+            records=self._records, history=people.history, clock=self._clock, telemetry=self._telemetry
+        )
         return Switchboard(
             engine=self._engine,
             policies=media_policies(self._config),
@@ -158,13 +166,24 @@ class Application:
             on_finished=reporting.finished,
         )
 
+    def _bot(self, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People) -> BotRoom:
+        desk = BotDesk(
+            plan=number_plan(self._config),
+            trunk_up=self._sip.trunk_up,
+            rooms=matrix,
+            directory=switchboard.directory,
+            people=people,
+        )
+        return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self._telemetry)
+
     async def _start_parts(
         self,
         stack: AsyncExitStack,
         matrix: MatrixService,
         switchboard: Switchboard,
-        settings: UserSettings,
+        people: People,
         phones: PhoneStates,
+        bot: BotRoom,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = number_plan(self._config), call_times(self._config), self._config.calls.call_waiting
@@ -173,7 +192,7 @@ class Application:
             plan=plan,
             sides=trunk_sides(self._config),
             ring_when=ring_rule(self._config),
-            wishes=Wishes(settings, plan, self._clock),
+            wishes=Wishes(people.settings, plan, self._clock),
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,
@@ -195,7 +214,7 @@ class Application:
         stack.push_async_callback(self._sip.stop)
         await self._sip.start(lambda event: _sip_event(sip_intake, phones, event))
         stack.push_async_callback(matrix.stop)
-        await matrix.start(matrix_intake.handle)
+        await matrix.start(lambda event: (bot if bot.concerns(event) else matrix_intake).handle(event))
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
 
     async def _start_ops(self, stack: AsyncExitStack, store: Store, matrix: MatrixService) -> None:

@@ -28,6 +28,7 @@ def number_plan(config: Config) -> NumberPlan:
                 joins_crossing_calls=trunk.join_crossing_calls,
                 answers_early=trunk.early_media is EarlyMedia.ANSWER,
                 forwards=trunk.forwards,
+                voicemail=trunk.voicemail_number,
             )
             for name, trunk in config.trunks.items()
         ),

@@ -308,6 +308,7 @@ class TrunkConfig(Section):
     emergency: Flag = False
     join_crossing_calls: Flag = False
     forwards: Flag = False
+    voicemail_number: OptionalNumber = ""
 
 
 class NumbersConfig(Section):

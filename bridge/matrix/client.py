@@ -92,6 +92,13 @@ class Client:
                 return None
             raise
 
+    async def set_state(
+        self, room_id: RoomId, user: UserId, event_type: str, content: Json, state_key: str = ""
+    ) -> None:
+        """Change one piece of a room's state; setting it to what it is changes nothing."""
+        path = ("rooms", room_id, "state", event_type, *([state_key] if state_key else []))
+        await self._call("PUT", *path, user=user, body=content)
+
     async def create_room(self, user: UserId, body: Json) -> RoomId:
         answer = await self._call("POST", "createRoom", user=user, body=body, repeatable=False)
         return RoomId(_required(answer, "room_id"))

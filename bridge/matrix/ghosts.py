@@ -25,6 +25,8 @@ _MAX_USER_ID = 255
 _MAX_KNOWN = 10_000
 _PAGE = 500
 
+BOT_NAME = "Telephone"
+
 NameOf = Callable[[str], str | None]
 """The name that an address book has for a number."""
 
@@ -141,7 +143,9 @@ class Ghosts:
             _log.warning("picture_refused", ghost=Pii(user_id), reason=error.errcode, status=error.status)
 
     def _title(self, user_id: UserId, caller_name: str) -> str:
-        """The address book's name; else what the network says, beside the number that it says it of."""
+        """The bot's own name; the address book's; else what the network says, beside the number that it says it of."""
+        if user_id == self.names.bot:
+            return BOT_NAME
         number = self.names.number(user_id) or ""
         written = display_name(number)
         named = caller_name and caller_name not in (number, written)

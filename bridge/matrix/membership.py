@@ -94,6 +94,9 @@ class Membership:
         if await self._rooms.is_public(event.room_id):
             await self._decline(event.room_id, ghost, "public_room")
             return []
+        if ghost == self._names.bot and not await self._rooms.members(event.room_id) <= {ghost, event.sender}:
+            await self._decline(event.room_id, ghost, "crowded_room")
+            return []
         self._telemetry.count("matrix_invites_total", outcome="joined")
         return history
 
@@ -104,7 +107,7 @@ class Membership:
         await self._rooms.ghost_left(room_id, ghost)
 
     def _refusal(self, arrival: Arrival, ghost: UserId) -> str:
-        if self._names.number(ghost) is None:
+        if ghost != self._names.bot and self._names.number(ghost) is None:
             return "not_a_number"
         if not self._names.is_local(arrival.event.sender):
             return "foreign_inviter"
@@ -124,7 +127,7 @@ class Membership:
                 return
 
     async def _history(self, room_id: RoomId, ghost: UserId) -> list[object]:
-        """Call events of people; whether they are recent enough is for their receiver to judge."""
+        """Call events of people, or what they said to the bot; their receiver judges whether they are recent enough."""
         try:
             messages = await self._client.messages(room_id, ghost, limit=_HISTORY)
         except MatrixError as error:
@@ -132,13 +135,16 @@ class Membership:
             _log.warning("history_not_read", room_id=room_id, reason=error.errcode, status=error.status)
             return []
         # A homeserver need not repeat the room's id in each event of its history.
-        return [{**raw, "room_id": room_id} for raw in messages if isinstance(raw, Mapping) and self._is_call(raw)]
+        return [
+            {**raw, "room_id": room_id} for raw in messages if isinstance(raw, Mapping) and self._is_missed(raw, ghost)
+        ]
 
-    def _is_call(self, raw: Mapping[str, object]) -> bool:
+    def _is_missed(self, raw: Mapping[str, object], ghost: UserId) -> bool:
         kind, sender = raw.get("type"), raw.get("sender")
         if not isinstance(kind, str) or not isinstance(sender, str):
             return False
-        return kind.startswith("m.call.") and not self._names.is_ours(sender)
+        wanted = kind == "m.room.message" if ghost == self._names.bot else kind.startswith("m.call.")
+        return wanted and not self._names.is_ours(sender)
 
     # --- departures -----------------------------------------------------------------------------------------------
 

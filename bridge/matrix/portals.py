@@ -13,6 +13,7 @@ from bridge.matrix.events import Json
 from bridge.matrix.ghosts import Ghosts
 from bridge.matrix.link import MatrixError
 from bridge.matrix.locks import KeyedLocks
+from bridge.matrix.name_tags import NameTags
 from bridge.matrix.puppets import Puppets
 from bridge.matrix.rooms import Rooms
 from bridge.store import Store
@@ -61,11 +62,20 @@ class Portals:
     """Finds and makes portals. Raises :class:`bridge.matrix.link.MatrixError` when that is impossible."""
 
     def __init__(
-        self, *, ghosts: Ghosts, rooms: Rooms, puppets: Puppets, store: Store, client: Client, clock: Clock
+        self,
+        *,
+        ghosts: Ghosts,
+        rooms: Rooms,
+        puppets: Puppets,
+        name_tags: NameTags,
+        store: Store,
+        client: Client,
+        clock: Clock,
     ) -> None:
         self._ghosts = ghosts
         self._rooms = rooms
         self._puppets = puppets
+        self._name_tags = name_tags
         self._store = store
         self._client = client
         self._locks = KeyedLocks()
@@ -81,6 +91,7 @@ class Portals:
             room_id = await self._stored(user, ghost) or await self._found(user, ghost)
             if room_id is None:
                 room_id = await self._create(user, ghost)
+            await self._name_tags.show(user, ghost, room_id)
         user_joined = user in await self._rooms.members(room_id)
         if not user_joined and await self._puppets.bring_in(user, room_id, ghost):
             self._rooms.person_joined(room_id, user)

@@ -132,7 +132,8 @@ class Rooms:
         Synapse shows the bot the members of every room in which one of its ghosts is.
         """
         members = await self._client.joined_members(room_id, self._names.bot)
-        ghosts = tuple(member for member in members if self._names.number(member) is not None)
+        bot = self._names.bot
+        ghosts = tuple(member for member in members if member == bot or self._names.number(member) is not None)
         people = [member for member in members if not self._names.is_ours(member)]
         for ghost in ghosts:
             await self.ghost_joined(room_id, ghost, peer=people[0] if len(people) == 1 else "")

@@ -15,6 +15,7 @@ from bridge.matrix.events import Json
 from bridge.matrix.ghosts import GhostNames, Ghosts, NameOf
 from bridge.matrix.link import HomeserverLink, RetryPolicy
 from bridge.matrix.membership import Membership
+from bridge.matrix.name_tags import NameTags
 from bridge.matrix.pictures import PictureOf, Pictures
 from bridge.matrix.pinger import Pinger
 from bridge.matrix.portals import Portal, Portals
@@ -70,8 +71,15 @@ class MatrixService:
         self._presence = PresenceBook(names=self._names, store=store, client=client, clock=clock)
         self._rooms = Rooms(names=self._names, store=store, client=client)
         puppets = Puppets(settings, names=self._names, link=self._link, clock=clock, telemetry=telemetry)
+        self._name_tags = NameTags(names=self._names, store=store, client=client)
         self._portals = Portals(
-            ghosts=ghosts, rooms=self._rooms, puppets=puppets, store=store, client=client, clock=clock
+            ghosts=ghosts,
+            rooms=self._rooms,
+            puppets=puppets,
+            name_tags=self._name_tags,
+            store=store,
+            client=client,
+            clock=clock,
         )
         self._sender = Sender(store=store, client=client, ghosts=ghosts, clock=clock, telemetry=telemetry)
         unsupported = Unsupported(
@@ -251,6 +259,10 @@ class MatrixService:
         await self._ghosts.ensure(ghost)
         await self._client.set_presence(ghost, state, text)
 
+    async def is_encrypted(self, room_id: RoomId) -> bool:
+        """Whether the messages of a room cannot be read."""
+        return await self._rooms.is_encrypted(room_id)
+
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
         """The room in which the ghost of `number` can call `user`, made when there is none.
 
@@ -260,11 +272,28 @@ class MatrixService:
 
     async def rename_ghosts(self) -> int:
         """After a change of the address book or the picture: give every ghost those of today; how many had others."""
-        return await self._ghosts.rename_all()
+        renamed = await self._ghosts.rename_all()
+        if renamed:
+            for user, number in await self._store.own_names.all():
+                await self._name_tags.change(user, self._names.ghost_id(number))
+        return renamed
+
+    async def show_own_name(self, *, user: UserId, number: E164) -> None:
+        """After a change of what a user calls a number: show it in the room of the two."""
+        await self._name_tags.change(user, self._names.ghost_id(number))
 
     def ghost_number(self, user_id: UserId) -> str | None:
         """The number that a ghost stands for; `None` when it is no ghost of ours."""
         return self._names.number(user_id)
+
+    @property
+    def bot(self) -> UserId:
+        """The bridge's own user."""
+        return self._names.bot
+
+    def is_local(self, user_id: UserId) -> bool:
+        """Whether a user has an account on our homeserver."""
+        return self._names.is_local(user_id)
 
     def is_ours(self, user_id: UserId) -> bool:
         """Whether a user is a ghost of ours or the bot."""

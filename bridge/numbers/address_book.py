@@ -50,7 +50,7 @@ def parse_address_book(text: str, region: str) -> AddressBook:
     faults: list[str] = []
     try:
         for line, written, name, picture in entries:
-            number, title = canonical(_bare(written), region), _title(name)
+            number, title = canonical(_bare(written), region), readable_name(name)
             if number is None or not title:
                 faults.append(f"line {line}: {'no number' if number is None else 'no name'}")
                 continue
@@ -67,7 +67,8 @@ def _bare(written: str) -> str:
     return written.strip().partition(";")[0]
 
 
-def _title(name: str) -> str:
+def readable_name(name: str) -> str:
+    """A name that is safe to show: printable, and not longer than anybody reads."""
     return "".join(c if c.isprintable() else " " for c in name).strip()[:MAX_NAME]
 
 

@@ -105,6 +105,8 @@ class TrunkChoice:
     """Whether callers hear what it plays before the phone is answered (see `calls.early`)."""
     forwards: bool = False
     """Whether it makes the call that a 302 asks for."""
+    voicemail: str = ""
+    """The number at which users listen to what was left for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,15 @@ class NumberPlan:
         """The caller's own number if they have one, so that they can be called back; else the trunk's."""
         own = (number for number, owner in self.inbound.items() if owner == user and number.startswith("+"))
         return next(own, trunk.caller_id)
+
+    def numbers_of(self, user: UserId) -> list[E164]:
+        """All numbers under which phones reach a user."""
+        return [number for number, owner in self.inbound.items() if owner == user]
+
+    def prefixes_of(self, user: UserId) -> list[str]:
+        """How the numbers begin that a user may call, each once."""
+        mine = (permission for permission in self.permissions if permission.covers_user(user))
+        return list(dict.fromkeys(prefix for permission in mine for prefix in permission.prefixes))
 
     def number_of(self, user: UserId) -> E164 | None:
         """The number under which a PBX reaches a user: an extension if they have one, else any number."""

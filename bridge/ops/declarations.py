@@ -175,12 +175,13 @@ METRICS: tuple[Metric, ...] = (
     _counter("matrix_txn_total", "Transactions of the homeserver.", outcome=_of("new", "replay", "rejected")),
     _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),
     _histogram("matrix_event_lag_seconds", "Age of events when they are worked on.", OPERATION_S),
+    _counter("bot_commands_total", "What users asked of the bot.", command=CLASSES),
     _counter("matrix_dead_letters_total", "Events that could not be worked on.", reason=_of("broken", "failed")),
     _counter("matrix_call_events_ignored_total", "Call events that lead nowhere.", reason=EVENT_FAULTS),
     _counter(
         "matrix_invites_total",
         "Invitations of ghosts to rooms.",
-        outcome=_of("joined", "failed", "not_a_number", "foreign_inviter", "public_room"),
+        outcome=_of("joined", "failed", "not_a_number", "foreign_inviter", "public_room", "crowded_room"),
     ),
     _counter(
         "matrix_send_total",

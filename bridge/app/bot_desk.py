@@ -1,0 +1,153 @@
+"""Does what users ask of the bot, and says what came of it."""
+
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from bridge.app.directory import Directory
+from bridge.app.people import People
+from bridge.bot import commands as said
+from bridge.bot import replies
+from bridge.calls.ports import Portal
+from bridge.calls.state import Direction
+from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.verdict import Verdict
+from bridge.matrix.ghosts import display_name
+from bridge.numbers.address_book import readable_name
+from bridge.numbers.number import canonical
+from bridge.numbers.policy import NO_FORWARDING, NO_NUMBER, NumberPlan, Route
+
+HISTORY_LENGTH = 10
+MAX_NAMES = 1_000
+"""Numbers that one user may name."""
+
+
+class NumberRooms(Protocol):
+    """Portals; failures are `bridge.core.errors.TrunklineError`."""
+
+    async def portal(self, *, user: UserId, number: E164) -> Portal: ...
+
+    async def show_own_name(self, *, user: UserId, number: E164) -> None:
+        """Show a number in the user's portal as the user, or else everybody, calls it."""
+        ...
+
+
+class BotDesk:
+    """One method for each command; each returns the answer."""
+
+    def __init__(
+        self,
+        *,
+        plan: NumberPlan,
+        trunk_up: Callable[[TrunkName], bool],
+        rooms: NumberRooms,
+        directory: Directory,
+        people: People,
+    ) -> None:
+        self._plan = plan
+        self._trunk_up = trunk_up
+        self._rooms = rooms
+        self._directory = directory
+        self._settings = people.settings
+        self._history = people.history
+        self._own_names = people.own_names
+        self._name_of = people.name_of
+
+    async def do(self, user: UserId, command: said.Command) -> str:
+        """Raises `bridge.core.errors.TrunklineError` when the homeserver or the store does not cooperate."""
+        match command:
+            case said.Help():
+                return replies.HELP
+            case said.Unknown():
+                return replies.UNKNOWN
+            case said.Misused():
+                return replies.misused(command.usage)
+            case said.Status():
+                return await self._status(user)
+            case said.ShowHistory():
+                return await self._past_calls(user)
+            case said.CallNumber():
+                return await self._call(user, command.number)
+            case said.Voicemail():
+                return await self._voicemail(user)
+            case said.DoNotDisturb():
+                return replies.do_not_disturb(await self._settings.change(user, do_not_disturb=command.on))
+            case said.Forward():
+                return await self._forward(user, command.number)
+            case said.NameNumber():
+                return await self._name(user, command)
+            case _:
+                assert_never(command)
+
+    async def _call(self, user: UserId, typed: str) -> str:
+        """A room in which the client's own button calls; whether the user may, is said before one is made."""
+        route = self._plan.route(user, typed, self._trunk_up)
+        if isinstance(route, Verdict):
+            return route.user_text or replies.FAILED
+        portal = await self._rooms.portal(user=user, number=route.number)
+        shown = await self._shown(user)
+        return replies.call_from(shown(route.number), portal.room_id, joined=portal.user_joined)
+
+    async def _voicemail(self, user: UserId) -> str:
+        box = next((trunk.voicemail for trunk in self._plan.trunks if trunk.voicemail), "")
+        return await self._call(user, box) if box else replies.NO_VOICEMAIL
+
+    async def _forward(self, user: UserId, typed: str) -> str:
+        if not typed:
+            await self._settings.change(user, forward="")
+            return replies.not_forwarded()
+        if self._plan.number_of(user) is None:
+            return replies.NO_OWN_NUMBER
+        judged = {trunk.name: self._plan.forward(user, typed, trunk.name) for trunk in self._plan.trunks}
+        routes = [route for route in judged.values() if isinstance(route, Route)]
+        if not routes:
+            refusals = [verdict for verdict in judged.values() if isinstance(verdict, Verdict)]
+            telling = next((verdict for verdict in refusals if verdict is not NO_FORWARDING), NO_FORWARDING)
+            return telling.user_text or replies.FAILED
+        await self._settings.change(user, forward=routes[0].number)
+        shown = await self._shown(user)
+        not_over = [name for name, route in judged.items() if isinstance(route, Verdict)]
+        return replies.forwarded(shown(routes[0].number), not_over=not_over)
+
+    async def _name(self, user: UserId, command: said.NameNumber) -> str:
+        number, name = canonical(command.number, self._plan.default_region), readable_name(command.name)
+        if number is None:
+            return NO_NUMBER.user_text or replies.FAILED
+        if command.name and not name:
+            return replies.NO_NAME
+        if not await self._own_names.put(user, number, name, limit=MAX_NAMES):
+            return replies.TOO_MANY_NAMES
+        await self._rooms.show_own_name(user=user, number=number)
+        return replies.named(display_name(number), name)
+
+    async def _past_calls(self, user: UserId) -> str:
+        if not self._history.kept:
+            return replies.HISTORY_IS_OFF
+        return replies.history(await self._history.last(user, limit=HISTORY_LENGTH), await self._shown(user))
+
+    async def _status(self, user: UserId) -> str:
+        calls = [live.call for live in self._directory.of_user(user)]
+        state = replies.State(
+            own_numbers=self._plan.numbers_of(user),
+            prefixes=self._plan.prefixes_of(user),
+            trunks={trunk.name: self._trunk_up(trunk.name) for trunk in self._plan.trunks},
+            settings=self._settings.of(user),
+            calls=[
+                replies.CallNow(
+                    number=call.number,
+                    outbound=call.direction is Direction.OUTBOUND,
+                    answered=call.at.answered is not None,
+                )
+                for call in calls
+            ],
+        )
+        return replies.status(state, await self._shown(user))
+
+    async def _shown(self, user: UserId) -> replies.Shown:
+        """Numbers by the name that the user has for them, else by everybody's."""
+        own = await self._own_names.of(user)
+
+        def shown(number: str) -> str:
+            name = own.get(number) or self._name_of(number)
+            return f"{name} ({display_name(number)})" if name else display_name(number)
+
+        return shown

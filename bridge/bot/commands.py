@@ -1,0 +1,122 @@
+"""A message to the bot as a command, written as people write: any case, numbers with blanks and brackets."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MAX_TEXT = 500
+"""Characters; what is longer was not meant for us."""
+
+_NUMBER = re.compile(r"[+0-9().\-/*#]+")
+_QUOTES = "\"'\u201c\u201d\u201e\u00ab\u00bb"
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What can be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How things are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHistory:
+    """The last calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voicemail:
+    """Where to listen to messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNumber:
+    """A room from which to call a number."""
+
+    number: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoNotDisturb:
+    """Whether calls from phones are busy at once."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Where calls from phones go; empty rings again."""
+
+    number: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameNumber:
+    """What a number is called; empty forgets it."""
+
+    number: str = field(repr=False)
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misused:
+    """A command that we know, without what it needs."""
+
+    usage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No command of ours."""
+
+
+Command = Help | Status | ShowHistory | Voicemail | CallNumber | DoNotDisturb | Forward | NameNumber | Misused | Unknown
+
+
+def parse(text: str) -> Command:
+    """What a message asks for; nothing is ever raised, whatever it says."""
+    word, rest, *_ = (*text.strip().removeprefix("!").split(maxsplit=1), "", "")
+    read = _WORDS.get(word.lower())
+    return Unknown() if read is None or len(text) > MAX_TEXT else read(rest.strip())
+
+
+def _call(rest: str) -> Command:
+    return CallNumber(number=rest) if rest else Misused(usage="call NUMBER")
+
+
+def _do_not_disturb(rest: str) -> Command:
+    match rest.lower():
+        case "on" | "off" as state:
+            return DoNotDisturb(on=state == "on")
+        case _:
+            return Misused(usage="dnd on, or dnd off")
+
+
+def _forward(rest: str) -> Command:
+    number = re.sub(r"^to(?:\s+|$)", "", rest)
+    if not number:
+        return Misused(usage="forward NUMBER, or forward off")
+    return Forward(number="" if number.lower() == "off" else number)
+
+
+def _name(rest: str) -> Command:
+    """The number ends where a word is more than digits and what people write between them."""
+    words = rest.split()
+    end = next((at for at, word in enumerate(words) if not _NUMBER.fullmatch(word)), len(words))
+    if end == 0:
+        return Misused(usage="name NUMBER NAME, or name NUMBER to forget the name")
+    return NameNumber(number=" ".join(words[:end]), name=" ".join(words[end:]).strip(_QUOTES))
+
+
+_WORDS: dict[str, Callable[[str], Command]] = {
+    "help": lambda rest: Help(),
+    "status": lambda rest: Status(),
+    "history": lambda rest: ShowHistory(),
+    "voicemail": lambda rest: Voicemail(),
+    "call": _call,
+    "dnd": _do_not_disturb,
+    "forward": _forward,
+    "name": _name,
+}

@@ -1,0 +1,171 @@
+"""The bot's words: short sentences for people who know nothing of trunks, verdicts or rooms."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from bridge.core.ids import RoomId
+from bridge.store.people import PastCall, StoredSettings
+
+Shown = Callable[[str], str]
+"""A number as its reader knows it: by name, or in readable form."""
+
+GREETING = 'Hello! I connect you with the telephone network. Say "help" to see what I can do.'
+UNKNOWN = 'I do not understand that. Say "help" to see what I can do.'
+TOO_FAST = "That was a bit much at once. Please wait a moment."
+FAILED = "That did not work just now. Please try again in a moment."
+ENCRYPTED = "I cannot read encrypted messages. Please invite me to a room without encryption."
+NOT_A_NUMBER = "I do not recognise that as a telephone number."
+NO_OWN_NUMBER = "You have no telephone number, so no phone can call you."
+NO_VOICEMAIL = "There is no voicemail here."
+NO_HISTORY = "You have had no calls yet."
+HISTORY_IS_OFF = "Past calls are not kept here."
+TOO_MANY_NAMES = "You have named too many numbers. Forget one first."
+NO_NAME = "That name cannot be shown. Please choose another."
+
+HELP = "\n".join(
+    (
+        "call NUMBER: a room from which you can call that number",
+        "status: your settings, your calls now, and whether the telephone network can be reached",
+        "history: your last calls",
+        "dnd on, dnd off: do not disturb; phones that call you hear that you are busy",
+        "forward NUMBER, forward off: send calls from phones to another number",
+        "name NUMBER NAME: what you want to call a number; without a name I forget it",
+        "voicemail: a room from which you can call your voicemail",
+    )
+)
+
+_MISSED = frozenset({"no_answer", "cancelled", "room_left"})
+_ENDS: Mapping[str, Mapping[str, str]] = {
+    "inbound": {
+        **dict.fromkeys(_MISSED, "missed"),
+        "answered_elsewhere": "answered elsewhere",
+        "busy": "missed, you were busy",
+        "declined": "you declined",
+        "do_not_disturb": "missed, do not disturb was on",
+        "forwarded": "forwarded",
+    },
+    "outbound": {
+        "busy": "busy",
+        "cancelled": "you cancelled",
+        "declined": "declined",
+        "emergency_refused": "not possible from here",
+        "invalid_number": "no telephone number",
+        "no_answer": "no answer",
+        "not_in_service": "not in service",
+        "not_permitted": "not permitted",
+        "outbound_is_off": "not permitted",
+        "room_busy": "you were in another call",
+    },
+}
+"""How a call that nobody answered ended, by direction and reason; what is not here failed."""
+
+
+def misused(usage: str) -> str:
+    return f"Please say it like this: {usage}"
+
+
+def call_from(number: str, room_id: RoomId, *, joined: bool) -> str:
+    """Where to press the button."""
+    link = f"https://matrix.to/#/{quote(room_id)}?via={quote(room_id.partition(':')[2])}"
+    invited = "" if joined else " I have invited you to it."
+    return f"To call {number}, open this room and press its call button: {link}{invited}"
+
+
+def do_not_disturb(settings: StoredSettings) -> str:
+    """After a change."""
+    if not settings.do_not_disturb:
+        return "Phones that call you ring again."
+    return 'Phones that call you now hear that you are busy. "dnd off" ends it.'
+
+
+def forwarded(number: str, *, not_over: Sequence[str]) -> str:
+    """After a change; calls over some trunks may ring all the same."""
+    exception = f" Calls over {_listed(not_over)} still ring you." if not_over else ""
+    return f'Calls from phones now go to {number}. "forward off" ends it.{exception}'
+
+
+def not_forwarded() -> str:
+    return "Calls from phones are not forwarded any more."
+
+
+def named(number: str, name: str) -> str:
+    return f"{number} is now called {name}." if name else f"{number} has no name of yours any more."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallNow:
+    """A call that is going on."""
+
+    number: str
+    outbound: bool
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What `status` tells."""
+
+    own_numbers: Sequence[str]
+    prefixes: Sequence[str]
+    trunks: Mapping[str, bool]
+    """Whether each is in service."""
+    settings: StoredSettings
+    calls: Sequence[CallNow]
+
+
+def status(state: State, shown: Shown) -> str:
+    """A line for each subject."""
+    own, forward = state.own_numbers, state.settings.forward
+    trunks = _listed([f"{name} {'works' if up else 'is out of service'}" for name, up in state.trunks.items()])
+    return "\n".join(
+        (
+            f"Your number: {_listed([shown(number) for number in own])}" if own else NO_OWN_NUMBER,
+            f"You may call: {_permitted(state.prefixes)}",
+            f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
+            f"Forwarding: {f'to {shown(forward)}' if forward else 'off'}",
+            f"Calls now: {_listed([_call_now(call, shown) for call in state.calls]) or 'none'}",
+            f"Telephone network: {trunks or 'not connected'}",
+        )
+    )
+
+
+def _permitted(prefixes: Sequence[str]) -> str:
+    if "+" in prefixes:
+        return "all numbers"
+    begins = [prefix for prefix in prefixes if prefix.startswith("+")]
+    whole = [prefix for prefix in prefixes if not prefix.startswith("+")]
+    parts = ([f"numbers that begin with {_listed(begins)}"] if begins else []) + ([_listed(whole)] if whole else [])
+    return "; ".join(parts) or "no number"
+
+
+def _call_now(call: CallNow, shown: Shown) -> str:
+    way = "to" if call.outbound else "from"
+    return f"{way} {_whom(call.number, shown)}{'' if call.answered else ' (not answered yet)'}"
+
+
+def history(calls: Sequence[PastCall], shown: Shown) -> str:
+    """A line for each call, the newest first. Nobody knows the reader's time zone, so the times are UTC."""
+    return "\n".join(_past(call, shown) for call in calls) or NO_HISTORY
+
+
+def _past(call: PastCall, shown: Shown) -> str:
+    moment = datetime.fromtimestamp(call.began_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    way = "to" if call.direction == "outbound" else "from"
+    return f"{moment}, {way} {_whom(call.number, shown)}: {_end(call)}"
+
+
+def _end(call: PastCall) -> str:
+    if call.talk_s > 0:
+        minutes, seconds = divmod(round(call.talk_s), 60)
+        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return _ENDS.get(call.direction, {}).get(call.reason, "failed")
+
+
+def _whom(number: str, shown: Shown) -> str:
+    return shown(number) if number else "a withheld number"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words)

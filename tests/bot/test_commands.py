@@ -1,0 +1,62 @@
+"""People write as they like, and the bot understands what can be understood."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.bot.commands import (
+    CallNumber,
+    Command,
+    DoNotDisturb,
+    Forward,
+    Help,
+    Misused,
+    NameNumber,
+    ShowHistory,
+    Status,
+    Unknown,
+    Voicemail,
+    parse,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("help", Help()),
+        ("  HELP me ", Help()),
+        ("!status", Status()),
+        ("History", ShowHistory()),
+        ("voicemail", Voicemail()),
+        ("call +1 (555) 010-0100", CallNumber(number="+1 (555) 010-0100")),
+        ("dnd on", DoNotDisturb(on=True)),
+        ("DND Off", DoNotDisturb(on=False)),
+        ("forward 201", Forward(number="201")),
+        ("forward to +1 555 0100", Forward(number="+1 555 0100")),
+        ("forward OFF", Forward(number="")),
+        ("name +1 555 0100 Jane Doe", NameNumber(number="+1 555 0100", name="Jane Doe")),
+        ("name 201 3rd floor", NameNumber(number="201", name="3rd floor")),
+        ('name 201 "24 hour desk"', NameNumber(number="201", name="24 hour desk")),
+        ("name (555) 010-0100", NameNumber(number="(555) 010-0100", name="")),
+        ("hello", Unknown()),
+        ("", Unknown()),
+        ("call " + "1" * 500, Unknown()),
+    ],
+)
+def test_commands_are_understood(text: str, command: Command) -> None:
+    assert parse(text) == command
+
+
+@pytest.mark.parametrize("text", ["call", "dnd", "dnd maybe", "forward", "forward to ", "name", "name Jane"])
+def test_a_command_without_what_it_needs_is_explained(text: str) -> None:
+    assert isinstance(parse(text), Misused)
+
+
+@given(st.text() | st.builds("{} {}".format, st.sampled_from(["call", "name", "dnd", "forward", "!"]), st.text()))
+def test_nothing_that_people_write_is_an_error(text: str) -> None:
+    parse(text)
+
+
+def test_numbers_do_not_show_in_logs() -> None:
+    for text in ("call +15550100", "forward +15550100", "name +15550100 Jane"):
+        assert "15550100" not in repr(parse(text))

@@ -1,0 +1,81 @@
+"""What the bot says, in the words of people who know nothing of trunks and verdicts."""
+
+import pytest
+
+from bridge.bot import replies
+from bridge.core.ids import RoomId, UserId
+from bridge.ops.declarations import REASONS
+from bridge.store.people import PastCall, StoredSettings
+
+
+def past(direction: str, reason: str, *, number: str = "+15550100", talk_s: float = 0.0) -> PastCall:
+    return PastCall(
+        user_id=UserId("@alice:example.org"),
+        number=number,
+        direction=direction,
+        reason=reason,
+        began_at=1_700_000_000.0,
+        ended_at=1_700_000_100.0,
+        talk_s=talk_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (past("outbound", "completed", talk_s=125.4), "2023-11-14 22:13 UTC, to +15550100: 2 min 5 s"),
+        (past("inbound", "completed", talk_s=9.0), "2023-11-14 22:13 UTC, from +15550100: 9 s"),
+        (past("inbound", "no_answer", number=""), "2023-11-14 22:13 UTC, from a withheld number: missed"),
+        (past("inbound", "cancelled"), "2023-11-14 22:13 UTC, from +15550100: missed"),
+        (past("outbound", "cancelled"), "2023-11-14 22:13 UTC, to +15550100: you cancelled"),
+        (past("inbound", "do_not_disturb"), "2023-11-14 22:13 UTC, from +15550100: missed, do not disturb was on"),
+        (past("outbound", "trunk_unreachable"), "2023-11-14 22:13 UTC, to +15550100: failed"),
+    ],
+)
+def test_a_past_call_is_one_line(call: PastCall, line: str) -> None:
+    assert replies.history([call], str) == line
+
+
+def test_the_words_for_how_calls_end_belong_to_reasons_that_exist() -> None:
+    assert {reason for words in replies._ENDS.values() for reason in words} <= REASONS
+
+
+def test_without_calls_it_says_so() -> None:
+    assert replies.history([], str) == replies.NO_HISTORY
+
+
+def test_the_link_leads_to_the_room_and_names_a_server_that_is_in_it() -> None:
+    text = replies.call_from("+1 555-0100", RoomId("!ab+c:example.org"), joined=True)
+    assert "https://matrix.to/#/%21ab%2Bc%3Aexample.org?via=example.org" in text
+    assert "invited" not in text
+    assert "invited" in replies.call_from("+1 555-0100", RoomId("!a:example.org"), joined=False)
+
+
+def test_status_tells_everything_at_a_glance() -> None:
+    state = replies.State(
+        own_numbers=["+15550199"],
+        prefixes=["+1", "+44", "*97"],
+        trunks={"carrier": True, "pbx": False},
+        settings=StoredSettings(do_not_disturb=True, forward="+15550122"),
+        calls=[replies.CallNow(number="+15550100", outbound=True, answered=False)],
+    )
+    assert replies.status(state, str).splitlines() == [
+        "Your number: +15550199",
+        "You may call: numbers that begin with +1, +44; *97",
+        "Do not disturb: on",
+        "Forwarding: to +15550122",
+        "Calls now: to +15550100 (not answered yet)",
+        "Telephone network: carrier works, pbx is out of service",
+    ]
+
+
+def test_status_of_somebody_who_has_nothing() -> None:
+    state = replies.State(own_numbers=[], prefixes=[], trunks={}, settings=StoredSettings(), calls=[])
+    assert replies.status(state, str).splitlines() == [
+        replies.NO_OWN_NUMBER,
+        "You may call: no number",
+        "Do not disturb: off",
+        "Forwarding: off",
+        "Calls now: none",
+        "Telephone network: not connected",
+    ]
