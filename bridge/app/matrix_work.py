@@ -11,6 +11,8 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.ports import MatrixPort
+from bridge.core.budget import Budgets
+from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
 from bridge.core.ids import E164, RoomId, UserId
 from bridge.core.telemetry import Telemetry
@@ -25,6 +27,9 @@ OneEvent = (
     cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendIdentity | cmd.SendNotice
 )
 MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
+
+NOTICE_PAUSE_S = 600.0
+"""Who dials again and again reads the same sentence in a room once in this time."""
 
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
@@ -42,10 +47,12 @@ class Origin:
 class MatrixWork:
     """Each command runs in the call's Matrix lane; `feed` gets its result."""
 
-    def __init__(self, matrix: MatrixPort, feed: Feed, telemetry: Telemetry) -> None:
+    def __init__(self, matrix: MatrixPort, feed: Feed, clock: Clock, telemetry: Telemetry) -> None:
         self._matrix = matrix
         self._feed = feed
+        self._clock = clock
         self._telemetry = telemetry
+        self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
 
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
         """Queue a command, to be sent by whom and where the call is now."""
@@ -83,6 +90,10 @@ class MatrixWork:
             case cmd.SendAnswer():
                 await self._send(live, origin, call_content.answer(origin.identity, sdp=command.sdp))
                 await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
+            case cmd.SendNotice() if not self._notices.spend(
+                f"{origin.room_id} {command.text}", self._clock.monotonic()
+            ):
+                log.info("notice_not_repeated", room_id=origin.room_id)
             case _:
                 await self._send(live, origin, _event(command, origin.identity))
 

@@ -71,7 +71,7 @@ class Switchboard:
         self._memory = memory
         self._media = MediaWork(engine, policies, self.feed, telemetry)
         self._sip = SipWork(sip, self.directory)
-        self._matrix = MatrixWork(matrix, self.feed, telemetry)
+        self._matrix = MatrixWork(matrix, self.feed, clock, telemetry)
         self._finishing: set[LiveCall] = set()
 
     def open(self, live: LiveCall, first: ev.Event) -> None:

@@ -193,10 +193,17 @@ class Call:
         return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
     def _notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
-        """A sentence for a user who placed the call or saw it ring; a call that never rang is not explained."""
+        """A sentence for a user who placed the call or saw it ring, or who finds a room but no call in it.
+
+        Any other call that never rang is not explained, nor is what the user's own client has ended.
+        """
+        if ended_by is EndedBy.MATRIX:
+            return []
+        if self.state is State.AWAITING_JOIN and verdict in (outcomes.CANCELLED, outcomes.NO_ANSWER):
+            return [cmd.SendNotice(text=outcomes.MISSED_CALL)]
         saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
         text = verdict.user_text
-        if self.at.early is not None and not self.answered and ended_by is not EndedBy.MATRIX:
+        if self.at.early is not None and not self.answered:
             # To the client the call was up, and it will show it as one that was answered.
             text = text or outcomes.UNANSWERED.get(verdict.reason)
         return [cmd.SendNotice(text=text)] if text and saw_it else []

@@ -11,6 +11,9 @@ from bridge.core.verdict import MatrixReason, Result, Verdict
 UNREACHABLE = "The telephone network could not be reached. Please try again in a moment."
 FAILED = "The telephone network could not complete this call."
 
+MISSED_CALL = "You missed a call."
+"""Said in a room that the user has not joined: no device has rung, so no client shows that there was a call."""
+
 COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
 CANCELLED = Verdict(result=Result.CLIENT, reason="cancelled", sip_status=487, matrix_reason=MatrixReason.USER_HANGUP)
 CALLER_GAVE_UP_ELSEWHERE = Verdict(
@@ -90,6 +93,7 @@ NEVER_ACKNOWLEDGED = Verdict(
     sip_status=408,
     q850=102,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call was ended because the phone did not confirm that you had answered.",
 )
 SESSION_EXPIRED = Verdict(
     result=Result.UPSTREAM,
@@ -97,12 +101,23 @@ SESSION_EXPIRED = Verdict(
     sip_status=408,
     q850=102,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call was ended because the telephone network did not respond any more.",
 )
 ICE_FAILED = Verdict(
-    result=Result.UPSTREAM, reason="ice_failed", sip_status=480, q850=41, matrix_reason=MatrixReason.ICE_FAILED
+    result=Result.UPSTREAM,
+    reason="ice_failed",
+    sip_status=480,
+    q850=41,
+    matrix_reason=MatrixReason.ICE_FAILED,
+    user_text="No audio connection with your app could be made. Your network may block calls: try another one.",
 )
 ICE_TIMEOUT = Verdict(
-    result=Result.UPSTREAM, reason="ice_timeout", sip_status=480, q850=41, matrix_reason=MatrixReason.ICE_TIMEOUT
+    result=Result.UPSTREAM,
+    reason="ice_timeout",
+    sip_status=480,
+    q850=41,
+    matrix_reason=MatrixReason.ICE_TIMEOUT,
+    user_text="The call was ended because no audio came through any more.",
 )
 ROOM_LEFT = Verdict(result=Result.CLIENT, reason="room_left", sip_status=480, matrix_reason=MatrixReason.USER_HANGUP)
 MATRIX_UNREACHABLE = Verdict(
@@ -135,6 +150,7 @@ BRIDGE_RESTARTED = Verdict(
     sip_status=500,
     q850=41,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call was ended because the telephone bridge was restarted.",
 )
 
 UNANSWERED = {

@@ -1,5 +1,7 @@
 """What holds for every call: a bug ends that call alone, nothing is left behind, the next process knows the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.app import lane
@@ -68,7 +70,8 @@ async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage)
     second = Stage(store=stage.store)
     end_left_over_calls(await second.memory.left_over(), second.switchboard, SystemClock())
     await second.settle()
-    assert second.matrix.types() == ["m.call.hangup"]
+    assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
+    assert "restarted" in second.matrix.content("m.room.message")["body"]
     assert second.matrix.content("m.call.hangup")["reason"] == "unknown_error"
     assert second.sip.commands == []
     assert second.reasons() == ["abnormal"]
@@ -130,3 +133,16 @@ async def test_a_bug_in_the_farewell_does_not_keep_the_rest_from_being_told_and_
     assert stage.engine.sessions[0].closed
     assert stage.reasons() == ["no_answer"]
     assert len(stage.switchboard.directory) == 0
+
+
+async def test_who_dials_again_and_again_reads_why_not_once(stage: Stage) -> None:
+    plan = stage.matrix_intake._plan
+    stage.matrix_intake._plan = replace(plan, permissions=())
+    for call in range(10):
+        await stage.invite(f"call-{call}")
+    assert len(stage.matrix.contents("m.call.reject")) == 10
+    (notice,) = stage.matrix.contents("m.room.message")
+    assert "not enabled" in notice["body"]
+    stage.matrix_intake._plan = replace(plan, trunks=())
+    await stage.invite("another")
+    assert len(stage.matrix.contents("m.room.message")) == 2

@@ -213,3 +213,17 @@ def test_an_offer_that_cannot_be_used_is_refused_before_anybody_is_invited() -> 
     commands = run(call, ev.CallPermitted())
     assert commands == [cmd.TakeSipOffer(sip_sdp="phone offer"), cmd.OpenPortal()]
     assert only(run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)), cmd.RejectSip).status == 488
+
+
+def test_who_finds_a_room_but_no_call_in_it_is_told_that_there_was_one() -> None:
+    for end in (ev.SipCancelled(answered_elsewhere=False), ev.TimerFired(timer=Timer.EXPIRY)):
+        call = scenes.incoming()
+        run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=False))
+        assert only(run(call, end), cmd.SendNotice).text == outcomes.MISSED_CALL
+
+
+def test_a_call_that_others_took_or_that_the_clients_show_is_not_explained() -> None:
+    call = scenes.incoming()
+    run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=False))
+    assert cmd.SendNotice not in scenes.kinds(run(call, ev.SipCancelled(answered_elsewhere=True)))
+    assert cmd.SendNotice not in scenes.kinds(run(scenes.ringing(), ev.SipCancelled(answered_elsewhere=False)))
