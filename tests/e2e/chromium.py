@@ -210,6 +210,21 @@ class Device:
         notices: list[str] = await self._run("notices", room_id)
         return notices[-1]
 
+    async def ask(self, room_id: str, text: str, *, limit_s: float = _WAIT_S) -> str:
+        """Write in a room, and wait for what somebody else writes next; gives that."""
+        before = len(await self._run("notices", room_id))
+        await self._run("say", {"roomId": room_id, "text": text})
+        look = "([roomId, count]) => device.notices(roomId).length > count"
+        await self.wait_for(look, [room_id, before], limit_s=limit_s)
+        notices: list[str] = await self._run("notices", room_id)
+        return notices[-1]
+
+    async def wait_room_with(self, user_id: str, *, limit_s: float = _WAIT_S) -> str:
+        """Wait until there is a room with somebody; gives the room."""
+        await self.wait_for("(userId) => device.roomsWith(userId).length > 0", user_id, limit_s=limit_s)
+        rooms: list[str] = await self._run("roomsWith", user_id)
+        return rooms[0]
+
     async def wait_invited(self, *, limit_s: float = _WAIT_S) -> str:
         """Wait for an invitation to a room; gives the room."""
         await self.wait_for("() => device.invitations().length > 0", None, limit_s=limit_s)

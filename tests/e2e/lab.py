@@ -204,6 +204,7 @@ class Lab:
                     "server": f"{LOOPBACK}:{self.scripted_port}",
                     "accept_transfers": True,
                     "early_media": "answer",
+                    "forwards": True,
                 },
                 "secure": {
                     # baresip listens with TLS on the port after its own.

@@ -131,6 +131,17 @@ class Device {
             .map((event) => event.getContent().body);
     }
 
+    /** Write in a room. */
+    async say({ roomId, text }) {
+        await this.client.sendTextMessage(roomId, text);
+    }
+
+    /** The rooms in which the user and somebody else are. */
+    roomsWith(userId) {
+        const rooms = this.client.getRooms().filter((room) => room.getMyMembership() === "join");
+        return rooms.map(({ roomId }) => roomId).filter((roomId) => this.members(roomId).includes(userId));
+    }
+
     /** The `m.call.*` events of a room, oldest first. */
     callEvents(roomId) {
         const events = this.client.getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
