@@ -139,3 +139,20 @@ def test_a_user_is_reached_by_an_extension_before_a_number() -> None:
     assert owned.number_of(ALICE) == "201"
     assert owned.number_of(UserId("@bob:hs")) == "+15550101"
     assert owned.number_of(UserId("@carol:hs")) is None
+
+
+def test_a_call_is_forwarded_where_a_call_of_the_user_s_own_could_go() -> None:
+    forwarding = plan(trunks=(TrunkChoice(name=CARRIER, forwards=True, emergency=True), TrunkChoice(name=BACKUP)))
+    assert forwarding.forward(ALICE, "(415) 555-0100", CARRIER) == Route(
+        trunk=CARRIER, number=E164("+14155550100"), caller="+15550101"
+    )
+    assert forwarding.forward(ALICE, "+4930123456", CARRIER) is policy.NOT_PERMITTED
+    assert forwarding.forward(ALICE, "+15550101", CARRIER) is policy.FORWARDED_TO_SELF
+    assert forwarding.forward(ALICE, "+14155550100", BACKUP) is policy.NO_FORWARDING
+    assert forwarding.forward(ALICE, "Jane", CARRIER) is policy.NO_NUMBER
+
+
+@pytest.mark.parametrize("number", ["112", "+1112"])
+def test_nobody_s_calls_are_forwarded_to_the_emergency_services(number: str) -> None:
+    forwarding = plan(trunks=(TrunkChoice(name=CARRIER, forwards=True, emergency=True),))
+    assert forwarding.forward(ALICE, number, CARRIER) is policy.NO_EMERGENCY_CALLS
