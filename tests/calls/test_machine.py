@@ -100,10 +100,14 @@ class Phones:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.farewells: Counter[DialogKey | None] = Counter()
-        self.placed = 0
+        self.placed = self.offered = 0
 
     def run(self, event: ev.Event) -> list[cmd.Command]:
         own = self.call.dialog
+        if isinstance(event, tev.ReplacementOffered):
+            # No two calls have the same dialog.
+            self.offered += 1
+            event = replace(event, dialog=DialogKey(f"offered-{self.offered}"))
         commands = scenes.run(self.call, event)
         for command in commands:
             if isinstance(command, cmd.PlaceTransfer) and self.call.second is not None:
