@@ -9,7 +9,8 @@ import itertools
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -83,6 +84,7 @@ class ScriptedHomeserver(AppserviceClient):
         self._work = asyncio.Event()
         self._changed = asyncio.Condition()
         self._retry_now = asyncio.Event()
+        self._gathering = False
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -119,6 +121,16 @@ class ScriptedHomeserver(AppserviceClient):
     def disconnect(self) -> None:
         """Hold all transactions back, as if the application service were down."""
         self.appservice_url = ""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Push what is sent meanwhile in one transaction."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._work.set()
 
     # --- what people do -----------------------------------------------------------------------------------------
 
@@ -236,7 +248,7 @@ class ScriptedHomeserver(AppserviceClient):
 
     async def _push_forever(self) -> None:
         for txn_id in itertools.count(1):
-            while not self._outgoing:
+            while not self._outgoing or self._gathering:
                 self._work.clear()
                 await self._work.wait()
             batch = list(itertools.islice(self._outgoing, _TRANSACTION_SIZE))

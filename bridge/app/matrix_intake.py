@@ -140,6 +140,9 @@ class MatrixIntake:
         if self._switchboard.directory.knows(event.room_id, invite.call_id):
             self._ignored(event, "repeated_invite")
             return
+        if event.hung_up:
+            self._ignored(event, "ended_invite")
+            return
         try:
             public = await self._matrix.is_public(event.room_id)
             members = await self._matrix.joined_members(event.room_id)

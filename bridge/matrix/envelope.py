@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,9 +90,10 @@ def take_apart(document: Any, *, now_ms: float) -> Delivery:
         return _delivery([], [] if isinstance(document, Mapping) and events is None else [("no_events", document)])
     good: list[CheckedEvent] = []
     broken: list[tuple[str, object]] = []
-    for raw in events:
+    over = hung_up_later(events)
+    for index, raw in enumerate(events):
         try:
-            good.append(check_event(raw, now_ms=now_ms))
+            good.append(check_event(raw, now_ms=now_ms, hung_up=index in over))
         except BrokenEventError as error:
             broken.append((error.reason, raw))
     return _delivery(good, broken)
@@ -113,8 +114,35 @@ def _stable(raw: object) -> object:
     return {key: value for key, value in raw.items() if key not in {"unsigned", "age"}}
 
 
-def check_event(raw: object, *, now_ms: float) -> CheckedEvent:
-    """Check an event's envelope. Raises :class:`BrokenEventError`."""
+def hung_up_later(events: Sequence[object]) -> frozenset[int]:
+    """Which of these events are invites that their sender hangs up further on.
+
+    Nothing may ring for them: a client signals a call only when it has read all that came with it (specification, VoIP,
+    `m.call.invite`).
+    """
+    hung_up: set[tuple[str, ...]] = set()
+    over: set[int] = set()
+    for index, raw in reversed(list(enumerate(events))):
+        kind, call = _call_of(raw)
+        if call is None:
+            continue
+        if kind == "m.call.hangup":
+            hung_up.add(call)
+        elif kind == "m.call.invite" and call in hung_up:
+            over.add(index)
+    return frozenset(over)
+
+
+def _call_of(raw: object) -> tuple[object, tuple[str, ...] | None]:
+    """The type of an event, and what names the call of its sender."""
+    if not isinstance(raw, Mapping) or not isinstance(content := raw.get("content"), Mapping):
+        return None, None
+    names = (raw.get("room_id"), raw.get("sender"), content.get("call_id"))
+    return raw.get("type"), tuple(map(str, names)) if all(isinstance(name, str) for name in names) else None
+
+
+def check_event(raw: object, *, now_ms: float, hung_up: bool = False) -> CheckedEvent:
+    """Check an event's envelope; `hung_up` says that its call is over. Raises :class:`BrokenEventError`."""
     if not isinstance(raw, Mapping):
         raise BrokenEventError("not_an_object")
     content = raw.get("content")
@@ -129,6 +157,7 @@ def check_event(raw: object, *, now_ms: float) -> CheckedEvent:
         "origin_server_ts": _milliseconds(raw.get("origin_server_ts")),
         "age": (age_ms := _age_ms(raw, now_ms)),
         "public": _invites_into_public_room(raw),
+        "hung_up": hung_up,
     }
     return CheckedEvent(new=_new_event(raw, kept), sender=UserId(str(kept["sender"])), is_state=is_state, age_ms=age_ms)
 
@@ -194,5 +223,6 @@ def arrival(stored: StoredEvent, *, now: float, now_wall: float) -> Arrival:
         origin_server_ts_ms=raw["origin_server_ts"],
         age_ms=raw["age"] + lain_ms,
         received_at=now,
+        hung_up=raw.get("hung_up", False),
     )
     return Arrival(position=stored.position, event=event, from_public_room=raw["public"])

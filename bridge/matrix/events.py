@@ -30,6 +30,8 @@ class RoomEvent:
     """How old the event was when it reached us: `unsigned.age`, else by the clocks, never negative."""
     received_at: float
     """Monotonic seconds at which it reached us."""
+    hung_up: bool = False
+    """An invite that was already hung up when it reached us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

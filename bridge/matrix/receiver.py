@@ -15,6 +15,7 @@ from bridge.matrix.envelope import (
     CheckedEvent,
     arrival,
     check_event,
+    hung_up_later,
     load_json,
     take_apart,
 )
@@ -157,9 +158,10 @@ class Receiver:
     async def _missed(self, history: Sequence[object]) -> Sequence[Arrival]:
         """Recent events of a room's history that nobody has worked on."""
         fresh: list[NewEvent] = []
-        for raw in history:
+        over = hung_up_later(history)
+        for index, raw in enumerate(history):
             try:
-                event = check_event(raw, now_ms=self._clock.wall() * 1000)
+                event = check_event(raw, now_ms=self._clock.wall() * 1000, hung_up=index in over)
             except BrokenEventError as error:
                 _log.info("history_event_was_broken", reason=error.reason)
                 continue

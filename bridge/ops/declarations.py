@@ -80,7 +80,7 @@ CALL_STATES = _of(
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
-    *("not_for_us", "not_a_member", "homeserver_unreachable"),
+    *("not_for_us", "not_a_member", "ended_invite", "homeserver_unreachable"),
 )
 SENDS = _of(
     *("invite", "answer", "candidates", "select_answer", "reject", "hangup", "negotiate", "notice", "other"),

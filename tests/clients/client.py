@@ -63,6 +63,8 @@ class Client:
     heeds_early_hangup: ClassVar[bool] = True
     """Whether a hangup before an answer ends a call that it placed."""
     checks_party_of_hangup: ClassVar[bool] = True
+    selects: ClassVar[bool] = True
+    """Whether it says whose answer it took."""
 
     def __init__(self, homeserver: ScriptedHomeserver, user: UserId, device: str, *, port: int) -> None:
         self.homeserver = homeserver
@@ -70,6 +72,8 @@ class Client:
         self.device = device
         self.calls: dict[str, ClientCall] = {}
         self.complaints: list[str] = []
+        self._peers: dict[str, tuple[str, str]] = {}
+        """Who spoke in each call: always the same ghost, as the same party."""
         self._port = port
         self._numbers = itertools.count(1)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -215,7 +219,8 @@ class Client:
         elif call.state is CallState.RINGING_OUT:
             call.state = CallState.CONNECTING
             call.peer_party, call.peer_sdp = content["party_id"], content["answer"]["sdp"]
-            await self.send(call, "m.call.select_answer", {"selected_party_id": call.peer_party})
+            if self.selects:
+                await self.send(call, "m.call.select_answer", {"selected_party_id": call.peer_party})
         elif call.state is CallState.CONNECTING or call.ended_by_peer:
             self.complain(f"an answer to a call that is {call.state.value}")
 
@@ -329,15 +334,25 @@ class Client:
             async with self._changed:
                 self._changed.notify_all()
 
+    def _concerns_us(self, event: Event) -> bool:
+        """Whether an event is of a ghost or another device of the user, in a room that the user has joined."""
+        if self.homeserver.rooms[event["room_id"]].membership(self.user) != "join":
+            return False
+        if event["sender"] == self.user:
+            return bool(event["content"].get("party_id") != self.device)
+        return self.homeserver.is_ghost(event["sender"])
+
     async def _take(self, event: Event) -> None:
-        """One event of a room that the user has joined; our own come back and are passed over."""
+        """One event of the timeline."""
         kind, content = event["type"], event["content"]
         reaction = self._reactions.get(kind)
-        joined = self.homeserver.rooms[event["room_id"]].membership(self.user) == "join"
-        if reaction is None or not joined or (event["sender"] == self.user and content.get("party_id") == self.device):
+        if reaction is None or not self._concerns_us(event):
             return
         if self.homeserver.is_ghost(event["sender"]):
             self.complaints += faults(kind, content)
+            speaker = (event["sender"], content["party_id"])
+            if self._peers.setdefault(content["call_id"], speaker) != speaker:
+                self.complain(f"{kind} by another party than before")
         if self.reads(event):
             await reaction(event, content)
         elif self.homeserver.is_ghost(event["sender"]):

@@ -5,7 +5,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -27,7 +27,7 @@ SERVER_NAME = "example.org"
 PHONE = "+15550100"
 GHOST = UserId(f"@_sip_{PHONE}:{SERVER_NAME}")
 RING_TIMEOUT_S = 20
-_PEOPLE = 400
+_PEOPLE = 1000
 
 AnyClient = TypeVar("AnyClient", bound=Client)
 
@@ -50,20 +50,26 @@ class House:
     phone_port: int
     mute_port: int
     """Nobody answers connectivity checks here."""
-    _next: "itertools.count[int]" = field(default_factory=itertools.count)
+    _next_person: "itertools.count[int]" = field(default_factory=itertools.count)
+    _next_device: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def newcomer(self) -> Person:
+        """Somebody new, without a room."""
+        index = next(self._next_person)
+        user_id = self.homeserver.add_user(f"person{index}")
+        return Person(user_id=user_id, number=_number(index), room_id=RoomId(""))
 
     async def person(self) -> Person:
         """Somebody new, who has opened a direct room with the ghost."""
-        index = next(self._next)
-        user_id = self.homeserver.add_user(f"person{index}")
-        room_id = await self.homeserver.create_dm(user_id, GHOST)
+        newcomer = self.newcomer()
+        room_id = await self.homeserver.create_dm(newcomer.user_id, GHOST)
         # Only then has the bridge taken note of the room.
         await self.homeserver.wait_until(lambda: self._was_read(room_id))
-        return Person(user_id=user_id, number=_number(index), room_id=room_id)
+        return replace(newcomer, room_id=room_id)
 
     def client(self, kind: type[AnyClient], person: Person) -> AnyClient:
         """Another device of a person."""
-        return kind(self.homeserver, person.user_id, f"DEVICE{next(self._next)}", port=self.mute_port)
+        return kind(self.homeserver, person.user_id, f"DEVICE{next(self._next_device)}", port=self.mute_port)
 
     def phone(self, on_event: Callable[[Phone, SipEvent], None] = ring) -> Phone:
         """The telephone; it rings until the test says otherwise."""

@@ -42,6 +42,12 @@ class JsSdk(Client):
         await self.send(call, "m.call.invite", {"lifetime": self.lifetime_ms, "offer": offer})
         return call
 
+    async def accept_without_audio(self, call: ClientCall) -> None:
+        """A browser that has nothing but video to offer."""
+        call.state = CallState.CONNECTING
+        sdp = self.describe(call, "active").replace("m=audio", "m=video")
+        await self.send(call, "m.call.answer", {"answer": {"type": "answer", "sdp": sdp}})
+
     async def restart_ice(self, call: ClientCall) -> None:
         """2 s without connectivity, or another network."""
         await self.negotiate(call, self.describe(call, "actpass", restart=True))
@@ -195,6 +201,28 @@ class Nheko(Client):
             self.end(own, "replaced", by_peer=False)
             self.calls[theirs.call_id] = theirs
             await self.accept(theirs)
+
+
+class Version0(Client):
+    """A client from before parties: version 0 as a number, a hangup to refuse, and nobody is selected."""
+
+    style = Style(candidates=False)
+    names_invitee = False
+    checks_party_of_hangup = False
+    selects = False
+
+    def new_call_id(self) -> str:
+        return f"{time.time() * 1000}.{self.device}"
+
+    def trickled(self) -> list[list[Json]]:
+        return [[{"candidate": self.host_candidate(), "sdpMid": "audio", "sdpMLineIndex": 0}]]
+
+    async def decline(self, call: ClientCall, **changes: Any) -> None:
+        await self.hang_up(call)
+
+    async def send(self, call: ClientCall, kind: str, content: Json) -> None:
+        common = {"call_id": call.call_id, "version": 0}
+        await self.homeserver.send_as(self.user, call.room_id, kind, {**common, **content})
 
 
 ALL: tuple[type[Client], ...] = (JsSdk, ElementWeb, ElementAndroid, ElementIos, Nheko)
