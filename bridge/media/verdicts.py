@@ -8,7 +8,8 @@ MATRIX_UNACCEPTABLE = Verdict(
     reason="matrix_media_unacceptable",
     sip_status=488,
     q850=88,
-    matrix_reason=MatrixReason.USER_MEDIA_FAILED,
+    # Not `user_media_failed`: Element shows that as the other side having no microphone.
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
     user_text="Your app's audio could not be used for a telephone call.",
 )
 SIP_UNACCEPTABLE = Verdict(
