@@ -17,7 +17,7 @@ from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.calls.ring_rule import RingWhen
-from bridge.core.clock import SystemClock
+from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
 from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
@@ -249,6 +249,7 @@ class Stage:
     trunk: TrunkName = TRUNK
     ring_when: dict[UserId, RingWhen] = field(default_factory=dict)
     call_waiting: bool = True
+    clock: Clock = field(default_factory=SystemClock)
     answers_early: bool = False
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
@@ -264,7 +265,7 @@ class Stage:
     settings: UserSettings = field(init=False)
 
     def __post_init__(self) -> None:
-        clock, entropy, times = SystemClock(), SeededEntropy(1), CallTimes()
+        clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
         plan = NumberPlan(
             permissions=(Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             trunks=(
@@ -331,7 +332,7 @@ class Stage:
             type=kind,
             content=content,
             age_ms=envelope.pop("age_ms", 0),
-            received_at=SystemClock().monotonic() - envelope.pop("waited_s", 0),
+            received_at=self.clock.monotonic() - envelope.pop("waited_s", 0),
             **envelope,
         )
         await self.matrix_intake.handle(event)

@@ -1,7 +1,7 @@
 """The calls of a bridge in such a story: real state machines, and around them only what tells whose an event is."""
 
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -18,13 +18,29 @@ _DIALLED = (State.PREPARING, State.DIALLING)
 _OFFERED = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED)
 
 
+class Side(Protocol):
+    """Our side of a story."""
+
+    @property
+    def calls(self) -> list[Call]: ...
+
+    @property
+    def trunk(self) -> "Trunk": ...
+
+    def in_room(self, event: InRoom) -> None: ...
+
+    def incoming(self, dialog: DialogKey) -> None: ...
+
+    def of_dialog(self, dialog: DialogKey, event: ev.Event) -> None: ...
+
+
 @dataclass(slots=True)
 class Trunk:
     """The user agent: what our side knows of each dialog. It never lets a cancelled call be answered."""
 
     world: World
     phone: Phone
-    bridge: "Bridge" = field(init=False)
+    bridge: Side = field(init=False)
     legs: dict[DialogKey, str] = field(default_factory=dict)
     ended_by_bridge: list[DialogKey] = field(default_factory=list)
 

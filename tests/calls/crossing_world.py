@@ -107,11 +107,18 @@ class World:
             return "a detour", LATE_S
         return "to the bridge", ROOM_S
 
+    def step(self) -> bool:
+        """Let the next thing happen; false when nothing is left."""
+        if not self._coming:
+            return False
+        self.now, _, action = heapq.heappop(self._coming)
+        action()
+        return True
+
     def run(self) -> None:
         """Until nothing happens any more."""
-        while self._coming:
-            self.now, _, action = heapq.heappop(self._coming)
-            action()
+        while self.step():
+            pass
 
 
 @dataclass(slots=True)

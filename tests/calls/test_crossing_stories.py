@@ -1,13 +1,14 @@
 """A thousand ways for a user and a phone to call each other at the same moment: one call is left, none is stuck."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 
 from bridge.calls.call import Call
 from bridge.calls.state import State
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId
-from tests.calls.crossing_bridge import Bridge, Trunk
+from tests.calls.crossing_bridge import Bridge, Side, Trunk
 from tests.calls.crossing_world import At, Device, Kind, Phone, World
 
 STORIES = 1000
@@ -21,7 +22,7 @@ class Story:
 
     world: World
     phone: Phone
-    bridge: Bridge
+    bridge: Side
     may_fail: bool
     """Whether somebody gives up, or a phone with one line is never believed."""
 
@@ -32,14 +33,19 @@ class Story:
         return f"seed {self.world.seed}\n" + "\n".join(self.world.story)
 
 
-def story(seed: int) -> Story:
+class MakeBridge(Protocol):
+    def __call__(self, world: World, trunk: Trunk, *, trusted: bool, joined: bool) -> Side: ...
+
+
+def story(seed: int, make_bridge: MakeBridge = Bridge) -> Story:
     """Begin with chance alone."""
     world = World(seed, late_invites=0.15)
     chance = world.chance
     within_s = chance.choice(_WITHIN_S)
     phone = Phone(world, single_line=chance.random() < 0.2)
     trunk = Trunk(world, phone)
-    bridge = trunk.bridge = Bridge(world, trunk, trusted=chance.random() < 0.5, joined=chance.random() < 0.8)
+    trusted, joined = chance.random() < 0.5, chance.random() < 0.8
+    bridge = trunk.bridge = make_bridge(world, trunk, trusted=trusted, joined=joined)
     world.to_bridge, world.to_trunk = bridge.in_room, trunk.received
     world.devices = [
         Device(world, PartyId(f"DEVICE{number}"), chance.choice(list(Kind))) for number in range(chance.choice([1, 2]))
@@ -60,7 +66,7 @@ def story(seed: int) -> Story:
         world.at(moment, lambda: world.devices[0].give_up(ours))
     elif gives_up == "decline":
         world.devices[-1].declines = True
-    may_fail = gives_up is not None or (phone.single_line and not bridge.trusted)
+    may_fail = gives_up is not None or (phone.single_line and not trusted)
     return Story(world, phone, bridge, may_fail)
 
 
