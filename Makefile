@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 
 VENV := .venv
 SYNAPSE := .venv-synapse
-FUZZ_COUNT ?= 20000
+FUZZ_COUNT ?= 1000000
 PAGE := tests/e2e/browser
 BIN := $(VENV)/bin
 # One line for each package while pip works, errors in full.
@@ -41,11 +41,13 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 bench: $(VENV)/.bench-installed ## Measure beside other packages, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(VENV)/.tests-installed ## Throw damaged and random input at parsers and user agent (FUZZ_COUNT of each kind)
-	@for target in tests/fuzz/[a-z]*.py; do \
-		echo "==> $$target"; $(BIN)/python -m "tests.fuzz.$$(basename "$$target" .py)" --count $(FUZZ_COUNT); done
+fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parser, fewer at the user agent and the rest
+	@echo "==> The parser"
+	@$(BIN)/python -m tests.fuzz.sip_messages --count $(FUZZ_COUNT)
+	@echo "==> The user agent, in the middle of its calls"
+	@$(BIN)/python -m tests.fuzz.sip_user_agent --count $$(( $(FUZZ_COUNT) / 5 ))
 	@echo "==> Property tests"
-	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_COUNT) $(BIN)/pytest -m hypothesis
+	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
