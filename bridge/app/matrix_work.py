@@ -16,8 +16,10 @@ from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
 from bridge.core.ids import E164, RoomId, UserId
 from bridge.core.telemetry import Telemetry
+from bridge.core.verdict import Verdict
 from bridge.matrix import call_content
 from bridge.matrix.call_content import CallIdentity, OutgoingEvent
+from bridge.matrix.link import MatrixError
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +76,8 @@ class MatrixWork:
 
     def _refused(self, live: LiveCall, command: MatrixCommand, error: TrunklineError) -> None:
         log.warning("matrix_command_refused", command=type(command).__name__, detail=str(error))
-        verdict = error.verdict if isinstance(error, CallError) else outcomes.MATRIX_UNREACHABLE
         if not live.call.ended:
-            self._feed(live, ev.CallRefused(verdict=verdict))
+            self._feed(live, ev.CallRefused(verdict=_verdict(error)))
 
     async def _carry_out(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         match command:
@@ -128,6 +129,16 @@ class MatrixWork:
             content=event.content,
             txn_id=live.next_txn_id(event.type.rpartition(".")[2]),
         )
+
+
+def _verdict(error: TrunklineError) -> Verdict:
+    match error:
+        case CallError():
+            return error.verdict
+        case MatrixError(temporary=False):
+            return outcomes.MATRIX_REFUSED
+        case _:
+            return outcomes.MATRIX_UNREACHABLE
 
 
 def _origin(live: LiveCall, command: MatrixCommand) -> Origin:

@@ -127,6 +127,14 @@ MATRIX_UNREACHABLE = Verdict(
     q850=38,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
 )
+MATRIX_REFUSED = Verdict(
+    result=Result.UPSTREAM,
+    reason="homeserver_refused",
+    # Of this user, not of us: with 503 a PBX would take us out of service.
+    sip_status=480,
+    q850=20,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
 SHUTTING_DOWN = Verdict(
     result=Result.SERVER,
     reason="shutting_down",

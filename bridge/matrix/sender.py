@@ -121,7 +121,7 @@ class Sender:
         """A known transaction id may have been decided long ago, even by another process."""
         outcome = await self._store.outbox.outcome(txn_id)
         if outcome is not None and not outcome.pending:
-            self._settle(txn_id, outcome.event_id)
+            self._settle(txn_id, outcome.event_id or _not_sent())
 
     def _forget_waiter(self, txn_id: str, waiter: asyncio.Future[EventId]) -> None:
         if not waiter.done():
@@ -143,19 +143,19 @@ class Sender:
     async def handle(self, item: StoredSend) -> None:
         """Deliver one event, or find out that it cannot be delivered."""
         send = item.send
-        event_id, outcome = await self._deliver(send)
-        self._settle(send.txn_id, event_id)
-        await self._store.outbox.finish(send.txn_id, event_id)
+        result, outcome = await self._deliver(send)
+        self._settle(send.txn_id, result)
+        await self._store.outbox.finish(send.txn_id, None if isinstance(result, MatrixError) else result)
         # Again, for who began to wait in between and found the send undecided in the store.
-        self._settle(send.txn_id, event_id)
+        self._settle(send.txn_id, result)
         self._telemetry.count("matrix_send_total", kind=_KINDS.get(send.event_type, "other"), outcome=outcome)
         self._change_depth(-1)
 
-    async def _deliver(self, send: NewSend) -> tuple[EventId | None, str]:
+    async def _deliver(self, send: NewSend) -> tuple[EventId | MatrixError, str]:
         remaining_s = send.give_up_at - self._clock.wall()
         if remaining_s <= 0:
             _log.warning("event_expired", room_id=send.room_id, type=send.event_type, txn_id=send.txn_id)
-            return None, "expired"
+            return _not_sent(), "expired"
         try:
             return await self._put(send, remaining_s), "sent"
         except MatrixError as error:
@@ -168,14 +168,14 @@ class Sender:
                 reason=error.errcode,
                 status=error.status,
             )
-            return None, "failed" if error.temporary else "refused"
+            return error, "failed" if error.temporary else "refused"
         except StoreError:
             raise
         except Exception:
             # Left undecided, it would come up again for ever.
             self._telemetry.count("internal_errors_total", component="matrix_sender")
             _log.exception("sending_failed", room_id=send.room_id, type=send.event_type, txn_id=send.txn_id)
-            return None, "failed"
+            return _not_sent(), "failed"
 
     async def _put(self, send: NewSend, remaining_s: float) -> EventId:
         try:
@@ -198,15 +198,20 @@ class Sender:
             give_up_after_s=give_up_after_s,
         )
 
-    def _settle(self, txn_id: str, event_id: EventId | None) -> None:
+    def _settle(self, txn_id: str, result: EventId | MatrixError) -> None:
         for waiter in self._waiters.pop(txn_id, []):
             if waiter.done():
                 continue
-            if event_id is None:
-                waiter.set_exception(MatrixError("M_NOT_SENT", "the homeserver did not accept the event"))
+            if isinstance(result, MatrixError):
+                waiter.set_exception(result)
             else:
-                waiter.set_result(event_id)
+                waiter.set_result(result)
 
     def _change_depth(self, change: int) -> None:
         self._depth = max(0, self._depth + change)
         self._telemetry.gauge("matrix_outbox_depth", self._depth)
+
+
+def _not_sent() -> MatrixError:
+    """What became of it is not known any more, or it was too late."""
+    return MatrixError("M_NOT_SENT", "the homeserver did not accept the event")

@@ -99,6 +99,7 @@ REASONS = _of(
     "emergency_refused",
     "forbidden_by_trunk",
     "forwarded",
+    "homeserver_refused",
     "homeserver_unreachable",
     "ice_failed",
     "ice_timeout",

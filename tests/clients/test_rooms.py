@@ -11,6 +11,7 @@ from tests.clients.house import GHOST, PHONE, House
 from tests.clients.kinds import ALL, ElementAndroid, ElementWeb, JsSdk
 from tests.clients.test_calling import call, talk
 from tests.clients.test_ringing import ring
+from tests.homeserver_model import Fault
 from tests.sip.phone import Phone, sdp
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -127,6 +128,17 @@ async def test_a_third_person_who_comes_in_does_not_disturb_the_call(house: Hous
         await client.hang_up(placed)
         await phone.wait(CallEnded)
     await house.told(person, "answer", "candidates", "negotiate")
+
+
+async def test_a_room_in_which_the_ghost_may_not_call_is_a_480_for_the_phone(house: House, phone: Phone) -> None:
+    """Power levels, say; 503 would be a fault of ours, for which a PBX takes us out of service."""
+    person = await house.person()
+    forbidden = Fault(path="/send/m.call.invite", status=403, times=2, errcode="M_FORBIDDEN")
+    house.homeserver.faults.append(forbidden)
+    phone.call(person.number, PHONE)
+    assert (await phone.wait(CallFailed)).status == 480
+    assert forbidden.times == 0
+    await house.told(person)
 
 
 async def test_an_answer_that_cannot_be_used_ends_the_call_on_both_sides(house: House, phone: Phone) -> None:
