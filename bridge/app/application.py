@@ -173,6 +173,7 @@ class Application:
             rooms=matrix,
             directory=switchboard.directory,
             people=people,
+            knows_presence=bool(self._config.calls.ring_when),
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self._telemetry)
 
@@ -191,7 +192,7 @@ class Application:
             switchboard=switchboard,
             plan=plan,
             sides=trunk_sides(self._config),
-            ring_when=ring_rule(self._config),
+            ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
             wishes=Wishes(people.settings, plan, self._clock),
             call_waiting=call_waiting,
             times=times,

@@ -10,6 +10,7 @@ from bridge.bot import replies
 from bridge.calls.ports import Portal
 from bridge.calls.state import Direction
 from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.presence import RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
@@ -42,6 +43,7 @@ class BotDesk:
         rooms: NumberRooms,
         directory: Directory,
         people: People,
+        knows_presence: bool = False,
     ) -> None:
         self._plan = plan
         self._trunk_up = trunk_up
@@ -51,6 +53,7 @@ class BotDesk:
         self._history = people.history
         self._own_names = people.own_names
         self._name_of = people.name_of
+        self._knows_presence = knows_presence
 
     async def do(self, user: UserId, command: said.Command) -> str:
         """Raises `bridge.core.errors.TrunklineError` when the homeserver or the store does not cooperate."""
@@ -73,6 +76,8 @@ class BotDesk:
                 return replies.do_not_disturb(await self._settings.change(user, do_not_disturb=command.on))
             case said.Forward():
                 return await self._forward(user, command.number)
+            case said.Ring():
+                return await self._ring(user, command.when)
             case said.NameNumber():
                 return await self._name(user, command)
             case _:
@@ -107,6 +112,12 @@ class BotDesk:
         shown = await self._shown(user)
         not_over = [name for name, route in judged.items() if isinstance(route, Verdict)]
         return replies.forwarded(shown(routes[0].number), not_over=not_over)
+
+    async def _ring(self, user: UserId, when: RingWhen) -> str:
+        if not self._knows_presence:
+            return replies.NO_PRESENCE
+        await self._settings.change(user, ring_when=when)
+        return replies.RINGING[when]
 
     async def _name(self, user: UserId, command: said.NameNumber) -> str:
         number, name = canonical(command.number, self._plan.default_region), readable_name(command.name)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
-from bridge.calls.ring_rule import RingWhen
 from bridge.config import Config
 from bridge.config.model import EarlyMedia
 from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.presence import RingWhen
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
 from bridge.sip.settings import Dtmf
 
@@ -46,12 +46,17 @@ def call_times(config: Config) -> CallTimes:
     )
 
 
-def ring_rule(config: Config) -> Callable[[UserId], RingWhen]:
-    """What each user's presence has to be for a call to ring: the user's own rule, else that of the server."""
+def ring_rule(config: Config, chosen: Callable[[UserId], RingWhen | None]) -> Callable[[UserId], RingWhen]:
+    """What each user's presence has to be for a call to ring: what the user chose, else the configuration's word.
+
+    Where the configuration says nothing of presence, nobody is told it, and all are rung.
+    """
     rules = config.calls.ring_when
 
     def of(user: UserId) -> RingWhen:
-        return rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
+        if not rules:
+            return RingWhen.ALWAYS
+        return chosen(user) or rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
 
     return of
 

@@ -13,12 +13,12 @@ from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
-from bridge.calls.ring_rule import RingWhen
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
 from bridge.core.names import plain_name
+from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
 from bridge.sip import events as sip

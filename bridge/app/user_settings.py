@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.ids import UserId
+from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.sip.events import IncomingCall
@@ -46,7 +47,12 @@ class UserSettings:
         return self._settings.get(user, StoredSettings())
 
     async def change(
-        self, user: UserId, *, do_not_disturb: bool | None = None, forward: str | None = None
+        self,
+        user: UserId,
+        *,
+        do_not_disturb: bool | None = None,
+        forward: str | None = None,
+        ring_when: RingWhen | None = None,
     ) -> StoredSettings:
         """Set what is given, on disk first; returns all of the user's settings."""
         settings = self.of(user)
@@ -54,6 +60,8 @@ class UserSettings:
             settings = replace(settings, do_not_disturb=do_not_disturb)
         if forward is not None:
             settings = replace(settings, forward=forward)
+        if ring_when is not None:
+            settings = replace(settings, ring_when=ring_when)
         await self._store.settings.put(user, settings)
         self._settings[user] = settings
         return settings

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bridge.core.presence import RingWhen
+
 MAX_TEXT = 500
 """Characters; what is longer was not meant for us."""
 
@@ -53,6 +55,13 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """Whether the user's presence counts when a phone calls."""
+
+    when: RingWhen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameNumber:
     """What a number is called; empty forgets it."""
 
@@ -72,7 +81,19 @@ class Unknown:
     """No command of ours."""
 
 
-Command = Help | Status | ShowHistory | Voicemail | CallNumber | DoNotDisturb | Forward | NameNumber | Misused | Unknown
+Command = (
+    Help
+    | Status
+    | ShowHistory
+    | Voicemail
+    | CallNumber
+    | DoNotDisturb
+    | Forward
+    | Ring
+    | NameNumber
+    | Misused
+    | Unknown
+)
 
 
 def parse(text: str) -> Command:
@@ -101,6 +122,11 @@ def _forward(rest: str) -> Command:
     return Forward(number="" if number.lower() == "off" else number)
 
 
+def _ring(rest: str) -> Command:
+    when = _PRESENCE.get(" ".join(rest.lower().split()))
+    return Misused(usage="ring always, ring unless offline, or ring when online") if when is None else Ring(when=when)
+
+
 def _name(rest: str) -> Command:
     """The number ends where a word is more than digits and what people write between them."""
     words = rest.split()
@@ -110,6 +136,11 @@ def _name(rest: str) -> Command:
     return NameNumber(number=" ".join(words[:end]), name=" ".join(words[end:]).strip(_QUOTES))
 
 
+_PRESENCE = {
+    "always": RingWhen.ALWAYS,
+    "unless offline": RingWhen.NOT_OFFLINE,
+    "when online": RingWhen.ONLINE,
+}
 _WORDS: dict[str, Callable[[str], Command]] = {
     "help": lambda rest: Help(),
     "status": lambda rest: Status(),
@@ -118,5 +149,6 @@ _WORDS: dict[str, Callable[[str], Command]] = {
     "call": _call,
     "dnd": _do_not_disturb,
     "forward": _forward,
+    "ring": _ring,
     "name": _name,
 }

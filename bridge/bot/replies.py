@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from bridge.core.ids import RoomId
+from bridge.core.presence import RingWhen
 from bridge.store.people import PastCall, StoredSettings
 
 Shown = Callable[[str], str]
@@ -17,6 +18,12 @@ TOO_FAST = "That was a bit much at once. Please wait a moment."
 FAILED = "That did not work just now. Please try again in a moment."
 ENCRYPTED = "I cannot read encrypted messages. Please invite me to a room without encryption."
 NOT_A_NUMBER = "I do not recognise that as a telephone number."
+NO_PRESENCE = "I am not told whether people are online here, so phones always ring you."
+RINGING: Mapping[RingWhen, str] = {
+    RingWhen.ALWAYS: "Phones that call you always ring.",
+    RingWhen.NOT_OFFLINE: "Phones that call you ring unless you are offline.",
+    RingWhen.ONLINE: "Phones that call you ring only while you are online and not idle.",
+}
 NO_OWN_NUMBER = "You have no telephone number, so no phone can call you."
 NO_VOICEMAIL = "There is no voicemail here."
 NO_HISTORY = "You have had no calls yet."
@@ -31,6 +38,7 @@ HELP = "\n".join(
         "history: your last calls",
         "dnd on, dnd off: do not disturb; phones that call you hear that you are busy",
         "forward NUMBER, forward off: send calls from phones to another number",
+        "ring always, ring unless offline, ring when online: when phones that call you ring",
         "name NUMBER NAME: what you want to call a number; without a name I forget it",
         "voicemail: a room from which you can call your voicemail",
     )
@@ -45,6 +53,7 @@ _ENDS: Mapping[str, Mapping[str, str]] = {
         "declined": "you declined",
         "do_not_disturb": "missed, do not disturb was on",
         "forwarded": "forwarded",
+        "not_there": "missed, you were away",
     },
     "outbound": {
         "busy": "busy",
@@ -115,8 +124,16 @@ class State:
     calls: Sequence[CallNow]
 
 
+_RING_WHEN = {
+    RingWhen.ALWAYS: "always",
+    RingWhen.NOT_OFFLINE: "unless offline",
+    RingWhen.ONLINE: "when online",
+}
+
+
 def status(state: State, shown: Shown) -> str:
-    """A line for each subject."""
+    """A line for each subject; for presence, only if the user has said something about it."""
+    when = state.settings.ring_when
     own, forward = state.own_numbers, state.settings.forward
     trunks = _listed([f"{name} {'works' if up else 'is out of service'}" for name, up in state.trunks.items()])
     return "\n".join(
@@ -125,6 +142,7 @@ def status(state: State, shown: Shown) -> str:
             f"You may call: {_permitted(state.prefixes)}",
             f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
             f"Forwarding: {f'to {shown(forward)}' if forward else 'off'}",
+            *([f"Ringing: {_RING_WHEN[when]}"] if when is not None else []),
             f"Calls now: {_listed([_call_now(call, shown) for call in state.calls]) or 'none'}",
             f"Telephone network: {trunks or 'not connected'}",
         )

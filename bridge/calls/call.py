@@ -12,9 +12,9 @@ from typing import Any
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.ring_rule import RingWhen
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.presence import RingWhen
 from bridge.core.verdict import MatrixReason, Verdict
 
 MAX_BUFFERED_CANDIDATES = 100

@@ -18,9 +18,9 @@ from bridge.calls.call import (
     member_left,
     refuse,
 )
-from bridge.calls.ring_rule import RingWhen, rings
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
+from bridge.core.presence import RingWhen, rings
 from bridge.core.verdict import Verdict
 
 

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping
 
-from bridge.calls.ring_rule import RingWhen
 from bridge.config.model import Config, TrunkConfig
 from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
@@ -36,7 +35,7 @@ def matrix_settings(config: Config) -> MatrixSettings:
         puppet_token=config.homeserver.puppet_token.get_secret_value(),
         admin_token=config.homeserver.admin_token.get_secret_value(),
         sip_lookups=appservice.sip_lookups,
-        presence=any(rule is not RingWhen.ALWAYS for rule in config.calls.ring_when.values()),
+        presence=bool(config.calls.ring_when),
     )
 
 

@@ -20,9 +20,9 @@ from pydantic import (
     ValidationInfo,
 )
 
-from bridge.calls.ring_rule import RingWhen
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
+from bridge.core.presence import RingWhen
 from bridge.media.formats import G711, Codec
 from bridge.media.policy import SrtpUse
 from bridge.sip.settings import (

@@ -28,3 +28,23 @@ class Presence:
         """The state, grown old."""
         idle = self.active_at is not None and now - self.active_at > IDLE_S
         return PresenceState.UNAVAILABLE if idle and self.state is PresenceState.ONLINE else self.state
+
+
+class RingWhen(enum.StrEnum):
+    """When a user is rung; otherwise the phone is told at once, so that its PBX can take a message."""
+
+    ALWAYS = "always"
+    NOT_OFFLINE = "not_offline"
+    """Also when idle: at a screen that is not looked at."""
+    ONLINE = "online"
+
+
+def rings(rule: RingWhen, state: PresenceState | None) -> bool:
+    """A user of whom nothing is known is rung: a call too many is better than one that nobody heard of."""
+    match rule:
+        case RingWhen.ALWAYS:
+            return True
+        case RingWhen.NOT_OFFLINE:
+            return state is not PresenceState.OFFLINE
+        case RingWhen.ONLINE:
+            return state in (PresenceState.ONLINE, None)

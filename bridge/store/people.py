@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Executable, Row, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import UserId
+from bridge.core.presence import RingWhen
 from bridge.store.database import Database
 from bridge.store.tables import own_names, past_calls, user_settings
 
@@ -19,6 +20,8 @@ class StoredSettings:
     do_not_disturb: bool = False
     forward: str = ""
     """The number that the user's calls go to instead; empty rings the user."""
+    ring_when: RingWhen | None = None
+    """What the user's presence has to be for a call to ring; `None` leaves it to the configuration."""
 
 
 class SettingsTable:
@@ -37,7 +40,11 @@ class SettingsTable:
 
     async def put(self, user_id: UserId, settings: StoredSettings) -> None:
         """Remember what a user has set; the user was told so, so it is on disk when this returns."""
-        values = {"do_not_disturb": settings.do_not_disturb, "forward": settings.forward}
+        values = {
+            "do_not_disturb": settings.do_not_disturb,
+            "forward": settings.forward,
+            "ring_when": settings.ring_when or "",
+        }
         statement: Executable = delete(user_settings).where(user_settings.c.user_id == user_id)
         if settings != StoredSettings():
             row = insert(user_settings).values(user_id=user_id, **values)
@@ -46,7 +53,11 @@ class SettingsTable:
 
 
 def _settings(row: Row[Any]) -> StoredSettings:
-    return StoredSettings(do_not_disturb=row.do_not_disturb, forward=row.forward)
+    return StoredSettings(
+        do_not_disturb=row.do_not_disturb,
+        forward=row.forward,
+        ring_when=RingWhen(row.ring_when) if row.ring_when in set(RingWhen) else None,
+    )
 
 
 class OwnNames:

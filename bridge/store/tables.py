@@ -123,8 +123,9 @@ user_settings = Table(
     Column("user_id", String, primary_key=True),
     Column("do_not_disturb", Boolean, nullable=False),
     Column("forward", String, nullable=False),
+    Column("ring_when", String, nullable=False, server_default=""),
 )
-"""What users have set for themselves; `forward` is a number, or empty."""
+"""What users have set for themselves; `forward` is a number, or empty, and `ring_when` a rule, or empty."""
 
 own_names = Table(
     "own_names",

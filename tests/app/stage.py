@@ -16,12 +16,11 @@ from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
-from bridge.calls.ring_rule import RingWhen
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
 from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
-from bridge.core.presence import PresenceState
+from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaStats

@@ -13,8 +13,10 @@ from bridge.app.directory import Directory
 from bridge.app.history import History
 from bridge.app.people import People
 from bridge.bot import replies
+from bridge.bot.commands import Ring
 from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
+from bridge.core.presence import RingWhen
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.policy import NO_NUMBER, NOT_PERMITTED, NumberPlan, Permission, TrunkChoice
 from bridge.store.people import PastCall
@@ -85,6 +87,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
                 rooms=bridge.service,
                 directory=Directory(),
                 people=people,
+                knows_presence=True,
             )
             bot = BotRoom(
                 desk=desk,
@@ -247,6 +250,27 @@ async def test_do_not_disturb_goes_on_and_off(scene: Scene) -> None:
     assert "Do not disturb: on" in await scene.ask(room, "status")
     assert "ring again" in await scene.ask(room, "dnd off")
     assert not scene.people.settings.of(ALICE).do_not_disturb
+
+
+async def test_users_choose_whether_they_are_rung_while_away(scene: Scene) -> None:
+    room = await scene.invite_bot()
+    assert await scene.ask(room, "ring unless offline") == replies.RINGING[RingWhen.NOT_OFFLINE]
+    assert scene.people.settings.of(ALICE).ring_when is RingWhen.NOT_OFFLINE
+    assert "Ringing: unless offline" in await scene.ask(room, "status")
+    assert await scene.ask(room, "ring always") == replies.RINGING[RingWhen.ALWAYS]
+    assert scene.people.settings.of(ALICE).ring_when is RingWhen.ALWAYS
+
+
+async def test_where_presence_is_not_known_nobody_is_promised_anything(scene: Scene) -> None:
+    desk = BotDesk(
+        plan=NumberPlan(inbound={}),
+        trunk_up=lambda trunk: True,
+        rooms=scene.bridge.service,
+        directory=Directory(),
+        people=scene.people,
+    )
+    assert await desk.do(ALICE, Ring(when=RingWhen.ONLINE)) == replies.NO_PRESENCE
+    assert scene.people.settings.of(ALICE).ring_when is None
 
 
 async def test_forwarding_says_over_which_trunks_calls_still_ring(scene: Scene) -> None:

@@ -7,9 +7,8 @@ import pytest
 
 from bridge.app import sip_intake
 from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_USER
-from bridge.calls.ring_rule import RingWhen
 from bridge.core.ids import DialogKey
-from bridge.core.presence import PresenceState
+from bridge.core.presence import PresenceState, RingWhen
 from bridge.ops.records import VERIFICATIONS
 from bridge.sip.events import Attestation, CallCancelled, CallEnded, Verification
 from tests.app.stage import ALICE, PBX, Stage

@@ -1,9 +1,16 @@
 """What users have set for themselves decides before anything rings."""
 
+from pathlib import Path
+
 import pytest
 
+from bridge.app.plan import ring_rule
 from bridge.app.user_settings import FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings
+from bridge.core.ids import UserId
+from bridge.core.presence import RingWhen
+from bridge.store.people import StoredSettings
 from tests.app.stage import ALICE, PBX, Stage
+from tests.test_config import MINIMAL, load
 
 MOBILE = "+15550122"
 
@@ -71,9 +78,27 @@ async def test_a_circle_of_which_the_network_says_nothing_ends_by_ringing(stage:
 
 
 async def test_settings_survive_a_restart_and_the_defaults_leave_nothing_behind(stage: Stage) -> None:
-    await stage.settings.change(ALICE, do_not_disturb=True, forward=MOBILE)
+    await stage.settings.change(ALICE, do_not_disturb=True, forward=MOBILE, ring_when=RingWhen.ONLINE)
     after = UserSettings(stage.store)
     await after.load()
     assert after.of(ALICE) == stage.settings.of(ALICE)
-    await after.change(ALICE, do_not_disturb=False, forward="")
+    await stage.store.settings.put(ALICE, StoredSettings())
     assert await stage.store.settings.all() == {}
+
+
+@pytest.mark.parametrize(
+    ("configured", "chosen", "rule"),
+    [
+        ("{}", RingWhen.ONLINE, RingWhen.ALWAYS),
+        ("{b.c: always}", RingWhen.ONLINE, RingWhen.ONLINE),
+        ("{b.c: online}", RingWhen.ALWAYS, RingWhen.ALWAYS),
+        ("{b.c: online}", None, RingWhen.ONLINE),
+        ("{b.c: online, '@a:b.c': not_offline}", None, RingWhen.NOT_OFFLINE),
+        ("{elsewhere.org: online}", None, RingWhen.ALWAYS),
+    ],
+)
+def test_what_a_user_chose_counts_before_what_is_configured(
+    tmp_path: Path, configured: str, chosen: RingWhen | None, rule: RingWhen
+) -> None:
+    config = load(tmp_path, f"{MINIMAL}calls: {{ring_when: {configured}}}")
+    assert ring_rule(config, lambda user: chosen)(UserId("@a:b.c")) is rule

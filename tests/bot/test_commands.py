@@ -12,12 +12,14 @@ from bridge.bot.commands import (
     Help,
     Misused,
     NameNumber,
+    Ring,
     ShowHistory,
     Status,
     Unknown,
     Voicemail,
     parse,
 )
+from bridge.core.presence import RingWhen
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,9 @@ from bridge.bot.commands import (
         ("forward 201", Forward(number="201")),
         ("forward to +1 555 0100", Forward(number="+1 555 0100")),
         ("forward OFF", Forward(number="")),
+        ("ring always", Ring(when=RingWhen.ALWAYS)),
+        ("Ring  Unless offline", Ring(when=RingWhen.NOT_OFFLINE)),
+        ("ring when online", Ring(when=RingWhen.ONLINE)),
         ("name +1 555 0100 Jane Doe", NameNumber(number="+1 555 0100", name="Jane Doe")),
         ("name 201 3rd floor", NameNumber(number="201", name="3rd floor")),
         ('name 201 "24 hour desk"', NameNumber(number="201", name="24 hour desk")),
@@ -47,7 +52,9 @@ def test_commands_are_understood(text: str, command: Command) -> None:
     assert parse(text) == command
 
 
-@pytest.mark.parametrize("text", ["call", "dnd", "dnd maybe", "forward", "forward to ", "name", "name Jane"])
+@pytest.mark.parametrize(
+    "text", ["call", "dnd", "dnd maybe", "forward", "forward to ", "ring", "ring never", "name", "name Jane"]
+)
 def test_a_command_without_what_it_needs_is_explained(text: str) -> None:
     assert isinstance(parse(text), Misused)
 

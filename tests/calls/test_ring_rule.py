@@ -4,9 +4,8 @@ import pytest
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
-from bridge.calls.ring_rule import RingWhen, rings
 from bridge.calls.state import State
-from bridge.core.presence import IDLE_S, Presence, PresenceState
+from bridge.core.presence import IDLE_S, Presence, PresenceState, RingWhen, rings
 from tests.calls import scenes
 
 ONLINE, UNAVAILABLE, OFFLINE = PresenceState.ONLINE, PresenceState.UNAVAILABLE, PresenceState.OFFLINE
