@@ -46,6 +46,8 @@ fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parse
 	@$(BIN)/python -m tests.fuzz.sip_messages --count $(FUZZ_COUNT)
 	@echo "==> The user agent, in the middle of its calls"
 	@$(BIN)/python -m tests.fuzz.sip_user_agent --count $$(( $(FUZZ_COUNT) / 5 ))
+	@echo "==> Call events of clients"
+	@$(BIN)/python -m tests.fuzz.matrix_calls --count $$(( $(FUZZ_COUNT) / 10 ))
 	@echo "==> Property tests"
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 
