@@ -165,7 +165,7 @@ _ANNOUNCING = f"""<?xml version="1.0" encoding="UTF-8"?>
       SIP/2.0 183 Session Progress
 {_OF_THE_INVITE}{_DESCRIPTION}
   ]]></send>
-  <pause milliseconds="6000"/>
+  <pause milliseconds="8000"/>
   <send retrans="500"><![CDATA[
       SIP/2.0 {{status}} Whatever
 {{final}}
