@@ -1,5 +1,6 @@
 """The `trunkline` command. A person's mistake gets a sentence and exit code 1, never a traceback."""
 
+import asyncio
 import importlib.metadata
 import os
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import structlog
 from bridge.config import Config, ConfigError, Fault, load_config, matrix_settings, warnings
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
-from bridge.core.loop import run as run_loop
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
@@ -42,7 +42,7 @@ def run(path: Path) -> None:
     for warning in warnings(config):
         structlog.get_logger().warning("configuration_noted", note=warning)
     try:
-        run_loop(app.run(config))
+        asyncio.run(app.run(config))
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
     except (TrunklineError, OSError, ExceptionGroup) as error:

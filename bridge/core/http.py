@@ -226,7 +226,7 @@ class _Connection(asyncio.Protocol):
     # --- what the transport calls -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not checked: the transports of uvloop are no subclasses.
+        # Not checked: other event loops have transports that are no subclasses.
         self._transport = stream = cast(asyncio.Transport, transport)
         self._connections.add(stream, self)
         self._arm(self._connections.limits.head_s)

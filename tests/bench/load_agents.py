@@ -21,7 +21,6 @@ import structlog
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import TrunkName
-from bridge.core.loop import run
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import (
     CallAnswered,
@@ -159,7 +158,7 @@ async def echo(transport: str) -> None:
 
 
 async def aiosipua_callee(transport: str) -> None:
-    """The callee of that package, answering in the same way; it runs on no other loop than asyncio's own."""
+    """The callee of that package, answering in the same way."""
     package: Any = importlib.import_module("aiosipua")
     meter = Meter()
     port = _free_port(transport)
@@ -214,8 +213,7 @@ def main(kind: str, *arguments: str) -> None:
     """Run one agent on its core."""
     os.sched_setaffinity(0, {OUR_CORE})
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    runner = asyncio.run if kind.startswith("aiosipua") else run
-    runner(AGENTS[kind](*arguments))
+    asyncio.run(AGENTS[kind](*arguments))
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class Stream(asyncio.Protocol):
         return self._framer.pending
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not checked: the transports of uvloop are no subclasses.
+        # Not checked: other event loops have transports that are no subclasses.
         self._transport = stream = cast(asyncio.Transport, transport)
         if self.accepted:
             host, port = transport.get_extra_info("peername")[:2]

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import ipaddress
-import select
 import socket
 import struct
 from collections.abc import Callable
@@ -29,8 +28,7 @@ class UdpSocket:
     """One bound socket, read by the event loop.
 
     Linux queues ICMP errors with the address that they are about (`IP_RECVERR`); without that, a refused INVITE would
-    wait for its timeout. Between the socket and the loop is an epoll of ours, for which such an error is but one more
-    reason to read: libuv closes the watcher of a socket that has one, and uvloop would never read it again.
+    wait for its timeout.
     """
 
     def __init__(self, number: int, *, on_datagram: OnDatagram, on_unreachable: OnUnreachable) -> None:
@@ -42,7 +40,6 @@ class UdpSocket:
         self._on_datagram = on_datagram
         self._on_unreachable = on_unreachable
         self._socket: socket.socket | None = None
-        self._ready: select.epoll | None = None
 
     def open(self, host: str, port: int) -> None:
         """Bind and start reading; raises `OSError` when the address is taken."""
@@ -63,17 +60,12 @@ class UdpSocket:
             raise
         self._socket = bound
         self.host, self.port = bound.getsockname()[:2]
-        self._ready = select.epoll()
-        self._ready.register(bound.fileno(), select.EPOLLIN)
-        asyncio.get_running_loop().add_reader(self._ready.fileno(), self._readable)
+        asyncio.get_running_loop().add_reader(bound.fileno(), self._readable)
 
     def close(self) -> None:
         """Stop reading and give the port back."""
-        if self._ready is not None:
-            asyncio.get_running_loop().remove_reader(self._ready.fileno())
-            self._ready.close()
-            self._ready = None
         if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
