@@ -16,12 +16,14 @@ ALL = [
 OF_THEIR_OWN = {MatrixReason.USER_HANGUP, MatrixReason.USER_BUSY, MatrixReason.INVITE_TIMEOUT}
 """Reasons for which every client has words: "Call ended", "User busy", "No answer"."""
 
+NOBODY_CAN_BE_TOLD = (outcomes.MATRIX_UNREACHABLE, outcomes.MATRIX_REFUSED)
+"""The homeserver is away, or takes nothing into the room: neither would it take a notice."""
+
 
 @pytest.mark.parametrize("verdict", ALL, ids=lambda verdict: verdict.reason)
 def test_a_failure_is_explained_where_the_client_would_only_say_that_there_was_one(verdict: Verdict) -> None:
     needs_words = verdict.matrix_reason not in {*OF_THEIR_OWN, MatrixReason.ANSWERED_ELSEWHERE, None}
-    # Without the homeserver nobody can be told anything.
-    if needs_words and verdict is not outcomes.MATRIX_UNREACHABLE:
+    if needs_words and verdict not in NOBODY_CAN_BE_TOLD:
         assert verdict.user_text
 
 

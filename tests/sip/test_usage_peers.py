@@ -89,10 +89,9 @@ async def test_we_confirm_a_call_to_sipp(tmp_path: Path, name: str) -> None:
         dialog = phone.call("+15550100")
         await phone.wait(CallAnswered)
         method = "UPDATE" if name.endswith("update") else "INVITE"
-        sent = f"sip_requests_total direction=out method={method} transport=udp"
-        first = phone.telemetry.counts[sent]
-        await eventually(lambda: phone.telemetry.counts[sent] == first + 2)
-        await eventually(lambda: phone.endpoint.open_transactions > 0)
+        answered = f"sip_responses_total direction=in method={method} status_class=2xx"
+        first = phone.telemetry.counts[answered]
+        await eventually(lambda: phone.telemetry.counts[answered] == first + 2)
         phone.endpoint.bye(dialog)
         assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
         assert not phone.of(CallEnded)
