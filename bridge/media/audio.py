@@ -36,13 +36,31 @@ class CallAudio:
         self._from_matrix, self._from_sip = Reception(), Reception()
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None
+        self._partner: CallAudio | None = None
         self._report_due = clock.monotonic() + REPORT_INTERVAL_S
 
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
         """Take what the legs agreed on."""
         self._matrix, self._sip = matrix, sip
-        self.to_sip.configure(matrix, sip)
-        self.to_matrix.configure(sip, matrix)
+        self._fit()
+        if self._partner is not None:
+            self._partner._fit()
+
+    def join(self, partner: "CallAudio | None") -> None:
+        """Carry the audio of this phone to that of another call instead of to the Matrix side; `None` parts them."""
+        self._partner = partner
+        self.to_sip.expect_new_source()
+        self._fit()
+
+    @property
+    def from_phone(self) -> Direction:
+        """The direction that the phone feeds."""
+        return self.to_matrix if self._partner is None else self._partner.to_sip
+
+    def _fit(self) -> None:
+        """Fit both directions to where their packets come from."""
+        self.to_sip.configure(self._matrix if self._partner is None else self._partner._sip, self._sip)
+        self.to_matrix.configure(self._sip, self._matrix)
 
     def matrix_packet(self, plain: bytes) -> None:
         """RTP or RTCP of the Matrix leg, decrypted (both share a port, RFC 5761)."""
@@ -53,7 +71,7 @@ class CallAudio:
 
     def sip_packet(self, datagram: bytes) -> bool:
         """RTP of the phone; `True` when it was well-formed."""
-        return self._received(self.to_matrix, self._from_sip, datagram)
+        return self._received(self.from_phone, self._from_sip, datagram)
 
     def sip_report(self, datagram: bytes) -> bool:
         """RTCP of the phone; `True` when it was well-formed."""

@@ -13,9 +13,11 @@ from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
-from bridge.media import sdp_matrix, sdp_sip
+from bridge.media import sdp_matrix
 from bridge.media.audio import CallAudio
+from bridge.media.call_settings import CallMediaSettings
 from bridge.media.closing import Closable, close_each, take_all
+from bridge.media.description_reader import DescriptionReader
 from bridge.media.engine import (
     DigitPressed,
     IceCandidate,
@@ -26,7 +28,6 @@ from bridge.media.engine import (
     MediaStats,
 )
 from bridge.media.formats import LegFormats
-from bridge.media.latch import Networks
 from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
@@ -35,30 +36,14 @@ from bridge.media.negotiation import (
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.ports import PortPool
 from bridge.media.rtp_leg import RtpLeg
-from bridge.media.sdp import Flow, SdpError
+from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
-from bridge.media.sdp_sip import NotEncrypted, RemoteSip
+from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sip_side import SipSide
-from bridge.media.verdicts import matrix_refused, not_encrypted, sip_refused, unavailable
-from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
+from bridge.media.verdicts import unavailable
+from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallMediaSettings:
-    """The part of the settings that a call needs, worked out once."""
-
-    webrtc: WebRtcSettings
-    rtp_host: str
-    sip_host: str
-    """Written into descriptions for phones."""
-    sip_loopback: bool
-    """Whether a phone may be on this machine."""
-    ip_version: int
-    rtp_timeout_s: float
-    rtp_sources: Networks
-    """Where RTP may come from besides the address that a phone announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +64,9 @@ class CallMedia:
 
     def __init__(self, call_id: CallId, policy: SipMediaPolicy, around: Surroundings) -> None:
         self.call_id = call_id
-        self._policy = policy
         self._around = around
         self._settings = around.settings
+        self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
         self._sip = RtpLeg(
@@ -123,34 +108,12 @@ class CallMedia:
         self._connected = self._ended = False
         self._off_path = 0
         self._heard_phone_at: float | None = None
+        self._partner: CallMedia | None = None
+        """The call to whose phone this one's talks, since the user has left both."""
 
     async def open(self) -> None:
         """Bind the RTP sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
         self._phone.port = await self._sip.open(self._settings.rtp_host)
-
-    # Reading descriptions, on the caller's thread: a stranger can make them expensive, and audio is due every 20 ms
-
-    def read_matrix(self, text: str, *, answer: bool) -> RemoteMatrix:
-        """Check a description. Raises :class:`bridge.media.engine.MediaError`."""
-        try:
-            return sdp_matrix.read_remote(text, answer=answer, allow_loopback=self._settings.webrtc.allow_loopback)
-        except SdpError as error:
-            raise matrix_refused(error) from error
-
-    def read_sip(self, text: str) -> RemoteSip:
-        """Check a description. Raises :class:`bridge.media.engine.MediaError`."""
-        settings = self._settings
-        try:
-            return sdp_sip.read_remote(
-                text,
-                allow_loopback=settings.sip_loopback,
-                ip_version=settings.ip_version,
-                policy=self._policy,
-            )
-        except NotEncrypted as error:
-            raise not_encrypted(error) from error
-        except SdpError as error:
-            raise sip_refused(error) from error
 
     # The Matrix side
 
@@ -216,12 +179,33 @@ class CallMedia:
             await leg.add_trickled(candidates)
 
     async def reset_matrix_leg(self) -> None:
-        """Forget the Matrix side, keep the phone's."""
+        """Forget the Matrix side, keep the phone's, and all that it may do."""
         await self._retire_next()
         leg, self._matrix, self._matrix_remote, self._matrix_formats = self._matrix, None, None, None
         self._connected, self._phone.flow = False, Flow.SENDRECV
         self._reconfigure()
         await self._retire(leg)
+
+    async def join(self, other: "CallMedia") -> None:
+        """Let the phones of two calls hear each other, and drop what is left of their Matrix sides."""
+        if other is self._partner:
+            return
+        if other is self or any(media._closing or media._partner is not None for media in (self, other)):
+            raise unavailable("a call that is over, or joined to another already")
+        for media, partner in ((self, other), (other, self)):
+            media._partner = partner
+            media._audio.join(partner._audio)
+        for media in (self, other):
+            await media.reset_matrix_leg()
+            media._heard_phone_at = self._now()
+
+    def _part(self) -> None:
+        """The call goes; the phone of the other one has nobody to hear any more."""
+        partner, self._partner = self._partner, None
+        if partner is not None:
+            partner._partner = None
+            partner._audio.join(None)
+            self._audio.join(None)
 
     async def _retire_next(self) -> None:
         leg, self._next_matrix = self._next_matrix, None
@@ -309,7 +293,7 @@ class CallMedia:
         self._reconfigure()
         if moved:
             self._audio.to_sip.prime()
-            self._audio.to_matrix.expect_new_source()
+            self._audio.from_phone.expect_new_source()
         self._heard_phone_at = self._now()
 
     # What flows
@@ -321,7 +305,8 @@ class CallMedia:
         audio, matrix = self._audio, self._matrix_remote
         audio.configure(self._matrix_formats, self._phone.formats)
         audio.to_sip.enable(self._phone.listens)
-        audio.to_sip.filling = self._connected
+        # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
+        audio.to_sip.filling = self._connected or self._matrix is None
         audio.to_matrix.enable(self._connected and matrix is not None and matrix.flow.receives)
 
     def _sip_rtp(self, datagram: bytes) -> None:
@@ -346,7 +331,8 @@ class CallMedia:
             return
         self._audio.report(now)
         limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._phone.remote
-        if limit_s <= 0 or not self._connected or heard_at is None or sip is None:
+        carries = self._connected or self._partner is not None
+        if limit_s <= 0 or not carries or heard_at is None or sip is None:
             return
         if sip.on_hold or self._phone.awaits_another or self._phone.rings:
             self._heard_phone_at = now
@@ -385,6 +371,7 @@ class CallMedia:
         return final
 
     async def _close_audio(self) -> None:
+        self._part()
         self._audio.close()
 
     async def _retire_both(self) -> None:

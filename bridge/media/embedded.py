@@ -13,8 +13,9 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import opus
-from bridge.media.call_media import CallMedia, CallMediaSettings, Surroundings
-from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
+from bridge.media.call_media import CallMedia, Surroundings
+from bridge.media.call_settings import CallMediaSettings
+from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.media_thread import MediaThread
 from bridge.media.playout import FRAME_S
@@ -47,7 +48,7 @@ class EmbeddedSession:
         self._in_order = asyncio.Lock()
 
     async def set_matrix_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_offer(self._media.read_matrix(sdp, answer=False)))
+        await self._step(self._media.set_matrix_offer(self._media.reader.matrix(sdp, answer=False)))
 
     async def create_matrix_answer(self) -> str:
         return await self._step(self._media.create_matrix_answer())
@@ -56,7 +57,7 @@ class EmbeddedSession:
         return await self._step(self._media.create_matrix_offer())
 
     async def set_matrix_answer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_answer(self._media.read_matrix(sdp, answer=True)))
+        await self._step(self._media.set_matrix_answer(self._media.reader.matrix(sdp, answer=True)))
 
     async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
         await self._step(self._media.add_matrix_candidates(tuple(candidates)))
@@ -71,17 +72,22 @@ class EmbeddedSession:
         return await self._step(self._media.create_sip_reoffer())
 
     async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
-        remote = None if sdp is None else self._media.read_sip(sdp)
+        remote = None if sdp is None else self._media.reader.sip(sdp)
         await self._step(self._media.set_sip_answer(remote, from_another=from_another, early=early))
 
     async def set_sip_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_sip_offer(self._media.read_sip(sdp)))
+        await self._step(self._media.set_sip_offer(self._media.reader.sip(sdp)))
 
     async def create_sip_answer(self) -> str:
         return await self._step(self._media.create_sip_answer())
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         await self._step(self._media.play_digits(digits, duration_ms))
+
+    async def join(self, other: MediaSession) -> None:
+        if not isinstance(other, EmbeddedSession):
+            raise unavailable("the other session belongs to another engine")
+        await self._step(self._media.join(other._media))
 
     def stats(self) -> MediaStats:
         return self._media.stats()

@@ -12,7 +12,9 @@ The order of calls follows the side that speaks first (RFC 3264, RFC 8829):
 * a re-INVITE: `set_sip_offer`, `create_sip_answer` again, at any time of the call;
 * hold by the user's client: `set_matrix_offer`, `create_matrix_answer` again, then `create_sip_reoffer`, and
   `set_sip_answer` if the phone agrees;
-* another phone takes over: `create_sip_offer(to_another=True)`, and `set_sip_answer` when it has answered.
+* another phone takes over: `create_sip_offer(to_another=True)`, and `set_sip_answer` when it has answered;
+* the user leaves a phone to another one: `reset_matrix_leg` keeps the phone that waits; `create_sip_offer` and
+  `set_sip_answer` in a session of its own, without a Matrix side, fetch the other one; then `join`.
 """
 
 import enum
@@ -127,7 +129,7 @@ class MediaSession(Protocol):
         ...
 
     async def reset_matrix_leg(self) -> None:
-        """Drop our own offer and its ICE, keep the SIP leg: the user called us while we called them."""
+        """Drop the Matrix side and its ICE, keep the SIP leg: the user called us while we called them, or has left."""
         ...
 
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
@@ -160,6 +162,14 @@ class MediaSession(Protocol):
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         """Send keys to the Matrix client as events (RFC 4733), one after the other; what is no key is left out."""
+        ...
+
+    async def join(self, other: "MediaSession") -> None:
+        """Let the phones of two sessions of this engine hear each other; the Matrix sides of both are dropped.
+
+        Each phone stays with its own session, for hold, a new address and other codecs. When one session is closed, the
+        other's phone hears silence. Joining the two again changes nothing.
+        """
         ...
 
     def stats(self) -> MediaStats:

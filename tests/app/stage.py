@@ -23,7 +23,7 @@ from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId,
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
-from bridge.media.engine import IceCandidate, MediaEvent, MediaStats
+from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.verdicts import sip_refused
 from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
@@ -214,6 +214,9 @@ class StageSession:
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         self.asked.append(f"play {digits}")
+
+    async def join(self, other: MediaSession) -> None:
+        self.asked.append("join")
 
     def stats(self) -> MediaStats:
         return MediaStats()
