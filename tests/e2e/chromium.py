@@ -247,6 +247,13 @@ class Device:
         except PlaywrightError as error:
             raise AssertionError(f"{self.name} waited {limit_s:.0f} s: {expression}\n{await self.story()}") from error
 
+    async def look(self, expression: str, argument: Any = None) -> Any:
+        """What a function of the page gives: for what a test wants to see that others do not."""
+        try:
+            return await self.page.evaluate(expression, argument)
+        except PlaywrightError as error:
+            raise AssertionError(f"{self.name} could not look: {expression}: {error}") from error
+
     async def story(self) -> str:
         """The calls as this device saw them: for the message of a failed test."""
         calls = json.dumps(await self.calls(), indent=1)

@@ -28,8 +28,7 @@ async def lab(shared_lab: Lab) -> AsyncIterator[Lab]:
     """The lab, swept for the next test; whatever a test did, the bridge must not have met a fault of its own."""
     shared_lab.begin_test()
     yield shared_lab
-    assert await shared_lab.bridge.metric("internal_errors_total") == 0
-    assert await shared_lab.bridge.metric("call_illegal_events_total") == 0
+    await shared_lab.check_bridge()
 
 
 @pytest.hookimpl(wrapper=True)

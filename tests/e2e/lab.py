@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 from playwright.async_api import Browser, Playwright
 
 from deploy.demo.homeserver import Synapse
 from tests.e2e.chromium import Device, Person, launch
 from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.phone import Phone
-from tests.e2e.running_bridge import REGISTRATION, Bridge, Section
+from tests.e2e.running_bridge import PUPPETS, REGISTRATION, Bridge, Section
 from tests.e2e.sound import Tone
 from tests.peers.certificates import Authority
 from tests.peers.kamailio import Kamailio
@@ -32,6 +33,10 @@ COLLEAGUE = "+15552101"
 RING_TIMEOUT_S = 10
 BROWSER_TONES = {"first": Tone(pitch_hz=440), "second": Tone(pitch_hz=1000)}
 
+PUPPET_TOKEN = "speaks-for-every-local-user"
+"""The homeserver knows it; the bridge only where a test gives it to it."""
+
+_ADMINISTRATOR = "administrator"
 _PASSWORD = "correct horse battery staple"
 _PBX_DOMAIN = "lab.test"
 _PBX_ACCOUNT = "trunkline"
@@ -83,6 +88,21 @@ class Lab:
         )
         self.processes = [self.bridge, self.pbx]
 
+    async def check_bridge(self) -> None:
+        """The bridge must not have met a fault of its own, nor an event that its state machines do not expect."""
+        assert await self.bridge.metric("internal_errors_total") == 0
+        assert await self.bridge.metric("call_illegal_events_total") == 0
+
+    @asynccontextmanager
+    async def configured(self, **sections: Section) -> AsyncIterator[None]:
+        """For as long as this lasts the bridge runs with these settings over its own; it is started again twice."""
+        await self.bridge.restart(**sections)
+        try:
+            yield
+            await self.check_bridge()
+        finally:
+            await self.bridge.restart()
+
     def folder(self, name: str) -> Path:
         """A folder of its own."""
         path = self.directory / name
@@ -101,6 +121,17 @@ class Lab:
         """Somebody who may call nobody."""
         index = next(self._next_guest)
         return await self._registered(Person(user_id=f"@guest{index}:{SERVER_NAME}", password=_PASSWORD, number=""))
+
+    async def administrators_token(self) -> str:
+        """An access token of the homeserver's administrator."""
+        await self.homeserver.register_user(_ADMINISTRATOR, _PASSWORD, admin=True)
+        identifier = {"type": "m.id.user", "user": _ADMINISTRATOR}
+        login = {"type": "m.login.password", "identifier": identifier, "password": _PASSWORD}
+        async with (
+            aiohttp.ClientSession(self.homeserver.url) as session,
+            session.post("/_matrix/client/v3/login", json=login) as answer,
+        ):
+            return str((await answer.json())["access_token"])
 
     async def _registered(self, person: Person) -> Person:
         await self.homeserver.register_user(person.localpart, person.password)
@@ -240,10 +271,11 @@ def _permissions(who: Sequence[str]) -> list[Section]:
 @asynccontextmanager
 async def open_lab(directory: Path, playwright: Playwright, page_url: str) -> AsyncIterator[Lab]:
     """Start homeserver, PBX and bridge; end them in the opposite order."""
-    registration = directory / "bridge" / REGISTRATION
-    homeserver = Synapse(directory / "homeserver", server_name=SERVER_NAME, app_service_config_files=[registration])
+    registrations = [directory / "bridge" / name for name in (REGISTRATION, PUPPETS)]
+    homeserver = Synapse(directory / "homeserver", server_name=SERVER_NAME, app_service_config_files=registrations)
     lab = Lab(directory=directory, playwright=playwright, page_url=page_url, homeserver=homeserver)
-    await lab.bridge.generate_registration()
+    # The homeserver is prepared for all that the bridge may be configured to do.
+    await lab.bridge.generate_registration(homeserver={"puppet_token": PUPPET_TOKEN}, appservice={"sip_lookups": True})
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(lab.pbx)
         stack.push_async_callback(homeserver.stop)

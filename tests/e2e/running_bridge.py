@@ -17,6 +17,7 @@ _COMMAND_LIMIT_S = 30.0
 _READY_LIMIT_S = 30.0
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 REGISTRATION = "registration.yaml"
+PUPPETS = "registration-puppets.yaml"
 COMMAND = Path(sys.executable).parent / "trunkline"
 
 Section = dict[str, Any]
@@ -41,8 +42,8 @@ class Bridge(PeerProcess):
         self._homeserver = {"url": homeserver_url, "server_name": server_name}
         self._settings = settings
 
-    def write_config(self) -> None:
-        """Write the configuration file."""
+    def write_config(self, **others: Section) -> None:
+        """Write the configuration file, with `others` over its sections."""
         directory = self.directory
         document: Section = {
             "homeserver": self._homeserver,
@@ -57,7 +58,7 @@ class Bridge(PeerProcess):
             "ops": {"listen": f"{LOOPBACK}:{self.ops_port}", "call_records": str(self.call_records)},
             "logging": {"level": "debug", "format": "console"},
         }
-        for name, section in self._settings.items():
+        for name, section in (*self._settings.items(), *others.items()):
             document[name] = {**document.get(name, {}), **section}
         self.config.write_text(yaml.safe_dump(document, sort_keys=False))
 
@@ -66,11 +67,21 @@ class Bridge(PeerProcess):
         secure = [f"tls:{LOOPBACK}:{self.tls_port}"] if "tls" in self._settings.get("sip", {}) else []
         return [*listeners, *secure]
 
-    async def generate_registration(self) -> Path:
-        """Write configuration, tokens and registration; gives the file that the homeserver needs."""
-        self.write_config()
+    async def generate_registration(self, **others: Section) -> Path:
+        """Write configuration, tokens and registration; gives the file that the homeserver needs.
+
+        With `others` the registration is for these settings, and the configuration is as ever.
+        """
+        self.write_config(**others)
         await _run(COMMAND, "generate-registration", "--config", self.config, "--output", self.registration)
+        self.write_config()
         return self.registration
+
+    async def restart(self, **others: Section) -> None:
+        """End the process, and start another one with `others` over the sections of its configuration."""
+        await self.stop()
+        self.write_config(**others)
+        await self.start()
 
     async def start(self) -> None:
         if not self.registration.exists():

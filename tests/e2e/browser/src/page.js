@@ -4,6 +4,7 @@ import { CallErrorCode, CallEvent } from "matrix-js-sdk/lib/webrtc/call.js";
 import { CallEventHandlerEvent } from "matrix-js-sdk/lib/webrtc/callEventHandler.js";
 import { Listener } from "./listener.js";
 import { restrictCodecs } from "./codecs.js";
+import { createDirectRoom, directRooms } from "./rooms.js";
 
 /** A call as the person sees it: every state it went through, and how it ended. */
 class SeenCall {
@@ -97,8 +98,7 @@ class Device {
     }
 
     async createRoom(invited) {
-        const options = { is_direct: true, preset: "trusted_private_chat", invite: invited };
-        const { room_id: roomId } = await this.client.createRoom(options);
+        const roomId = await createDirectRoom(this.client, invited);
         await this.#roomKnown(roomId);
         return roomId;
     }
@@ -140,6 +140,10 @@ class Device {
     roomsWith(userId) {
         const rooms = this.client.getRooms().filter((room) => room.getMyMembership() === "join");
         return rooms.map(({ roomId }) => roomId).filter((roomId) => this.members(roomId).includes(userId));
+    }
+
+    directRooms() {
+        return directRooms(this.client);
     }
 
     /** The `m.call.*` events of a room, oldest first. */
