@@ -158,8 +158,7 @@ class MatrixIntake:
         self, event: RoomEvent, invite: CallInvite, *, public: bool, members: frozenset[UserId], caller_name: str
     ) -> None:
         """Nothing is waited for from here on, so the age that is judged is the age at which the phone is dialled."""
-        ghosts = [user for user in members if self._matrix.ghost_number(user) is not None]
-        ghost = invite.invitee if invite.invitee in ghosts else ghosts[0] if len(ghosts) == 1 else None
+        ghost = self._called_ghost(invite, members)
         if self._remaining_s(event, invite) < RING_GRACE_S:
             self._ignored(event, "expired_invite")
         elif public:
@@ -167,12 +166,25 @@ class MatrixIntake:
         elif event.sender not in members:
             # They left right after; nobody would be there to hear an answer, and no leaving would end the call.
             self._ignored(event, "not_a_member")
-        elif ghost is None or invite.invitee not in (None, ghost):
+        elif ghost is None:
             self._ignored(event, "not_for_us")
         elif invite.invitee is None and len(members) != 2:
             self._refuse_crowded_room(event, invite, ghost)
         else:
             self._offer(event, invite, ghost, caller_name)
+
+    def _called_ghost(self, invite: CallInvite, members: frozenset[UserId]) -> UserId | None:
+        """Which of our ghosts is called, if any.
+
+        In a room with the ghost of somebody's extension Element for iOS names that somebody, who is not in the room.
+        """
+        ghosts = [user for user in members if self._matrix.ghost_number(user) is not None]
+        if invite.invitee in ghosts:
+            return invite.invitee
+        if len(ghosts) != 1 or invite.invitee in members:
+            return None
+        person = self._plan.user_of(self._matrix.ghost_number(ghosts[0]) or "")
+        return ghosts[0] if invite.invitee in (None, person) else None
 
     def _age_s(self, event: RoomEvent) -> float:
         return event.age_ms / 1000 + max(0.0, self._clock.monotonic() - event.received_at)

@@ -111,6 +111,16 @@ async def test_with_an_invitee_the_room_may_have_more_people(stage: Stage) -> No
     assert stage.sip.names() == ["invite"]
 
 
+@pytest.mark.parametrize(("others", "rung"), [((), True), ((ALICE,), False)])
+async def test_a_call_to_the_ghost_of_an_extension_may_name_the_person_who_has_it(
+    stage: Stage, others: tuple[UserId, ...], rung: bool
+) -> None:
+    """As Element for iOS does in the room beside the one that it has with that person; who is there is called there."""
+    stage.matrix.members[ROOM] = frozenset({BOB, UserId("@_sip_+15550199:example.org"), *others})
+    await stage.invite(sender=BOB, content={"invitee": ALICE})
+    assert stage.reasons() == (["outbound_is_off"] if rung else [])
+
+
 async def test_a_repeated_invite_dials_once_while_the_call_lives_and_after_it(stage: Stage) -> None:
     await stage.invite()
     await stage.invite()
