@@ -10,10 +10,13 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$name; break; }; done)
 
+export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := .venv
 SYNAPSE := .venv-synapse
 FUZZ_COUNT ?= 1000000
 PAGE := tests/e2e/browser
+NATIVE := bridge/media/native
+NATIVE_RUST := 1.85.0
 BIN := $(VENV)/bin
 # One line for each package while pip works, errors in full.
 PIP_PROGRESS := | awk '/^Collecting/ { printf "    %s\n", $$2; fflush() }'
@@ -29,6 +32,7 @@ demo: setup-demo ## Carry two calls between a Matrix user and a phone, then stay
 
 test: setup lint ## Run every test, against real peers (installs them as root, else says what is missing)
 	@echo "==> Running the tests"
+	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --quiet)
 	@$(BIN)/pytest --durations=10
 
 lint: $(VENV)/.tests-installed ## Check style, types and import directions
@@ -52,11 +56,11 @@ fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parse
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules $(NATIVE)/target .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
 
-setup: peers $(VENV)/.tests-installed $(SYNAPSE)/.installed $(PAGE)/node_modules/.installed
+setup: peers $(VENV)/.tests-installed $(VENV)/.native-installed $(SYNAPSE)/.installed $(PAGE)/node_modules/.installed
 
-setup-demo: $(VENV)/.installed $(SYNAPSE)/.installed
+setup-demo: $(VENV)/.installed $(VENV)/.native-installed $(SYNAPSE)/.installed
 
 peers:
 	@tests/peers/install.sh
@@ -82,6 +86,13 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@echo "==> Installing what the tests import"
 	@$(BIN)/python $(PIP_INSTALL) -c tests/requirements.lock -e '.[test]' $(PIP_PROGRESS)
 	@touch $@
+
+# Without Rust nothing is missing but speed, so its absence is told and no error; a build that fails is one.
+$(VENV)/.native-installed: $(wildcard $(NATIVE)/src/*) $(NATIVE)/Cargo.toml $(NATIVE)/Cargo.lock $(NATIVE)/pyproject.toml | $(VENV)/.installed
+	@if rustc --version 2>/dev/null | awk '{ print $$2; print "$(NATIVE_RUST)" }' | sort -rVC && command -v cargo >/dev/null; then \
+		echo "==> Building the native packet path" && \
+		$(BIN)/python $(PIP_INSTALL) ./$(NATIVE) $(PIP_PROGRESS) && touch $@; \
+	else echo "==> No Rust $(NATIVE_RUST) or newer here: the portable packet path carries the audio"; fi
 
 $(VENV)/.bench-installed: $(VENV)/.tests-installed
 	@echo "==> Installing the packages that the benchmarks compare with"

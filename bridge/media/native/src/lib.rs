@@ -1,0 +1,8 @@
+//! The packet path of Trunkline.
+
+mod cipher;
+#[cfg(feature = "python")]
+mod python;
+mod replay;
+pub mod rtp;
+pub mod srtp;
