@@ -241,6 +241,13 @@ def tell_failed(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
             usage.context.emit(CallFailed(dialog=usage.key, status=status, local=True))
 
 
+def tell_silent(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
+    """The call goes on elsewhere; should the trunk wake up, it is cancelled before it rings a phone."""
+    phrase = "Request Timeout"
+    usage.context.emit(CallFailed(dialog=usage.key, status=408, reason_phrase=phrase, local=True))
+    usage.set_timer(CancelOverdue(), now + usage.context.layer.timing.timeout_s)
+
+
 def _redirected_to(usage: "InviteUsage", response: Response) -> str:
     if usage.invite is None or not 300 <= response.status < 400:
         return ""

@@ -34,6 +34,8 @@ class OutgoingCall:
     """The Replaces header to send, as a peer gave it (RFC 3891)."""
     referred_by: str = ""
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
+    has_alternative: bool = False
+    """Whether another trunk takes the call if this one fails: then silence is waited out no longer than for a server."""
 
 
 @record_type

@@ -2,7 +2,7 @@
 
 import enum
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -91,6 +91,8 @@ class Hunt:
     trunk: TrunkState
     user: Traveller
     hops: deque[Hop]
+    on_silence: Callable[[float], object] | None = None
+    """Told when the last target worth a try has been silent for as long as the others may; `None` waits for timer B."""
     streamed: bool = False
     """Whether it was tried over TCP because of its length."""
     client: ActiveClient | None = None
@@ -99,9 +101,17 @@ class Hunt:
     cancelled: set[ClientKey] = field(default_factory=set)
 
     @classmethod
-    def through(cls, hops: Iterable[Hop], *, context: Context, trunk: TrunkState, user: Traveller) -> "Hunt":
+    def through(
+        cls,
+        hops: Iterable[Hop],
+        *,
+        context: Context,
+        trunk: TrunkState,
+        user: Traveller,
+        on_silence: Callable[[float], object] | None = None,
+    ) -> "Hunt":
         """A request that may be tried at each of these."""
-        return cls(context=context, trunk=trunk, user=user, hops=deque(hops))
+        return cls(context=context, trunk=trunk, user=user, hops=deque(hops), on_silence=on_silence)
 
     def start(self, request: Request, now: float) -> ActiveClient:
         """Try the first target."""
@@ -158,12 +168,25 @@ class Hunt:
         """A limit has passed."""
         if timer.client is self.client:
             self.patience = None
-            self._abandon(timer.client, now)
-            self._fail(FailureReason.SILENT, now)
+            self._lose_patience(timer.client, now)
         elif self.abandoned.pop(timer.client.key, None) is not None:
             self.context.layer.abandon(timer.client)
 
     # Going on.
+
+    @property
+    def _has_better(self) -> bool:
+        return any(not hop.spare for hop in self.hops)
+
+    def _lose_patience(self, client: ActiveClient, now: float) -> None:
+        """A target has been silent for too long: the next, or whoever knows another way than this trunk."""
+        if self._has_better or self.on_silence is None:
+            self._abandon(client, now)
+            self._fail(FailureReason.SILENT, now)
+            return
+        self.trunk.avoid(client.flow, now + PENALTY_S)
+        self.context.layer.fall_silent(client)
+        self.on_silence(now)
 
     def _stay(self, response: Response) -> None:
         """Somebody is there; a challenge alone does not yet say that he can do anything for us."""
@@ -207,7 +230,7 @@ class Hunt:
             self.hops.appendleft(Hop(flow=flow))
             flow = replace(flow, transport=Transport.TCP)
         self.client = client = self.context.layer.send_request(request, flow, self, now)
-        if any(not hop.spare for hop in self.hops):
+        if self._has_better or self.on_silence is not None:
             self.patience = self._timer(client, now + self.trunk.trunk.failover_after_s)
         return client
 

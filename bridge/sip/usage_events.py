@@ -365,6 +365,11 @@ class SessionExpired:
     """Nobody confirmed the session in time (RFC 4028 §10)."""
 
 
+@record_type
+class SilenceLasted:
+    """No server of the trunk says anything, and our user has another trunk."""
+
+
 UsageDeadline = (
     RefreshDue
     | SessionExpired
@@ -408,5 +413,6 @@ UsageEvent = (
     | ByeReceived
     | ReinviteReceived
     | UpdateReceived
+    | SilenceLasted
     | UsageDeadline
 )

@@ -26,6 +26,7 @@ from bridge.sip.caller_effects import (
     tell_cancelled,
     tell_failed,
     tell_progress,
+    tell_silent,
 )
 from bridge.sip.dialog_effects import (
     answer_bye,
@@ -77,6 +78,7 @@ from bridge.sip.usage_events import (
     RejectAsked,
     RingAsked,
     RingDue,
+    SilenceLasted,
     TargetChanged,
     TryingReceived,
     UpdateReceived,
@@ -99,6 +101,7 @@ CALLER: Rows = {
     (S.CALLING, TargetChanged): (S.CALLING, (forget_early,)),
     (S.CALLING, CancelAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
     (S.CALLING, HangUpAsked): (S.CANCEL_QUEUED, (keep_cancel_reason,)),
+    (S.CALLING, SilenceLasted): (S.CANCEL_QUEUED, (keep_cancel_reason, tell_silent)),
     (S.PROCEEDING, TryingReceived): (S.PROCEEDING, ()),
     (S.PROCEEDING, ProgressReceived): (S.PROCEEDING, (note_early_dialog, acknowledge_progress, tell_progress)),
     (S.PROCEEDING, AnswerReceived): (S.ESTABLISHED, (confirm, acknowledge, tell_answered)),
@@ -119,6 +122,7 @@ CALLER: Rows = {
     (S.CANCEL_QUEUED, OfferReceived): (S.ENDING, _CROSSED),
     (S.CANCEL_QUEUED, FailureReceived): (S.ENDED, (tell_failed,)),
     (S.CANCEL_QUEUED, NoResponse): (S.ENDED, (tell_failed,)),
+    (S.CANCEL_QUEUED, CancelOverdue): (S.ENDED, (abandon_invite,)),
     (S.CANCELLING, TryingReceived): (S.CANCELLING, ()),
     (S.CANCELLING, ProgressReceived): (S.CANCELLING, ()),
     (S.CANCELLING, AnswerReceived): (S.ENDING, _CROSSED),

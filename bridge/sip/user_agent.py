@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from bridge.core.entropy import Entropy
@@ -57,7 +58,7 @@ from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
 from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import HangUpAsked, UsageCommand, UsageState
+from bridge.sip.usage_events import HangUpAsked, SilenceLasted, UsageCommand, UsageState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +270,8 @@ class UserAgent:
             party=Caller(number=call.called),
         )
         context.usages[dialog] = usage
-        usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage)
+        on_silence = partial(usage.handle, SilenceLasted()) if call.has_alternative else None
+        usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage, on_silence=on_silence)
         usage.invite = usage.hunt.start(request, now)
 
     def _steer(self, dialog: DialogKey, command: DialogCommand, now: float) -> None:

@@ -235,6 +235,69 @@ def test_nothing_more_is_sent_to_a_server_that_was_given_up() -> None:
     assert max(times) <= FAILOVER_S
 
 
+def silent_trunk(servers_up_after_s: float) -> tuple[Wire, Node, list[Node]]:
+    """A call to a trunk of one server that hears nothing at first, while another trunk could take the call."""
+    wire, caller, servers = fleet(1)
+    wire.slow[servers[0].host] = servers_up_after_s
+    caller.call(has_alternative=True)
+    return wire, caller, servers
+
+
+def failures(caller: Node) -> list[tuple[int, bool]]:
+    return [(event.status, event.local) for event in caller.events if isinstance(event, CallFailed)]
+
+
+def test_a_trunk_is_given_up_as_soon_as_a_server_where_another_trunk_can_take_the_call() -> None:
+    wire, caller, servers = silent_trunk(3600)
+    wire.run(FAILOVER_S - 0.1)
+    assert failures(caller) == []
+    wire.run(0.2)
+    assert failures(caller) == [(408, True)]
+    wire.run(QUIET_S)
+    assert failures(caller) == [(408, True)]
+    assert max(sent.at for sent in wire.log if sent.to == servers[0].host) <= FAILOVER_S
+    assert_nothing_left(caller)
+
+
+def test_a_trunk_that_says_anything_is_waited_for() -> None:
+    wire, caller, servers = fleet(1)
+    servers[0].on_event = Answering(node=servers[0], answer_after_s=30)
+    caller.call(has_alternative=True)
+    wire.run(31)
+    assert caller.kinds().count("CallAnswered") == 1
+
+
+def test_a_trunk_that_wakes_up_after_it_was_given_up_rings_nobody() -> None:
+    wire, caller, servers = silent_trunk(FAILOVER_S + 1)
+    servers[0].on_event = Answering(node=servers[0], answer_after_s=None)
+    wire.run(QUIET_S)
+    assert "CallCancelled" in servers[0].kinds()
+    assert_nothing_left(caller, *servers)
+
+
+def test_a_trunk_that_answers_after_it_was_given_up_is_hung_up_on() -> None:
+    wire, caller, servers = silent_trunk(FAILOVER_S + 1)
+
+    def answer(event: SipEvent) -> None:
+        if isinstance(event, IncomingCall):
+            servers[0].steer(event.dialog, AcceptAsked(sdp=SDP))
+
+    servers[0].on_event = answer
+    wire.run(QUIET_S)
+    assert servers[0].kinds()[-1] == "CallEnded"
+    assert "CallAnswered" not in caller.kinds()
+    assert_nothing_left(caller, *servers)
+
+
+def test_all_servers_worth_a_try_come_before_another_trunk() -> None:
+    wire, caller, servers = fleet(2)
+    wire.disconnect(servers[0])
+    servers[1].on_event = Answering(node=servers[1], answer_after_s=0.1)
+    caller.call(has_alternative=True)
+    wire.run(FAILOVER_S + 1)
+    assert caller.kinds().count("CallAnswered") == 1
+
+
 def test_a_good_server_is_not_hurried_for_the_sake_of_a_bad_one() -> None:
     wire, caller, servers = fleet(2)
     refuse(servers[0], 503)

@@ -99,11 +99,19 @@ class Node:
         self.feed(Start())
 
     def call(
-        self, key: str = "call", *, called: str = "+15550100", caller: str = "+15550199", sdp: str | None = SDP
+        self,
+        key: str = "call",
+        *,
+        called: str = "+15550100",
+        caller: str = "+15550199",
+        sdp: str | None = SDP,
+        has_alternative: bool = False,
     ) -> DialogKey:
         """Place a call."""
         dialog = DialogKey(key)
-        call = OutgoingCall(trunk=TRUNK, called=called, caller=caller, caller_name="Alice", sdp=sdp)
+        call = OutgoingCall(
+            trunk=TRUNK, called=called, caller=caller, caller_name="Alice", sdp=sdp, has_alternative=has_alternative
+        )
         self.feed(PlaceCall(dialog=dialog, call=call))
         return dialog
 
