@@ -26,6 +26,7 @@ TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
 MINIMAL = """
 homeserver: {url: "http://127.0.0.1:8008", server_name: example.org}
 """
+TRUNK = "trunks: {a: {server: h.b}}\n"
 
 
 def write(directory: Path, text: str) -> Path:
@@ -213,6 +214,49 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
             "permissions.outbound[0].trunk",
             "no trunk is called 'x'; there is none",
         ),
+        ("permissions: {outbound: [{who: ['!'], prefixes: ['+']}]}", "permissions.outbound[0].who[0]", "a room id"),
+        ("numbers: {dial_plan: [{prefixes: ['+'], trunks: [x]}]}", "numbers.dial_plan[0].trunks[0]", "there is none"),
+        ("numbers: {dial_plan: [{prefixes: ['+'], trunks: []}]}", "numbers.dial_plan[0].trunks", "at least one"),
+        (f"{TRUNK}numbers: {{dial_plan: [{{trunks: [a]}}]}}", "numbers.dial_plan[0]", "either prefixes or a pattern"),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{prefixes: ['+'], pattern: x, trunks: [a]}}]}}",
+            "numbers.dial_plan[0]",
+            "either prefixes or a pattern",
+        ),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{pattern: '+49(', trunks: [a]}}]}}",
+            "numbers.dial_plan[0].pattern",
+            "is no regular expression",
+        ),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{prefixes: ['+'], trunks: [a, a]}}]}}",
+            "numbers.dial_plan[0].trunks[1]",
+            "is listed twice",
+        ),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{prefixes: ['+'], trunks: [a], choose: best}}]}}",
+            "numbers.dial_plan[0].choose",
+            "expected order, cost or weight",
+        ),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{prefixes: ['+'], trunks: [a], choose: weight, weights: {{b: 2}}}}]}}",
+            "numbers.dial_plan[0].weights.b",
+            "is not one of the trunks of this rule",
+        ),
+        (
+            f"{TRUNK}numbers: {{dial_plan: [{{prefixes: ['+'], trunks: [a], weights: {{a: 2}}}}]}}",
+            "numbers.dial_plan[0].weights",
+            "count only with choose: weight",
+        ),
+        ("numbers: {caller_ids: {'@a:b.c': '201'}}", "numbers.caller_ids.@a:b.c", "or withheld, found '201'"),
+        (
+            "trunks: {a: {server: h.b, caller_ids: ['+15550100']}}\nnumbers: {caller_ids: {b.c: '+15550101'}}",
+            "numbers.caller_ids.b.c",
+            "no trunk has this number",
+        ),
+        ("trunks: {a: {server: h.b, rates: {'+49': 0.01}}}", "trunks.a.rates.+49", "put it in quotes"),
+        ("trunks: {a: {server: h.b, rates: {'+49': '1 ct'}}}", "trunks.a.rates.+49", "an amount such as '0.0125'"),
+        ("trunks: {a: {server: h.b, rate_step_s: 0}}", "trunks.a.rate_step_s", "1"),
         ('sip: {user_agent: "Trunkline\\n"}', "sip.user_agent", "must be one line"),
         ("trunks: {Carrier: {server: a.b}}", "trunks.Carrier", "expected a name of a-z, 0-9"),
         ("trunks: {carrier: {server: 'sip:a.b'}}", "trunks.carrier.server", "not a URI, found 'sip:a.b'"),

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from bridge.config import Config, ConfigError, load_config
 from bridge.core.ids import TrunkName, UserId
-from bridge.numbers.policy import NumberPlan, Permission, Route, TrunkChoice
+from bridge.numbers.permission import Permission
+from bridge.numbers.policy import NumberPlan, Route, TrunkChoice
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "trunkline.example.yaml"
 SETTING = re.compile(r"^(\s*)#(?=[a-z_]+:)", re.MULTILINE)

@@ -15,7 +15,8 @@ from bridge.core.verdict import Verdict
 from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
 from bridge.numbers.number import canonical
-from bridge.numbers.policy import NO_FORWARDING, NO_NUMBER, NumberPlan, Route
+from bridge.numbers.policy import NumberPlan, Route
+from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER
 
 HISTORY_LENGTH = 10
 MAX_NAMES = 1_000

@@ -1,6 +1,7 @@
 """Events of Matrix rooms: to the call they belong to, or the beginning of a call by a Matrix user."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -10,7 +11,7 @@ from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outbound, outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty
+from bridge.calls.call import Call, CallTimes, MatrixParty, Way
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, MatrixLeg, State
 from bridge.core.clock import Clock
@@ -31,7 +32,7 @@ from bridge.matrix.events import (
     RoomEvent,
     parse_call_content,
 )
-from bridge.numbers.policy import NumberPlan, Route
+from bridge.numbers.policy import Decision, NumberPlan, Route
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class MatrixIntake:
         matrix: MatrixPort,
         sip: SipPort,
         plan: NumberPlan,
+        hides_number: Callable[[UserId], bool | None] = lambda user: None,
         call_waiting: bool,
         times: CallTimes,
         clock: Clock,
@@ -79,6 +81,7 @@ class MatrixIntake:
         self._matrix = matrix
         self._sip = sip
         self._plan = plan
+        self._hides_number = hides_number
         self._call_waiting = call_waiting
         self._times = times
         self._clock = clock
@@ -201,23 +204,44 @@ class MatrixIntake:
             return
         sent_at = self._clock.monotonic() - self._age_s(event)
         busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
-        route = self._plan.route(event.sender, dialled, self._sip.trunk_up)
-        first = _first_event(route, busy=busy, accepting=self._switchboard.accepting, age_s=self._age_s(event))
-        live = LiveCall(call=self._call(event, invite, ghost, route, caller_name))
+        decision = self._decide(event, dialled)
+        first = _first_event(decision, busy=busy, accepting=self._switchboard.accepting, age_s=self._age_s(event))
+        live = LiveCall(call=self._call(event, invite, ghost, decision, caller_name))
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
 
+    def _decide(self, event: RoomEvent, dialled: str) -> Decision | Verdict:
+        return self._plan.decide(
+            event.sender,
+            dialled,
+            self._sip.trunk_up,
+            room=event.room_id,
+            withheld=self._hides_number(event.sender),
+            spin=lambda total: self._entropy.integer(0, total - 1),
+        )
+
+    def _way(self, route: Route) -> Way:
+        return Way(
+            trunk=route.trunk,
+            number=route.number,
+            caller=route.caller,
+            withheld=route.withheld,
+            answers_early=self._plan.answers_early(route.trunk),
+        )
+
     def _call(
-        self, event: RoomEvent, invite: CallInvite, ghost: UserId, route: Route | Verdict, caller_name: str = ""
+        self, event: RoomEvent, invite: CallInvite, ghost: UserId, decision: Decision | Verdict, caller_name: str = ""
     ) -> Call:
-        trunk, number, caller = TrunkName(""), self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), ""
-        if isinstance(route, Route):
-            trunk, number, caller = route.trunk, route.number, route.caller
+        nowhere = Way(
+            trunk=TrunkName(""), number=self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), caller=""
+        )
+        ways = [self._way(route) for route in decision.routes] if isinstance(decision, Decision) else [nowhere]
+        first, *further = ways
         return outbound.begin(
             call_id=CallId(self._entropy.token(20)),
-            trunk=trunk,
-            number=number,
+            trunk=first.trunk,
+            number=first.number,
             matrix=MatrixParty(
                 call_id=invite.call_id,
                 room_id=event.room_id,
@@ -229,9 +253,11 @@ class MatrixIntake:
             ),
             sdp=invite.sdp,
             remaining_s=self._remaining_s(event, invite),
-            caller=caller,
+            caller=first.caller,
             caller_name=caller_name,
-            answers_early=self._plan.answers_early(trunk),
+            answers_early=first.answers_early,
+            withheld=first.withheld,
+            further=tuple(further),
             times=self._times,
             now=self._clock.monotonic(),
             wall=self._clock.wall(),
@@ -275,14 +301,14 @@ def _was_up(live: LiveCall, moment: float) -> bool:
     return live.call.at.answered is not None and live.call.at.answered <= moment
 
 
-def _first_event(route: Route | Verdict, *, busy: bool, accepting: bool, age_s: float) -> ev.Event:
+def _first_event(decision: Decision | Verdict, *, busy: bool, accepting: bool, age_s: float) -> ev.Event:
     """How the life of an outgoing call begins."""
     if not accepting:
         return ev.CallRefused(verdict=outcomes.SHUTTING_DOWN)
     if busy:
         return ev.CallRefused(verdict=BUSY_WITH_ANOTHER_CALL)
-    if isinstance(route, Verdict):
-        return ev.CallRefused(verdict=route)
+    if isinstance(decision, Verdict):
+        return ev.CallRefused(verdict=decision)
     return ev.CallPermitted(hold_s=BACKLOG_HOLD_S if age_s > BACKLOG_AGE_S else 0.0)
 
 

@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
-from bridge.config.model import EarlyMedia
+from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.presence import RingWhen
-from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
+from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.money import Tariff
+from bridge.numbers.permission import Permission
+from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.sip.settings import Dtmf
 
 
@@ -17,23 +20,44 @@ def number_plan(config: Config) -> NumberPlan:
     return NumberPlan(
         default_region=config.numbers.default_region,
         permissions=tuple(
-            Permission(who=entry.who, prefixes=entry.prefixes, trunk=TrunkName(entry.trunk) if entry.trunk else None)
+            Permission(
+                who=entry.who,
+                prefixes=entry.prefixes,
+                but_not=entry.but_not,
+                costly=entry.costly,
+                trunk=TrunkName(entry.trunk) if entry.trunk else None,
+            )
             for entry in config.permissions.outbound
         ),
-        trunks=tuple(
-            TrunkChoice(
-                name=name,
-                caller_id=trunk.caller_id,
-                emergency=trunk.emergency,
-                joins_crossing_calls=trunk.join_crossing_calls,
-                answers_early=trunk.early_media is EarlyMedia.ANSWER,
-                forwards=trunk.forwards,
-                voicemail=trunk.voicemail_number,
-            )
-            for name, trunk in config.trunks.items()
-        ),
+        rules=tuple(_dial_rule(entry) for entry in config.numbers.dial_plan),
+        trunks=tuple(_trunk_choice(name, trunk) for name, trunk in config.trunks.items()),
         inbound={E164(number): UserId(user) for number, user in config.numbers.inbound.items()},
+        caller_ids=config.numbers.caller_ids,
         emergency=frozenset(config.numbers.emergency),
+    )
+
+
+def _dial_rule(entry: DialRuleConfig) -> DialRule:
+    return DialRule(
+        prefixes=entry.prefixes,
+        pattern=entry.pattern,
+        trunks=tuple(TrunkName(name) for name in entry.trunks),
+        choose=entry.choose,
+        weights={TrunkName(name): weight for name, weight in entry.weights.items()},
+    )
+
+
+def _trunk_choice(name: TrunkName, trunk: TrunkConfig) -> TrunkChoice:
+    return TrunkChoice(
+        name=name,
+        caller_id=trunk.caller_id,
+        verified=frozenset(trunk.caller_ids),
+        tariff=Tariff(per_minute=trunk.rates, step_s=trunk.rate_step_s) if trunk.rates else None,
+        emergency=trunk.emergency,
+        joins_crossing_calls=trunk.join_crossing_calls,
+        answers_early=trunk.early_media is EarlyMedia.ANSWER,
+        forwards=trunk.forwards,
+        voicemail=trunk.voicemail_number,
     )
 
 

@@ -63,6 +63,7 @@ class Reporting:
             call_id=call.call_id,
             direction=call.direction,
             trunk=call.trunk or None,
+            tried=call.tried,
             caller=Pii(call.caller),
             called=Pii(call.called),
             connected=None if call.connected_number is None else Pii(call.connected_number),

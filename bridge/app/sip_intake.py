@@ -20,7 +20,8 @@ from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName,
 from bridge.core.names import plain_name
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
-from bridge.numbers.policy import UNKNOWN_NUMBER, NumberPlan
+from bridge.numbers.policy import NumberPlan
+from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
 log = structlog.get_logger(__name__)

@@ -73,7 +73,9 @@ class SipWork:
             called=call.number,
             caller=call.caller,
             caller_name=call.caller_name,
+            withheld=call.withheld,
             sdp=command.sdp,
+            has_alternative=bool(call.further),
         )
         call.dialog = self._sip.invite(outgoing)
         call.sip_call_id = self._sip.sip_call_id(call.dialog)

@@ -135,6 +135,9 @@ class Switchboard:
             self.directory.follow_dialog(live, command.dialog)
         elif isinstance(command, cmd.FollowMatrixCall):
             self.directory.follow_matrix_call(live, command.room_id, command.matrix_call_id)
+        elif isinstance(command, cmd.NoteFailover):
+            self._telemetry.count("trunk_failovers_total", trunk=command.trunk, reason=command.reason)
+            log.warning("trunk_failed", trunk=command.trunk, reason=command.reason, next_trunk=live.call.trunk)
         elif isinstance(command, cmd.FinishCall):
             self._finish(live, command.verdict)
         elif isinstance(command, MediaCommand):

@@ -53,7 +53,7 @@ class TransferDesk:
         """
         if event.target.replaces is not None:
             return self._attended(call, event)
-        route = self._plan.route_over(call.matrix.user, event.target.user, call.trunk)
+        route = self._plan.route_over(call.matrix.user, event.target.user, call.trunk, room=call.matrix.room_id)
         if isinstance(route, Verdict):
             log.info("transfer_refused", reason=route.reason, trunk=call.trunk)
             return tev.TransferForbidden(status=route.sip_status)

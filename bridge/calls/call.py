@@ -53,6 +53,17 @@ class MatrixParty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A trunk over which a call can leave, and how."""
+
+    trunk: TrunkName
+    number: str
+    caller: str
+    withheld: bool = False
+    answers_early: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
     """The user's own call to us that waits until crossing calls are settled."""
 
@@ -110,6 +121,12 @@ class Call:
     """What the caller is called: by the user's profile, or by the telephone network."""
     called: str = ""
     """The called number, as it was dialled."""
+    withheld: bool = False
+    """Whether the phone is shown no number of ours, although its trunk knows it."""
+    further: tuple[Way, ...] = ()
+    """Where the call goes if its trunk fails, the next first."""
+    tried: tuple[TrunkName, ...] = ()
+    """The trunks that have failed."""
     ring_when: RingWhen = RingWhen.ALWAYS
     """What the called user's presence has to be."""
     forward_to: str = ""

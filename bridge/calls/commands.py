@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.calls.events import Candidate
-from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, UserId
+from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
 # --- media ---
@@ -312,6 +312,15 @@ class FollowDialog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteFailover:
+    """A trunk could not carry the call, and the next one is to."""
+
+    trunk: TrunkName
+    reason: str
+    """That of the verdict which the call would have ended with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinishCall:
     """The call is over: write its record and forget it."""
 
@@ -359,5 +368,6 @@ Command = (
     | SendNotice
     | FollowMatrixCall
     | FollowDialog
+    | NoteFailover
     | FinishCall
 )

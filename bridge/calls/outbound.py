@@ -11,6 +11,7 @@ from bridge.calls.call import (
     Milestones,
     Row,
     Table,
+    Way,
     abort,
     ignore,
     member_left,
@@ -19,6 +20,7 @@ from bridge.calls.call import (
 from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.ids import CallId, TrunkName
+from bridge.core.verdict import Verdict
 
 
 def begin(
@@ -32,6 +34,8 @@ def begin(
     caller: str = "",
     caller_name: str = "",
     answers_early: bool = False,
+    withheld: bool = False,
+    further: tuple[Way, ...] = (),
     times: CallTimes,
     now: float,
     wall: float,
@@ -54,6 +58,8 @@ def begin(
         caller_name=caller_name,
         called=number,
         answers_early=answers_early,
+        withheld=withheld,
+        further=further,
         matrix_leg=MatrixLeg.THEIRS,
         matrix_sdp=sdp,
     )
@@ -66,10 +72,11 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
         call.state = State.HELD
         call.deadlines[Timer.BACKLOG] = now + event.hold_s
         return []
-    return _prepare(call)
+    return prepare(call)
 
 
-def _prepare(call: Call) -> list[cmd.Command]:
+def prepare(call: Call) -> list[cmd.Command]:
+    """Have an offer written for the trunk."""
     call.state = State.PREPARING
     write = cmd.WriteSipOffer(matrix_sdp=call.matrix_sdp or "")
     return [write, *call.buffered_of(call.matrix.call_id, call.matrix.peer_party)]
@@ -79,7 +86,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
     """The backlog is through: dial. The invite ran out: nobody answered (in whatever state that happens)."""
     match event.timer:
         case Timer.BACKLOG if call.state is State.HELD:
-            return _prepare(call)
+            return prepare(call)
         case Timer.EXPIRY:
             return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
         case _:
@@ -103,11 +110,14 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
 
 
 def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+    return call.end(note_failure(call, event), EndedBy.SIP, now)
+
+
+def note_failure(call: Call, event: ev.SipFailed) -> Verdict:
+    """The phone's side has refused, or was not to be reached."""
     call.sip_leg = SipLeg.ENDED
-    if not event.local:
-        call.peer_status, call.peer_q850 = event.status, event.q850
-    verdict = outcomes.of_sip_failure(event.status, local=event.local, redirected_to=event.redirected_to)
-    return call.end(verdict, EndedBy.SIP, now)
+    call.peer_status, call.peer_q850 = (None, None) if event.local else (event.status, event.q850)
+    return outcomes.of_sip_failure(event.status, local=event.local, redirected_to=event.redirected_to, q850=event.q850)
 
 
 def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:

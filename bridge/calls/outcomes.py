@@ -61,6 +61,7 @@ TRUNK_CREDENTIALS = Verdict(
     q850=38,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
     user_text="The telephone network did not accept this service's credentials. Please tell your administrator.",
+    retryable=True,
 )
 TRUNK_UNREACHABLE = Verdict(
     result=Result.UPSTREAM,
@@ -173,7 +174,8 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
     403: FORBIDDEN_BY_TRUNK,
     404: NOT_IN_SERVICE,
     407: TRUNK_CREDENTIALS,
-    408: NO_ANSWER,
+    # A proxy says so of a next hop that is silent; of a phone, only after it has rung.
+    408: replace(NO_ANSWER, retryable=True),
     410: NOT_IN_SERVICE,
     480: NO_ANSWER,
     484: NOT_IN_SERVICE,
@@ -189,7 +191,12 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 }
 
 
-def of_sip_failure(status: int, *, local: bool, redirected_to: str = "") -> Verdict:
+_OF_THE_CALLEE = frozenset({1, 3, 17, 18, 19, 20, 21, 22, 26, 28})
+"""Q.850 causes that would be the same over every trunk: some trunks put them behind a 500 or 503."""
+PAYMENT_REQUIRED = 402
+
+
+def of_sip_failure(status: int, *, local: bool, redirected_to: str = "", q850: int | None = None) -> Verdict:
     """The verdict for a final failure of our INVITE; `local` when no response came and the status was made up here.
 
     A redirection is not followed on the quiet, since it may cost more: the caller can dial the new number.
@@ -207,7 +214,7 @@ def of_sip_failure(status: int, *, local: bool, redirected_to: str = "") -> Verd
         q850=41,
         matrix_reason=MatrixReason.UNKNOWN_ERROR,
         user_text=FAILED,
-        retryable=500 <= status <= 599,
+        retryable=(500 <= status <= 599 and q850 not in _OF_THE_CALLEE) or status == PAYMENT_REQUIRED,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.config.certificates import certificate_warnings, tls_contradictions
+from bridge.config.dialling import dialling_contradictions
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
@@ -64,7 +65,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     for name, trunk in config.trunks.items():
         yield from _trunk(config, name, trunk)
     yield from _inbound(config)
-    yield from _outbound(config)
+    yield from dialling_contradictions(config)
     yield from _media(config)
     yield from _places(config)
 
@@ -143,13 +144,6 @@ def _inbound(config: Config) -> Iterator[Finding]:
         ours = localpart == appservice.bot_localpart or localpart.startswith(appservice.ghost_prefix)
         if domain == server and ours:
             yield ("numbers", "inbound", number), f"{user} is one of the bridge's own users, not a person"
-
-
-def _outbound(config: Config) -> Iterator[Finding]:
-    for index, permission in enumerate(config.permissions.outbound):
-        if permission.trunk and permission.trunk not in config.trunks:
-            known = f"there is {', '.join(config.trunks)}" if config.trunks else "there is none"
-            yield ("permissions", "outbound", index, "trunk"), f"no trunk is called '{permission.trunk}'; {known}"
 
 
 def _media(config: Config) -> Iterator[Finding]:

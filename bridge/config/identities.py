@@ -6,15 +6,19 @@ import phonenumbers
 
 from bridge.config.values import shown, text
 from bridge.core.ids import TrunkName
+from bridge.numbers.money import parse_price
 from bridge.numbers.number import canonical
+from bridge.numbers.policy import WITHHELD
 
 _SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _USER_ID = re.compile(r"@([\x21-\x39\x3b-\x7e]{1,254}):(.+)\Z")
+_ROOM_ID = re.compile(r"![\x21-\x7e]{1,254}\Z")
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
 """The user part of a SIP URI (RFC 3261 §25.1, `user`) that a PBX may send as a called number."""
 _PREFIX_SEPARATORS = str.maketrans("", "", " -.()/")
 _TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
+_MAX_PATTERN = 200
 _NUMBER_PREFIX = re.compile(r"[0-9*#+]{0,16}\Z")
 _PREFIX = re.compile(r"(?:\+(?:[1-9][0-9]{0,14})?|[0-9*#]{1,15})\Z")
 
@@ -40,6 +44,16 @@ def parse_who(value: object) -> str:
     """A user id, or a server name that stands for all of its users."""
     word = text(value)
     return parse_user_id(word) if word.startswith("@") else parse_server_name(word)
+
+
+def parse_callers(value: object) -> str:
+    """A user id, a server name, or the id of a room from which is called (appendices, "Room IDs")."""
+    word = text(value)
+    if not word.startswith("!"):
+        return parse_who(word)
+    if not _ROOM_ID.match(word):
+        raise ValueError(f"expected a room id such as !abcdef:example.org, found '{word}'")
+    return word
 
 
 def parse_optional_mxc(value: object) -> str:
@@ -97,6 +111,34 @@ def parse_prefix(value: object, region: str) -> str:
     number = canonical(word, region)
     if number is not None and number.startswith("+") and not word.startswith("+"):
         raise ValueError(f"would never match, because calls have this number as {number}: write it so")
+    return word
+
+
+def parse_rate(value: object) -> int:
+    """A minute's price, in quotes: YAML would make it a number that is only nearly the same."""
+    return parse_price(text(value))
+
+
+def parse_caller_id(value: object, region: str) -> str:
+    """What phones are shown: a number, or `withheld`."""
+    word = text(value)
+    if word == WITHHELD:
+        return word
+    number = canonical(word, region)
+    if number is None or not number.startswith("+"):
+        raise ValueError(f"expected a number such as '+15550100', or {WITHHELD}, found '{word}'")
+    return number
+
+
+def parse_pattern(value: object) -> str:
+    """A regular expression for whole numbers."""
+    word = text(value)
+    try:
+        re.compile(word)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    if len(word) > _MAX_PATTERN:
+        raise ValueError(f"must have at most {_MAX_PATTERN} characters")
     return word
 
 

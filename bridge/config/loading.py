@@ -34,6 +34,7 @@ _STAND_INS: Mapping[str, Any] = {
     "server": "stand-in.invalid",
     "who": ["stand-in.invalid"],
     "prefixes": ["+999"],
+    "pattern": "999",
 }
 """Values for required settings that are missing or wrong, so that the others can still be compared."""
 

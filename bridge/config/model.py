@@ -25,6 +25,7 @@ from bridge.core.ids import TrunkName
 from bridge.core.presence import RingWhen
 from bridge.media.formats import G711, Codec
 from bridge.media.policy import SrtpUse
+from bridge.numbers.dial_plan import Choose
 from bridge.sip.settings import (
     DiversionHeader,
     DnsMode,
@@ -80,6 +81,10 @@ def _optional_number(value: object, info: ValidationInfo) -> str:
     return identities.parse_optional_number(value, _region(info))
 
 
+def _caller_id(value: object, info: ValidationInfo) -> str:
+    return identities.parse_caller_id(value, _region(info))
+
+
 def _prefix(value: object, info: ValidationInfo) -> str:
     return identities.parse_prefix(value, _region(info))
 
@@ -96,6 +101,7 @@ OptionalUrl = Annotated[str, PlainValidator(values.parse_optional_url)]
 ServerName = Annotated[str, PlainValidator(identities.parse_server_name)]
 LocalUser = Annotated[str, PlainValidator(identities.parse_user_id)]
 Who = Annotated[str, PlainValidator(identities.parse_who)]
+Callers = Annotated[str, PlainValidator(identities.parse_callers)]
 ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]
 TrunkServer = Annotated[values.Address, PlainValidator(values.parse_server)]
 OptionalServer = Annotated[values.Address | None, PlainValidator(values.parse_optional_server)]
@@ -111,6 +117,9 @@ Prefix = Annotated[str, PlainValidator(_prefix)]
 Region = Annotated[str, PlainValidator(identities.parse_region)]
 OptionalRegion = Annotated[str, PlainValidator(identities.parse_optional_region)]
 NumberPrefix = Annotated[str, PlainValidator(identities.parse_number_prefix)]
+Price = Annotated[int, PlainValidator(identities.parse_rate)]
+NumberPattern = Annotated[str, PlainValidator(identities.parse_pattern)]
+CallerId = Annotated[str, PlainValidator(_caller_id)]
 Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
 
 
@@ -286,6 +295,9 @@ class TrunkConfig(Section):
     number_prefix: NumberPrefix = ""
     user_phone: Flag = False
     caller_id: OptionalNumber = ""
+    caller_ids: tuple[Number, ...] = ()
+    rates: Mapping[Prefix, Price] = Field(default_factory=dict)
+    rate_step_s: Annotated[int, Field(strict=True, ge=1, le=3_600)] = 60
     identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
     send_names: Flag = True
     trust_identity: Flag = True
@@ -311,11 +323,23 @@ class TrunkConfig(Section):
     voicemail_number: OptionalNumber = ""
 
 
+class DialRuleConfig(Section):
+    """One entry of `numbers.dial_plan`: numbers, and the trunks that carry calls to them."""
+
+    prefixes: tuple[Prefix, ...] = ()
+    pattern: NumberPattern = ""
+    trunks: Annotated[tuple[Text, ...], Field(min_length=1)]
+    choose: Choose = Choose.ORDER
+    weights: Mapping[Text, Annotated[int, Field(strict=True, ge=0, le=1_000)]] = Field(default_factory=dict)
+
+
 class NumbersConfig(Section):
     """`numbers`: how numbers are read and where calls from the telephone network go."""
 
     default_region: Region = DEFAULT_REGION
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
+    dial_plan: tuple[DialRuleConfig, ...] = ()
+    caller_ids: Mapping[Who, CallerId] = Field(default_factory=dict)
     address_book: OptionalPath = None
     avatar: OptionalMxc = ""
     emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")
@@ -324,10 +348,12 @@ class NumbersConfig(Section):
 class OutboundPermission(Section):
     """One entry of `permissions.outbound`: these users may call numbers that begin like this."""
 
-    who: Annotated[tuple[Who, ...], Field(min_length=1)]
+    who: Annotated[tuple[Callers, ...], Field(min_length=1)]
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
+    but_not: tuple[Prefix, ...] = ()
+    costly: Flag = False
     trunk: Text = ""
-    """Empty takes the first trunk of the file that is in service."""
+    """Empty leaves it to the dial plan, and else to the order of the file."""
 
 
 class PermissionsConfig(Section):

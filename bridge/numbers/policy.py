@@ -1,95 +1,35 @@
-"""Who may call what, and through which trunk. Off until the configuration says otherwise.
+"""What becomes of a number that a Matrix user dials: the trunks that may carry the call, or why none may.
 
-Permissions come from the configuration alone, never from the state of a room, which others can write.
+Off until the configuration says otherwise. Pure: which trunks are in service, and chance, are arguments.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bridge.core.ids import E164, TrunkName, UserId
-from bridge.core.verdict import MatrixReason, Result, Verdict
+from bridge.core.ids import E164, RoomId, TrunkName, UserId
+from bridge.core.verdict import Verdict
+from bridge.numbers.costly import why_costly
+from bridge.numbers.dial_plan import DialRule, Spin
+from bridge.numbers.money import Tariff
 from bridge.numbers.number import canonical
+from bridge.numbers.permission import Permission
+from bridge.numbers.refusals import (
+    COSTLY_NUMBER,
+    FORWARDED_TO_SELF,
+    NO_EMERGENCY_CALLS,
+    NO_FORWARDING,
+    NO_NUMBER,
+    NO_TRUNK,
+    NOT_PERMITTED,
+    OUTBOUND_IS_OFF,
+)
 
 MAX_CALLER = 64
 """Characters of a caller that is no number."""
+WITHHELD = "withheld"
+"""Stands for a number in `NumberPlan.caller_ids`: the called party is shown none."""
 
-NOT_PERMITTED = Verdict(
-    result=Result.POLICY,
-    reason="not_permitted",
-    sip_status=403,
-    q850=21,
-    user_text="You are not permitted to call this number. Please ask your administrator.",
-)
-OUTBOUND_IS_OFF = Verdict(
-    result=Result.POLICY,
-    reason="outbound_is_off",
-    sip_status=403,
-    q850=21,
-    user_text="Calls to the telephone network are not enabled for you. Please ask your administrator.",
-)
-NO_NUMBER = Verdict(
-    result=Result.POLICY,
-    reason="invalid_number",
-    sip_status=484,
-    q850=28,
-    matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="This is not a telephone number that can be called.",
-)
-NO_TRUNK = Verdict(
-    result=Result.SERVER,
-    reason="no_trunk",
-    sip_status=503,
-    q850=38,
-    matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="No connection to the telephone network is configured. Please tell your administrator.",
-)
-NO_EMERGENCY_CALLS = Verdict(
-    result=Result.POLICY,
-    reason="emergency_refused",
-    sip_status=403,
-    q850=21,
-    matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="EMERGENCY CALLS CANNOT BE MADE FROM HERE. Use a mobile phone or another telephone now.",
-)
-NO_FORWARDING = Verdict(
-    result=Result.POLICY,
-    reason="cannot_forward",
-    sip_status=403,
-    q850=21,
-    user_text="Your connection to the telephone network cannot forward calls.",
-)
-FORWARDED_TO_SELF = Verdict(
-    result=Result.POLICY,
-    reason="cannot_forward",
-    sip_status=403,
-    q850=21,
-    user_text="This is your own number.",
-)
-UNKNOWN_NUMBER = Verdict(result=Result.CLIENT, reason="unassigned_number", sip_status=404, q850=1)
-"""Nobody has the number that a phone called."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
-    """Users, or whole servers, that may call numbers with certain prefixes."""
-
-    who: tuple[str, ...]
-    """Matrix ids (`@user:server`) and server names."""
-    prefixes: tuple[str, ...]
-    """E.164 prefixes (`+49`), or whole short codes."""
-    trunk: TrunkName | None = None
-    """The trunk for these calls; `None` takes the first one in service."""
-
-    def covers(self, user: UserId, number: E164) -> bool:
-        return self.covers_user(user) and any(_prefix_matches(prefix, number) for prefix in self.prefixes)
-
-    def covers_user(self, user: UserId) -> bool:
-        server = user.partition(":")[2]
-        return user in self.who or server in self.who
-
-
-def _prefix_matches(prefix: str, number: E164) -> bool:
-    return number.startswith(prefix) if prefix.startswith("+") else number == prefix
+IsUp = Callable[[TrunkName], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +38,10 @@ class TrunkChoice:
 
     name: TrunkName
     caller_id: str = ""
+    verified: frozenset[str] = frozenset()
+    """The numbers that its provider lets us show; empty does not say, and every number of a user counts as one."""
+    tariff: Tariff | None = None
+    """What it charges; `None` is nothing, as on a PBX of one's own."""
     emergency: bool = False
     joins_crossing_calls: bool = False
     """Whether its caller numbers can be believed so far that a call may be handed to one (see `calls.glare`)."""
@@ -108,6 +52,14 @@ class TrunkChoice:
     voicemail: str = ""
     """The number at which users listen to what was left for them."""
 
+    def rate(self, number: str) -> int | None:
+        """A minute's price in millionths; `None` when nobody knows it."""
+        return 0 if self.tariff is None else self.tariff.rate(number)
+
+    def may_show(self, number: str) -> bool:
+        """Whether calls may name this number as their caller."""
+        return not self.verified or number == self.caller_id or number in self.verified
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -116,6 +68,28 @@ class Route:
     trunk: TrunkName
     number: E164
     caller: str
+    withheld: bool = False
+    """Whether the called party is shown no number at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """All ways of a permitted call, the first to try first, and what they follow from."""
+
+    routes: tuple[Route, ...]
+    permission: Permission | None = None
+    """`None` for an emergency call, which needs none."""
+    rule: DialRule | None = None
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether neither limits nor prices may stop it."""
+        return self.permission is None
+
+
+def straight(total: int) -> int:
+    """No chance at all: the first of those that could be drawn."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +98,12 @@ class NumberPlan:
 
     default_region: str = "US"
     permissions: tuple[Permission, ...] = ()
+    rules: tuple[DialRule, ...] = ()
     trunks: tuple[TrunkChoice, ...] = ()
     inbound: Mapping[E164, UserId]
     """Which user a called number reaches."""
+    caller_ids: Mapping[str, str] = field(default_factory=dict)
+    """What phones show of a user's calls, by user or server: a number, or `WITHHELD`."""
     emergency: frozenset[str] = frozenset()
     """Emergency numbers as dialled, without a country code."""
 
@@ -148,28 +125,72 @@ class NumberPlan:
         """Whether what this trunk plays before an answer is let through."""
         return any(choice.name == trunk and choice.answers_early for choice in self.trunks)
 
-    def route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
-        """Decide an outgoing call: a route, or the verdict that refuses it."""
+    def decide(
+        self,
+        user: UserId,
+        dialled: str,
+        is_up: IsUp,
+        *,
+        room: RoomId | None = None,
+        withheld: bool | None = None,
+        spin: Spin = straight,
+    ) -> Decision | Verdict:
+        """Decide an outgoing call. `withheld` is what the user wants shown, `None` what the configuration says."""
         if self.is_emergency(dialled):
-            return self._emergency_route(user, dialled, is_up)
+            return self._emergency_call(user, dialled, is_up)
         number = canonical(dialled, self.default_region)
         if number is None:
             return NO_NUMBER
-        if not any(permission.covers_user(user) for permission in self.permissions):
-            return OUTBOUND_IS_OFF
-        permission = next((permission for permission in self.permissions if permission.covers(user, number)), None)
-        if permission is None:
-            return NOT_PERMITTED
-        allowed = [trunk for trunk in self.trunks if permission.trunk in (None, trunk.name)]
-        trunk = _first_that_is_up(allowed, is_up)
-        if trunk is None:
-            return NO_TRUNK
-        return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk))
+        permission = self._permission(user, room, number)
+        if isinstance(permission, Verdict):
+            return permission
+        rule = next((rule for rule in self.rules if rule.covers(number)), None)
+        trunks = self._in_order(permission, rule, number, spin)
+        routes = tuple(self._route(user, number, trunk, withheld) for trunk in _those_up_first(trunks, is_up))
+        return Decision(routes=routes, permission=permission, rule=rule) if routes else NO_TRUNK
 
-    def route_over(self, user: UserId, dialled: str, trunk: TrunkName) -> Route | Verdict:
+    def route(
+        self, user: UserId, dialled: str, is_up: IsUp, *, room: RoomId | None = None, withheld: bool | None = None
+    ) -> Route | Verdict:
+        """The first way of an outgoing call, for where there can be only one."""
+        decision = self.decide(user, dialled, is_up, room=room, withheld=withheld)
+        return decision.routes[0] if isinstance(decision, Decision) else decision
+
+    def _permission(self, user: UserId, room: RoomId | None, number: E164) -> Permission | Verdict:
+        mine = [permission for permission in self.permissions if permission.covers_user(user, room)]
+        if not mine:
+            return OUTBOUND_IS_OFF
+        covering = [permission for permission in mine if permission.covers(number)]
+        if not covering:
+            return NOT_PERMITTED
+        return next((entry for entry in covering if self._affords(entry, number)), COSTLY_NUMBER)
+
+    def _affords(self, permission: Permission, number: E164) -> bool:
+        return permission.costly or why_costly(number, permission.permitting(number), self.default_region) is None
+
+    def _in_order(
+        self, permission: Permission, rule: DialRule | None, number: E164, spin: Spin
+    ) -> Sequence[TrunkChoice]:
+        """A permission that names its trunk has the last word."""
+        if permission.trunk is not None:
+            return [trunk for trunk in self.trunks if trunk.name == permission.trunk]
+        if rule is None:
+            return self.trunks
+        named = {trunk.name: trunk for trunk in self.trunks}
+        return [named[name] for name in rule.in_order(lambda trunk: named[trunk].rate(number), spin)]
+
+    def _route(self, user: UserId, number: E164, trunk: TrunkChoice, withheld: bool | None) -> Route:
+        hidden = self._is_withheld(user) if withheld is None else withheld
+        return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk), withheld=hidden)
+
+    def route_over(
+        self, user: UserId, dialled: str, trunk: TrunkName, *, room: RoomId | None = None
+    ) -> Route | Verdict:
         """Decide a call that has to leave over one trunk: a phone of that trunk wants the user's call transferred."""
-        route = self.route(user, dialled, lambda name: name == trunk)
-        return route if not isinstance(route, Route) or route.trunk == trunk else NOT_PERMITTED
+        decision = self.decide(user, dialled, lambda name: name == trunk, room=room)
+        if isinstance(decision, Verdict):
+            return decision
+        return next((route for route in decision.routes if route.trunk == trunk), NOT_PERMITTED)
 
     def forward(self, user: UserId, dialled: str, trunk: TrunkName) -> Route | Verdict:
         """Decide where a user's calls that come over a trunk may go instead: it costs what a call there would.
@@ -185,23 +206,33 @@ class NumberPlan:
             return FORWARDED_TO_SELF
         return route
 
-    def _emergency_route(self, user: UserId, dialled: str, is_up: Callable[[TrunkName], bool]) -> Route | Verdict:
-        """Only over a trunk that is marked for it: never routed silently wrong, never limited by permissions."""
-        trunk = _first_that_is_up([trunk for trunk in self.trunks if trunk.emergency], is_up)
-        if trunk is None:
-            return NO_EMERGENCY_CALLS
+    def _emergency_call(self, user: UserId, dialled: str, is_up: IsUp) -> Decision | Verdict:
+        """Only over trunks that are marked for it: never routed silently wrong, never limited by permissions.
+
+        And never anonymous: whoever helps must be able to call back.
+        """
         number = canonical(dialled, self.default_region) or dialled
-        short = next(code for code in self.emergency if number.endswith(code))
-        return Route(trunk=trunk.name, number=E164(short), caller=self._caller(user, trunk))
+        short = E164(next(code for code in self.emergency if number.endswith(code)))
+        trunks = _those_up_first([trunk for trunk in self.trunks if trunk.emergency], is_up)
+        routes = tuple(Route(trunk=trunk.name, number=short, caller=self._caller(user, trunk)) for trunk in trunks)
+        return Decision(routes=routes) if routes else NO_EMERGENCY_CALLS
 
     def caller_of(self, user: UserId, trunk: TrunkName) -> str:
         """The number that a phone of a trunk shows for a user's call."""
         return next((self._caller(user, choice) for choice in self.trunks if choice.name == trunk), "")
 
     def _caller(self, user: UserId, trunk: TrunkChoice) -> str:
-        """The caller's own number if they have one, so that they can be called back; else the trunk's."""
-        own = (number for number, owner in self.inbound.items() if owner == user and number.startswith("+"))
-        return next(own, trunk.caller_id)
+        """The number that is set for the caller, one of the caller's own, or one for all of a server.
+
+        Only one that the trunk's provider has verified; otherwise the trunk's.
+        """
+        own = [number for number in self.numbers_of(user) if number.startswith("+")]
+        numbers = [self.caller_ids.get(user, ""), *own, self.caller_ids.get(user.partition(":")[2], "")]
+        return next((n for n in numbers if n not in ("", WITHHELD) and trunk.may_show(n)), trunk.caller_id)
+
+    def _is_withheld(self, user: UserId) -> bool:
+        shown = self.caller_ids.get(user) or self.caller_ids.get(user.partition(":")[2])
+        return shown == WITHHELD
 
     def numbers_of(self, user: UserId) -> list[E164]:
         """All numbers under which phones reach a user."""
@@ -214,8 +245,7 @@ class NumberPlan:
 
     def number_of(self, user: UserId) -> E164 | None:
         """The number under which a PBX reaches a user: an extension if they have one, else any number."""
-        own = [number for number, owner in self.inbound.items() if owner == user]
-        return min(own, key=lambda number: number.startswith("+"), default=None)
+        return min(self.numbers_of(user), key=lambda number: number.startswith("+"), default=None)
 
     def user_of(self, called: str) -> UserId | None:
         """The Matrix user that a called number reaches, however the trunk writes it."""
@@ -237,6 +267,6 @@ class NumberPlan:
         return canonical(caller, self.default_region) or caller
 
 
-def _first_that_is_up(trunks: Sequence[TrunkChoice], is_up: Callable[[TrunkName], bool]) -> TrunkChoice | None:
-    """The first trunk in service; if none is, the first of all, so that the trunk's own answer decides."""
-    return next((trunk for trunk in trunks if is_up(trunk.name)), trunks[0] if trunks else None)
+def _those_up_first(trunks: Sequence[TrunkChoice], is_up: IsUp) -> list[TrunkChoice]:
+    """Those in service, in their order; the others after them, so that a trunk's own answer decides if none is."""
+    return sorted(trunks, key=lambda trunk: not is_up(trunk.name))

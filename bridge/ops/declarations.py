@@ -94,6 +94,7 @@ REASONS = _of(
     "cancelled",
     "completed",
     "cannot_forward",
+    "costly_number",
     "declined",
     "do_not_disturb",
     "emergency_refused",
@@ -237,6 +238,12 @@ METRICS: tuple[Metric, ...] = (
         "Requests sent on to a trunk's next server.",
         trunk=TRUNKS,
         reason=_of("silent", "transport", "unavailable"),
+    ),
+    _counter(
+        "trunk_failovers_total",
+        "Calls that went on over the next trunk, by the trunk that failed and why.",
+        trunk=TRUNKS,
+        reason=_of("trunk_unreachable", "trunk_failure", "trunk_credentials", "no_answer"),
     ),
     _counter(
         "registrations_total", "Registrations by outcome.", trunk=TRUNKS, outcome=_of("granted", "refused", "failed")

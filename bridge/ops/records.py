@@ -50,6 +50,8 @@ class CallRecord:
     direction: str
     """`outbound`: a Matrix user called a phone; `inbound`: the other way."""
     trunk: TrunkName | None = None
+    tried: tuple[TrunkName, ...] = ()
+    """Trunks that failed before, in their order."""
     caller: Pii
     called: Pii
     connected: Pii | None = None

@@ -35,7 +35,7 @@ class OutgoingCall:
     referred_by: str = ""
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
     has_alternative: bool = False
-    """Whether another trunk takes the call if this one fails: then silence is waited out no longer than for a server."""
+    """Whether another trunk takes the call if this one fails: then its silence is borne no longer than a server's."""
 
 
 @record_type

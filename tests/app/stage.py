@@ -26,7 +26,9 @@ from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.verdicts import sip_refused
-from bridge.numbers.policy import NumberPlan, Permission, TrunkChoice
+from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.permission import Permission
+from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import IncomingCall, OutgoingCall
 from bridge.store import Store
@@ -251,6 +253,9 @@ class Stage:
     trunk: TrunkName = TRUNK
     ring_when: dict[UserId, RingWhen] = field(default_factory=dict)
     call_waiting: bool = True
+    permissions: tuple[Permission, ...] = ()
+    """What Alice may call; nothing given is the phone, over `trunk`."""
+    rules: tuple[DialRule, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     answers_early: bool = False
     matrix: StageMatrix = field(default_factory=StageMatrix)
@@ -269,7 +274,8 @@ class Stage:
     def __post_init__(self) -> None:
         clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
         plan = NumberPlan(
-            permissions=(Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
+            permissions=self.permissions or (Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
+            rules=self.rules,
             trunks=(
                 TrunkChoice(name=TRUNK, caller_id="+15550199", answers_early=self.answers_early, forwards=True),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),

@@ -18,7 +18,9 @@ from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.matrix.events import RoomEvent
-from bridge.numbers.policy import NO_NUMBER, NOT_PERMITTED, NumberPlan, Permission, TrunkChoice
+from bridge.numbers.permission import Permission
+from bridge.numbers.policy import NumberPlan, TrunkChoice
+from bridge.numbers.refusals import NO_NUMBER, NOT_PERMITTED
 from bridge.store.people import PastCall
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, Handled, running_bridge

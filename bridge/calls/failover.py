@@ -1,0 +1,34 @@
+"""A trunk that cannot carry a call hands it to the next one, as long as nobody has heard of it yet.
+
+Only what the trunk itself lacks is a reason: it cannot be reached, says nothing, refuses our credentials, fails (5xx).
+What concerns the callee would be the same over every trunk, and a phone that has rung must not ring twice.
+"""
+
+from bridge.calls import commands as cmd
+from bridge.calls import events as ev
+from bridge.calls import outbound
+from bridge.calls.call import Call, Row, Table
+from bridge.calls.state import EndedBy, SipLeg, State
+from bridge.core.verdict import Verdict
+
+
+def trunk_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+    """Go on over the next trunk if there is one and this failure allows it."""
+    verdict = outbound.note_failure(call, event)
+    if not (call.further and verdict.retryable and call.at.ringing is None):
+        return call.end(verdict, EndedBy.SIP, now)
+    return _next_trunk(call, verdict)
+
+
+def _next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
+    """The audio begins anew as well: each trunk wants it in its own way, and the caller has heard nothing yet."""
+    failed, (way, *further) = call.trunk, call.further
+    call.tried, call.further = (*call.tried, failed), tuple(further)
+    call.trunk, call.number, call.caller = way.trunk, way.number, way.caller
+    call.withheld, call.answers_early = way.withheld, way.answers_early
+    call.sip_leg, call.dialog, call.sip_call_id = SipLeg.NONE, None, None
+    return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia(), *outbound.prepare(call)]
+
+
+TABLE: Table = {(State.DIALLING, ev.SipFailed): Row(trunk_failed, (State.PREPARING, State.ENDED))}
+"""Refines a row of the plain call."""

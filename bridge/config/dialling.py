@@ -1,0 +1,51 @@
+"""What contradicts itself in the dial plan: unknown trunks, rules that fit nothing, unverified numbers."""
+
+from collections.abc import Iterator
+
+from bridge.config.document import Location
+from bridge.config.model import Config, DialRuleConfig
+from bridge.numbers.dial_plan import Choose
+from bridge.numbers.policy import WITHHELD
+
+Finding = tuple[Location, str]
+
+
+def dialling_contradictions(config: Config) -> Iterator[Finding]:
+    """Everything that the sections `trunks`, `numbers` and `permissions` say about calls out, held against itself."""
+    for index, rule in enumerate(config.numbers.dial_plan):
+        yield from _rule(config, ("numbers", "dial_plan", index), rule)
+    yield from _caller_ids(config)
+    for index, permission in enumerate(config.permissions.outbound):
+        if permission.trunk and permission.trunk not in config.trunks:
+            yield ("permissions", "outbound", index, "trunk"), no_such_trunk(config, permission.trunk)
+
+
+def no_such_trunk(config: Config, name: str) -> str:
+    """Words for a name that is no trunk's."""
+    known = f"there is {', '.join(config.trunks)}" if config.trunks else "there is none"
+    return f"no trunk is called '{name}'; {known}"
+
+
+def _rule(config: Config, here: Location, rule: DialRuleConfig) -> Iterator[Finding]:
+    if bool(rule.prefixes) == bool(rule.pattern):
+        yield here, "needs either prefixes or a pattern, to say which numbers it is for"
+    for index, name in enumerate(rule.trunks):
+        if name not in config.trunks:
+            yield (*here, "trunks", index), no_such_trunk(config, name)
+        elif name in rule.trunks[:index]:
+            yield (*here, "trunks", index), "is listed twice"
+    for name in rule.weights:
+        if name not in rule.trunks:
+            yield (*here, "weights", name), "is not one of the trunks of this rule"
+    if rule.weights and rule.choose is not Choose.WEIGHT:
+        yield (*here, "weights"), "count only with choose: weight"
+
+
+def _caller_ids(config: Config) -> Iterator[Finding]:
+    """A number that no provider lets us show would never be shown."""
+    lists = [{trunk.caller_id, *trunk.caller_ids} for trunk in config.trunks.values() if trunk.caller_ids]
+    if not lists or len(lists) < len(config.trunks):
+        return
+    for who, number in config.numbers.caller_ids.items():
+        if number != WITHHELD and not any(number in verified for verified in lists):
+            yield ("numbers", "caller_ids", who), "would never be shown: no trunk has this number in its caller_ids"
