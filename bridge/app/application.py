@@ -130,7 +130,7 @@ class Application:
                 clock=self._clock,
                 name_of=address_book.name_of,
             )
-            memory = Memory(store, self._clock, self._telemetry)
+            memory = Memory(store, self._sip, self._clock, self._telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             switchboard = self._switchboard(memory, matrix, people)
@@ -138,7 +138,7 @@ class Application:
             phones = PhoneStates(matrix, number_plan(self._config).caller_number)
             bot = self._bot(store, matrix, switchboard, people)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot)
-            end_left_over_calls(left_over, switchboard, self._clock)
+            end_left_over_calls(left_over, switchboard, self._sip, self._clock)
             await self._start_ops(stack, store, matrix)
             for work in (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), phones.run()):
                 stack.callback(background.create_task(work).cancel)

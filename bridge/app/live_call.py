@@ -1,6 +1,7 @@
 """A call together with what carries it while it lives: its media session, its queues and its timer."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, field
 
 from bridge.app.lane import Lane
@@ -31,6 +32,8 @@ class LiveCall:
     remembered: bool = False
     """Whether the call has been written down and must be forgotten again."""
     snapshot_due: bool = False
+    written: int = 0
+    """A hash of what was written down last."""
     sent: int = 0
     """Events sent to Matrix so far: the last part of their transaction ids."""
 
@@ -38,6 +41,11 @@ class LiveCall:
         """Unique over all ghosts and calls: the homeserver compares transaction ids without regard to the ghost."""
         self.sent += 1
         return f"{self.call.call_id}.m.{kind}.{self.sent}"
+
+    def farewell_txn_id(self, matrix_call_id: str) -> str:
+        """The same in every process, so that a crash in the middle of a farewell does not make it two."""
+        digest = hashlib.sha256(matrix_call_id.encode(errors="surrogatepass")).hexdigest()
+        return f"{self.call.call_id}.m.end.{digest[:16]}"
 
     async def drain(self) -> None:
         """Wait until every operation of the call is done."""

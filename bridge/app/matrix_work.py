@@ -33,6 +33,8 @@ MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnsw
 NOTICE_PAUSE_S = 600.0
 """Who dials again and again reads the same sentence in a room once in this time."""
 
+_FAREWELLS = ("m.call.hangup", "m.call.reject")
+
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
 
@@ -121,13 +123,15 @@ class MatrixWork:
         """Hand an event over for delivery; with `wait`, until the homeserver has it."""
         if origin.room_id is None or origin.ghost is None:
             return
+        farewell = event.type in _FAREWELLS
+        kind = event.type.rpartition(".")[2]
         send = self._matrix.send_and_wait if wait else self._matrix.send
         await send(
             room_id=origin.room_id,
             sender=origin.ghost,
             event_type=event.type,
             content=event.content,
-            txn_id=live.next_txn_id(event.type.rpartition(".")[2]),
+            txn_id=live.farewell_txn_id(origin.identity.call_id) if farewell else live.next_txn_id(kind),
         )
 
 

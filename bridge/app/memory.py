@@ -7,6 +7,7 @@ import structlog
 from bridge.app.live_call import LiveCall
 from bridge.calls import snapshot
 from bridge.calls.call import Call
+from bridge.calls.ports import SipPort
 from bridge.calls.snapshot import SnapshotError
 from bridge.core.clock import Clock
 from bridge.core.telemetry import Telemetry
@@ -18,8 +19,9 @@ log = structlog.get_logger(__name__)
 class Memory:
     """Writes in the call's Matrix lane: a call is forgotten only after its last event is safely stored for sending."""
 
-    def __init__(self, store: Store, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(self, store: Store, sip: SipPort, clock: Clock, telemetry: Telemetry) -> None:
         self._store = store
+        self._sip = sip
         self._clock = clock
         self._telemetry = telemetry
 
@@ -47,8 +49,14 @@ class Memory:
 
     async def _put(self, live: LiveCall) -> None:
         live.snapshot_due = False
-        if not live.call.ended:
-            await self._store.calls.put(live.call.call_id, snapshot.dump(live.call))
+        if live.call.ended:
+            return
+        legs = ((dialog, self._sip.saved_leg(dialog)) for dialog in live.dialogs)
+        live.call.sip_legs = {dialog: leg for dialog, leg in legs if leg is not None}
+        text = snapshot.dump(live.call)
+        if live.written != (written := hash(text)):
+            live.written = written
+            await self._store.calls.put(live.call.call_id, text)
 
     async def _delete(self, live: LiveCall) -> None:
         for room_id, matrix_call_id in live.matrix_calls:

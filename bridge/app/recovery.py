@@ -11,7 +11,7 @@ from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.call import Call, Milestones
-from bridge.calls.state import SipLeg
+from bridge.calls.ports import SipPort
 from bridge.core.clock import Clock
 from bridge.store import Store
 
@@ -21,20 +21,20 @@ _AFTER_RESTART = 1_000
 """Transaction ids of this process begin here, so that they cannot meet those of the last one."""
 
 
-def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, clock: Clock) -> None:
-    """Hang up, on the Matrix side, every call of the last process, and write its record."""
+def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, sip: SipPort, clock: Clock) -> None:
+    """Hang up, on both sides, every call of the last process, and write its record."""
     for call in left_over:
+        for dialog, leg in call.sip_legs.items():
+            sip.revive(dialog, leg)
         live = LiveCall(call=_in_this_process(call, clock), sent=_AFTER_RESTART, remembered=True)
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
 
 
 def _in_this_process(call: Call, clock: Clock) -> Call:
-    """Its SIP dialog died with the process, its moments move to this process's clock; what Matrix was told holds."""
+    """What both sides were told holds; its moments move to this process's clock, and nothing is waited for."""
     shift = clock.monotonic() - (clock.wall() - call.began_wall) - call.at.invited
-    return replace(
-        call, at=_shifted(call.at, shift), sip_leg=SipLeg.NONE, dialog=None, deadlines={}, rival=None, buffered={}
-    )
+    return replace(call, at=_shifted(call.at, shift), deadlines={}, rival=None, buffered={})
 
 
 def _shifted(at: Milestones, by_s: float) -> Milestones:

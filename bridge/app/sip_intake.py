@@ -71,7 +71,10 @@ class SipIntake:
             self._incoming(event)
             return
         live = self._switchboard.directory.by_dialog(event.dialog)
-        if live is not None and (translated := self._read(live.call, event)) is not None:
+        if isinstance(event, sip.CallMoved):
+            if live is not None:
+                self._switchboard.remember(live)
+        elif live is not None and (translated := self._read(live.call, event)) is not None:
             self._switchboard.feed(live, translated)
 
     def _read(self, call: Call, event: InDialog) -> ev.Event | None:

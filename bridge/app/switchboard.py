@@ -93,6 +93,11 @@ class Switchboard:
             self._memory.remember(live)
         self.feed(live, first)
 
+    def remember(self, live: LiveCall) -> None:
+        """Write the call down anew: its dialog is not what it was."""
+        if live.remembered and not live.call.ended:
+            self._memory.remember(live)
+
     def feed(self, live: LiveCall, event: ev.Event) -> None:
         """Give a call an event and do what it wants. Never raises: a bug ends that call and no other."""
         with bind_call(live.call.call_id):

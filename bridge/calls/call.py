@@ -16,6 +16,7 @@ from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Tim
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import MatrixReason, Verdict
+from bridge.sip.saved import SavedLeg
 
 MAX_BUFFERED_CANDIDATES = 100
 """Of all parties together, before one of them is selected."""
@@ -160,6 +161,8 @@ class Call:
     buffered: dict[str, list[ev.Candidate]] = field(default_factory=dict)
     """Candidates by Matrix call and party, until the call is answered."""
     deadlines: dict[Timer, float] = field(default_factory=dict)
+    sip_legs: dict[DialogKey, SavedLeg] = field(default_factory=dict)
+    """How each dialog can be ended by another process, as of when the call was written down."""
     peer_status: int | None = None
     """The final status with which the phone's side refused, for the record."""
     peer_q850: int | None = None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bridge.core.ids import E164, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import PresenceState
 from bridge.sip.events import OutgoingCall
+from bridge.sip.saved import SavedLeg
 
 
 class Portal(Protocol):
@@ -89,6 +90,14 @@ class SipPort(Protocol):
     def notify_referral(self, dialog: DialogKey, status: int) -> None: ...
 
     def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None: ...
+
+    def saved_leg(self, dialog: DialogKey) -> SavedLeg | None:
+        """What another process needs to end the call; `None` when there is nothing to end."""
+        ...
+
+    def revive(self, dialog: DialogKey, leg: SavedLeg) -> None:
+        """Take up a call that an earlier process has left, so that it can be ended."""
+        ...
 
     def sip_call_id(self, dialog: DialogKey) -> SipCallId | None: ...
 

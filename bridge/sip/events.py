@@ -215,6 +215,13 @@ class CallIdentityChanged:
 
 
 @record_type
+class CallMoved:
+    """Requests of the call take another way now than when it was written down, and have to: write it down anew."""
+
+    dialog: DialogKey
+
+
+@record_type
 class PhoneStateChanged:
     """A phone that is watched does something else than before (RFC 4235)."""
 
@@ -239,6 +246,7 @@ CallEvent = (
     | CallReofferAnswered
     | CallReofferRefused
     | CallIdentityChanged
+    | CallMoved
 )
 
 SipEvent = CallEvent | PhoneStateChanged

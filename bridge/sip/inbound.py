@@ -27,6 +27,7 @@ from bridge.sip.referring import event_package
 from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import Fields
+from bridge.sip.saved import whereabouts
 from bridge.sip.session_effects import agree
 from bridge.sip.session_timer import Asked, Policy
 from bridge.sip.settings import Transport
@@ -334,6 +335,7 @@ class Inbound:
         usage.register(dialog)
         server.user = usage
         self.context.usages[usage.key] = usage
+        usage.whereabouts = whereabouts(usage)
         self.context.emit(event)
 
     def _provisionals(self, state: TrunkState, request: Request) -> Provisionals | None:

@@ -20,6 +20,7 @@ from bridge.sip.offering import Offering
 from bridge.sip.prack import MAX_UNANSWERED
 from bridge.sip.redirects import redirections
 from bridge.sip.reliable import Provisionals, is_in_order, rseq_of
+from bridge.sip.saved import Whereabouts, tell_moved
 from bridge.sip.session_timer import Policy, SessionInterval, min_se_of
 from bridge.sip.timers import Timer
 from bridge.sip.transaction_layer import ActiveClient, ActiveServer
@@ -128,6 +129,8 @@ class InviteUsage:
     refresh_retries: int = 0
     """How often the confirmation that is due met an offer of the peer."""
     offering: Offering = field(default_factory=Offering)
+    whereabouts: Whereabouts | None = None
+    """As our user last wrote them down."""
 
     def handle(self, event: UsageEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
@@ -143,6 +146,7 @@ class InviteUsage:
                 effect(self, event, now)
         except Exception as error:  # Whatever goes wrong in a call ends it, and nothing else.
             break_off(self, before, event, error, now)
+        tell_moved(self)
         if self.state is UsageState.ENDED:
             self._close(now)
         elif self._may_offer and OfferDue not in self.timers:
@@ -331,6 +335,7 @@ class InviteUsage:
         """The peer has moved with a target refresh request that was answered 2xx, or with its 2xx to ours (§12.2)."""
         dialog.refresh_target(message)
         self._meet(dialog)
+        tell_moved(self)
 
     def _meet(self, dialog: Dialog) -> None:
         """Read messages from where the dialog's peer is now, and no longer from where it was."""

@@ -186,6 +186,14 @@ class TransactionLayer:
         self._count_sent_request(ack, flow)
         self.actions.append(Send(payload=bytes(ack), flow=flow))
 
+    def resume_invite(self, invite: Request, flow: Flow, user: ClientUser) -> ActiveClient:
+        """Go on with the INVITE of an earlier process, as one to which a provisional response has come."""
+        machine = ClientTransaction(invite, State.PROCEEDING, reliable=flow.reliable, timing=self.timing)
+        client = ActiveClient(key=ClientKey(invite.via.branch or "", "INVITE"), machine=machine, flow=flow, user=user)
+        self._clients[client.key] = client
+        self._peers.meet(flow.host)
+        return client
+
     def _start_client(self, request: Request, flow: Flow, user: ClientUser, now: float) -> ActiveClient:
         state = State.CALLING if request.method == "INVITE" else State.TRYING
         machine = ClientTransaction(request, state, reliable=flow.reliable, timing=self.timing)

@@ -51,6 +51,8 @@ from bridge.sip.referral_commands import (
 from bridge.sip.referring import ReferringTimer
 from bridge.sip.registration import Registration, RegistrationTimer
 from bridge.sip.registration_events import AddressFound, Started
+from bridge.sip.revival import Revive, revive
+from bridge.sip.saved import SavedLeg, saved_leg, whereabouts
 from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
@@ -90,7 +92,7 @@ class Steer:
     command: DialogCommand
 
 
-Input = NetworkInput | Start | Stop | PlaceCall | Steer
+Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer
 
 
 class UserAgent:
@@ -174,6 +176,11 @@ class UserAgent:
         request = usage.invite.request if usage.invite else usage.incoming and usage.incoming.request
         return SipCallId(request.call_id) if request else None
 
+    def saved_leg(self, dialog: DialogKey) -> SavedLeg | None:
+        """What another process needs to end a call."""
+        usage = self._context.usages.get(dialog)
+        return saved_leg(usage) if usage is not None else None
+
     def trunk_up(self, trunk: TrunkName) -> bool:
         """Whether calls through this trunk have a chance."""
         state = self._context.trunks.get(trunk)
@@ -199,6 +206,8 @@ class UserAgent:
                 self._steer(dialog, command, now)
             case PlaceCall(dialog=dialog, call=call):
                 self._ask_for_call(dialog, call, now)
+            case Revive():
+                revive(event, self._context)
             case TimeElapsed():
                 pass
             case SendFailed(transaction=key):
@@ -273,6 +282,7 @@ class UserAgent:
         on_silence = partial(usage.handle, SilenceLasted()) if call.has_alternative else None
         usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage, on_silence=on_silence)
         usage.invite = usage.hunt.start(request, now)
+        usage.whereabouts = whereabouts(usage)
 
     def _steer(self, dialog: DialogKey, command: DialogCommand, now: float) -> None:
         match command:

@@ -30,7 +30,10 @@ from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.ops.metrics import PrometheusTelemetry
+from bridge.sip.actions import Flow
 from bridge.sip.events import IncomingCall, OutgoingCall
+from bridge.sip.saved import SavedLeg
+from bridge.sip.settings import Transport
 from bridge.store import Store
 
 ALICE = UserId("@alice:example.org")
@@ -121,6 +124,8 @@ class StageSip:
     commands: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
     cannot_reject: bool = False
+    ways: dict[DialogKey, int] = field(default_factory=dict)
+    """The port to which requests of a dialog go."""
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         if self.broken:
@@ -159,6 +164,14 @@ class StageSip:
 
     def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None:
         self.commands.append(("send_digit", dialog, digit, duration_ms))
+
+    def saved_leg(self, dialog: DialogKey) -> SavedLeg | None:
+        self.ways[dialog] = self.ways.get(dialog, 5060)
+        flow = Flow(transport=Transport.UDP, host="192.0.2.2", port=self.ways[dialog])
+        return SavedLeg(trunk=TRUNK, flow=flow, secure=False, local_tag="tag")
+
+    def revive(self, dialog: DialogKey, leg: SavedLeg) -> None:
+        self.commands.append(("revive", dialog, leg.flow.port))
 
     def sip_call_id(self, dialog: DialogKey) -> SipCallId | None:
         return SipCallId(f"sip-{dialog}")
@@ -284,7 +297,7 @@ class Stage:
             emergency=frozenset({"112"}),
         )
         self.settings = UserSettings(self.store)
-        self.memory = Memory(self.store, clock, self.telemetry)
+        self.memory = Memory(self.store, self.sip, clock, self.telemetry)
         self.switchboard = Switchboard(
             engine=self.engine,
             policies={PBX: SipMediaPolicy(ptime_ms=30)},

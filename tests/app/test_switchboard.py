@@ -10,6 +10,7 @@ from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
 from bridge.core.ids import PartyId
+from bridge.sip.events import CallAnswered, CallMoved
 from tests.app.stage import ALICE, PHONE, ROOM, Stage
 
 
@@ -68,15 +69,44 @@ async def test_a_refused_call_is_not_written_down(stage: Stage) -> None:
 async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage) -> None:
     await stage.incoming()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
     await second.settle()
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
     assert "restarted" in second.matrix.content("m.room.message")["body"]
     assert second.matrix.content("m.call.hangup")["reason"] == "unknown_error"
-    assert second.sip.commands == []
+    assert second.sip.commands == [("revive", "in-1", 5060), ("reject", "in-1", 500)]
     assert second.reasons() == ["abnormal"]
     ids = {txn_id for _, _, txn_id in stage.matrix.sent} & {txn_id for _, _, txn_id in second.matrix.sent}
     assert ids == set()
+
+
+async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: Stage) -> None:
+    await stage.invite()
+    dialog = next(iter(stage.switchboard.lives())).call.dialog
+    assert dialog is not None
+    stage.sip_intake.handle(CallAnswered(dialog=dialog, sdp="phone answer"))
+    await stage.settle()
+    stage.sip.ways[dialog] = 5070
+    stage.sip_intake.handle(CallMoved(dialog=dialog))
+    await stage.settle()
+    second = Stage(store=stage.store)
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    await second.settle()
+    assert second.sip.commands == [("revive", dialog, 5070), ("bye", dialog)]
+    assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
+
+
+async def test_a_crash_in_the_middle_of_the_end_tells_nobody_twice(stage: Stage) -> None:
+    await stage.incoming()
+    left_over = await stage.store.calls.all()
+    await stage.switchboard.shut_down(2.0)
+    for call_id, snapshot in left_over.items():
+        await stage.store.calls.put(call_id, snapshot)
+    second = Stage(store=stage.store)
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    await second.settle()
+    farewells = {txn_id for kind, _, txn_id in (*stage.matrix.sent, *second.matrix.sent) if kind == "m.call.hangup"}
+    assert len(farewells) == 1
 
 
 async def test_the_next_process_does_not_begin_a_call_again_that_is_over(stage: Stage) -> None:
@@ -115,7 +145,7 @@ async def test_the_record_of_a_call_that_a_crash_cut_off_tells_who_talked_and_si
     stage.switchboard.feed(live, answer)
     await stage.settle()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
     again = next(iter(second.switchboard.lives())).call
     assert (again.caller, again.called, again.sip_call_id) == (PHONE, "+15550199", "abc")
     assert again.wall(again.at.answered) == pytest.approx(live.call.wall(live.call.at.answered), abs=0.1)

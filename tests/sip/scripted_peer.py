@@ -17,7 +17,7 @@ from bridge.sip.actions import (
     TimeElapsed,
     TrunkResolved,
 )
-from bridge.sip.events import CallAnswered, IncomingCall, OutgoingCall, SipEvent
+from bridge.sip.events import CallAnswered, CallMoved, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.headers import Headers
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
@@ -51,6 +51,8 @@ class Scripted:
         self.transport = transport
         self.sent: list[tuple[Request | Response, Flow]] = []
         self.events: list[SipEvent] = []
+        self.moves = 0
+        """How often a call had to be written down anew."""
         self.counts: list[Count] = []
         self.sought: list[str] = []
         self.doubts: list[DoubtFlow] = []
@@ -183,6 +185,8 @@ class Scripted:
         match action:
             case Send(payload=payload, flow=flow):
                 self.sent.append((parse_message(payload), flow))
+            case Emit(event=CallMoved()):
+                self.moves += 1
             case Emit(event=event):
                 self.events.append(event)
             case Count():

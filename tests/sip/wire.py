@@ -21,7 +21,7 @@ from bridge.sip.actions import (
     TrunkResolved,
     Unreachable,
 )
-from bridge.sip.events import IncomingCall, OutgoingCall, SipEvent
+from bridge.sip.events import CallMoved, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
@@ -64,6 +64,8 @@ class Node:
         self.wire = wire
         self.host = host
         self.events: list[SipEvent] = []
+        self.moves = 0
+        """How often a call had to be written down anew."""
         self.counts: list[Count] = []
         self.notes: list[Note] = []
         self.on_event: Callable[[SipEvent], None] = lambda event: None
@@ -82,6 +84,8 @@ class Node:
             match action:
                 case Send(payload=payload, flow=flow):
                     self.wire.carry(self, payload, flow)
+                case Emit(event=CallMoved()):
+                    self.moves += 1
                 case Emit(event=emitted):
                     self.events.append(emitted)
                     self.wire.later(0.0, lambda emitted=emitted: self.on_event(emitted))  # type: ignore[misc]

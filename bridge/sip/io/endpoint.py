@@ -24,6 +24,8 @@ from bridge.sip.io.tls_contexts import TlsContexts
 from bridge.sip.io.trunk_finder import TrunkFinder
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
+from bridge.sip.revival import Revive
+from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, SipSettings
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
@@ -180,7 +182,15 @@ class SipEndpoint:
         """Whether calls through this trunk have a chance: registered, answering OPTIONS, or assumed so."""
         return self._core is not None and self._core.trunk_up(trunk)
 
+    def saved_leg(self, dialog: DialogKey) -> SavedLeg | None:
+        """What the next process needs to end a call; `None` when there is nothing to end."""
+        return self._core.saved_leg(dialog) if self._core is not None else None
+
     # What the application wants.
+
+    def revive(self, dialog: DialogKey, leg: SavedLeg) -> None:
+        """Take up a call that an earlier process has left, so that it can be ended."""
+        self._driver.command(Revive(dialog=dialog, leg=leg))
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         """Place a call; whatever goes wrong comes as `CallFailed`."""

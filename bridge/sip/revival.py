@@ -1,0 +1,84 @@
+"""Calls that an earlier process began, taken up again so that they can be ended (RFC 3261 §9.1, §13.3.1, §15.1)."""
+
+from dataclasses import replace
+
+from bridge.core.ids import DialogKey, SipCallId
+from bridge.core.values import record_type
+from bridge.sip.context import Context
+from bridge.sip.credentials import Attempts
+from bridge.sip.dialog import Dialog
+from bridge.sip.errors import SipError
+from bridge.sip.fields import NameAddr
+from bridge.sip.invite_usage import InviteUsage
+from bridge.sip.message import Request
+from bridge.sip.parser import parse_message
+from bridge.sip.saved import SavedDialog, SavedLeg, whereabouts
+from bridge.sip.uri import SipUri
+from bridge.sip.usage_events import UsageState
+
+CSEQ_GAP = 1_000
+"""Requests may have been sent since a dialog was written down; a number may be skipped, but none used again (§12.2)."""
+
+
+@record_type
+class Revive:
+    """Take up a call of an earlier process, under its key of then; it can only be ended."""
+
+    dialog: DialogKey
+    leg: SavedLeg
+
+
+def revive(asked: Revive, context: Context) -> None:
+    """Put the call among the living, as far as it can still be understood and its trunk is still there."""
+    state = context.trunks.get(asked.leg.trunk)
+    if state is None:
+        context.note("call_not_revived", warning=True, trunk=asked.leg.trunk)
+        return
+    usage = InviteUsage(
+        key=asked.dialog,
+        trunk=state,
+        context=context,
+        flow=replace(asked.leg.flow, connection=0),
+        state=UsageState.ESTABLISHED,
+        local_tag=asked.leg.local_tag,
+        secure=asked.leg.secure,
+        attempts=Attempts(realms=set(asked.leg.realms)),
+    )
+    try:
+        _resume(usage, asked.leg)
+    except SipError as error:
+        context.fault("call_not_revived", error)
+        return
+    usage.whereabouts = whereabouts(usage)
+    context.usages[usage.key] = usage
+
+
+def _resume(usage: InviteUsage, leg: SavedLeg) -> None:
+    if leg.dialog is not None:
+        usage.dialog = _dialog(leg.dialog)
+        usage.register(usage.dialog)
+        return
+    request = parse_message(leg.invite.encode())
+    if not isinstance(request, Request):
+        raise SipError(None, "Not an INVITE")
+    if leg.placed:
+        usage.invite = usage.context.layer.resume_invite(request, usage.flow, usage)
+        usage.state = UsageState.PROCEEDING
+    else:
+        usage.dialog = Dialog.from_request(request, leg.local_tag)
+        usage.incoming = usage.context.layer.receive_request(request, usage.flow)
+        usage.incoming.user = usage
+        usage.state = UsageState.RINGING
+        usage.register(usage.dialog)
+
+
+def _dialog(saved: SavedDialog) -> Dialog:
+    return Dialog(
+        sip_call_id=SipCallId(saved.sip_call_id),
+        local=NameAddr.parse(saved.local),
+        remote=NameAddr.parse(saved.remote),
+        local_cseq=saved.local_cseq + CSEQ_GAP,
+        remote_cseq=saved.remote_cseq,
+        remote_target=SipUri.parse(saved.remote_target),
+        route_set=tuple(map(NameAddr.parse, saved.route_set)),
+    )
