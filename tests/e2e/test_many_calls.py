@@ -1,7 +1,6 @@
 """Hundreds of calls: none is lost, and afterwards nothing of them is left in the bridge."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +8,13 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.e2e import scripted
-from tests.e2e.running_bridge import Bridge, Section
-from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
+from tests.e2e.exchange import PHONE, Exchange, number_of, open_exchange
+from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_answer, mute_offer
-from tests.homeserver import ScriptedHomeserver
-from tests.peers.process import LOOPBACK, free_port
+from tests.peers.process import LOOPBACK
 from tests.peers.sipp import SippUac, SippUas
 
-SERVER_NAME = "example.org"
-PHONE = "+15550100"
 CALLS = 200
 AT_ONCE = 40
 HOLD_MS = 2000
@@ -27,24 +23,6 @@ REAL_ONE_IN = 25
 INCOMING_CALLS = 100
 _LIMIT_S = 90.0
 _LOOKS = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """A bridge between a scripted homeserver and a SIP port on which a test runs what it likes."""
-
-    directory: Path
-    homeserver: ScriptedHomeserver
-    bridge: Bridge
-    phone_port: int
-    mute_port: int
-
-    async def user(self, name: str) -> ScriptedUser:
-        """Somebody with a room in which the phone's ghost is."""
-        user_id = self.homeserver.add_user(name)
-        ghost = f"@_sip_{PHONE}:{SERVER_NAME}"
-        room_id = await self.homeserver.create_dm(user_id, type(user_id)(ghost))
-        return ScriptedUser(homeserver=self.homeserver, user_id=user_id, room_id=room_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,32 +49,8 @@ class Footprint:
 
 @pytest_asyncio.fixture
 async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
-    """Bridge and homeserver for one test, and a port on which nobody answers connectivity checks."""
-    phone_port = free_port()
-    async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
-        settings: dict[str, Section] = {
-            "trunks": {"phone": {"server": f"{LOOPBACK}:{phone_port}"}},
-            "numbers": {"inbound": {_number(n): f"@callee{n}:{SERVER_NAME}" for n in range(INCOMING_CALLS + 1)}},
-            "permissions": {"outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"]}]},
-            "logging": {"level": "info"},
-        }
-        bridge = Bridge(tmp_path, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
-        bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
-        homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
-            mute.bind((LOOPBACK, 0))
-            async with bridge:
-                yield Exchange(
-                    directory=tmp_path,
-                    homeserver=homeserver,
-                    bridge=bridge,
-                    phone_port=phone_port,
-                    mute_port=mute.getsockname()[1],
-                )
-
-
-def _number(callee: int) -> str:
-    return f"+1555900{callee:04}"
+    async with open_exchange(tmp_path) as exchange:
+        yield exchange
 
 
 async def call_the_phone(exchange: Exchange, number: int) -> None:
@@ -178,17 +132,7 @@ async def test_two_hundred_calls_to_a_phone_are_all_answered_and_leave_nothing(e
 
 async def answer_the_phone(exchange: Exchange, number: int) -> None:
     """Join the room that the bridge makes, answer the call in it, wait until the phone hangs up."""
-    homeserver = exchange.homeserver
-    user_id = homeserver.add_user(f"callee{number}")
-    room_id = await homeserver.wait_until(
-        lambda: next((r for r, room in homeserver.rooms.items() if room.membership(user_id) == "invite"), None),
-        timeout_s=_LIMIT_S,
-    )
-    assert room_id is not None
-    await homeserver.join_as(user_id, room_id)
-    invite = await homeserver.wait_event(room_id, "m.call.invite", timeout_s=_LIMIT_S)
-    user = ScriptedUser(homeserver=homeserver, user_id=user_id, room_id=room_id)
-    call_id = str(invite["content"]["call_id"])
+    user, call_id = await exchange.callee(number, limit_s=_LIMIT_S)
     await user.answer(call_id, mute_answer(number, port=exchange.mute_port))
     assert await user.hung_up(call_id) == "user_hangup"
 
@@ -196,7 +140,7 @@ async def answer_the_phone(exchange: Exchange, number: int) -> None:
 async def ring_everybody(exchange: Exchange, numbers: range) -> None:
     """sipp calls the numbers of these people one after the other, and everybody answers."""
     file = exchange.directory / f"numbers-{numbers.start}.csv"
-    file.write_text("SEQUENTIAL\n" + "".join(f"{_number(n)}\n" for n in numbers))
+    file.write_text("SEQUENTIAL\n" + "".join(f"{number_of(n)}\n" for n in numbers))
     caller = SippUac(
         exchange.directory,
         f"{LOOPBACK}:{exchange.bridge.sip_port}",
