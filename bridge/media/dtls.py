@@ -30,6 +30,9 @@ CIPHERS = (
     "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
 )
 """Nheko's certificate is RSA: with ECDSA suites alone its calls die in the handshake while signalling looks perfect."""
+REPEAT_AFTER_S = 0.15
+MOST_REPEATS = 6
+"""Then the timer of OpenSSL takes over."""
 _LARGEST_SRTP = MAX_DATAGRAM + 16
 """With the longest authentication tag (RFC 7714)."""
 
@@ -49,12 +52,38 @@ class Certificate(RTCCertificate):
 
 
 class IcePipe:
-    """What `RTCDtlsTransport` needs of an ICE transport: datagrams in and out."""
+    """What `RTCDtlsTransport` needs of an ICE transport: datagrams in and out.
+
+    A flight that nothing comes back for goes out again soon, as browsers do it; OpenSSL waits for a second first. To
+    the peer it is a datagram that the network has doubled.
+    """
 
     def __init__(self, agent: IceAgent) -> None:
         self._agent = agent
-        self._recv = agent.recv
-        self._send = agent.send
+        self._unanswered = b""
+        self._repeats = 0
+
+    def settle(self) -> None:
+        """The peer has all that it needs."""
+        self._unanswered = b""
+
+    async def _send(self, datagram: bytes) -> None:
+        self._unanswered, self._repeats = datagram, 0
+        await self._agent.send(datagram)
+
+    async def _recv(self) -> bytes:
+        while self._unanswered and self._repeats < MOST_REPEATS:
+            try:
+                async with asyncio.timeout(REPEAT_AFTER_S):
+                    return await self._agent.recv()
+            except TimeoutError:
+                await self._repeat()
+        return await self._agent.recv()
+
+    async def _repeat(self) -> None:
+        self._repeats += 1
+        if self._unanswered:
+            await self._agent.send(self._unanswered)
 
     @property
     def role(self) -> str:
@@ -62,12 +91,28 @@ class IcePipe:
         return "controlling" if self._agent.ice_controlling else "controlled"
 
 
+class DtlsTransport(RTCDtlsTransport):
+    """aiortc's, which can be stopped at any moment: while packets are lost it waits for each with `asyncio.wait_for`.
+
+    That function of Python 3.11 forgets a cancellation that comes together with its result: whoever hung up in that
+    moment, or had no more time, would wait for the end of a handshake or of the association.
+    """
+
+    async def _recv_next(self) -> None:
+        await super()._recv_next()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+
+
 class DtlsSession:
     """One DTLS association and the SRTP contexts that it keys (RFC 5764)."""
 
     def __init__(self, agent: IceAgent, certificate: Certificate, *, server: bool) -> None:
-        self._transport = RTCDtlsTransport(_as_ice_transport(IcePipe(agent)), [certificate])
+        self._pipe = IcePipe(agent)
+        self._transport = DtlsTransport(_as_ice_transport(self._pipe), [certificate])
         self._transport._set_role("server" if server else "client")
+        self._is_server = server
         self._streams = Streams()
         self.closed = asyncio.Event()
         self._transport.on("statechange", self._changed)
@@ -81,6 +126,8 @@ class DtlsSession:
         """Run the handshake to its end; `True` when the peer proved to own the announced certificate."""
         announced = [RTCDtlsFingerprint(algorithm=entry.algorithm, value=entry.value) for entry in fingerprints]
         await self._transport.start(RTCDtlsParameters(fingerprints=announced))
+        if not self._is_server:
+            self._pipe.settle()  # what we sent last has been answered; a server's last flight is until audio comes
         return self.connected
 
     def protect(self, packet: bytes) -> bytes | None:
@@ -106,6 +153,7 @@ class DtlsSession:
         except pylibsrtp.Error:
             return None
         self._streams.keep(ssrc)
+        self._pipe.settle()
         return plain
 
     async def close(self) -> None:

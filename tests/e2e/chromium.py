@@ -21,6 +21,19 @@ _MESSAGES_KEPT = 80
 _NOISE = ("FetchHttpApi", "MatrixRTCSession", "pendingEvent", "remote echo", "Event sent to")
 """What the SDK says about every request and event."""
 
+_RSA_CERTIFICATE = """async () => {
+    const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048 };
+    algorithm.publicExponent = new Uint8Array([1, 0, 1]);
+    const certificate = await RTCPeerConnection.generateCertificate(algorithm);
+    window.rsaCertificatesShown = 0;
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(configuration) {
+            super({ ...configuration, certificates: [certificate] });
+            window.rsaCertificatesShown += 1;
+        }
+    };
+}"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
@@ -106,6 +119,10 @@ class Device:
     ) -> None:
         if self._context is not None:
             await self._context.close()
+
+    async def show_rsa_certificate(self) -> None:
+        """From now on, instead of the usual one on a curve."""
+        await self.page.evaluate(_RSA_CERTIFICATE)
 
     async def ghost_of(self, number: str) -> str:
         """The Matrix user that stands for a telephone number, looked up as a dial pad does."""

@@ -92,6 +92,16 @@ async def test_a_caller_who_speaks_opus_only_is_transcoded(lab: Lab) -> None:
         assert await device.codecs() == {"inbound-rtp": "audio/opus", "outbound-rtp": "audio/opus"}
 
 
+async def test_a_browser_with_an_rsa_certificate_is_heard_too(lab: Lab) -> None:
+    """Its DTLS needs other suites than those for the usual certificates."""
+    async with lab.phone() as phone, lab.device(await lab.person()) as device:
+        await device.show_rsa_certificate()
+        await device.dial(PHONE)
+        await asyncio.gather(device.wait_connected(), phone.wait_answered())
+        await hear_each_other(device, phone)
+        assert await device.page.evaluate("rsaCertificatesShown") == 1
+
+
 async def test_digits_pressed_in_the_browser_arrive_at_the_phone(lab: Lab) -> None:
     async with lab.phone() as phone, lab.device(await lab.person()) as device:
         await device.dial(PHONE)

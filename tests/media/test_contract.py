@@ -47,6 +47,9 @@ def test_the_overridden_methods_are_still_called_the_same_way() -> None:
     assert parameters(aioice.Connection.check_complete) == ["self", "pair"]
     assert parameters(aioice.Connection.data_received) == ["self", "data", "component"]
     assert parameters(aioice.Connection.respond_error) == ["self", "request", "addr", "protocol", "error_code"]
+    assert parameters(RTCDtlsTransport._recv_next) == ["self"]
+    for name in ("_do_handshake", "_RTCDtlsTransport__run"):
+        assert "await self._recv_next()" in inspect.getsource(getattr(RTCDtlsTransport, name))
     assert parameters(RTCCertificate._create_ssl_context) == ["self", "srtp_profiles"]
     for name in ("datagram_received",):
         assert getattr(GuardedProtocol, name) is not getattr(StunProtocol, name)

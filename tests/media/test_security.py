@@ -11,9 +11,6 @@ from typing import Any, cast
 import pytest
 import structlog
 from aioice import Candidate, stun
-from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile, generate_certificate
-from cryptography.hazmat.primitives.asymmetric import rsa
-from OpenSSL import SSL
 
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
@@ -30,7 +27,7 @@ from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, Place, call_in, call_out
+from tests.media.test_calls import CALL, NewBrowser, call_out
 from tests.media.waiting import Collected
 
 
@@ -289,60 +286,6 @@ async def test_rtp_from_elsewhere_is_not_heard_and_gets_nothing(
     assert stranger.received.items == other_port.received.items == []
     await stranger.close()
     await other_port.close()
-
-
-class RsaCertificate(RTCCertificate):
-    """What Nheko shows: an RSA certificate, which needs ECDHE-RSA suites."""
-
-    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
-        context = super()._create_ssl_context(srtp_profiles)
-        context.set_cipher_list(b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256")
-        return context
-
-
-@pytest.fixture
-def rsa_browser(new_browser: NewBrowser) -> Browser:
-    browser = new_browser()
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    certificate = RsaCertificate(key=key, cert=generate_certificate(key))  # type: ignore[arg-type]
-    browser.connection._RTCPeerConnection__certificates[:] = [certificate]  # type: ignore[attr-defined]
-    return browser
-
-
-@pytest.mark.parametrize("place", [call_out, call_in])
-async def test_a_peer_with_an_rsa_certificate_connects_as_dtls_client(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, rsa_browser: Browser, place: Place
-) -> None:
-    await place(engine, rsa_browser, phone)
-    await events.count(1)
-    assert events.items == [MediaConnected(call_id=CALL)]
-
-
-async def test_a_peer_with_an_rsa_certificate_connects_as_dtls_server(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, rsa_browser: Browser
-) -> None:
-    session = await engine.open(CALL)
-    await session.set_matrix_offer((await rsa_browser.offer()).replace("a=setup:actpass", "a=setup:passive"))
-    await session.create_sip_offer()
-    await session.set_sip_answer(phone.sdp())
-    answer = await session.create_matrix_answer()
-    assert "a=setup:active" in answer
-    await rsa_browser.take_answer(answer)
-    await events.count(1)
-    assert events.items == [MediaConnected(call_id=CALL)]
-
-
-async def test_a_certificate_that_was_not_announced_is_refused(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
-) -> None:
-    browser = new_browser()
-    session = await engine.open(CALL)
-    offer = re.sub(r"(a=fingerprint:sha-256 )..", r"\g<1>00", await browser.offer())
-    offer = re.sub(r"(a=fingerprint:sha-256 00:)..", r"\g<1>00", offer)
-    await session.set_matrix_offer(offer)
-    await browser.take_answer(await session.create_matrix_answer())
-    await events.count(1)
-    assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
 
 
 @pytest.mark.parametrize(
