@@ -28,7 +28,7 @@ def main() -> None:
 @main.command()
 @_config_option
 def run(path: Path) -> None:
-    """Run the bridge until SIGINT or SIGTERM."""
+    """Run the bridge. SIGTERM lets calls finish, a second one or SIGINT hangs up, SIGHUP reads the file again."""
     config = _load(path)
     # Imported late: a wrong configuration is reported without loading the audio stack.
     from bridge import app
@@ -42,7 +42,7 @@ def run(path: Path) -> None:
     for warning in warnings(config):
         structlog.get_logger().warning("configuration_noted", note=warning)
     try:
-        asyncio.run(app.run(config))
+        asyncio.run(app.run(config, lambda: load_config(path, os.environ)))
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
     except (TrunklineError, OSError, ExceptionGroup) as error:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ def test_a_directory_that_cannot_be_written_is_one_line(config: Path, tmp_path: 
 
 
 def test_a_wrong_configuration_does_not_start_anything(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def start(config: Config) -> None:
+    async def start(config: Config, read_config: Callable[[], Config]) -> None:
         raise AssertionError("started")
 
     monkeypatch.setattr(bridge.app, "run", start)
@@ -168,12 +169,12 @@ def test_a_valid_configuration_runs(config: Path, monkeypatch: pytest.MonkeyPatc
     write_tokens(config)
     started: list[Config] = []
 
-    async def start(config: Config) -> None:
-        started.append(config)
+    async def start(config: Config, read_config: Callable[[], Config]) -> None:
+        started.extend((config, read_config()))
 
     monkeypatch.setattr(bridge.app, "run", start, raising=False)
     assert trunkline("run", "--config", config).exit_code == 0
-    assert [one.homeserver.server_name for one in started] == ["example.org"]
+    assert [one.homeserver.server_name for one in started] == ["example.org"] * 2
 
 
 @pytest.mark.usefixtures("without_log_set_up")
@@ -188,7 +189,7 @@ def test_a_valid_configuration_runs(config: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_prevents_the_start_is_one_line(config: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     write_tokens(config)
 
-    async def fail(config: Config) -> None:
+    async def fail(config: Config, read_config: Callable[[], Config]) -> None:
         raise error
 
     monkeypatch.setattr(bridge.app, "run", fail, raising=False)
@@ -203,7 +204,7 @@ def test_what_prevents_the_start_is_one_line(config: Path, monkeypatch: pytest.M
 def test_a_bug_is_not_explained_away(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tokens(config)
 
-    async def fail(config: Config) -> None:
+    async def fail(config: Config, read_config: Callable[[], Config]) -> None:
         raise ExceptionGroup("tasks", [TrunklineError("cannot listen"), ZeroDivisionError()])
 
     monkeypatch.setattr(bridge.app, "run", fail, raising=False)

@@ -3,16 +3,16 @@
 import asyncio
 import gc
 import importlib.metadata
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import structlog
 
 from bridge.app.address_book import AddressBookFile
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
+from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
 from bridge.app.people import People
@@ -24,7 +24,7 @@ from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
 from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
-from bridge.config import Config, matrix_settings, media_policies, media_settings, sip_settings
+from bridge.config import Config, changed_settings, matrix_settings, media_policies, media_settings, sip_settings
 from bridge.core.clock import SystemClock
 from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
@@ -34,9 +34,11 @@ from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
 from bridge.numbers.number import canonical
+from bridge.ops.logs import set_level
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.server import Heartbeat, OpsServer
+from bridge.ops.service_manager import ServiceManager
 from bridge.sip.events import PhoneStateChanged, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
@@ -48,7 +50,8 @@ log = structlog.get_logger(__name__)
 FAREWELL_LIMIT_S = 5.0
 """Hanging up every call at the end may take this long."""
 
-Failure = Callable[[], Coroutine[Any, Any, None]]
+RELOADABLE = frozenset({"logging.level"})
+"""Settings that SIGHUP takes over; certificates and the address book are read again whenever they change."""
 
 _MEDIA_REASONS = {
     MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
@@ -61,26 +64,67 @@ class BridgeFailedError(TrunklineError):
     """A part of the bridge died of a bug; the process must end, so that whoever watches it starts a new one."""
 
 
-async def run(config: Config) -> None:
-    """Run the bridge until SIGINT or SIGTERM. Raises `TrunklineError` or `OSError` when it cannot start or go on."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+async def run(config: Config, read_config: Callable[[], Config]) -> None:
+    """Run the bridge until a signal ends it. Raises `TrunklineError` or `OSError` when it cannot start or go on.
+
+    `read_config` reads the configuration anew, for SIGHUP.
+    """
     raise_descriptor_limit()
-    async with Application(config).running() as failure:
+    application, service_manager = Application(config), ServiceManager(os.environ)
+    life = LifeCycle(
+        drain_limit_s=config.calls.drain_timeout_s,
+        read_config=read_config,
+        service_manager=service_manager,
+        telemetry=application.telemetry,
+    )
+    life.listen()
+    async with application.running() as bridge:
         # What was made so far stays: the collector need not walk through it in the middle of a call.
         gc.collect()
         gc.freeze()
         log.info("bridge_started", version=VERSION)
-        stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(failure())
-        done, waiting = await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
+        fed = asyncio.create_task(service_manager.keep_alive())
+        life.started(bridge)
+        stopped, failed = asyncio.create_task(life.stopped()), asyncio.create_task(bridge.failed())
+        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
+        has_failed = failed.done()
+        for task in (stopped, failed, fed):
             task.cancel()
+        await life.close()
         log.info("bridge_stopping")
     log.info("bridge_stopped")
-    if failed in done:
+    if has_failed:
         raise BridgeFailedError("the Matrix side has failed; the log says why")
+
+
+class RunningBridge:
+    """What can be asked of a bridge while it runs."""
+
+    def __init__(self, config: Config, *, switchboard: Switchboard, sip: SipEndpoint, matrix: MatrixService) -> None:
+        self._config = config
+        self._switchboard = switchboard
+        self._sip = sip
+        self._matrix = matrix
+
+    async def failed(self) -> None:
+        """Return only if the bridge cannot go on."""
+        await self._matrix.wait_failed()
+
+    def drain(self) -> int:
+        """Take no new calls; gives how many go on."""
+        return self._switchboard.drain()
+
+    async def idle(self) -> None:
+        """Return when no call is left."""
+        await self._switchboard.idle()
+
+    async def reload(self, config: Config) -> None:
+        """Take over what can be changed without a restart, and say what cannot."""
+        set_level(config.logging.level)
+        await self._sip.reload_tls()
+        waiting = changed_settings(self._config, config, except_for=RELOADABLE)
+        if waiting:
+            log.warning("restart_needed", settings=waiting)
 
 
 class Application:
@@ -90,23 +134,20 @@ class Application:
         self._config = config
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
-        self._telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
+        self.telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
         self._records = CallRecords(
-            config.ops.call_records, telemetry=self._telemetry, record_numbers=config.ops.record_numbers
+            config.ops.call_records, telemetry=self.telemetry, record_numbers=config.ops.record_numbers
         )
         self._engine = EmbeddedEngine(
-            media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self._telemetry
+            media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
         )
         self._sip = SipEndpoint(
-            sip_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self._telemetry
+            sip_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Failure]:
-        """Start everything, and stop everything at the end, also when something fails half way.
-
-        Gives what returns only if the bridge cannot go on.
-        """
+    async def running(self) -> AsyncIterator[RunningBridge]:
+        """Start everything, and stop everything at the end, also when something fails half way."""
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path)
             stack.push_async_callback(store.close)
@@ -118,7 +159,7 @@ class Application:
                 store=store,
                 clock=self._clock,
                 entropy=self._entropy,
-                telemetry=self._telemetry,
+                telemetry=self.telemetry,
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
                 name_of=address_book.name_of,
                 picture_of=address_book.picture_of,
@@ -130,7 +171,7 @@ class Application:
                 clock=self._clock,
                 name_of=address_book.name_of,
             )
-            memory = Memory(store, self._sip, self._clock, self._telemetry)
+            memory = Memory(store, self._sip, self._clock, self.telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             switchboard = self._switchboard(memory, matrix, people)
@@ -139,10 +180,10 @@ class Application:
             bot = self._bot(store, matrix, switchboard, people)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock)
-            await self._start_ops(stack, store, matrix)
+            await self._start_ops(stack, store, matrix, switchboard)
             for work in (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), phones.run()):
                 stack.callback(background.create_task(work).cancel)
-            yield matrix.wait_failed
+            yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
 
     async def _start_background(self, stack: AsyncExitStack) -> asyncio.TaskGroup:
         """Call records outlive the calls: the last ones are written when everything else has stopped."""
@@ -153,7 +194,7 @@ class Application:
 
     def _switchboard(self, memory: Memory, matrix: MatrixService, people: People) -> Switchboard:
         reporting = Reporting(
-            records=self._records, history=people.history, clock=self._clock, telemetry=self._telemetry
+            records=self._records, history=people.history, clock=self._clock, telemetry=self.telemetry
         )
         return Switchboard(
             engine=self._engine,
@@ -162,7 +203,7 @@ class Application:
             matrix=matrix,
             memory=memory,
             clock=self._clock,
-            telemetry=self._telemetry,
+            telemetry=self.telemetry,
             on_finished=reporting.finished,
         )
 
@@ -175,7 +216,7 @@ class Application:
             people=people,
             knows_presence=bool(self._config.calls.ring_when),
         )
-        return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self._telemetry)
+        return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
     async def _start_parts(
         self,
@@ -208,7 +249,7 @@ class Application:
             times=times,
             clock=self._clock,
             entropy=self._entropy,
-            telemetry=self._telemetry,
+            telemetry=self.telemetry,
         )
         stack.push_async_callback(self._engine.stop)
         await self._engine.start(lambda event: _media_event(switchboard, event))
@@ -218,9 +259,11 @@ class Application:
         await matrix.start(lambda event: (bot if bot.concerns(event) else matrix_intake).handle(event))
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
 
-    async def _start_ops(self, stack: AsyncExitStack, store: Store, matrix: MatrixService) -> None:
+    async def _start_ops(
+        self, stack: AsyncExitStack, store: Store, matrix: MatrixService, switchboard: Switchboard
+    ) -> None:
         """The ops port comes last, so that a bridge that answers there is a bridge that works."""
-        heartbeat = Heartbeat(clock=self._clock, telemetry=self._telemetry)
+        heartbeat = Heartbeat(clock=self._clock, telemetry=self.telemetry)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         beating = group.create_task(heartbeat.run())
         stack.callback(beating.cancel)
@@ -228,8 +271,10 @@ class Application:
             "homeserver": lambda: matrix.healthy,
             "store": lambda: store.healthy,
             "trunks": self._any_trunk_up,
+            "event_loop": heartbeat.in_time,
+            "not_draining": lambda: switchboard.accepting,
         }
-        server = OpsServer(telemetry=self._telemetry, heartbeat=heartbeat, checks=checks)
+        server = OpsServer(telemetry=self.telemetry, heartbeat=heartbeat, checks=checks)
         stack.push_async_callback(server.stop)
         listen = self._config.ops.listen
         port = await server.start(listen.host, listen.port)

@@ -205,7 +205,9 @@ class MatrixIntake:
         sent_at = self._clock.monotonic() - self._age_s(event)
         busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
         decision = self._decide(event, dialled)
-        first = _first_event(decision, busy=busy, accepting=self._switchboard.accepting, age_s=self._age_s(event))
+        # Whoever calls for help does so now: they cannot wait for a restart.
+        accepting = self._switchboard.accepting or self._plan.is_emergency(dialled)
+        first = _first_event(decision, busy=busy, accepting=accepting, age_s=self._age_s(event))
         live = LiveCall(call=self._call(event, invite, ghost, decision, caller_name))
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):

@@ -73,6 +73,7 @@ class Switchboard:
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry)
         self._finishing: set[LiveCall] = set()
+        self._idle = asyncio.Event()
 
     def open(self, live: LiveCall, first: ev.Event) -> None:
         """Take up a new call and give it its first event."""
@@ -204,10 +205,25 @@ class Switchboard:
 
     async def _forget(self, live: LiveCall) -> None:
         self._finishing.discard(live)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self.accepting and not self.directory and not self._finishing:
+            self._idle.set()
 
     def lives(self) -> list[LiveCall]:
         """Every call that is live, or whose end is still being told."""
         return [*self.directory, *self._finishing]
+
+    def drain(self) -> int:
+        """Refuse new calls, and let the live ones finish; gives how many those are."""
+        self.accepting = False
+        self._note_idle()
+        return len(self.directory)
+
+    async def idle(self) -> None:
+        """Return when the last call that was live at `drain` is over, and everybody has been told."""
+        await self._idle.wait()
 
     async def shut_down(self, limit_s: float) -> None:
         """Refuse new calls, end the live ones on both sides, and wait at most `limit_s` for that to be done."""

@@ -142,7 +142,7 @@ SHUTTING_DOWN = Verdict(
     sip_status=503,
     q850=41,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="The call was ended because the telephone bridge is being restarted. Please try again in a minute.",
+    user_text="The telephone bridge is being restarted. Please call again in a few minutes.",
     retryable=True,
 )
 INTERNAL_ERROR = Verdict(

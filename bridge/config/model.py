@@ -371,6 +371,7 @@ class CallsConfig(Section):
     """What a declined call looks like to the phone: others would say what is not so, or make a trunk try again."""
     call_waiting: Flag = True
     history_days: Annotated[int, Field(strict=True, ge=0, le=3_650)] = 90
+    drain_timeout_s: Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)] = 600.0
 
 
 class MediaConfig(Section):

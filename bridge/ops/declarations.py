@@ -155,6 +155,12 @@ METRICS: tuple[Metric, ...] = (
     _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
     _counter("call_records_total", "Call records by what became of them.", outcome=_of("written", "failed", "lost")),
     # Calls.
+    _gauge("draining", "1 after SIGTERM: no new calls, and those that are up finish."),
+    _counter(
+        "config_reloads_total",
+        "SIGHUP: done, refused (the configuration has a fault; the old one is kept), or failed (a bug).",
+        outcome=_of("done", "refused", "failed"),
+    ),
     _gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),
     _counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS),
     _counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS, result=RESULTS, reason=REASONS),

@@ -90,17 +90,24 @@ def configure_logging(*, level: str, json: bool, key: bytes, stream: TextIO | No
     writer = LineWriter(stream or sys.stderr)
     _writers.append(writer)
     atexit.register(writer.close)
-    threshold = logging.getLevelNamesMapping()[level.upper()]
     renderer = _renderer(json)
     structlog.configure(
         processors=[*_common_processors(), renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=writer),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-    _route_libraries(writer, renderer, threshold)
+    _route_libraries(writer, renderer)
     _route_last_words()
+    set_level(level)
     return writer
+
+
+def set_level(level: str) -> None:
+    """Leave out what matters less than this, from now on. Of the libraries nothing below a warning is ever shown."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
+    for name in (None, *_LIBRARIES):
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
 def _common_processors() -> list[Processor]:
@@ -131,7 +138,7 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def _route_libraries(writer: LineWriter, renderer: Processor, threshold: int) -> None:
+def _route_libraries(writer: LineWriter, renderer: Processor) -> None:
     """Warnings of the libraries, in our format; what they say below that is about packets and requests."""
     handler = logging.StreamHandler(writer)
     handler.setFormatter(
@@ -141,9 +148,6 @@ def _route_libraries(writer: LineWriter, renderer: Processor, threshold: int) ->
         )
     )
     logging.root.handlers = [handler]
-    logging.root.setLevel(max(threshold, logging.WARNING))
-    for name in _LIBRARIES:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     # Its errors are what strangers send: a traceback for each would let them fill the disk.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 

@@ -16,6 +16,8 @@ from bridge.ops.metrics import PrometheusTelemetry
 _log = structlog.get_logger(__name__)
 _HEARTBEAT_S = 0.5
 _LIVE_WITHIN_S = 5.0
+_LATE_S = 1.0
+"""A loop this late makes callers wait: others should get the calls."""
 _LIMITS = HttpLimits(connections=32)
 
 Check = Callable[[], bool]
@@ -37,6 +39,7 @@ class Heartbeat:
         self._loop_name = loop_name
         self._sleep = sleep
         self._last = clock.monotonic()
+        self._lag_s = 0.0
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -44,11 +47,16 @@ class Heartbeat:
             due = self._clock.monotonic() + _HEARTBEAT_S
             await self._sleep(_HEARTBEAT_S)
             self._last = self._clock.monotonic()
-            self._telemetry.observe("event_loop_lag_seconds", max(0.0, self._last - due), loop=self._loop_name)
+            self._lag_s = max(0.0, self._last - due)
+            self._telemetry.observe("event_loop_lag_seconds", self._lag_s, loop=self._loop_name)
 
     def alive(self) -> bool:
         """Whether the last beat is recent."""
         return self._clock.monotonic() - self._last < _LIVE_WITHIN_S
+
+    def in_time(self) -> bool:
+        """Whether the loop came round in time when it did so last."""
+        return self._lag_s < _LATE_S
 
 
 class OpsServer:

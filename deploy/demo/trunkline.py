@@ -51,6 +51,8 @@ class DemoConfig:
             "trunks": {"demo": {"server": f"{HOST}:{self.phone_port}", "auth": "address", "caller_id": self.caller_id}},
             "numbers": {"inbound": dict(self.inbound)},
             "permissions": {"outbound": [{"who": [self.server_name], "prefixes": [self.callable_prefix]}]},
+            # Whoever ends the demo waits for nobody.
+            "calls": {"drain_timeout_s": 0},
             "media": {"webrtc_hosts": list(self.webrtc_hosts), "rtp_host": HOST},
             "store": {"path": "trunkline.sqlite3"},
             "ops": {"listen": f"{HOST}:{self.ops_port}", "call_records": "call-records.jsonl"},

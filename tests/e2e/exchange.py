@@ -1,7 +1,7 @@
 """A bridge process between a scripted homeserver and SIP ports on which tests run what they like."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +60,8 @@ def number_of(callee: int) -> str:
 
 
 @asynccontextmanager
-async def open_exchange(directory: Path) -> AsyncIterator[Exchange]:
-    """Start homeserver and bridge for one test."""
+async def open_exchange(directory: Path, sections: Mapping[str, Section] | None = None) -> AsyncIterator[Exchange]:
+    """Start homeserver and bridge for one test, with further sections of the configuration."""
     phone_port, other_port = free_port(), free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
         outbound = [
@@ -76,6 +76,7 @@ async def open_exchange(directory: Path) -> AsyncIterator[Exchange]:
             "numbers": {"inbound": {number_of(n): f"@callee{n}:{SERVER_NAME}" for n in range(_CALLEES)}},
             "permissions": {"outbound": outbound},
             "logging": {"level": "info"},
+            **(sections or {}),
         }
         bridge = Bridge(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
         bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)

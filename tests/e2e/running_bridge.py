@@ -56,6 +56,7 @@ class Bridge(PeerProcess):
             "media": {"webrtc_hosts": [LOOPBACK], "rtp_host": LOOPBACK, "ports": "20000-29999"},
             "store": {"path": str(directory / "trunkline.sqlite3")},
             "ops": {"listen": f"{LOOPBACK}:{self.ops_port}", "call_records": str(self.call_records)},
+            "calls": {"drain_timeout_s": 0},
             "logging": {"level": "debug", "format": "console"},
         }
         for name, section in (*self._settings.items(), *others.items()):
@@ -104,6 +105,14 @@ class Bridge(PeerProcess):
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def checks(self) -> dict[str, bool]:
+        """What `/readyz` says, check by check."""
+        async with (
+            aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT) as session,
+            session.get(f"http://{LOOPBACK}:{self.ops_port}/readyz") as answer,
+        ):
+            return dict((await answer.json())["checks"])
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the labels that are not given; one that is not declared at all is an error."""

@@ -103,6 +103,12 @@ class PeerProcess:
                 raise RuntimeError(f"{self.name} did not become ready:\n{self.log_tail()}")
             await asyncio.sleep(POLL_S)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        self._process.send_signal(number)
+
     async def wait_exit(self, *, limit_s: float) -> int:
         """Wait until the process ends by itself and return its exit status."""
         if self._process is None:

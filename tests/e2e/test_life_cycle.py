@@ -1,0 +1,103 @@
+"""An operator stops a bridge that carries calls, and changes its configuration."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+import yaml
+
+from tests.e2e import scripted
+from tests.e2e.exchange import Exchange, open_exchange
+from tests.e2e.scripted_users import ScriptedUser
+from tests.e2e.waiting import until
+from tests.e2e.webrtc import mute_offer
+from tests.peers.sipp import SippUas
+
+CALLS = 20
+_LONG_MS = 60_000
+_LIMIT_S = 30.0
+_HANG_UP_LIMIT_S = 5.0
+
+
+@pytest_asyncio.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
+    """A bridge that lets its calls finish."""
+    settings = {"calls": {"drain_timeout_s": 60}, "media": {"connect_timeout_s": 60}}
+    async with open_exchange(tmp_path, settings) as exchange:
+        yield exchange
+
+
+async def calls_up(exchange: Exchange) -> list[ScriptedUser]:
+    """Twenty people, each in an answered call."""
+    users = [await exchange.user(f"caller{number}") for number in range(CALLS)]
+    for number, user in enumerate(users):
+        await user.invite(f"call{number}", mute_offer(number, port=exchange.mute_port))
+    for number, user in enumerate(users):
+        await user.answered(f"call{number}")
+    return users
+
+
+def phone(exchange: Exchange) -> SippUas:
+    """Answers, and hangs up only when a test would have failed long before."""
+    callee = scripted.answering(exchange.directory, hold_ms=_LONG_MS)
+    return SippUas(exchange.directory, scenario=callee, port=exchange.phone_port, calls=CALLS)
+
+
+async def drains(exchange: Exchange) -> None:
+    """Wait until the bridge says that it wants no more calls."""
+
+    async def refuses() -> bool:
+        return not (await exchange.bridge.checks())["not_draining"]
+
+    await until(refuses, lambda: "still ready", limit_s=_HANG_UP_LIMIT_S)
+    assert not await exchange.bridge.is_ready()
+
+
+async def test_after_sigterm_all_calls_finish_and_no_new_one_begins(exchange: Exchange) -> None:
+    async with phone(exchange) as callee:
+        users = await calls_up(exchange)
+        exchange.bridge.signal(signal.SIGTERM)
+        await drains(exchange)
+        late = await exchange.user("late")
+        await late.invite("late", mute_offer(CALLS, port=exchange.mute_port))
+        await late.rejected("late")
+        assert await exchange.bridge.metric("calls_active") == CALLS
+        for number, user in enumerate(users):
+            await user.hang_up(f"call{number}")
+        assert await exchange.bridge.wait_exit(limit_s=_LIMIT_S) == 0
+        assert await callee.wait_exit(limit_s=_LIMIT_S) == 0
+    results = sorted(record["reason"] for record in exchange.bridge.records())
+    assert results == ["completed"] * CALLS + ["shutting_down"]
+
+
+async def test_a_second_sigterm_hangs_up_on_both_sides(exchange: Exchange) -> None:
+    async with phone(exchange) as callee:
+        users = await calls_up(exchange)
+        exchange.bridge.signal(signal.SIGTERM)
+        await drains(exchange)
+        exchange.bridge.signal(signal.SIGTERM)
+        assert await exchange.bridge.wait_exit(limit_s=_HANG_UP_LIMIT_S) == 0
+        await asyncio.gather(*(user.hung_up(f"call{number}") for number, user in enumerate(users)))
+        assert await callee.wait_exit(limit_s=_LIMIT_S) == 0
+    assert [record["reason"] for record in exchange.bridge.records()] == ["shutting_down"] * CALLS
+
+
+async def test_sighup_takes_a_sound_configuration_and_keeps_the_old_one_otherwise(exchange: Exchange) -> None:
+    bridge = exchange.bridge
+    document = yaml.safe_load(bridge.config.read_text())
+    document["logging"]["level"] = "nonsense"
+    bridge.config.write_text(yaml.safe_dump(document))
+    bridge.signal(signal.SIGHUP)
+    await bridge.wait_metric("config_reloads_total", 1, outcome="refused")
+    document["logging"]["level"] = "debug"
+    document["media"]["ports"] = "30000-31000"
+    bridge.config.write_text(yaml.safe_dump(document))
+    bridge.signal(signal.SIGHUP)
+    await bridge.wait_metric("config_reloads_total", 1, outcome="done")
+    said = bridge.log_tail()
+    assert "logging.level" in said
+    assert "restart_needed" in said
+    assert "media.ports" in said
+    assert await bridge.is_ready()
