@@ -62,6 +62,17 @@ class CallAudio:
         self.to_sip.configure(self._matrix if self._partner is None else self._partner._sip, self._sip)
         self.to_matrix.configure(self._sip, self._matrix)
 
+    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
+        """Which way audio may flow, and whether pauses towards the phone are filled."""
+        self.to_sip.enable(to_sip)
+        self.to_sip.filling = filling
+        self.to_matrix.enable(to_matrix)
+
+    def expect_new_phone(self) -> None:
+        """The phone is another one, or elsewhere: open the path, and continue the stream whatever its numbers."""
+        self.to_sip.prime()
+        self.from_phone.expect_new_source()
+
     def matrix_packet(self, plain: bytes) -> None:
         """RTP or RTCP of the Matrix leg, decrypted (both share a port, RFC 5761)."""
         if is_rtcp(plain):

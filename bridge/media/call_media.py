@@ -14,7 +14,6 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix
-from bridge.media.audio import CallAudio
 from bridge.media.call_settings import CallMediaSettings
 from bridge.media.closing import Closable, close_each, take_all
 from bridge.media.description_reader import DescriptionReader
@@ -33,9 +32,9 @@ from bridge.media.negotiation import (
     matrix_offer_audio,
     matrix_offered_formats,
 )
+from bridge.media.path import PacketPaths, PathNeeds
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.ports import PortPool
-from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
 from bridge.media.sdp_sip import RemoteSip
@@ -57,6 +56,7 @@ class Surroundings:
     telemetry: Telemetry
     tasks: asyncio.TaskGroup
     emit: Callable[[MediaEvent], None]
+    paths: PacketPaths
 
 
 class CallMedia:
@@ -69,32 +69,25 @@ class CallMedia:
         self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
-        self._sip = RtpLeg(
-            around.ports,
-            around.telemetry,
-            now=self._now,
-            log=self._log,
-            trusted=self._settings.rtp_sources,
-            on_rtp=self._sip_rtp,
-            on_rtcp=self._sip_rtcp,
+        self._path = around.paths.make(
+            PathNeeds(
+                ports=around.ports,
+                entropy=around.entropy,
+                clock=around.clock,
+                telemetry=around.telemetry,
+                log=self._log,
+                trusted=self._settings.rtp_sources,
+                on_off_path=self._on_off_path,
+                signal_digit=None if policy.digits_in_rtp else self._signal_digit,
+            )
         )
-        self._audio = CallAudio(
-            entropy=around.entropy,
-            clock=around.clock,
-            telemetry=around.telemetry,
-            to_matrix=self._send_to_matrix,
-            to_sip=self._sip.send,
-            to_sip_rtcp=self._sip.send_rtcp,
-        )
-        if not policy.digits_in_rtp:
-            self._audio.to_sip.signal_digit = self._signal_digit
         self._stream = LocalStream(
             session=around.entropy.integer(1 << 32, 1 << 61),
             version=0,
             stream=around.entropy.token(24),
             track=around.entropy.token(24),
-            ssrc=self._audio.to_matrix.outbound.ssrc,
-            cname=self._audio.cname,
+            ssrc=self._path.ssrc,
+            cname=self._path.cname,
         )
         self._phone = SipSide(policy, around.entropy, host=self._settings.sip_host, session=self._stream.session)
         self._matrix: WebRtcLeg | None = None
@@ -107,13 +100,14 @@ class CallMedia:
         self.closed = self._closing = False
         self._connected = self._ended = False
         self._off_path = 0
-        self._heard_phone_at: float | None = None
+        self._waits_since: float | None = None
+        """Since when the phone has had something to say: silence is measured from there, or from what it sent last."""
         self._partner: CallMedia | None = None
         """The call to whose phone this one's talks, since the user has left both."""
 
     async def open(self) -> None:
         """Bind the RTP sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
-        self._phone.port = await self._sip.open(self._settings.rtp_host)
+        self._phone.port = await self._path.open(self._settings.rtp_host)
 
     # The Matrix side
 
@@ -194,18 +188,18 @@ class CallMedia:
             raise unavailable("a call that is over, or joined to another already")
         for media, partner in ((self, other), (other, self)):
             media._partner = partner
-            media._audio.join(partner._audio)
+            media._path.join(partner._path)
         for media in (self, other):
             await media.reset_matrix_leg()
-            media._heard_phone_at = self._now()
+            media._waits_since = self._now()
 
     def _part(self) -> None:
         """The call goes; the phone of the other one has nobody to hear any more."""
         partner, self._partner = self._partner, None
         if partner is not None:
             partner._partner = None
-            partner._audio.join(None)
-            self._audio.join(None)
+            partner._path.join(None)
+            self._path.join(None)
 
     async def _retire_next(self) -> None:
         leg, self._next_matrix = self._next_matrix, None
@@ -240,7 +234,7 @@ class CallMedia:
         return WebRtcListener(
             on_connected=self._on_connected,
             on_ended=self._end,
-            on_packet=self._audio.matrix_packet,
+            on_packet=self._path.matrix_packet,
             on_off_path=self._on_off_path,
         )
 
@@ -266,7 +260,7 @@ class CallMedia:
         if remote is not None:
             self._phone.take_answer(remote, from_another=from_another)
             self._direct(remote)
-        self._heard_phone_at = self._now()
+        self._waits_since = self._now()
 
     async def set_sip_offer(self, remote: RemoteSip) -> None:
         """Take an offer; it counts once it is answered."""
@@ -281,20 +275,18 @@ class CallMedia:
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         """Keys of the phone that came by signalling."""
-        self._audio.to_matrix.keypad.press(digits, duration_ms)
+        self._path.press(digits, duration_ms)
 
     def _signal_digit(self, digit: str, duration_ms: int) -> None:
         pressed = DigitPressed(call_id=self.call_id, digit=digit, duration_ms=duration_ms)
         self._around.emit(pressed)
 
     def _direct(self, remote: RemoteSip) -> None:
-        moved = self._sip.direct(remote)
-        self._sip.secure(self._phone.keys)
+        moved = self._path.direct(remote, self._phone.keys)
         self._reconfigure()
         if moved:
-            self._audio.to_sip.prime()
-            self._audio.from_phone.expect_new_source()
-        self._heard_phone_at = self._now()
+            self._path.expect_new_phone()
+        self._waits_since = self._now()
 
     # What flows
 
@@ -302,55 +294,47 @@ class CallMedia:
         """Fit both directions to what is agreed."""
         if self._closing:
             return
-        audio, matrix = self._audio, self._matrix_remote
-        audio.configure(self._matrix_formats, self._phone.formats)
-        audio.to_sip.enable(self._phone.listens)
-        # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
-        audio.to_sip.filling = self._connected or self._matrix is None
-        audio.to_matrix.enable(self._connected and matrix is not None and matrix.flow.receives)
-
-    def _sip_rtp(self, datagram: bytes) -> None:
-        if self._audio.sip_packet(datagram):
-            self._heard_phone_at = self._now()
-
-    def _sip_rtcp(self, datagram: bytes) -> None:
-        if self._audio.sip_report(datagram):
-            self._heard_phone_at = self._now()
-
-    def _send_to_matrix(self, packet: bytes) -> None:
-        if self._matrix is not None:
-            self._matrix.send(packet)
+        matrix = self._matrix_remote
+        self._path.configure(self._matrix_formats, self._phone.formats)
+        self._path.let_through(
+            to_sip=self._phone.listens,
+            # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
+            filling=self._connected or self._matrix is None,
+            to_matrix=self._connected and matrix is not None and matrix.flow.receives,
+        )
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""
-        self._audio.tick(now)
+        self._path.tick(now)
 
     def look_after(self, now: float) -> None:
         """A few times a second: reports and time limits."""
         if self._closing:
             return
-        self._audio.report(now)
-        limit_s, heard_at, sip = self._settings.rtp_timeout_s, self._heard_phone_at, self._phone.remote
+        self._path.look_after(now)
+        limit_s, since, sip = self._settings.rtp_timeout_s, self._waits_since, self._phone.remote
         carries = self._connected or self._partner is not None
-        if limit_s <= 0 or not carries or heard_at is None or sip is None:
+        if limit_s <= 0 or not carries or since is None or sip is None:
             return
         if sip.on_hold or self._phone.awaits_another or self._phone.rings:
-            self._heard_phone_at = now
-        elif now - heard_at > limit_s:
+            self._waits_since = now
+        elif now - max(since, self._path.heard_phone_at or since) > limit_s:
             self._end(MediaFailure.RTP_TIMEOUT)
 
     # What is told
 
     def _on_connected(self) -> None:
         first, self._connected = not self._connected, True
-        self._heard_phone_at = self._now()
+        self._waits_since = self._now()
+        if self._matrix is not None:
+            self._path.carry(self._matrix)
         self._reconfigure()
         if first:
             self._around.emit(MediaConnected(call_id=self.call_id))
 
-    def _on_off_path(self) -> None:
-        self._off_path += 1
-        self._around.telemetry.count("media_offpath_dropped_total")
+    def _on_off_path(self, datagrams: int = 1) -> None:
+        self._off_path += datagrams
+        self._around.telemetry.count("media_offpath_dropped_total", datagrams)
 
     def _end(self, failure: MediaFailure) -> None:
         if not self._ended and not self._closing:
@@ -359,20 +343,19 @@ class CallMedia:
 
     def stats(self) -> MediaStats:
         """The numbers so far; only reads, so any thread may call it."""
-        return self._audio.stats(off_path_dropped=self._off_path)
+        return self._path.stats(off_path_dropped=self._off_path)
 
     async def close(self) -> MediaStats:
         """Free everything; the numbers stay. Called again, it finishes what failed; `closed` once nothing is left."""
         final = self.stats()
         if not self.closed:
             self._closing = True
-            await take_all(self._close_audio, self._retire_both, self._sip.close)
+            await take_all(self._leave_partner, self._retire_both, self._path.close)
             self.closed = True
         return final
 
-    async def _close_audio(self) -> None:
+    async def _leave_partner(self) -> None:
         self._part()
-        self._audio.close()
 
     async def _retire_both(self) -> None:
         self._retired += [leg for leg in (self._matrix, self._next_matrix) if leg is not None]

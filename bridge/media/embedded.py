@@ -18,8 +18,10 @@ from bridge.media.call_settings import CallMediaSettings
 from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.media_thread import MediaThread
+from bridge.media.path import PacketPaths
 from bridge.media.playout import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
 from bridge.media.settings import MediaSettings
 from bridge.media.verdicts import unavailable
@@ -124,6 +126,7 @@ class EmbeddedEngine:
         self._thread = MediaThread(telemetry, clock)
         self._floodgate = Floodgate(clock)
         self._calls: dict[CallId, CallMedia] = {}
+        self._paths: PacketPaths = PortablePaths()
         self._call_settings: CallMediaSettings | None = None
         self._on_event: Callable[[MediaEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,6 +161,7 @@ class EmbeddedEngine:
             telemetry=self._telemetry,
             tasks=self._thread.tasks,
             emit=self._emit,
+            paths=self._paths,
         )
 
     async def _close(self, media: CallMedia) -> MediaStats:

@@ -26,6 +26,11 @@ class OutboundStream:
         """Bit n: the number n before the newest was given."""
 
     @property
+    def begins(self) -> tuple[int, int, int]:
+        """SSRC, timestamp and sequence number of a stream of which nothing was sent."""
+        return self.ssrc, self.timestamp, self._sequence
+
+    @property
     def next_sequence(self) -> int:
         """The number after the newest packet's."""
         return (self._sequence + 1) & 0xFFFF

@@ -1,0 +1,135 @@
+"""The seam between what is agreed and what carries it: one packet path for each call.
+
+`bridge.media.portable_path` is Python from the sockets of one leg to those of the other. Descriptions, ICE and DTLS are
+none of a path's business.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.telemetry import Telemetry
+from bridge.media.engine import MediaStats
+from bridge.media.formats import LegFormats
+from bridge.media.latch import Networks
+from bridge.media.ports import PortPool
+from bridge.media.sdp_sip import RemoteSip
+from bridge.media.srtp import SrtpContext
+from bridge.media.webrtc import WebRtcLeg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathNeeds:
+    """What a path needs of its call and of the engine."""
+
+    ports: PortPool
+    entropy: Entropy
+    clock: Clock
+    telemetry: Telemetry
+    log: FilteringBoundLogger
+    trusted: Networks
+    """Where RTP may come from besides the address that a phone announced."""
+    on_off_path: Callable[[int], None]
+    """So many datagrams from addresses that ICE has not validated were dropped."""
+    signal_digit: Callable[[str, int], object] | None
+    """Who takes the Matrix client's digits, and their length in ms, where the phone has no events for them."""
+
+
+class PacketPath(Protocol):
+    """The packets of one call. Every method runs on the media thread, but for `stats`."""
+
+    @property
+    def ssrc(self) -> int:
+        """The stream that the Matrix client hears."""
+        ...
+
+    @property
+    def cname(self) -> str:
+        """Our name in RTCP."""
+        ...
+
+    @property
+    def heard_phone_at(self) -> float | None:
+        """When the phone sent something last."""
+        ...
+
+    async def open(self, host: str) -> int:
+        """Bind the phone's sockets, return the port of RTP. Raises :class:`bridge.media.engine.MediaError`."""
+        ...
+
+    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
+        """Take what the legs agreed on."""
+        ...
+
+    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
+        """Which way audio may flow, and whether pauses towards the phone are filled."""
+        ...
+
+    def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
+        """Take the phone's address, and the keys towards it, `None` for the clear; `True` when the address is new."""
+        ...
+
+    def expect_new_phone(self) -> None:
+        """The phone is another one, or elsewhere: open the path, and continue the stream whatever its numbers."""
+        ...
+
+    def join(self, partner: Any) -> None:
+        """Carry this phone's audio to that of another call instead of to the Matrix side; `None` parts them."""
+        ...
+
+    def press(self, digits: str, duration_ms: int) -> None:
+        """Send keys to the Matrix client."""
+        ...
+
+    def carry(self, leg: WebRtcLeg) -> None:
+        """ICE and DTLS of a Matrix leg are up: its audio flows on this path until the leg is closed."""
+        ...
+
+    def matrix_packet(self, plain: bytes) -> None:
+        """RTP or RTCP of a Matrix leg whose sockets the path does not read itself, decrypted."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Every 20 ms."""
+        ...
+
+    def look_after(self, now: float) -> None:
+        """A few times a second: reports and counters."""
+        ...
+
+    def stats(self, *, off_path_dropped: int) -> MediaStats:
+        """The numbers so far; only reads, so any thread may call it."""
+        ...
+
+    async def close(self) -> None:
+        """Say goodbye, free sockets and codecs; the numbers stay. Called again, it finishes what failed."""
+        ...
+
+
+class PacketPaths(Protocol):
+    """Makes the paths of an engine's calls."""
+
+    @property
+    def name(self) -> str:
+        """The kind, as the settings name it."""
+        ...
+
+    def start(self, telemetry: Telemetry) -> None:
+        """Get ready; runs on the media thread."""
+        ...
+
+    def make(self, needs: PathNeeds) -> PacketPath:
+        """The path of a new call."""
+        ...
+
+    def look_after(self) -> None:
+        """A few times a second."""
+        ...
+
+    def stop(self) -> None:
+        """Free what all calls shared, on the media thread; they are closed by then."""
+        ...
