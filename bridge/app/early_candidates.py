@@ -6,7 +6,7 @@ from bridge.calls.events import CandidatesReceived
 from bridge.core.ids import MatrixCallId, RoomId
 
 MAX_CALLS = 100
-MAX_EVENTS_OF_A_CALL = 20
+MAX_CANDIDATES_OF_A_CALL = 100
 KEPT_S = 120.0
 
 Key = tuple[RoomId, MatrixCallId]
@@ -20,13 +20,21 @@ class EarlyCandidates:
 
     def keep(self, room_id: RoomId, event: CandidatesReceived, now: float) -> None:
         """Hold on to candidates of a call that nobody knows yet."""
-        until, events = self._kept.setdefault((room_id, event.matrix_call_id), (now + KEPT_S, []))
-        if now <= until and len(events) < MAX_EVENTS_OF_A_CALL:
+        self._forget(now)
+        _, events = self._kept.setdefault((room_id, event.matrix_call_id), (now + KEPT_S, []))
+        room_left = MAX_CANDIDATES_OF_A_CALL - sum(len(kept.candidates) for kept in events)
+        if 0 < len(event.candidates) <= room_left:
             events.append(event)
-        while len(self._kept) > MAX_CALLS or next(iter(self._kept.values()))[0] < now:
+        if len(self._kept) > MAX_CALLS:
+            self._kept.popitem(last=False)
+
+    def _forget(self, now: float) -> None:
+        """Those whose time is up: the oldest come first."""
+        while self._kept and next(iter(self._kept.values()))[0] < now:
             self._kept.popitem(last=False)
 
     def take(self, room_id: RoomId, matrix_call_id: MatrixCallId, now: float) -> list[CandidatesReceived]:
         """What came before this call's invite; handed over once."""
-        until, events = self._kept.pop((room_id, matrix_call_id), (now, []))
-        return events if now <= until else []
+        self._forget(now)
+        _, events = self._kept.pop((room_id, matrix_call_id), (now, []))
+        return events

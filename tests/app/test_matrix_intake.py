@@ -89,6 +89,25 @@ async def test_a_user_without_permission_is_told_so_and_the_attempt_is_on_record
     assert stage.sip.commands == []
 
 
+async def test_a_stranger_of_another_homeserver_in_the_room_cannot_make_a_phone_ring(stage: Stage) -> None:
+    """Whoever can invite a ghost could run up a bill."""
+    mallory = UserId("@mallory:elsewhere.org")
+    stage.matrix.members[ROOM] = frozenset({mallory, GHOST})
+    await stage.invite(sender=mallory)
+    assert stage.sip.commands == []
+    assert stage.matrix.types()[0] == "m.call.reject"
+
+
+async def test_an_answer_to_an_offer_that_we_never_made_is_passed_over(stage: Stage) -> None:
+    """We make no offers in a call, so that descriptions never cross (specification, VoIP, `m.call.negotiate`)."""
+    await stage.invite()
+    asked = list(stage.engine.sessions[0].asked)
+    content = {"call_id": "call", "version": "1", "party_id": "LAPTOP", "description": {"type": "answer", "sdp": "x"}}
+    await stage.event("m.call.negotiate", content)
+    assert stage.engine.sessions[0].asked == asked
+    assert stage.sip.names() == ["invite"]
+
+
 async def test_an_emergency_number_is_refused_in_clear_words(stage: Stage) -> None:
     stage.matrix.members[ROOM] = frozenset({ALICE, UserId("@_sip_112:example.org")})
     await stage.invite()

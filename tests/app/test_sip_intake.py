@@ -45,6 +45,15 @@ async def test_a_cancel_does_not_wait_behind_a_slow_homeserver(stage: Stage) -> 
     assert stage.reasons() == ["cancelled"]
 
 
+@pytest.mark.parametrize(("elsewhere", "reason"), [(False, "user_hangup"), (True, "answered_elsewhere")])
+async def test_devices_are_told_whether_another_phone_took_the_call(stage: Stage, elsewhere: bool, reason: str) -> None:
+    """MSC4006: then Element shows no missed call."""
+    await stage.incoming("in-1")
+    stage.sip_intake.handle(CallCancelled(dialog=DialogKey("in-1"), answered_elsewhere=elsewhere))
+    await stage.settle()
+    assert stage.matrix.content("m.call.hangup")["reason"] == reason
+
+
 async def test_the_user_calling_the_phone_that_rings_is_connected_to_it(stage: Stage) -> None:
     await stage.incoming()
     await stage.invite("1-mine")

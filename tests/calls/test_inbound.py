@@ -68,6 +68,16 @@ def test_a_device_that_selects_an_answer_itself_does_not_end_the_call_that_we_pl
     assert call.state is State.CONNECTING
 
 
+def test_an_answer_that_comes_before_the_homeserver_has_confirmed_our_invite_counts() -> None:
+    """A federated client may be quicker than the response to our own request."""
+    call = scenes.offering()
+    run(call, ev.MatrixOfferReady(sdp="our offer"))
+    commands = run(call, scenes.answer())
+    assert only(commands, cmd.SendSelectAnswer).selected_party == LAPTOP
+    run(call, ev.InviteDelivered())
+    assert run(call, ev.SipAnswerReady(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+
+
 def test_an_answer_by_somebody_else_is_ignored() -> None:
     call = scenes.ringing()
     assert run(call, scenes.answer(user=MALLORY)) == []

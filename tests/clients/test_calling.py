@@ -82,6 +82,19 @@ async def test_a_caller_who_gives_up_silences_the_phone_and_hears_nothing_more(
     await house.told(person)
 
 
+@pytest.mark.parametrize("call_id", ["0", "with space/ü?&#%", "x" * 255])
+async def test_a_call_may_be_called_anything(house: House, phone: Phone, call_id: str) -> None:
+    """The grammar of opaque identifiers is newer than clients; whatever they write is the key of the call."""
+    person = await house.person()
+    async with house.client(JsSdk, person) as client:
+        client.new_call_id = lambda: call_id  # type: ignore[method-assign]
+        placed, _ = await talk(client, person, phone)
+        await client.hang_up(placed)
+        await phone.wait(CallEnded)
+    await house.told(person, "answer", "candidates")
+    assert {event["content"]["call_id"] for event in house.said(person)} == {call_id}
+
+
 @pytest.mark.parametrize("kind", [kind for kind in ALL if kind is not ElementIos])
 async def test_a_client_whose_own_time_is_up_silences_the_phone(house: House, phone: Phone, kind: type[Client]) -> None:
     person = await house.person()

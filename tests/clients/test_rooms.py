@@ -77,6 +77,38 @@ async def test_somebody_who_is_not_in_the_room_yet_rings_when_they_join(house: H
         await client.until_state(ringing, CallState.ENDED)
 
 
+async def test_a_call_sent_to_devices_instead_of_a_room_rings_nobody(house: House, phone: Phone) -> None:
+    """Calls of a group (MSC3401) come that way; a homeserver may push them under either name."""
+    person = await house.person()
+    async with house.client(JsSdk, person) as client:
+        placed = client.new_call(person.room_id)
+        content = {
+            "call_id": placed.call_id,
+            "version": "1",
+            "party_id": client.device,
+            "lifetime": 60_000,
+            "offer": {"type": "offer", "sdp": client.describe(placed, "actpass")},
+        }
+        message = {"type": "m.call.invite", "sender": person.user_id, "to_user_id": GHOST, "content": content}
+        for name in ("to_device", "de.sorunome.msc2409.to_device"):
+            assert await house.homeserver.push_raw(f"{name} {placed.call_id}", {"events": [], name: [message]}) == 200
+        await house.told(person)
+    assert phone.of(IncomingCall) == []
+
+
+async def test_ghosts_have_no_keys_so_that_their_rooms_are_not_encrypted(house: House, phone: Phone) -> None:
+    """Element encrypts a new direct room when everybody in it has keys for devices."""
+    newcomer = house.newcomer()
+    phone.call(newcomer.number, PHONE)
+    await phone.wait(CallProgress)
+    asked = {path for _, path, _ in house.homeserver.requests}
+    assert any("/createRoom" in path for path in asked)
+    assert not any("/keys/" in path for path in asked)
+    room = next(room for room in house.homeserver.rooms.values() if room.membership(newcomer.user_id) == "invite")
+    assert ("m.room.encryption", "") not in room.state
+    assert {user for kind, user in room.state if kind == "m.room.member"} == {newcomer.user_id, GHOST}
+
+
 @pytest.mark.parametrize("who", ["the user", "the ghost"])
 async def test_leaving_the_room_is_hanging_up(house: House, phone: Phone, who: str) -> None:
     person = await house.person()

@@ -20,7 +20,7 @@ from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_in, call_out
+from tests.media.test_calls import CALL, NewBrowser, call_in, call_out, paced
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
@@ -456,3 +456,27 @@ async def test_steps_out_of_order_are_refused_not_crashed(engine: EmbeddedEngine
     with pytest.raises(MediaError):
         await engine.open(CALL)
     assert await session.close() == await session.close()
+
+
+async def test_a_client_that_is_muted_is_not_taken_for_dead(
+    settings: MediaSettings,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    new_browser: NewBrowser,
+) -> None:
+    """matrix-js-sdk has Opus send nothing in silence (`usedtx`), and no event tells of it for certain."""
+    patient = replace(settings, rtp_timeout_s=0.5)
+    engine = EmbeddedEngine(patient, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(events.add)
+    browser = new_browser()
+    session = await call_out(engine, browser, phone)
+
+    async def speak(number: int) -> None:
+        phone.send(SPEECH)
+
+    await paced(50, speak)
+    assert session.stats().matrix.packets_received == 0
+    assert events.items == [MediaConnected(call_id=CALL)]
+    assert phone.received.items, "nor should the phone take us for dead"
+    await engine.stop()
