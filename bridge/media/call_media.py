@@ -114,12 +114,20 @@ class CallMedia:
     async def set_matrix_offer(self, remote: RemoteMatrix) -> None:
         """An offer: of a new call, of a hold, or with new ICE credentials (RFC 8839 §4.4.1.1: an ICE restart)."""
         current = self._matrix_remote
-        if self._matrix is not None and (current is None or current.ufrag != remote.ufrag):
-            await self._retire_next()
-            self._next_matrix = await self._new_leg(remote, controlling=remote.ice_lite)
-        elif self._matrix is None:
+        if self._matrix is None:
             self._matrix = await self._new_leg(remote, controlling=remote.ice_lite)
+        elif current is None or current.ufrag != remote.ufrag:
+            await self._restart(self._matrix, remote)
         self._matrix_remote = remote
+
+    async def _restart(self, leg: WebRtcLeg, remote: RemoteMatrix) -> None:
+        """Another path for the association that is up, or else another association."""
+        await self._retire_next()
+        if leg.continues_with(remote):
+            await leg.prepare_restart(remote)
+        else:
+            await leg.give_up_restart()
+            self._next_matrix = await self._new_leg(remote, controlling=remote.ice_lite)
 
     async def create_matrix_answer(self) -> str:
         """Fix the codec, start the checks, describe our side."""
@@ -134,6 +142,7 @@ class CallMedia:
         if is_new:
             self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
             leg.start(self._around.tasks, self._matrix_setup)
+        leg.restart(self._around.tasks)
         self._reconfigure()
         return sdp_matrix.write_answer(remote, leg.local, self._next_stream(), self._matrix_formats, self._matrix_setup)
 

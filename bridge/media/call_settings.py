@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from bridge.media.ice_path import WebRtcSettings
 from bridge.media.latch import Networks
-from bridge.media.webrtc import WebRtcSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ class Certificate(RTCCertificate):
 
 
 class IcePipe:
-    """What `RTCDtlsTransport` needs of an ICE transport: datagrams in and out.
+    """What `RTCDtlsTransport` needs of an ICE transport: datagrams in and out, over one agent after another.
 
     A flight that nothing comes back for goes out again soon, as browsers do it; OpenSSL waits for a second first. To
     the peer it is a datagram that the network has doubled.
@@ -60,8 +60,20 @@ class IcePipe:
 
     def __init__(self, agent: IceAgent) -> None:
         self._agent = agent
+        self._trial: asyncio.Future[None] | None = None
         self._unanswered = b""
         self._repeats = 0
+
+    def begin_trial(self) -> None:
+        """Another agent is being tried: until that is decided, the end of this one is not the end."""
+        self.end_trial()
+        self._trial = asyncio.get_running_loop().create_future()
+
+    def end_trial(self, winner: IceAgent | None = None) -> None:
+        """Go on with the agent that was tried, or without."""
+        self._agent = winner or self._agent
+        if self._trial is not None and not self._trial.done():
+            self._trial.set_result(None)
 
     def settle(self) -> None:
         """The peer has all that it needs."""
@@ -75,10 +87,21 @@ class IcePipe:
         while self._unanswered and self._repeats < MOST_REPEATS:
             try:
                 async with asyncio.timeout(REPEAT_AFTER_S):
-                    return await self._agent.recv()
+                    return await self._arrival()
             except TimeoutError:
                 await self._repeat()
-        return await self._agent.recv()
+        return await self._arrival()
+
+    async def _arrival(self) -> bytes:
+        while True:
+            agent = self._agent
+            try:
+                return await agent.recv()
+            except ConnectionError:
+                if self._trial is not None:
+                    await asyncio.shield(self._trial)
+                if agent is self._agent:
+                    raise
 
     async def _repeat(self) -> None:
         self._repeats += 1
@@ -109,8 +132,8 @@ class DtlsSession:
     """One DTLS association and the SRTP contexts that it keys (RFC 5764)."""
 
     def __init__(self, agent: IceAgent, certificate: Certificate, *, server: bool) -> None:
-        self._pipe = IcePipe(agent)
-        self._transport = DtlsTransport(_as_ice_transport(self._pipe), [certificate])
+        self.pipe = IcePipe(agent)
+        self._transport = DtlsTransport(_as_ice_transport(self.pipe), [certificate])
         self._transport._set_role("server" if server else "client")
         self._is_server = server
         self._streams = Streams()
@@ -127,7 +150,7 @@ class DtlsSession:
         announced = [RTCDtlsFingerprint(algorithm=entry.algorithm, value=entry.value) for entry in fingerprints]
         await self._transport.start(RTCDtlsParameters(fingerprints=announced))
         if not self._is_server:
-            self._pipe.settle()  # what we sent last has been answered; a server's last flight is until audio comes
+            self.pipe.settle()  # what we sent last has been answered; a server's last flight is until audio comes
         return self.connected
 
     def protect(self, packet: bytes) -> bytes | None:
@@ -153,7 +176,7 @@ class DtlsSession:
         except pylibsrtp.Error:
             return None
         self._streams.keep(ssrc)
-        self._pipe.settle()
+        self.pipe.settle()
         return plain
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ from bridge.media.call_media import CallMedia, Surroundings
 from bridge.media.call_settings import CallMediaSettings
 from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.ice import machine_addresses
+from bridge.media.ice_path import WebRtcSettings
 from bridge.media.media_thread import MediaThread
 from bridge.media.path import PacketPaths
 from bridge.media.playout import FRAME_S
@@ -25,7 +26,6 @@ from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
 from bridge.media.settings import MediaSettings
 from bridge.media.verdicts import unavailable
-from bridge.media.webrtc import WebRtcSettings
 
 _STEP_LIMIT_S = 10.0
 _LOOK_AFTER_EVERY = 12

@@ -284,6 +284,11 @@ METRICS: tuple[Metric, ...] = (
     # Audio.
     _gauge("media_sessions", "Calls with an audio session."),
     _gauge("media_ports_in_use", "UDP ports of audio in use."),
+    _counter(
+        "ice_restarts_total",
+        "Clients that came back over another network path, and kept their audio or did not.",
+        result=_of("success", "failed"),
+    ),
     _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
     _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
     _counter(

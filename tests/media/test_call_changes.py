@@ -287,7 +287,7 @@ async def test_hold_by_the_matrix_user(
     await browser.received.until(lambda packets: any(p.payload == SPEECH for p in packets))
 
 
-async def test_an_ice_restart_brings_a_new_transport(
+async def test_a_client_that_comes_back_with_another_certificate_gets_another_association(
     engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
 ) -> None:
     before, after = new_browser(), new_browser()

@@ -19,11 +19,12 @@ from bridge.media import g711, sdp, sdp_sip
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
 from bridge.media.ice import MAX_WAITING_DATAGRAMS, GuardedProtocol, IceAgent
+from bridge.media.ice_path import WebRtcSettings
 from bridge.media.packet_rate import BURST
 from bridge.media.ports import PortPool
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import SessionDescription
-from bridge.media.webrtc import WebRtcLeg, WebRtcListener, WebRtcSettings
+from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
