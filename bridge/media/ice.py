@@ -96,6 +96,8 @@ class IceAgent(Connection):
         self._held: list[tuple[Address, bytes]] = []
         """DTLS of devices that answered, until one is selected."""
         self._opened: list[int] = []
+        self.checked = asyncio.Event()
+        """Somebody who knows our password has sent a check."""
 
     async def gather_on(self, hosts: tuple[str, ...], ports: PortPool) -> None:
         """Open one socket for each address. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
@@ -153,6 +155,7 @@ class IceAgent(Connection):
             return
         super().request_received(message, addr, protocol)
         if self._early_checks and self._early_checks[-1][0] is message:
+            self.checked.set()
             self._validate(addr, _device(message))
 
     def check_incoming(self, message: Any, addr: Address, protocol: StunProtocol) -> None:

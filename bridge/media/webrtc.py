@@ -4,6 +4,7 @@ RTP is taken right after SRTP and sent right before it: no receivers, senders or
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ GOODBYE_GRACE_S = 5.0
 """A client closes DTLS just before its hangup event gets here; the event knows the reason better."""
 LINGER_S = 1.0
 """After a change of paths, packets are still under way on the old one."""
+PATIENCE_S = 3.0
+"""How long the client may take to read our answer to an ICE restart, before we check its new path ourselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +179,7 @@ class WebRtcLeg:
 
     async def _change_over(self, path: IcePath, dtls: DtlsSession) -> None:
         """The old path carries the audio while the new one is tried, and goes on when that fails."""
-        if await self._in_time(_connect(path)):
+        if await self._in_time(_reach(path)):
             self._telemetry.count("ice_restarts_total", result="success")
             self._route.adopt(path)
             dtls.pipe.end_trial(path.agent)
@@ -235,7 +238,12 @@ class WebRtcLeg:
             await self._dtls.close()
 
 
-async def _connect(path: IcePath) -> bool:
+async def _reach(path: IcePath) -> bool:
+    """Let the client begin: libwebrtc takes a check that overtakes our answer for a path that is worse than the one in
+    use, and never looks at it again while that one works."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            await path.agent.checked.wait()
     await path.agent.connect()
     return True
 

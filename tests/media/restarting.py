@@ -38,6 +38,11 @@ class Restart:
         """Ours, to be trickled."""
         return [f"candidate:{candidate.to_sdp()}" for candidate in self._connection.local_candidates]
 
+    @property
+    def was_checked(self) -> bool:
+        """Whether the other side has tried the new path before it was asked to."""
+        return bool(self._connection._early_checks)
+
     async def take_answer(self, sdp: str) -> None:
         """Check the new path to the end."""
         ice = self._connection
