@@ -96,7 +96,7 @@ class Device:
         return self._page
 
     async def __aenter__(self) -> Self:
-        self._context = await self._browser.new_context(permissions=["microphone"])
+        self._context = await self._browser.new_context(permissions=["microphone", "camera"])
         self._page = await self._context.new_page()
         self._page.set_default_timeout(_WAIT_S * 1000)
         self._page.on("console", lambda message: self._keep(f"{message.type}: {message.text}"))
@@ -155,17 +155,13 @@ class Device:
         """Decline the ringing call."""
         await self._run("reject")
 
-    async def hang_up(self) -> None:
+    async def hang_up(self, reason: str = "user_hangup") -> None:
         """End the call."""
-        await self._run("hangUp")
-
-    async def hold(self, *, on_hold: bool = True) -> None:
-        """Put the other end on hold, or take it back."""
-        await self._run("hold", on_hold)
+        await self._run("hangUp", reason)
 
     async def press(self, digit: str) -> None:
-        """Press a key of the keypad during a call."""
-        await self._run("press", digit)
+        """Press a key of the keypad during a call; see `tests.e2e.handset` for more of that kind."""
+        await self.look("(digit) => device.control('press', digit)", digit)
 
     @asynccontextmanager
     async def deaf(self) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Playwright
 
 from deploy.demo.homeserver import Synapse
 from tests.e2e.chromium import Device, Person, launch
+from tests.e2e.desk_phone import DeskPhone
 from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import PUPPETS, REGISTRATION, Bridge, Section
@@ -154,6 +155,12 @@ class Lab:
         name = f"phone-{next(self._names)}"
         phone = Phone(self.folder(name), PHONE, port=self.phone_port, answer=answer, codecs=codecs)
         async with self.running(phone):
+            yield phone
+
+    @asynccontextmanager
+    async def desk_phone(self) -> AsyncIterator[DeskPhone]:
+        """Another phone in the place of `PHONE`."""
+        async with DeskPhone(port=self.phone_port, bridge_port=self.bridge.sip_port) as phone:
             yield phone
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chromium import Device
-from tests.e2e.lab import BROWSER_TONES, COLLEAGUE, EXTENSION, PHONE, Lab
+from tests.e2e.lab import BROWSER_TONES, COLLEAGUE, EXTENSION, Lab
 from tests.e2e.phone import OTHER_TONE
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.test_calls import hear_each_other
@@ -28,17 +28,6 @@ async def comes_to_hear(device: Device, tone: Tone) -> None:
         return heard[-1].is_like(tone)
 
     await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=15)
-
-
-async def test_a_phone_is_told_when_the_browser_holds_and_resumes(lab: Lab) -> None:
-    async with lab.phone() as phone, lab.device(await lab.person()) as device:
-        await device.dial(PHONE)
-        await asyncio.gather(device.wait_connected(), phone.wait_answered())
-        await hear_each_other(device, phone)
-        await device.hold()
-        await phone.wait_until(lambda: "audio=0/" in phone.log_tail(2))  # it has stopped sending
-        await device.hold(on_hold=False)
-        await hear_each_other(device, phone)
 
 
 async def test_a_phone_transfers_a_call_to_a_colleague(lab: Lab) -> None:

@@ -101,6 +101,19 @@ async def test_a_user_who_declines_sends_603(lab: Lab) -> None:
         assert (await phone.wait_closed()).startswith("603")
 
 
+@pytest.mark.parametrize(("reason", "status"), [("user_busy", "486"), ("user_hangup", "603")])
+async def test_a_user_who_declines_as_older_clients_do_sends_what_the_reason_says(
+    lab: Lab, reason: str, status: str
+) -> None:
+    """A hangup before the answer is a reject (specification, VoIP, version 0)."""
+    person = await lab.person()
+    async with lab.phone() as phone, lab.device(person) as device:
+        await lab.call_from(phone, person)
+        await device.wait_ringing()
+        await device.hang_up(reason)
+        assert (await phone.wait_closed()).startswith(status)
+
+
 async def test_a_user_who_does_not_answer_sends_480_and_the_browser_falls_silent(lab: Lab) -> None:
     person = await lab.person()
     async with lab.phone() as phone, lab.device(person) as device:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import math
+import re
 import wave
 from array import array
 from pathlib import Path
@@ -133,7 +134,7 @@ class Baresip(PeerProcess):
         (self.home / "config").write_text(text)
         (self.home / "accounts").write_text(self._account)
         (self.home / "contacts").write_text("")
-        await self.launch(("baresip", "-f", self.home, "-4"))
+        await self.launch(("baresip", "-s", "-f", self.home, "-4"))
         await self.wait_until(lambda: port_is_bound(self.control_port, "tcp"))
         reader, self._writer = await asyncio.open_connection(LOOPBACK, self.control_port)
         self._reading = asyncio.create_task(self._read(reader))
@@ -207,6 +208,10 @@ class Baresip(PeerProcess):
             seen = [event.get("type") for event in self._events]
             raise RuntimeError(f"{self.name}: no {kind} in {limit_s} s; saw {seen}\n{self.log_tail()}") from None
         return self.events(kind)[count - 1]
+
+    def directions(self) -> list[str]:
+        """The directions of all descriptions in the order in which they came and went, as the trace of SIP has them."""
+        return re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", self.log_path.read_text(), re.MULTILINE)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while True:

@@ -1,5 +1,6 @@
 // Hears a remote stream, so that a test can measure the pitch and level a person would hear.
 const WINDOW = 16384;
+const BLOCK = 1024;
 const QUIET_DB = -55;
 const STEADY_DB = 0.7;
 const LOOK_EVERY_MS = 50;
@@ -14,6 +15,9 @@ function level(samples) {
 
 export class Listener {
     #analyser;
+    #source;
+    #gap = 0;
+    longestGap = 0;
     #samples = new Float32Array(WINDOW);
 
     constructor(stream) {
@@ -24,7 +28,26 @@ export class Listener {
         this.element.srcObject = stream;
         void this.element.play();
         this.#analyser = new AnalyserNode(context, { fftSize: WINDOW });
-        context.createMediaStreamSource(stream).connect(this.#analyser);
+        this.#source = context.createMediaStreamSource(stream);
+        this.#source.connect(this.#analyser);
+    }
+
+    /** Keep the longest silence from now on, in milliseconds, in `longestGap`. */
+    timeGaps() {
+        const meter = context.createScriptProcessor(BLOCK, 1, 1);
+        meter.onaudioprocess = ({ inputBuffer }) => this.#time(level(inputBuffer.getChannelData(0)));
+        this.#source.connect(meter);
+        meter.connect(context.destination);
+    }
+
+    #time(blockLevel) {
+        this.#gap = blockLevel < QUIET_DB ? this.#gap + (BLOCK * 1000) / context.sampleRate : 0;
+        this.longestGap = Math.max(this.longestGap, this.#gap);
+    }
+
+    /** Whether there was nothing to be heard in the last third of a second. */
+    get isQuiet() {
+        return this.level() < QUIET_DB;
     }
 
     /** Level of the last third of a second, in dB below a full-scale sine. */

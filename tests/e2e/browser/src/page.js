@@ -4,6 +4,8 @@ import { CallErrorCode, CallEvent } from "matrix-js-sdk/lib/webrtc/call.js";
 import { CallEventHandlerEvent } from "matrix-js-sdk/lib/webrtc/callEventHandler.js";
 import { Listener } from "./listener.js";
 import { restrictCodecs } from "./codecs.js";
+import { controls, look } from "./controls.js";
+import { goThroughRelays } from "./relays.js";
 import { createDirectRoom, directRooms } from "./rooms.js";
 
 /** A call as the person sees it: every state it went through, and how it ended. */
@@ -200,16 +202,34 @@ class Device {
         this.#current().call.reject();
     }
 
-    hangUp() {
-        this.#current().call.hangup(CallErrorCode.UserHangup, false);
+    hangUp(reason = CallErrorCode.UserHangup) {
+        this.#current().call.hangup(reason, false);
     }
 
-    hold(onHold) {
-        this.#current().call.setRemoteOnHold(onHold);
+    /** What a person does in the call; see `controls`. */
+    control(name, argument) {
+        return controls[name](this.#current().call, argument);
     }
 
-    press(digit) {
-        this.#current().call.sendDtmfDigit(digit);
+    /** What the page shows of the call; see `look`. */
+    look() {
+        return look(this.#current().call);
+    }
+
+    goThroughRelays() {
+        goThroughRelays();
+    }
+
+    hearsNothing() {
+        return this.#current().listener.isQuiet;
+    }
+
+    timeGaps() {
+        this.#current().listener.timeGaps();
+    }
+
+    longestGap() {
+        return this.#current().listener.longestGap;
     }
 
     /** The sound of the current call once it is steady; see `Listener.steady`. */
