@@ -294,24 +294,25 @@ class ScriptedHomeserver(AppserviceClient):
 
     # --- client-server API ----------------------------------------------------------------------------------------
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         user_id = next((unquote(p[8:]) for p in query.split("&") if p.startswith("user_id=")), "") or self.bot
         self.requests.append((request.method, request.raw_path, user_id))
         if self.delay_s:
+            await self._tell()
             await asyncio.sleep(self.delay_s)
         fault = next((f for f in self.faults if f.path in path and f.times > 0), None)
         if fault is not None:
             fault.times -= 1
             if not fault.after:
-                return await self._told(fault.answer())
+                return await self._told(await fault.tell(request))
         try:
             answer = web.json_response(await self._answer(request, path, UserId(user_id)))
         except RefusedError as error:
             answer = web.json_response(error.body, status=error.status)
-        return await self._told(fault.answer() if fault else answer)
+        return await self._told(await fault.tell(request) if fault else answer)
 
-    async def _told(self, answer: web.Response) -> web.Response:
+    async def _told(self, answer: web.StreamResponse) -> web.StreamResponse:
         await self._tell()
         return answer
 

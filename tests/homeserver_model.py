@@ -32,13 +32,27 @@ class Fault:
     after: bool = False
     """Do what was asked, then answer with the error all the same: the answer got lost."""
     errcode: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+    """The connection breaks in the middle of the answer."""
 
     def answer(self) -> web.Response:
         limited = self.status == 429
         body: dict[str, object] = {"errcode": self.errcode or ("M_LIMIT_EXCEEDED" if limited else "M_UNKNOWN")}
         if self.retry_after_ms is not None:
             body["retry_after_ms"] = self.retry_after_ms
-        return web.json_response(body, status=self.status)
+        return web.json_response(body, status=self.status, headers=self.headers)
+
+    async def tell(self, request: web.Request) -> web.StreamResponse:
+        """Answer, in whole or in part."""
+        if not self.cut:
+            return self.answer()
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"event_id": "$')
+        if request.transport is not None:
+            request.transport.abort()
+        return response
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from bridge.app.memory import Memory
 from bridge.app.people import People
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import call_times, number_plan, ring_rule, trunk_sides
-from bridge.app.recovery import end_left_over_calls, remember_ended_calls
+from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.switchboard import Switchboard
@@ -175,6 +175,7 @@ class Application:
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             switchboard = self._switchboard(memory, matrix, people)
+            await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, number_plan(self._config).caller_number)
             bot = self._bot(store, matrix, switchboard, people)

@@ -34,6 +34,8 @@ class LiveCall:
     snapshot_due: bool = False
     written: int = 0
     """A hash of what was written down last."""
+    inviting: str = ""
+    """The transaction id of our invite while the homeserver has not got it."""
     sent: int = 0
     """Events sent to Matrix so far: the last part of their transaction ids."""
 
@@ -42,12 +44,20 @@ class LiveCall:
         self.sent += 1
         return f"{self.call.call_id}.m.{kind}.{self.sent}"
 
+    def invite_txn_id(self, matrix_call_id: str) -> str:
+        """The same in every process, so that the next one can withdraw what this one has not got rid of."""
+        return f"{self.call.call_id}.m.invite.{_digest(matrix_call_id)}"
+
     def farewell_txn_id(self, matrix_call_id: str) -> str:
         """The same in every process, so that a crash in the middle of a farewell does not make it two."""
-        digest = hashlib.sha256(matrix_call_id.encode(errors="surrogatepass")).hexdigest()
-        return f"{self.call.call_id}.m.end.{digest[:16]}"
+        return f"{self.call.call_id}.m.end.{_digest(matrix_call_id)}"
 
     async def drain(self) -> None:
         """Wait until every operation of the call is done."""
         for lane in (self.portal_lane, self.media_lane, self.matrix_lane):
             await lane.drain()
+
+
+def _digest(matrix_call_id: str) -> str:
+    """Their ids may hold whatever a client likes."""
+    return hashlib.sha256(matrix_call_id.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -19,7 +19,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix import call_content
 from bridge.matrix.call_content import CallIdentity, OutgoingEvent
-from bridge.matrix.link import MatrixError
+from bridge.matrix.link import WITHDRAWN, MatrixError
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,12 @@ NOTICE_PAUSE_S = 600.0
 """Who dials again and again reads the same sentence in a room once in this time."""
 
 _FAREWELLS = ("m.call.hangup", "m.call.reject")
+
+_PATIENCE_S = 60.0
+"""How long an event is worth sending: what comes later finds a client that has given up."""
+_LONG_PATIENCE_S = 3600.0
+_LASTING = (*_FAREWELLS, "m.call.select_answer", "m.room.message")
+"""What is true however late it comes, and without which a device rings on, or a room does not say how a call ended."""
 
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
@@ -61,6 +67,10 @@ class MatrixWork:
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
         """Queue a command, to be sent by whom and where the call is now."""
         origin = _origin(live, command)
+        if isinstance(command, cmd.SendHangup) and live.inviting == live.invite_txn_id(origin.identity.call_id):
+            # Not in the lane, in which the invite itself is: it must not ring for a call that is over.
+            txn_id = live.inviting
+            live.portal_lane.submit(lambda: self._withdraw(txn_id))
         before_ringing = isinstance(command, cmd.AskPresence | cmd.OpenPortal)
         lane = live.portal_lane if before_ringing else live.matrix_lane
         lane.submit(lambda: self._run(live, command, origin))
@@ -115,23 +125,51 @@ class MatrixWork:
         invite = call_content.invite(
             identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=call.matrix.user
         )
-        await self._send(live, origin, invite, wait=True)
+        try:
+            await self._deliver(live, origin, invite, patience_s=command.lifetime_ms / 1000)
+        except MatrixError as error:
+            if error.errcode == WITHDRAWN:
+                return
+            raise
         await self._send(live, origin, call_content.end_of_candidates(identity, sdp=command.sdp))
         self._feed(live, ev.InviteDelivered())
 
-    async def _send(self, live: LiveCall, origin: Origin, event: OutgoingEvent, *, wait: bool = False) -> None:
-        """Hand an event over for delivery; with `wait`, until the homeserver has it."""
+    async def _deliver(self, live: LiveCall, origin: Origin, invite: OutgoingEvent, *, patience_s: float) -> None:
+        """Until the homeserver has our invite, or nobody wants it any more."""
+        if origin.room_id is None or origin.ghost is None:
+            return
+        live.inviting = live.invite_txn_id(origin.identity.call_id)
+        try:
+            await self._matrix.send_and_wait(
+                room_id=origin.room_id,
+                sender=origin.ghost,
+                event_type=invite.type,
+                content=invite.content,
+                txn_id=live.inviting,
+                give_up_after_s=patience_s,
+            )
+        finally:
+            live.inviting = ""
+
+    async def _withdraw(self, txn_id: str) -> None:
+        try:
+            await self._matrix.withdraw(txn_id)
+        except TrunklineError as error:
+            log.warning("invite_not_withdrawn", detail=str(error))
+
+    async def _send(self, live: LiveCall, origin: Origin, event: OutgoingEvent) -> None:
+        """Hand an event over for delivery."""
         if origin.room_id is None or origin.ghost is None:
             return
         farewell = event.type in _FAREWELLS
         kind = event.type.rpartition(".")[2]
-        send = self._matrix.send_and_wait if wait else self._matrix.send
-        await send(
+        await self._matrix.send(
             room_id=origin.room_id,
             sender=origin.ghost,
             event_type=event.type,
             content=event.content,
             txn_id=live.farewell_txn_id(origin.identity.call_id) if farewell else live.next_txn_id(kind),
+            give_up_after_s=_LONG_PATIENCE_S if event.type in _LASTING else _PATIENCE_S,
         )
 
 

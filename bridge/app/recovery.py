@@ -11,7 +11,8 @@ from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.call import Call, Milestones
-from bridge.calls.ports import SipPort
+from bridge.calls.ports import MatrixPort, SipPort
+from bridge.calls.state import MatrixLeg
 from bridge.core.clock import Clock
 from bridge.store import Store
 
@@ -29,6 +30,13 @@ def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, sip
         live = LiveCall(call=_in_this_process(call, clock), sent=_AFTER_RESTART, remembered=True)
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
+
+
+async def withdraw_invites(left_over: Sequence[Call], matrix: MatrixPort) -> None:
+    """Nobody must be rung for calls that are over, by invites that the last process had not got rid of."""
+    for call in left_over:
+        if call.matrix_leg is MatrixLeg.OURS:
+            await matrix.withdraw(LiveCall(call=call).invite_txn_id(call.matrix.call_id))
 
 
 def _in_this_process(call: Call, clock: Clock) -> Call:

@@ -133,6 +133,8 @@ class Call:
     forward_to: str = ""
     """The number that the called user wants this call to go to instead."""
     sip_call_id: SipCallId | None = None
+    delivered: bool = False
+    """Whether the homeserver has our invite."""
     state: State = State.NEW
     matrix_leg: MatrixLeg = MatrixLeg.NONE
     sip_leg: SipLeg = SipLeg.NONE
@@ -219,7 +221,7 @@ class Call:
         """
         if ended_by is EndedBy.MATRIX:
             return []
-        if self.state is State.AWAITING_JOIN and verdict in (outcomes.CANCELLED, outcomes.NO_ANSWER):
+        if self._rang_nobody and verdict in outcomes.MISSED:
             return [cmd.SendNotice(text=outcomes.MISSED_CALL)]
         saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
         text = verdict.user_text
@@ -227,6 +229,11 @@ class Call:
             # To the client the call was up, and it will show it as one that was answered.
             text = text or outcomes.UNANSWERED.get(verdict.reason)
         return [cmd.SendNotice(text=text)] if text and saw_it else []
+
+    @property
+    def _rang_nobody(self) -> bool:
+        """Whether no device can show that there was a call, though there is a room in which it can be said."""
+        return self.state is State.AWAITING_JOIN or (self.state is State.RINGING and not self.delivered)
 
     def _farewell_others(self) -> list[cmd.Command]:
         """Give up a transfer, and let a phone go that was replaced."""

@@ -113,6 +113,7 @@ def matrix_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> li
 
 
 def invite_delivered(call: Call, event: ev.InviteDelivered, now: float) -> list[cmd.Command]:
+    call.delivered = True
     return ring(call, now)
 
 

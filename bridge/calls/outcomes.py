@@ -12,7 +12,7 @@ UNREACHABLE = "The telephone network could not be reached. Please try again in a
 FAILED = "The telephone network could not complete this call."
 
 MISSED_CALL = "You missed a call."
-"""Said in a room that the user has not joined: no device has rung, so no client shows that there was a call."""
+"""Said where no device has rung, so that no client shows that there was a call."""
 
 COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
 CANCELLED = Verdict(result=Result.CLIENT, reason="cancelled", sip_status=487, matrix_reason=MatrixReason.USER_HANGUP)
@@ -161,6 +161,9 @@ BRIDGE_RESTARTED = Verdict(
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
     user_text="The call was ended because the telephone bridge was restarted.",
 )
+
+MISSED = (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE)
+"""Ends of a phone's call that its user has to be told of, if no device has rung."""
 
 UNANSWERED = {
     BUSY.reason: "The number you called is busy.",

@@ -28,15 +28,33 @@ class MatrixPort(Protocol):
     """Rooms, ghosts and sending. Failures are `bridge.core.errors.TrunklineError`."""
 
     async def send(
-        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Mapping[str, Any],
+        txn_id: str,
+        give_up_after_s: float,
     ) -> None:
         """Store the event for delivery, in order per room; returns when it is on disk."""
         ...
 
     async def send_and_wait(
-        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Mapping[str, Any],
+        txn_id: str,
+        give_up_after_s: float,
     ) -> EventId:
         """Deliver the event; returns when the homeserver has it."""
+        ...
+
+    async def withdraw(self, txn_id: str) -> None:
+        """Try to deliver an event no longer; it may have got through all the same."""
         ...
 
     async def joined_members(self, room_id: RoomId) -> frozenset[UserId]: ...

@@ -171,6 +171,9 @@ class AppService:
             raise _Answer(408, "M_UNKNOWN", "the body took too long") from error
         except web.RequestPayloadError as error:
             raise _Answer(400, "M_NOT_JSON", "the body cannot be decoded") from error
+        except ConnectionError as error:
+            # Nobody hears this: the homeserver is gone in the middle of its request, and repeats it.
+            raise _Answer(400, "M_NOT_JSON", "the body broke off") from error
 
 
 def _first(raw_query: str, name: str) -> str:

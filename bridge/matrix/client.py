@@ -1,6 +1,6 @@
 """The calls of the client-server API that a bridge needs, made in the name of a ghost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.core.ids import EventId, RoomId, UserId
@@ -116,11 +116,19 @@ class Client:
         return default if isinstance(default, str) else ""
 
     async def send(
-        self, room_id: RoomId, user: UserId, event_type: str, content: Json, *, txn_id: str, give_up_after_s: float
+        self,
+        room_id: RoomId,
+        user: UserId,
+        event_type: str,
+        content: Json,
+        *,
+        txn_id: str,
+        give_up_after_s: float,
+        wanted: Callable[[], bool],
     ) -> EventId:
         """Send an event; with the same `txn_id` it is sent once, however often this is called."""
         path = ("rooms", room_id, "send", event_type, txn_id)
-        answer = await self._call("PUT", *path, user=user, body=content, give_up_after_s=give_up_after_s)
+        answer = await self._call("PUT", *path, user=user, body=content, give_up_after_s=give_up_after_s, wanted=wanted)
         return EventId(_required(answer, "event_id"))
 
     async def ping(self, appservice_id: str, txn_id: str, *, give_up_after_s: float) -> None:
@@ -138,8 +146,17 @@ class Client:
         body: Json | None = None,
         repeatable: bool = True,
         give_up_after_s: float = _GIVE_UP_S,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Mapping[str, Any]:
-        request = Request(method=method, path=(*_V3, *path), user=user, query=query, body=body, repeatable=repeatable)
+        request = Request(
+            method=method,
+            path=(*_V3, *path),
+            user=user,
+            query=query,
+            body=body,
+            repeatable=repeatable,
+            wanted=wanted,
+        )
         answer = await self._link.call(request, give_up_after_s=give_up_after_s)
         if not isinstance(answer, Mapping):
             raise MatrixError("M_BAD_JSON", "the answer is no object", status=502)

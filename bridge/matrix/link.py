@@ -1,8 +1,10 @@
 """HTTP to the homeserver: one request with its retries, and the error it may end with."""
 
 import asyncio
+import email.utils
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +20,8 @@ from bridge.core.pii import Pii
 from bridge.matrix.events import Json
 from bridge.matrix.settings import MatrixSettings
 
+WITHDRAWN = "M_WITHDRAWN"
+"""The error code, of our own making, of a request that was given up because nobody wanted it any more."""
 _MAX_ANSWER = 32 * 1024 * 1024
 
 
@@ -45,7 +49,8 @@ class RetryPolicy:
     """Waits between attempts: doubled each time, with some chance in them so that a crowd does not march in step."""
 
     first_s: float = 0.5
-    longest_s: float = 8.0
+    longest_s: float = 4.0
+    """A hangup that waits for a homeserver to come back must not wait much longer than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ class Request:
     """Whether doing it twice is the same as doing it once."""
     token: str = field(default="", repr=False)
     """Whose access token; empty is the application service's."""
+    wanted: Callable[[], bool] = lambda: True
+    """Asked before each attempt: what nobody wants any more is not tried again."""
 
     def content(self) -> tuple[bytes | None, str]:
         """Body and its media type."""
@@ -102,11 +109,13 @@ class HomeserverLink:
     async def call(self, request: Request, *, give_up_after_s: float) -> Any:
         """The answer's JSON. Raises :class:`MatrixError` for a refusal, or when time is up.
 
-        429 waits as long as the homeserver asks; 5xx and a lost connection wait longer each time.
+        A homeserver that asks for time is waited for as long as it asks; other failures wait longer each time.
         """
         deadline = self._clock.monotonic() + give_up_after_s
         backoff_s = self._retry.first_s
         while True:
+            if not request.wanted():
+                raise MatrixError(WITHDRAWN, "nobody wants it any more")
             remaining_s = deadline - self._clock.monotonic()
             try:
                 return await self._once(request, min(remaining_s, self._settings.request_timeout_s))
@@ -114,11 +123,12 @@ class HomeserverLink:
                 if not self._may_repeat(request, error):
                     raise
                 wait_s = error.retry_after_s
-                if wait_s is None:
+                if not wait_s:
+                    # Also for a homeserver that asks for no time at all, and means it again the next time.
                     wait_s = backoff_s * self._entropy.uniform(0.75, 1.0)
+                    backoff_s = min(backoff_s * 2, self._retry.longest_s)
                 if self._clock.monotonic() + wait_s >= deadline:
                     raise
-                backoff_s = min(backoff_s * 2, self._retry.longest_s)
             await asyncio.sleep(wait_s)
 
     def _may_repeat(self, request: Request, error: MatrixError) -> bool:
@@ -176,11 +186,25 @@ def _text(value: object) -> str:
 
 
 def _retry_after_s(response: aiohttp.ClientResponse, fields: Mapping[str, object]) -> float | None:
-    """`Retry-After` in seconds, or the older `retry_after_ms` of the body."""
-    if response.status != 429:
+    """How long the homeserver, or a proxy before it, wants to be left alone.
+
+    `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), or the older `retry_after_ms` of the body.
+    """
+    if response.status not in (429, 503):
         return None
     wait_ms = fields.get("retry_after_ms")
-    if isinstance(wait_ms, int | float) and not isinstance(wait_ms, bool) and wait_ms >= 0:
+    if isinstance(wait_ms, int | float) and not isinstance(wait_ms, bool) and 0 <= wait_ms < math.inf:
         return float(wait_ms) / 1000
-    header = response.headers.get("Retry-After", "")
-    return float(header) if header.isdigit() else None
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header)
+    return _seconds_between(response.headers.get("Date", ""), header)
+
+
+def _seconds_between(now: str, then: str) -> float | None:
+    """By the clock of the homeserver, which is the one that its date is written by."""
+    try:
+        wait = email.utils.parsedate_to_datetime(then) - email.utils.parsedate_to_datetime(now)
+        return max(0.0, wait.total_seconds())
+    except (TypeError, ValueError):
+        return None

@@ -1,5 +1,6 @@
 """Portals: the room in which a phone's ghost calls a user, found again or made."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -116,10 +117,11 @@ class Portals:
     async def _usable(self, room_id: RoomId, user: UserId, ghost: UserId, *, joined: bool = False) -> bool:
         """Whether the ghost can call the user there, now or (unless `joined`) once the user accepts the invitation."""
         try:
-            members = await self._rooms.members(room_id)
-            if ghost not in members or members - {user, ghost}:
-                return False
-            if await self._rooms.is_encrypted(room_id) or await self._rooms.is_public(room_id):
+            # At once, for while a homeserver is slow the phone waits for all of them.
+            members, encrypted, public = await asyncio.gather(
+                self._rooms.members(room_id), self._rooms.is_encrypted(room_id), self._rooms.is_public(room_id)
+            )
+            if encrypted or public or ghost not in members or members - {user, ghost}:
                 return False
             return user in members or (not joined and await self._rooms.is_expected(room_id, user))
         except MatrixError as error:

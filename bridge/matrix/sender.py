@@ -13,7 +13,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.matrix.client import Client
 from bridge.matrix.events import Json
 from bridge.matrix.ghosts import Ghosts
-from bridge.matrix.link import MatrixError
+from bridge.matrix.link import WITHDRAWN, MatrixError
 from bridge.matrix.room_queues import RoomQueues
 from bridge.store import Store, StoreError
 from bridge.store.outbox import NewSend, StoredSend
@@ -42,6 +42,8 @@ class Sender:
         self._clock = clock
         self._telemetry = telemetry
         self._waiters: dict[str, list[asyncio.Future[EventId]]] = {}
+        self._withdrawn: set[str] = set()
+        """Sends of `_waiters` that are not wanted any more."""
         self._depth = 0
         self._queues: RoomQueues[StoredSend] = RoomQueues(self, component="matrix_sender", telemetry=telemetry)
 
@@ -117,6 +119,16 @@ class Sender:
         finally:
             self._forget_waiter(txn_id, accepted)
 
+    async def withdraw(self, txn_id: str) -> None:
+        """Try to send an event no longer. An attempt that is under way goes on, and whoever waits does not wait for it.
+
+        Whether the event got through is not known then: what follows in its room has to hold either way.
+        """
+        if txn_id in self._waiters:
+            self._withdrawn.add(txn_id)
+        await self._store.outbox.withdraw(txn_id)
+        self._settle(txn_id, MatrixError(WITHDRAWN))
+
     async def _look_back(self, txn_id: str) -> None:
         """A known transaction id may have been decided long ago, even by another process."""
         outcome = await self._store.outbox.outcome(txn_id)
@@ -148,6 +160,7 @@ class Sender:
         await self._store.outbox.finish(send.txn_id, None if isinstance(result, MatrixError) else result)
         # Again, for who began to wait in between and found the send undecided in the store.
         self._settle(send.txn_id, result)
+        self._withdrawn.discard(send.txn_id)
         self._telemetry.count("matrix_send_total", kind=_KINDS.get(send.event_type, "other"), outcome=outcome)
         self._change_depth(-1)
 
@@ -159,6 +172,9 @@ class Sender:
         try:
             return await self._put(send, remaining_s), "sent"
         except MatrixError as error:
+            if error.errcode == WITHDRAWN:
+                _log.info("event_withdrawn", room_id=send.room_id, type=send.event_type, txn_id=send.txn_id)
+                return error, "withdrawn"
             _log.warning(
                 "event_not_sent",
                 room_id=send.room_id,
@@ -196,6 +212,7 @@ class Sender:
             json.loads(send.content),
             txn_id=send.txn_id,
             give_up_after_s=give_up_after_s,
+            wanted=lambda: send.txn_id not in self._withdrawn,
         )
 
     def _settle(self, txn_id: str, result: EventId | MatrixError) -> None:

@@ -237,6 +237,10 @@ class MatrixService:
             give_up_after_s=give_up_after_s,
         )
 
+    async def withdraw(self, txn_id: str) -> None:
+        """Try to send an event no longer, now or in a later process; it may have got through all the same."""
+        await self._sender.withdraw(txn_id)
+
     async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
         """Everybody in a room, ghosts included."""
         return await self._rooms.members(room_id)

@@ -195,7 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "matrix_send_total",
         "Events sent to rooms.",
         kind=SENDS,
-        outcome=_of("sent", "failed", "refused", "expired"),
+        outcome=_of("sent", "failed", "refused", "expired", "withdrawn"),
     ),
     _counter(
         "matrix_puppet_joins_total",

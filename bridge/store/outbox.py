@@ -77,6 +77,15 @@ class Outbox:
         # Lost in a power cut, it is sent once more with the same id, which the homeserver recognises.
         await self._database.write(work, durable=False)
 
+    async def withdraw(self, txn_id: str) -> None:
+        """Give up a send that is undecided, so that no later process tries it either."""
+        statement = update(outbox).where(outbox.c.txn_id == txn_id, outbox.c.outcome == "pending")
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement.values(outcome="failed", content=""))
+
+        await self._database.write(work)
+
     async def outcome(self, txn_id: str) -> SendOutcome | None:
         """What became of a send; `None` when it was never stored."""
         statement = select(outbox.c.outcome, outbox.c.event_id).where(outbox.c.txn_id == txn_id)

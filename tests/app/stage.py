@@ -58,6 +58,7 @@ class StageMatrix:
     members: dict[RoomId, frozenset[UserId]] = field(default_factory=lambda: {ROOM: frozenset({ALICE, GHOST})})
     public: set[RoomId] = field(default_factory=set)
     sent: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
@@ -67,17 +68,34 @@ class StageMatrix:
     """Number and name of everybody for whom a portal was asked."""
 
     async def send(
-        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Mapping[str, Any],
+        txn_id: str,
+        give_up_after_s: float,
     ) -> None:
         self.sent.append((event_type, content, txn_id))
         if event_type == "m.call.answer":
             self.answered.set()
 
     async def send_and_wait(
-        self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
+        self,
+        *,
+        room_id: RoomId,
+        sender: UserId,
+        event_type: str,
+        content: Mapping[str, Any],
+        txn_id: str,
+        give_up_after_s: float,
     ) -> EventId:
         self.sent.append((event_type, content, txn_id))
         return EventId("$event")
+
+    async def withdraw(self, txn_id: str) -> None:
+        self.withdrawn.append(txn_id)
 
     async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
         if self.down:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.app import lane
-from bridge.app.recovery import end_left_over_calls, remember_ended_calls
+from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
@@ -94,6 +94,14 @@ async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: S
     await second.settle()
     assert second.sip.commands == [("revive", dialog, 5070), ("bye", dialog)]
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
+
+
+async def test_the_next_process_withdraws_invites_of_calls_that_are_over(stage: Stage) -> None:
+    await stage.incoming()
+    (invited,) = [txn_id for kind, _, txn_id in stage.matrix.sent if kind == "m.call.invite"]
+    second = Stage(store=stage.store)
+    await withdraw_invites(await second.memory.left_over(), second.matrix)
+    assert second.matrix.withdrawn == [invited]
 
 
 async def test_a_crash_in_the_middle_of_the_end_tells_nobody_twice(stage: Stage) -> None:

@@ -232,6 +232,22 @@ def test_who_finds_a_room_but_no_call_in_it_is_told_that_there_was_one() -> None
         assert only(run(call, end), cmd.SendNotice).text == outcomes.MISSED_CALL
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        ev.SipCancelled(),
+        ev.TimerFired(timer=Timer.EXPIRY),
+        ev.CallRefused(verdict=outcomes.MATRIX_UNREACHABLE),
+    ],
+)
+def test_a_call_whose_invite_no_homeserver_took_is_told_of_as_missed(end: ev.Event) -> None:
+    call = scenes.offering()
+    run(call, ev.MatrixOfferReady(sdp="our offer"))
+    commands = run(call, end)
+    assert only(commands, cmd.SendNotice).text == outcomes.MISSED_CALL
+    assert cmd.SendHangup in scenes.kinds(commands)
+
+
 def test_a_call_that_others_took_or_that_the_clients_show_is_not_explained() -> None:
     call = scenes.incoming()
     run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=False))

@@ -50,8 +50,19 @@ class House:
     phone_port: int
     mute_port: int
     """Nobody answers connectivity checks here."""
+    application: contextlib.AsyncExitStack
+    """What runs the bridge."""
     _next_person: "itertools.count[int]" = field(default_factory=itertools.count)
     _next_device: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def restart(self) -> None:
+        """End the bridge in an orderly way, and start it on the same database."""
+        await self.application.aclose()
+        await self.start()
+
+    async def start(self) -> None:
+        """Start the bridge."""
+        await self.application.enter_async_context(Application(load_config(self.bridge.config)).running())
 
     def newcomer(self) -> Person:
         """Somebody new, without a room."""
@@ -129,7 +140,13 @@ async def open_house(directory: Path, **more: Section) -> AsyncIterator[House]:
         homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
             mute.bind((LOOPBACK, 0))
-            async with Application(load_config(bridge.config)).running():
-                yield House(
-                    homeserver=homeserver, bridge=bridge, phone_port=phone_port, mute_port=mute.getsockname()[1]
+            async with contextlib.AsyncExitStack() as application:
+                house = House(
+                    homeserver=homeserver,
+                    bridge=bridge,
+                    phone_port=phone_port,
+                    mute_port=mute.getsockname()[1],
+                    application=application,
                 )
+                await house.start()
+                yield house

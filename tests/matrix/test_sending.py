@@ -73,8 +73,21 @@ async def test_the_same_transaction_id_sends_once(hs: ScriptedHomeserver, bridge
         Fault(path="/send/", status=500, times=2, after=True),
         Fault(path="/send/", status=429, times=2, retry_after_ms=5),
         Fault(path="/send/", status=429, times=1),
+        Fault(path="/send/", status=429, times=2, retry_after_ms=0),
+        Fault(path="/send/", times=2, cut=True),
+        Fault(path="/send/", times=2, cut=True, after=True),
+        Fault(path="/send/", status=504, times=2, after=True),
     ],
-    ids=["502 burst", "answer lost", "rate limited", "rate limited without a time"],
+    ids=[
+        "502 burst",
+        "answer lost",
+        "rate limited",
+        "rate limited without a time",
+        "rate limited for no time",
+        "connection cut",
+        "connection cut after the deed",
+        "proxy timed out after the deed",
+    ],
 )
 async def test_a_homeserver_in_trouble_gets_everything_once_and_in_order(
     hs: ScriptedHomeserver, bridge: Bridge, fault: Fault
@@ -85,6 +98,86 @@ async def test_a_homeserver_in_trouble_gets_everything_once_and_in_order(
         await bridge.service.send(**call(room, number))
     await bridge.service.send_and_wait(**call(room, 3))
     assert sent(hs, room) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"Retry-After": "1"}},
+        {"headers": {"Date": "Sat, 28 Nov 2026 12:00:00 GMT", "Retry-After": "Sat, 28 Nov 2026 12:00:01 GMT"}},
+        {"retry_after_ms": 1000},
+    ],
+    ids=["seconds", "date", "milliseconds"],
+)
+async def test_a_homeserver_that_wants_to_be_left_alone_is(
+    hs: ScriptedHomeserver, bridge: Bridge, status: int, fields: dict[str, Any]
+) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=status, **fields))
+    asked_at = time.monotonic()
+    await bridge.service.send_and_wait(**call(room, 1))
+    assert 0.95 < time.monotonic() - asked_at < 5
+
+
+@pytest.mark.parametrize("said", ["soon", "Sat, 99 Nov 2026", "", "-5", "\u0665"])
+async def test_a_time_that_makes_no_sense_is_no_time(hs: ScriptedHomeserver, bridge: Bridge, said: str) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=429, headers={"Retry-After": said}))
+    async with asyncio.timeout(2):
+        await bridge.service.send_and_wait(**call(room, 1))
+
+
+async def test_what_nobody_wants_any_more_is_not_sent(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
+    waiting = asyncio.create_task(bridge.service.send_and_wait(**call(room, 1)))
+    await hs.wait_until(lambda: any("/send/" in path for _, path, _ in hs.requests))
+    await bridge.service.send(**call(room, 2))
+    await bridge.service.withdraw("call.matrix.test.1")
+    with pytest.raises(MatrixError, match="M_WITHDRAWN"):
+        await waiting
+    hs.faults.clear()
+    await bridge.service.send_and_wait(**call(room, 3))
+    assert sent(hs, room) == [2, 3]
+    assert bridge.telemetry.counts["matrix_send_total", "kind=other,outcome=withdrawn"] == 1
+
+
+async def test_what_is_on_its_way_is_neither_waited_for_nor_overtaken(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.delay_s = 0.3
+    waiting = asyncio.create_task(bridge.service.send_and_wait(**call(room, 1)))
+    await hs.wait_until(lambda: any("/send/" in path for _, path, _ in hs.requests))
+    await bridge.service.withdraw("call.matrix.test.1")
+    with pytest.raises(MatrixError, match="M_WITHDRAWN"):
+        await waiting
+    assert sent(hs, room) == []
+    await bridge.service.send_and_wait(**call(room, 2))
+    assert sent(hs, room) == [1, 2]
+
+
+async def test_what_was_delivered_cannot_be_withdrawn(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    delivered = await bridge.service.send_and_wait(**call(room, 1))
+    await bridge.service.withdraw("call.matrix.test.1")
+    await bridge.service.withdraw("never sent")
+    assert await bridge.service.send_and_wait(**call(room, 1)) == delivered
+
+
+async def test_what_was_withdrawn_is_not_sent_after_a_restart(hs: ScriptedHomeserver, tmp_path: Path) -> None:
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        room = await portal_room(hs, bridge)
+        hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
+        for number in (1, 2):
+            await bridge.service.send(**call(room, number))
+        bridge.service._running.cancel()  # type: ignore[union-attr]
+    store = await Store.open(tmp_path / "db")
+    await store.outbox.withdraw("call.matrix.test.1")
+    await store.close()
+    hs.faults.clear()
+    async with running_bridge(hs, tmp_path / "db"):
+        await hs.wait_event(room, "m.test")
+    assert sent(hs, room) == [2]
 
 
 async def test_a_slow_room_does_not_hold_up_another(hs: ScriptedHomeserver, bridge: Bridge) -> None:
