@@ -125,8 +125,9 @@ async def test_a_recorded_call_goes_as_it_went(house: House, phone: Phone, name:
     replay = Replay(house, await house.person(), phone)
     for event in RECORDINGS[name]:
         assert await replay.play(event) == []
-    await house.bridge.wait_metric("calls_active", 0)
-    await house.homeserver.wait_idle()
     # The specification has a reject selected like an answer, which the recorded service did not do.
     selected = ["m.call.select_answer"] if name.endswith("browser-reject") else []
+    await house.homeserver.wait_until(lambda: len(replay.said()) >= replay.expected + len(selected))
+    await house.bridge.wait_metric("calls_active", 0)
+    await house.homeserver.wait_idle()
     assert [event["type"] for event in replay.said()[replay.expected :]] == selected
