@@ -60,7 +60,9 @@ def number_of(callee: int) -> str:
 
 
 @asynccontextmanager
-async def open_exchange(directory: Path, sections: Mapping[str, Section] | None = None) -> AsyncIterator[Exchange]:
+async def open_exchange(
+    directory: Path, sections: Mapping[str, Section] | None = None, *, kind: type[Bridge] = Bridge
+) -> AsyncIterator[Exchange]:
     """Start homeserver and bridge for one test, with further sections of the configuration."""
     phone_port, other_port = free_port(), free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
@@ -78,7 +80,7 @@ async def open_exchange(directory: Path, sections: Mapping[str, Section] | None 
             "logging": {"level": "info"},
             **(sections or {}),
         }
-        bridge = Bridge(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
+        bridge = kind(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
         bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
         homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
