@@ -59,6 +59,8 @@ class StageMatrix:
     public: set[RoomId] = field(default_factory=set)
     sent: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    patience_s: dict[str, float] = field(default_factory=dict)
+    """How long each type of event was worth sending."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
@@ -78,6 +80,7 @@ class StageMatrix:
         give_up_after_s: float,
     ) -> None:
         self.sent.append((event_type, content, txn_id))
+        self.patience_s[event_type] = give_up_after_s
         if event_type == "m.call.answer":
             self.answered.set()
 
@@ -92,6 +95,7 @@ class StageMatrix:
         give_up_after_s: float,
     ) -> EventId:
         self.sent.append((event_type, content, txn_id))
+        self.patience_s[event_type] = give_up_after_s
         return EventId("$event")
 
     async def withdraw(self, txn_id: str) -> None:

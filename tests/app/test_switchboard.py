@@ -104,6 +104,20 @@ async def test_the_next_process_withdraws_invites_of_calls_that_are_over(stage: 
     assert second.matrix.withdrawn == [invited]
 
 
+async def test_what_is_true_however_late_waits_longer_for_a_homeserver_than_what_is_not(stage: Stage) -> None:
+    await stage.invite()
+    dialog = next(iter(stage.switchboard.lives())).call.dialog
+    assert dialog is not None
+    stage.sip_intake.handle(CallAnswered(dialog=dialog, sdp="phone answer"))
+    await stage.settle()
+    await stage.incoming("in-1")
+    await stage.switchboard.shut_down(2.0)
+    patience_s = stage.matrix.patience_s
+    assert patience_s["m.call.hangup"] == patience_s["m.room.message"] == 3600
+    assert patience_s["m.call.answer"] == patience_s["m.call.candidates"] == 60
+    assert patience_s["m.call.invite"] == pytest.approx(90, abs=1)
+
+
 async def test_a_crash_in_the_middle_of_the_end_tells_nobody_twice(stage: Stage) -> None:
     await stage.incoming()
     left_over = await stage.store.calls.all()

@@ -4,9 +4,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from bridge.sip.events import CallAnswered, CallCancelled, CallEnded, CallFailed, CallProgress, IncomingCall
@@ -22,16 +22,26 @@ from tests.sip.phone import Phone
 _SOON_S = 8.0
 
 
-@pytest_asyncio.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    """A house of the test's own: its homeserver is not left as it was."""
-    async with open_house(tmp_path) as house:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def troubled_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """Not the house of the other tests, whose homeserver stays as it is."""
+    async with open_house(tmp_path_factory.mktemp("trouble")) as house:
         yield house
-        assert await house.bridge.metric("internal_errors_total") == 0
-        assert await house.bridge.metric("call_illegal_events_total") == 0
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(troubled_house: House) -> AsyncIterator[House]:
+    """The house as if nothing had been asked yet, and a look at what the test has left in it."""
+    troubled_house.homeserver.requests.clear()
+    yield troubled_house
+    assert await troubled_house.bridge.metric("internal_errors_total") == 0
+    assert await troubled_house.bridge.metric("call_illegal_events_total") == 0
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def phone(house: House) -> AsyncIterator[Phone]:
     async with house.phone() as phone:
         yield phone
@@ -134,7 +144,7 @@ async def test_a_phone_hears_ringing_and_then_a_failure_while_the_homeserver_is_
     """It must not wait in silence: some trunks give up after 5 s without a ringing tone."""
     person = await house.person()
     house.homeserver.faults.append(Fault(path="/send/m.call.invite", status=403, times=1_000_000))
-    house.homeserver.delay_s = 6.0
+    house.homeserver.delay_s = 5.0
     async with house.phone() as phone:
         phone.call(person.number, "+15550100")
         began = time.monotonic()
@@ -142,6 +152,7 @@ async def test_a_phone_hears_ringing_and_then_a_failure_while_the_homeserver_is_
         assert time.monotonic() - began < 5.0
         house.homeserver.delay_s = 0.0
         assert (await phone.wait(CallFailed)).status == 480
+        house.homeserver.faults.clear()
 
 
 def invite(person: Person, call_id: str, *, age_ms: int = 0) -> Event:
@@ -154,7 +165,7 @@ def invite(person: Person, call_id: str, *, age_ms: int = 0) -> Event:
         "offer": {"type": "offer", "sdp": describe(Style(), setup="actpass", port=9, stream="stream")},
     }
     return {
-        "event_id": f"${call_id}",
+        "event_id": f"${call_id} {person.user_id}",
         "room_id": person.room_id,
         "sender": person.user_id,
         "type": "m.call.invite",
