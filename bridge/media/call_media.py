@@ -325,7 +325,7 @@ class CallMedia:
         carries = self._connected or self._partner is not None
         if limit_s <= 0 or not carries or since is None or sip is None:
             return
-        if sip.on_hold or self._phone.awaits_another or self._phone.rings:
+        if sip.on_hold or self._phone.may_be_silent:
             self._waits_since = now
         elif now - max(since, self._path.heard_phone_at or since) > limit_s:
             self._end(MediaFailure.RTP_TIMEOUT)

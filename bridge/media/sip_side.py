@@ -108,6 +108,11 @@ class SipSide:
         remote = self.remote
         return remote is not None and remote.host is not None and remote.flow.receives and self.flow.sends
 
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether nothing is owed to us, whatever the phone answered to hold: some answer as if they were not held."""
+        return self.awaits_another or self.rings or not self.flow.receives
+
     def _local(self) -> LocalSip:
         self._version += 1
         return LocalSip(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.core.clock import SystemClock
 from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaEvent
@@ -86,3 +87,25 @@ async def test_hold_from_both_sides_is_undone_by_each_for_itself(
     assert "a=sendrecv" in await session.create_sip_answer()
     await browser.send(SPEECH, 0, step=160)
     await phone.received.until(lambda packets: any(packet.payload == SPEECH for packet in packets))
+
+
+async def test_a_phone_may_be_silent_while_the_client_holds_even_if_it_answers_as_if_it_were_not(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser = new_browser()
+    session = await call_out(engine, browser, phone)
+    await events.count(1)
+
+    async def a_minute_later() -> None:
+        session._media.look_after(SystemClock().monotonic() + 60)
+
+    await negotiate(session, browser, "sendonly")
+    await session.create_sip_reoffer()
+    await session.set_sip_answer(phone.sdp(version=2))
+    await session._thread.call(a_minute_later())
+    assert len(events.items) == 1
+    await negotiate(session, browser, "sendrecv")
+    await session.create_sip_reoffer()
+    await session.set_sip_answer(phone.sdp(version=3))
+    await session._thread.call(a_minute_later())
+    await events.count(2)
