@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.e2e.handset import Handset
-from tests.e2e.lab import PHONE, Lab
+from tests.e2e.lab import Lab
 from tests.e2e.network import Network
 from tests.e2e.test_hold import hear_each_other, talking
 
@@ -31,18 +31,20 @@ async def test_a_browser_that_restarts_ice_is_heard_all_the_time(lab: Lab) -> No
 
 
 async def test_a_browser_whose_network_is_gone_comes_back_over_another(lab: Lab) -> None:
-    """The browser notices within seconds, and the SDK restarts ICE two seconds later."""
-    async with lab.desk_phone() as phone, lab.device(await lab.person()) as device, Network(device) as network:
-        await device.dial(PHONE)
-        await asyncio.gather(device.wait_connected(), phone.wait_called())
+    """The browser notices within seconds, and the SDK restarts ICE two seconds later. Here the phone has called."""
+    person = await lab.person()
+    async with lab.desk_phone() as phone, lab.device(person) as device, Network(device) as network:
+        phone.call(person.number)
+        await device.wait_ringing()
+        await device.answer()
+        await asyncio.gather(device.wait_connected(), phone.wait_answered())
         handset = Handset(device)
         await hear_each_other(handset, phone)
         network.cut()
         await asyncio.gather(phone.hears_nothing(), handset.hears_nothing())
-        call = await device.wait_state("connecting")
+        await device.wait_state("connecting")
         await device.wait_connected(limit_s=20)
         await hear_each_other(handset, phone)
-        assert call["hangupReason"] is None
         await device.hang_up()
         await phone.wait_ended()
 
