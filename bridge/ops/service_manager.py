@@ -1,4 +1,4 @@
-"""What systemd is told of this process (sd_notify(3), systemd.service(5) `Type=notify-reload`).
+"""What systemd is told of this process (sd_notify(3), systemd.service(5) `Type=notify`).
 
 Where no service manager asks for it, nothing is sent.
 """

@@ -10,6 +10,7 @@ wanted=(
     kamailio:kamailio
     node:nodejs
     npm:npm
+    systemd-analyze:systemd
 )
 
 # file:package, for what is no command
