@@ -54,10 +54,10 @@ def worst_description() -> str:
 
 
 def test_the_costliest_description_costs_little() -> None:
-    lines, began_s = worst_description(), time.process_time()
+    lines, began_s = worst_description(), time.thread_time()
     for _ in range(5):
         assert sdp_matrix.read_remote(lines, answer=False, allow_loopback=False).audio
-    assert time.process_time() - began_s < 5 * 0.2
+    assert time.thread_time() - began_s < 5 * 0.2
 
 
 def test_a_payload_type_is_looked_up_and_not_searched_for() -> None:

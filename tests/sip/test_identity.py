@@ -180,9 +180,9 @@ def test_what_networks_say_of_the_number_is_passed_on(
 def test_no_header_takes_long_to_read(name: str, piece: str) -> None:
     request = peer_request("INVITE", sdp=SDP, fields=((name, piece * (60_000 // len(piece))),))
     peer = Scripted(trunk())
-    begin = time.process_time()
+    begin = time.thread_time()
     peer.receive(request)
-    assert time.process_time() - begin < 0.5
+    assert time.thread_time() - begin < 0.5
     assert peer.titles()[0].startswith(("100", "4", "513"))
 
 

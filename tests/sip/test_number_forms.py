@@ -90,9 +90,9 @@ def test_a_number_is_found_in_every_kind_of_address(uri: str, number: str) -> No
 
 @pytest.mark.parametrize("text", ["tel:" + "1" * 65000, "sip:" + "+1-" * 21000 + "@a", "sip:1" + ";a" * 32000 + "@a"])
 def test_no_number_takes_long_to_read(text: str) -> None:
-    begin = time.process_time()
+    begin = time.thread_time()
     user_of(parse_any_uri(text), trunk(F.NATIONAL))
-    assert time.process_time() - begin < 0.2
+    assert time.thread_time() - begin < 0.2
 
 
 @given(st.text(max_size=60), st.sampled_from(list(F)), st.sampled_from(["DE", "US", "HU"]))

@@ -300,11 +300,11 @@ def test_no_message_takes_long(kind: str, place: str) -> None:
         wire = request(line=place.format(text))
     else:
         wire = request(lines=(place.format(text),))
-    start = time.process_time()
+    start = time.thread_time()
     look(wire)
     direct_views(text)
     # A guard against quadratic work, which takes minutes here; not a measurement, so a busy machine cannot fail it.
-    assert time.process_time() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 def direct_views(text: str) -> None:
