@@ -145,6 +145,11 @@ class DtlsSession:
         """Whether keys are there and the association is alive."""
         return self._transport._state is State.CONNECTED
 
+    @property
+    def missing(self) -> str:
+        """What kept an association from coming up: the way there, an answer in time, or a handshake that failed."""
+        return {State.NEW: "ice", State.CONNECTING: "dtls"}.get(self._transport._state, "dtls_refused")
+
     async def handshake(self, fingerprints: Sequence[Fingerprint]) -> bool:
         """Run the handshake to its end; `True` when the peer proved to own the announced certificate."""
         announced = [RTCDtlsFingerprint(algorithm=entry.algorithm, value=entry.value) for entry in fingerprints]

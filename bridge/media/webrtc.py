@@ -130,6 +130,9 @@ class WebRtcLeg:
     async def _live(self, path: IcePath, dtls: DtlsSession, remote: RemoteMatrix) -> None:
         """From the first check to the end of the association."""
         if not await self._in_time(_associate(path, dtls, remote)):
+            # Clients have one word for both, and an operator wants to know which.
+            self._log.info("webrtc_not_connected", missing=dtls.missing)
+            self._telemetry.count("webrtc_not_connected_total", missing=dtls.missing)
             self._listener.on_ended(MediaFailure.ICE_FAILED)
             return
         self._listener.on_connected()

@@ -285,6 +285,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge("media_sessions", "Calls with an audio session."),
     _gauge("media_ports_in_use", "UDP ports of audio in use."),
     _counter(
+        "webrtc_not_connected_total",
+        "Answered calls without audio, by what did not come up; dtls_refused: a handshake failed, or its certificate.",
+        missing=_of("ice", "dtls", "dtls_refused"),
+    ),
+    _counter(
         "ice_restarts_total",
         "Clients that came back over another network path, and kept their audio or did not.",
         result=_of("success", "failed"),

@@ -318,6 +318,7 @@ async def test_ice_that_never_connects_ends_the_call(
     await session.create_matrix_answer()
     await events.count(1)
     assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
+    assert telemetry.total("webrtc_not_connected_total", missing="ice") == 1
     await engine.stop()
 
 

@@ -171,13 +171,18 @@ async def test_a_handshake_can_be_given_up_in_the_moment_in_which_a_datagram_com
 
 
 async def test_a_certificate_that_was_not_announced_ends_the_call(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, stack: Stack
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    stack: Stack,
 ) -> None:
     session = await engine.open(CALL)
     offer = re.sub(r"(a=fingerprint:\S+ )..:..", r"\g<1>00:00", await stack.offer())
     await stack.take_answer(await answer_of_ours(session, offer, phone))
     await events.count(1)
     assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
+    assert telemetry.total("webrtc_not_connected_total", missing="dtls_refused") == 1
 
 
 async def test_a_client_that_shares_no_suite_with_us_ends_its_call_without_waiting(
@@ -230,4 +235,5 @@ async def test_a_client_whose_dtls_never_comes_is_given_up_in_time(
         await events.count(1)
         assert path.lost
     assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
+    assert telemetry.total("webrtc_not_connected_total", missing="dtls") == 1
     await engine.stop()
