@@ -7,7 +7,7 @@ import re
 
 import aioice
 import aiortc
-from aioice import stun
+from aioice import ice, stun
 from aioice.ice import CandidatePair, StunProtocol
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
 
@@ -71,6 +71,11 @@ def test_checks_and_data_take_the_way_that_the_guard_watches() -> None:
     assert "for early_check in self._early_checks" in source
     assert CandidatePair.State.SUCCEEDED in CandidatePair.State
     assert isinstance(CandidatePair.remote_addr, property)
+
+
+def test_a_client_without_a_network_has_half_a_minute_to_come_back() -> None:
+    """matrix-js-sdk restarts ICE after 2 s and gives up after 30 s; consent that is lost ends the call here."""
+    assert ice.CONSENT_FAILURES * ice.CONSENT_INTERVAL == 30
 
 
 def test_dtls_uses_no_more_of_its_transport_than_the_pipe_has() -> None:

@@ -24,7 +24,7 @@ from tests.media.phone import FRAME_S, Phone, tone_frames
 from tests.media.test_calls import CALL
 from tests.media.test_security import advertised_ports, forged_client_hello
 from tests.media.waiting import LIMIT_S, Collected
-from tests.media.webrtc_stacks import DTLS_1_2, STACKS, Openssl, Stack, openssl_certificate, rsa_key
+from tests.media.webrtc_stacks import DTLS_1_2, STACKS, Openssl, Stack, libwebrtc, openssl_certificate, rsa_key
 
 SOUND = g711.ulaw_encode(tone_frames(440, 1)[0])
 ANSWERED = {"actpass": "passive", "active": "passive", "passive": "active"}
@@ -97,6 +97,50 @@ async def test_a_client_that_is_called_may_take_either_role(
     await session.set_matrix_answer(answer)
     phone.aim(await session.create_sip_answer())
     await talk(session, stack, phone)
+
+
+@pytest.mark.parametrize("algorithm", ["ECDSA", "RSA"])
+async def test_a_client_that_restarts_ice_keeps_its_keys_and_is_heard(
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    peers: AsyncExitStack,
+    algorithm: str,
+) -> None:
+    """The same certificates, so the same association (RFC 8842 §6)."""
+    stack = await libwebrtc(algorithm)
+    peers.push_async_callback(stack.close)
+    session = await engine.open(CALL)
+    first = await answer_of_ours(session, await stack.offer(), phone)
+    await stack.take_answer(first)
+    await talk(session, stack, phone)
+    await session.set_matrix_offer(await stack.offer_on_another_network())
+    second = await session.create_matrix_answer()
+    assert fingerprint(second) == fingerprint(first)
+    await stack.take_answer(second)
+    async with asyncio.timeout(LIMIT_S):
+        while not telemetry.total("ice_restarts_total", result="success"):
+            await stack.speak()
+            await asyncio.sleep(FRAME_S)
+    await is_heard_on(session, stack)
+    assert events.items == [MediaConnected(call_id=CALL)]
+
+
+async def is_heard_on(session: EmbeddedSession, stack: Stack) -> None:
+    """The stack speaks, and five packets more can be decrypted."""
+    before = session.stats().matrix.packets_received
+    async with asyncio.timeout(LIMIT_S):
+        while session.stats().matrix.packets_received < before + 5:
+            await stack.speak()
+            await asyncio.sleep(FRAME_S)
+
+
+def fingerprint(description: str) -> str:
+    """Of the certificate that will be shown."""
+    found = re.search(r"a=fingerprint:(\S+ \S+)", description)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("setup", ["active", "passive"])
@@ -208,15 +252,11 @@ async def test_a_call_that_is_up_minds_no_handshake_from_elsewhere_nor_one_in_th
     answer = await answer_of_ours(session, await stack.offer(), phone)
     await stack.take_answer(answer)
     await talk(session, stack, phone)
-    heard = session.stats().matrix.packets_received
     for _ in range(5):
         for port in advertised_ports(answer):
             stranger.transport.sendto(forged, ("127.0.0.1", port))
         await stack.dtls.transport._send(forged)
-    async with asyncio.timeout(LIMIT_S):
-        while session.stats().matrix.packets_received < heard + 5:
-            await stack.speak()
-            await asyncio.sleep(FRAME_S)
+    await is_heard_on(session, stack)
     assert events.items == [MediaConnected(call_id=CALL)]
     assert session.stats().off_path_dropped == 5
 

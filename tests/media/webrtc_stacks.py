@@ -71,6 +71,11 @@ class Libwebrtc:
         await self._connection.set_local_description(await self._connection.create_offer())
         return await self._described()
 
+    async def offer_on_another_network(self) -> str:
+        """An ICE restart within the call."""
+        self._connection.restart_ice()
+        return await self.offer()
+
     async def take_answer(self, sdp: str) -> None:
         await self._connection.set_remote_description(webrtc.RTCSessionDescriptionInit("answer", sdp))
 
@@ -167,7 +172,7 @@ _ALGORITHMS: dict[str, Any] = {"ECDSA": "ECDSA", "RSA": _rsa(2048), "long RSA": 
 _certificates: dict[str, webrtc.RTCCertificate] = {}
 
 
-async def libwebrtc(algorithm: str) -> Stack:
+async def libwebrtc(algorithm: str) -> Libwebrtc:
     """With a certificate of that kind."""
     if algorithm not in _certificates:
         _certificates[algorithm] = await webrtc.RTCPeerConnection.generate_certificate(_ALGORITHMS[algorithm])
