@@ -162,6 +162,7 @@ def _dialog_of(usage: "InviteUsage", invite: Request, response: Response) -> Dia
         usage.context.count("sip_parse_errors_total", kind="dialog")
         return None
     dialog.session.local_sdp = usage.sdp_of(invite)
+    dialog.local_cseq += usage.cseq_gap
     return dialog
 
 

@@ -131,6 +131,8 @@ class InviteUsage:
     offering: Offering = field(default_factory=Offering)
     whereabouts: Whereabouts | None = None
     """As our user last wrote them down."""
+    cseq_gap: int = 0
+    """Numbers that an earlier process may have used in dialogs of this INVITE."""
 
     def handle(self, event: UsageEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""

@@ -17,7 +17,10 @@ from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import UsageState
 
 CSEQ_GAP = 1_000
-"""Requests may have been sent since a dialog was written down; a number may be skipped, but none used again (§12.2)."""
+"""Requests may have been sent since a call was written down (a PRACK where it rings, digits where it talks).
+
+Numbers may be skipped, but none used again (§12.2).
+"""
 
 
 @record_type
@@ -64,6 +67,7 @@ def _resume(usage: InviteUsage, leg: SavedLeg) -> None:
     if leg.placed:
         usage.invite = usage.context.layer.resume_invite(request, usage.flow, usage)
         usage.state = UsageState.PROCEEDING
+        usage.cseq_gap = CSEQ_GAP
     else:
         usage.dialog = Dialog.from_request(request, leg.local_tag)
         usage.incoming = usage.context.layer.receive_request(request, usage.flow)

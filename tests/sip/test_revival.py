@@ -95,6 +95,27 @@ def test_a_phone_that_answers_as_it_is_given_up_is_hung_up_on() -> None:
     assert_nothing_left(again, callee)
 
 
+def test_a_phone_that_answers_while_nobody_is_there_is_hung_up_on() -> None:
+    """Requests were sent where it rang (PRACK): the hangup must not use their numbers again."""
+    wire, caller, callee = pair()
+    dialog = caller.call()
+    wire.run(1)
+    callee.steer(callee.incoming.dialog, RingAsked(status=180, sdp=None))
+    wire.run(1)
+    assert "PRACK" in wire.titles(caller)
+    leg, trunk = _written(caller, dialog), _trunk(caller)
+    wire.disconnect(caller)
+    callee.steer(callee.incoming.dialog, AcceptAsked(sdp=SDP))
+    wire.run(0.3)
+    again = wire.add(Node(wire, caller.host, (trunk.host,), trunk, seed=99))
+    again.feed(Revive(dialog=dialog, leg=leg))
+    again.steer(dialog, CancelAsked())
+    wire.run(QUIET_S)
+    assert isinstance(callee.events[-1], CallEnded)
+    assert "500 BYE" not in wire.titles(callee)
+    assert_nothing_left(again, callee)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_phone_that_waits_for_an_answer_gets_one(transport: Transport) -> None:
     wire, caller, callee = pair(transport=transport)
