@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bridge.calls import machine
-from bridge.calls.state import Direction, State
+from bridge.calls.state import USER_HAS_LEFT, Direction, State
 from bridge.sip import phone_watch, referral, referring, transaction
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
 from bridge.sip.usage_table import CALLEE, CALLER
 
 README = Path(__file__).parent.parent / "bridge" / "README.md"
 SECOND_PHONE = {State.TRANSFERRING, State.REPLACING}
+OTHER_DIAGRAMS = SECOND_PHONE | USER_HAS_LEFT
 Edge = tuple[str, str, str]
 """From, to, event."""
 
@@ -27,7 +28,7 @@ def call_edges(direction: Direction) -> list[Edge]:
         (state.value, target.value, event.__name__)
         for (state, event), row in machine.TABLES[direction].items()
         for target in row.to
-        if {state, target}.isdisjoint(SECOND_PHONE) and not (target is State.ENDED and event.__name__ in everywhere)
+        if {state, target}.isdisjoint(OTHER_DIAGRAMS) and not (target is State.ENDED and event.__name__ in everywhere)
     ]
 
 
@@ -38,6 +39,18 @@ def transfer_edges() -> list[Edge]:
         for (state, event), row in machine.TABLES[Direction.OUTBOUND].items()
         for target in row.to
         if target is not state and not {state, target}.isdisjoint(SECOND_PHONE) and target is not State.ENDED
+    ]
+
+
+def handover_edges() -> list[Edge]:
+    """The same for a user who leaves a phone to another one."""
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[Direction.OUTBOUND].items()
+        for target in row.to
+        if target is not state
+        and not {state, target}.isdisjoint(USER_HAS_LEFT)
+        and event.__name__ not in {"Aborted", "MediaRefused"}
     ]
 
 
@@ -64,6 +77,7 @@ def diagrams() -> dict[str, str]:
         "outbound": mermaid(call_edges(Direction.OUTBOUND)),
         "inbound": mermaid(call_edges(Direction.INBOUND)),
         "transfer": mermaid(transfer_edges()),
+        "handover": mermaid(handover_edges()),
         "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
         "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),

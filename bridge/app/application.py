@@ -246,6 +246,7 @@ class Application:
             matrix=matrix,
             sip=self._sip,
             plan=plan,
+            sides=trunk_sides(self._config),
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,

@@ -1,19 +1,22 @@
 """Events of Matrix rooms: to the call they belong to, or the beginning of a call by a Matrix user."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
 
 from bridge.app.early_candidates import EarlyCandidates
+from bridge.app.handover_desk import HandoverDesk
 from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
+from bridge.app.transfer_desk import TrunkSide
 from bridge.calls import events as ev
 from bridge.calls import outbound, outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty, Way
+from bridge.calls.call import Call, CallTimes, MatrixParty
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, MatrixLeg, State
+from bridge.calls.way import Way
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
@@ -27,6 +30,8 @@ from bridge.matrix.events import (
     CallInvite,
     CallNegotiate,
     CallReject,
+    CallRemark,
+    CallReplaces,
     CallSelectAnswer,
     InvalidCallEvent,
     RoomEvent,
@@ -56,7 +61,8 @@ NOT_ONE_TO_ONE = Verdict(
 _PRE_ANSWER = frozenset({State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED})
 
 
-InCall = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
+Plain = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
+InCall = Plain | CallReplaces
 """What can come within a call."""
 
 
@@ -70,6 +76,7 @@ class MatrixIntake:
         matrix: MatrixPort,
         sip: SipPort,
         plan: NumberPlan,
+        sides: Mapping[TrunkName, TrunkSide],
         hides_number: Callable[[UserId], bool | None] = lambda user: None,
         call_waiting: bool,
         times: CallTimes,
@@ -87,6 +94,9 @@ class MatrixIntake:
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
+        self._handovers = HandoverDesk(
+            plan=plan, sides=sides, ways=self._ways, matrix=matrix, sip=sip, directory=switchboard.directory
+        )
         self._early = EarlyCandidates()
         self._notified: OrderedDict[RoomId, None] = OrderedDict()
 
@@ -100,16 +110,23 @@ class MatrixIntake:
         except InvalidCallEvent as error:
             self._ignored(event, error.reason)
             return
-        if content is None or self._matrix.is_ours(event.sender):
+        if self._matrix.is_ours(event.sender):
             return
-        if isinstance(content, CallInvite):
+        if content is None:
+            self._of_no_kind(event)
+        elif isinstance(content, CallInvite):
             await self._invite(event, content)
-        else:
+        elif not isinstance(content, CallRemark):
             self._of_a_call(event, content)
 
     def _ignored(self, event: RoomEvent, reason: str) -> None:
         self._telemetry.count("matrix_call_events_ignored_total", reason=reason)
         log.info("call_event_ignored", reason=reason, kind=event.type, room_id=event.room_id, event_id=event.event_id)
+
+    def _of_no_kind(self, event: RoomEvent) -> None:
+        """What a client of tomorrow says in a call is counted; group calls, and calls as state, are not for us."""
+        if event.type.startswith("m.call.") and event.state_key is None and "conf_id" not in event.content:
+            self._ignored(event, "unknown_kind")
 
     def _member(self, event: RoomEvent) -> None:
         membership, user = event.content.get("membership"), UserId(event.state_key or "")
@@ -120,14 +137,23 @@ class MatrixIntake:
             self._switchboard.feed(live, change)
 
     def _of_a_call(self, event: RoomEvent, content: InCall) -> None:
-        translated = _translate(event.sender, content)
         live = self._switchboard.directory.by_matrix_call(event.room_id, content.call_id)
+        if isinstance(content, CallReplaces):
+            self._hand_over(event, live, content)
+            return
+        translated = _translate(event.sender, content)
         if translated is None:
             self._ignored(event, "negotiation")
         elif live is not None:
             self._switchboard.feed(live, translated)
         else:
             self._of_no_call(event, translated)
+
+    def _hand_over(self, event: RoomEvent, live: LiveCall | None, wish: CallReplaces) -> None:
+        if live is None:
+            self._ignored(event, "unknown_call")
+        else:
+            self._switchboard.feed(live, self._handovers.judge(live, event.sender, wish))
 
     def _of_no_call(self, event: RoomEvent, translated: ev.OfMatrixCall) -> None:
         """Other servers' events may come in another order: an end forbids the invite, candidates wait for it."""
@@ -204,7 +230,7 @@ class MatrixIntake:
             return
         sent_at = self._clock.monotonic() - self._age_s(event)
         busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
-        decision = self._decide(event, dialled)
+        decision = self._decide(event.sender, event.room_id, dialled)
         # Whoever calls for help does so now: they cannot wait for a restart.
         accepting = self._switchboard.accepting or self._plan.is_emergency(dialled)
         first = _first_event(decision, busy=busy, accepting=accepting, age_s=self._age_s(event))
@@ -213,15 +239,19 @@ class MatrixIntake:
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
 
-    def _decide(self, event: RoomEvent, dialled: str) -> Decision | Verdict:
+    def _decide(self, user: UserId, room_id: RoomId | None, dialled: str) -> Decision | Verdict:
         return self._plan.decide(
-            event.sender,
+            user,
             dialled,
             self._sip.trunk_up,
-            room=event.room_id,
-            withheld=self._hides_number(event.sender),
+            room=room_id,
+            withheld=self._hides_number(user),
             spin=lambda total: self._entropy.integer(0, total - 1),
         )
+
+    def _ways(self, user: UserId, room_id: RoomId | None, dialled: str) -> tuple[Way, ...] | Verdict:
+        decision = self._decide(user, room_id, dialled)
+        return decision if isinstance(decision, Verdict) else tuple(map(self._way, decision.routes))
 
     def _way(self, route: Route) -> Way:
         return Way(
@@ -314,7 +344,7 @@ def _first_event(decision: Decision | Verdict, *, busy: bool, accepting: bool, a
     return ev.CallPermitted(hold_s=BACKLOG_HOLD_S if age_s > BACKLOG_AGE_S else 0.0)
 
 
-def _translate(user: UserId, content: InCall) -> ev.OfMatrixCall | None:
+def _translate(user: UserId, content: Plain) -> ev.OfMatrixCall | None:
     """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
     call_id, party = content.call_id, content.party_id
     match content:

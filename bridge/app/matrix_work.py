@@ -9,6 +9,7 @@ import structlog
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import handover_commands as hcmd
 from bridge.calls import outcomes
 from bridge.calls.ports import MatrixPort
 from bridge.core.budget import Budgets
@@ -26,9 +27,14 @@ log = structlog.get_logger(__name__)
 Feed = Callable[[LiveCall, ev.Event], None]
 
 OneEvent = (
-    cmd.SendNegotiateAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup | cmd.SendIdentity | cmd.SendNotice
+    cmd.SendNegotiateAnswer
+    | cmd.SendSelectAnswer
+    | cmd.SendReject
+    | cmd.SendHangup
+    | hcmd.RejectReplacement
+    | cmd.SendNotice
 )
-MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | OneEvent
+MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | cmd.SendIdentity | OneEvent
 
 NOTICE_PAUSE_S = 600.0
 """Who dials again and again reads the same sentence in a room once in this time."""
@@ -103,6 +109,13 @@ class MatrixWork:
             case cmd.SendAnswer():
                 await self._send(live, origin, call_content.answer(origin.identity, sdp=command.sdp))
                 await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
+            case cmd.SendIdentity():
+                ghost = await self._matrix.known_ghost(E164(command.number)) if command.number else None
+                told = call_content.asserted_identity(
+                    origin.identity, number=command.number, name=command.name, ghost=ghost
+                )
+                for event in told:
+                    await self._send(live, origin, event)
             case cmd.SendNotice() if not self._notices.spend(
                 f"{origin.room_id} {command.text}", self._clock.monotonic()
             ):
@@ -210,8 +223,8 @@ def _event(command: OneEvent, identity: CallIdentity) -> OutgoingEvent:
             return call_content.reject(identity, reason=command.reason)
         case cmd.SendHangup():
             return call_content.hangup(identity, reason=command.reason)
-        case cmd.SendIdentity():
-            return call_content.asserted_identity(identity, number=command.number, name=command.name)
+        case hcmd.RejectReplacement():
+            return call_content.reject_replacement(identity, replacement_id=command.replacement_id)
         case cmd.SendNotice():
             return call_content.notice(command.text)
         case _:

@@ -9,10 +9,12 @@ from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import handover_commands as hcmd
+from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
 from bridge.core.errors import CallError
-from bridge.core.ids import TrunkName
+from bridge.core.ids import CallId, TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.media.engine import IceCandidate, MediaEngine, MediaSession
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
@@ -20,6 +22,7 @@ from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 log = structlog.get_logger(__name__)
 
 Feed = Callable[[LiveCall, ev.Event], None]
+Find = Callable[[CallId], LiveCall | None]
 
 MediaCommand = (
     cmd.WriteSipOffer
@@ -38,6 +41,8 @@ MediaCommand = (
     | cmd.PlayKeys
     | cmd.AddCandidates
     | cmd.CloseMedia
+    | hcmd.DropMatrixMedia
+    | hcmd.JoinMedia
 )
 
 
@@ -57,9 +62,15 @@ class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
 
     def __init__(
-        self, engine: MediaEngine, policies: Mapping[TrunkName, SipMediaPolicy], feed: Feed, telemetry: Telemetry
+        self,
+        engine: MediaEngine,
+        policies: Mapping[TrunkName, SipMediaPolicy],
+        feed: Feed,
+        find: Find,
+        telemetry: Telemetry,
     ) -> None:
         self._engine = engine
+        self._find = find
         self._policies = policies
         self._feed = feed
         self._telemetry = telemetry
@@ -132,6 +143,11 @@ class MediaWork:
                 await (await self._session(live)).play_digits(command.digits, command.duration_ms)
             case cmd.AddCandidates():
                 await self._add_candidates(live, command)
+            case hcmd.DropMatrixMedia():
+                if live.session is not None:
+                    await live.session.reset_matrix_leg()
+            case hcmd.JoinMedia():
+                await self._join(live, command)
             case cmd.CloseMedia():
                 await self._close(live)
             case _:
@@ -150,8 +166,16 @@ class MediaWork:
 
     async def _write_sip_offer(self, live: LiveCall, command: cmd.WriteSipOffer) -> None:
         session = await self._session(live)
-        await session.set_matrix_offer(command.matrix_sdp)
+        if command.matrix_sdp is not None:
+            await session.set_matrix_offer(command.matrix_sdp)
         self._feed(live, ev.SipOfferReady(sdp=await session.create_sip_offer()))
+
+    async def _join(self, live: LiveCall, command: hcmd.JoinMedia) -> None:
+        partner = self._find(command.partner)
+        if partner is None or partner.session is None:
+            raise CallError(outcomes.transfer_failed(), "the other call is over")
+        await (await self._session(live)).join(partner.session)
+        self._feed(live, hev.PartnersJoined())
 
     async def _write_matrix_answer(self, live: LiveCall, command: cmd.WriteMatrixAnswer) -> None:
         session = await self._session(live)

@@ -92,6 +92,7 @@ def trunk_sides(config: Config) -> Mapping[TrunkName, TrunkSide]:
             hosts=frozenset({trunk.server.host.lower(), trunk.domain.lower()} - {""}),
             networks=trunk.sources,
             keys_by_signalling=trunk.dtmf is Dtmf.INFO,
+            refers=trunk.accept_transfers,
         )
         for name, trunk in config.trunks.items()
     }

@@ -1,6 +1,7 @@
 """What the SIP user agent tells about a dialog, in the language of calls: by the part that its phone plays there."""
 
 from bridge.calls import events as ev
+from bridge.calls import handover_events as hev
 from bridge.calls import transfer_events as tev
 from bridge.sip import events as sip
 
@@ -20,7 +21,7 @@ Plain = (
 InDialog = Plain | sip.CallReferred | sip.CallIdentityChanged | sip.DigitsReceived
 
 
-def of_phone(event: Plain) -> ev.Event | None:
+def of_phone(event: Plain) -> ev.Event:
     """Of the phone that the call is with."""
     match event:
         case sip.CallProgress():
@@ -44,7 +45,7 @@ def of_phone(event: Plain) -> ev.Event | None:
         case sip.CallReofferAnswered() | sip.CallReofferRefused():
             return ev.SipReofferRefused()
         case sip.ReferralProgress():
-            return None  # we never refer a phone
+            return hev.ReferralReported(status=event.status, refused=event.refused)
 
 
 def of_second_phone(event: InDialog) -> ev.Event | None:

@@ -5,8 +5,9 @@ from typing import assert_never
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
+from bridge.calls import handover_commands as hcmd
 from bridge.calls.ports import SipPort
-from bridge.core.ids import DialogKey
+from bridge.core.ids import CallId, DialogKey
 from bridge.sip.events import OutgoingCall
 from bridge.sip.uri import SipUri
 
@@ -21,6 +22,7 @@ InDialog = (
     | cmd.RefuseReferral
     | cmd.NotifyReferral
     | cmd.PressSipKey
+    | hcmd.ReferSip
 )
 SipCommand = cmd.PlaceSipCall | cmd.PlaceTransfer | InDialog
 
@@ -61,10 +63,17 @@ class SipWork:
                 self._sip.refuse_referral(dialog, command.status)
             case cmd.NotifyReferral():
                 self._sip.notify_referral(command.dialog, command.status)
+            case hcmd.ReferSip():
+                self._sip.refer(dialog, command.number, replaces=self._dialog_of(command.replaces))
             case cmd.PressSipKey():
                 self._sip.send_digit(dialog, command.digit, command.duration_ms)
             case _:
                 assert_never(command)
+
+    def _dialog_of(self, call_id: CallId | None) -> DialogKey | None:
+        """Of another call; one that has ended meanwhile fails at the peer, and needs no other way to."""
+        live = self._directory.by_call_id(call_id) if call_id is not None else None
+        return live.call.dialog if live is not None else None
 
     def _place(self, live: LiveCall, command: cmd.PlaceSipCall) -> None:
         call = live.call

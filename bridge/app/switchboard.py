@@ -19,7 +19,9 @@ from bridge.app.memory import Memory
 from bridge.app.sip_work import SipCommand, SipWork
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
-from bridge.calls import machine, outcomes
+from bridge.calls import fetch, machine, outcomes
+from bridge.calls import handover_commands as hcmd
+from bridge.calls import handover_events as hev
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
@@ -45,6 +47,9 @@ _MILESTONES = {
     State.CONNECTED: "call_connected",
     State.TRANSFERRING: "transfer_begun",
     State.REPLACING: "replacement_begun",
+    State.HANDING_OVER: "handover_begun",
+    State.FETCHING: "phone_fetched",
+    State.JOINED: "phones_joined",
 }
 
 
@@ -69,7 +74,7 @@ class Switchboard:
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
-        self._media = MediaWork(engine, policies, self.feed, telemetry)
+        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry)
         self._finishing: set[LiveCall] = set()
@@ -146,6 +151,10 @@ class Switchboard:
             log.warning("trunk_failed", trunk=command.trunk, reason=command.reason, next_trunk=live.call.trunk)
         elif isinstance(command, cmd.FinishCall):
             self._finish(live, command.verdict)
+        elif isinstance(command, hcmd.FetchPhone):
+            self._fetch(live)
+        elif isinstance(command, hcmd.TellPartner):
+            self._tell_partner(live, command)
         elif isinstance(command, MediaCommand):
             self._media.submit(live, command)
         elif isinstance(command, SipCommand):
@@ -154,6 +163,23 @@ class Switchboard:
             self._matrix.submit(live, command)
         else:
             assert_never(command)
+
+    def _fetch(self, live: LiveCall) -> None:
+        handover = live.call.handover
+        if handover is not None:
+            call = fetch.begin(live.call, handover, now=self._clock.monotonic(), wall=self._clock.wall())
+            self.open(LiveCall(call=call), hev.FetchPermitted())
+
+    def _tell_partner(self, live: LiveCall, command: hcmd.TellPartner) -> None:
+        """Later, since a call sees no event before the commands of its last one are carried out."""
+        partner = self.directory.by_call_id(command.partner)
+        if partner is not None:
+            self._feed_soon(partner, command.event)
+        elif not isinstance(command.event, hev.PartnerLeft):
+            self._feed_soon(live, hev.PartnerLeft(verdict=outcomes.transfer_failed()))
+
+    def _feed_soon(self, live: LiveCall, event: ev.Event) -> None:
+        asyncio.get_running_loop().call_soon(self.feed, live, event)
 
     def _break_off(self, live: LiveCall, cause: str) -> None:
         """End a call that cannot be carried on, as far as that is still possible."""

@@ -27,6 +27,8 @@ class TrunkSide:
     hosts: frozenset[str]
     networks: tuple[Network, ...] = ()
     keys_by_signalling: bool = False
+    refers: bool = False
+    """Whether its calls are moved by REFER, ours too."""
 
     def has(self, host: str) -> bool:
         """Whether an address is one of the trunk's."""

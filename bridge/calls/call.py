@@ -11,8 +11,11 @@ from typing import Any
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import handover_commands as hcmd
+from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import MatrixReason, Verdict
@@ -54,17 +57,6 @@ class MatrixParty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """A trunk over which a call can leave, and how."""
-
-    trunk: TrunkName
-    number: str
-    caller: str
-    withheld: bool = False
-    answers_early: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
     """The user's own call to us that waits until crossing calls are settled."""
 
@@ -87,6 +79,19 @@ class SecondLeg:
     """`None` until our INVITE is sent."""
     sip_call_id: SipCallId | None = None
     late_offer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """To whom the user has left the phone, as policy let it pass, and how the two are brought together."""
+
+    ways: tuple[Way, ...]
+    """To the other phone, the first to try first; there is at least one."""
+    new_matrix_call_id: MatrixCallId
+    by_refer: bool
+    """Whether the phone's side is asked to bring the two together."""
+    attended: bool
+    """Whether the other phone is on the line already, in a call of its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,7 +160,10 @@ class Call:
     former: DialogKey | None = None
     """The phone that was replaced, until it has hung up."""
     transfers: int = 0
-    """How often another phone was called or called in to take over."""
+    """How often another phone was called or called in to take over, or was given the phone by the user."""
+    handover: Handover | None = None
+    partner: CallId | None = None
+    """The call whose phone this one's talks to, or will: the user has left both."""
     connected_number: str | None = None
     """Whom the call is with, when that is not who was called or calls; empty when withheld."""
     connected_name: str = ""
@@ -212,7 +220,7 @@ class Call:
         self.deadlines.clear()
         self.buffered.clear()
         self.sip_sdp = self.matrix_sdp = self.second = self.former = None
-        return [*commands, cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
+        return [*commands, *self._farewell_partner(verdict), cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
     def _notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
         """A sentence for a user who placed the call or saw it ring, or who finds a room but no call in it.
@@ -221,9 +229,15 @@ class Call:
         """
         if ended_by is EndedBy.MATRIX:
             return []
+        if self.state in (State.FETCHING, State.JOINED):
+            return []
         if self._rang_nobody and verdict in outcomes.MISSED:
             return [cmd.SendNotice(text=outcomes.MISSED_CALL)]
-        saw_it = self.direction is Direction.OUTBOUND or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
+        saw_it = (
+            self.direction is Direction.OUTBOUND
+            or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
+            or self.state is State.HANDING_OVER
+        )
         text = verdict.user_text
         if self.at.early is not None and not self.answered:
             # To the client the call was up, and it will show it as one that was answered.
@@ -245,6 +259,10 @@ class Call:
             return [*former, cmd.RejectSip(status=480, dialog=second.dialog)]
         cancel = [cmd.CancelSip(dialog=second.dialog)] if second.dialog is not None else []
         return [*former, *cancel, cmd.NotifyReferral(dialog=dialog, status=487)]
+
+    def _farewell_partner(self, verdict: Verdict) -> list[cmd.Command]:
+        partner, self.partner = self.partner, None
+        return [hcmd.TellPartner(partner=partner, event=hev.PartnerLeft(verdict=verdict))] if partner else []
 
     def _farewell_sip(self, verdict: Verdict) -> list[cmd.Command]:
         match self.sip_leg:

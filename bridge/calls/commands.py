@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.calls.events import Candidate
+from bridge.calls.handover_commands import HandoverCommand
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
@@ -15,9 +16,9 @@ from bridge.core.verdict import MatrixReason, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSipOffer:
-    """Take the Matrix offer and write ours for the phone → `SipOfferReady` or `MediaRefused`."""
+    """Take the Matrix offer, if there is one, and write ours for the phone → `SipOfferReady` or `MediaRefused`."""
 
-    matrix_sdp: str
+    matrix_sdp: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,4 +371,5 @@ Command = (
     | FollowDialog
     | NoteFailover
     | FinishCall
+    | HandoverCommand
 )

@@ -7,6 +7,7 @@ call. `m.call.*` is one implementation of that leg, another kind of Matrix call 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.calls.handover_events import HandoverEvent
 from bridge.calls.state import Timer
 from bridge.calls.transfer_events import TransferEvent
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
@@ -377,4 +378,5 @@ Event = (
     | SipReofferReady
     | ClientKeyPressed
     | TransferEvent
+    | HandoverEvent
 )

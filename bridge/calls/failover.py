@@ -15,19 +15,24 @@ from bridge.core.verdict import Verdict
 def trunk_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
     """Go on over the next trunk if there is one and this failure allows it."""
     verdict = outbound.note_failure(call, event)
-    if not (call.further and verdict.retryable and call.at.ringing is None):
+    if not can_go_on(call, verdict):
         return call.end(verdict, EndedBy.SIP, now)
-    return _next_trunk(call, verdict)
+    return [*next_trunk(call, verdict), *outbound.prepare(call)]
 
 
-def _next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
+def can_go_on(call: Call, verdict: Verdict) -> bool:
+    """Whether there is another trunk that may do better."""
+    return bool(call.further) and verdict.retryable and call.at.ringing is None
+
+
+def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
     """The audio begins anew as well: each trunk wants it in its own way, and the caller has heard nothing yet."""
     failed, (way, *further) = call.trunk, call.further
     call.tried, call.further = (*call.tried, failed), tuple(further)
     call.trunk, call.number, call.caller = way.trunk, way.number, way.caller
     call.withheld, call.answers_early = way.withheld, way.answers_early
     call.sip_leg, call.dialog, call.sip_call_id = SipLeg.NONE, None, None
-    return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia(), *outbound.prepare(call)]
+    return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia()]
 
 
 TABLE: Table = {(State.DIALLING, ev.SipFailed): Row(trunk_failed, (State.PREPARING, State.ENDED))}

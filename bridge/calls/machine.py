@@ -1,21 +1,22 @@
 """How a call takes an event: look it up in the table of its state, act, move on."""
 
 from bridge.calls import commands as cmd
-from bridge.calls import early, established, failover, glare, inbound, outbound, transfer
+from bridge.calls import early, established, failover, fetch, glare, handover, inbound, outbound, transfer
 from bridge.calls import events as ev
 from bridge.calls.call import Call, Table
 from bridge.calls.state import Direction
 
+_ANSWERED: Table = {**established.TABLE, **transfer.TABLE, **handover.TABLE}
 TABLES: dict[Direction, Table] = {
     Direction.OUTBOUND: {
         **outbound.TABLE,
         **failover.TABLE,
         **early.TABLE,
-        **established.TABLE,
-        **transfer.TABLE,
+        **fetch.TABLE,
+        **_ANSWERED,
         **glare.OUTBOUND,
     },
-    Direction.INBOUND: {**inbound.TABLE, **established.TABLE, **transfer.TABLE, **glare.INBOUND},
+    Direction.INBOUND: {**inbound.TABLE, **_ANSWERED, **glare.INBOUND},
 }
 """Later tables win: crossing calls refine some rows of the plain call."""
 

@@ -11,7 +11,6 @@ from bridge.calls.call import (
     Milestones,
     Row,
     Table,
-    Way,
     abort,
     ignore,
     member_left,
@@ -19,6 +18,7 @@ from bridge.calls.call import (
 )
 from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.way import Way
 from bridge.core.ids import CallId, TrunkName
 from bridge.core.verdict import Verdict
 

@@ -15,6 +15,9 @@ MISSED_CALL = "You missed a call."
 """Said where no device has rung, so that no client shows that there was a call."""
 
 COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
+TRANSFERRED = Verdict(
+    result=Result.SUCCESS, reason="transferred", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
+)
 CANCELLED = Verdict(result=Result.CLIENT, reason="cancelled", sip_status=487, matrix_reason=MatrixReason.USER_HANGUP)
 CALLER_GAVE_UP_ELSEWHERE = Verdict(
     result=Result.CLIENT,
@@ -165,6 +168,14 @@ BRIDGE_RESTARTED = Verdict(
 MISSED = (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE)
 """Ends of a phone's call that its user has to be told of, if no device has rung."""
 
+NO_NUMBER_THERE = Verdict(
+    result=Result.POLICY,
+    reason="transfer_failed",
+    sip_status=480,
+    q850=31,
+    user_text="A call can be transferred to telephone numbers only, and to users who have one. It has ended.",
+)
+
 UNANSWERED = {
     BUSY.reason: "The number you called is busy.",
     DECLINED.reason: "The call was declined.",
@@ -197,6 +208,18 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 _OF_THE_CALLEE = frozenset({1, 3, 17, 18, 19, 20, 21, 22, 26, 28})
 """Q.850 causes that would be the same over every trunk: some trunks put them behind a 500 or 503."""
 PAYMENT_REQUIRED = 402
+
+
+def transfer_failed(why: Verdict | None = None) -> Verdict:
+    """A call that its user has left to somebody who did not take it: the phone has nobody left to talk to."""
+    said = "" if why is None else why.user_text or UNANSWERED.get(why.reason, "")
+    return Verdict(
+        result=Result.CLIENT if why is None else why.result,
+        reason="transfer_failed",
+        sip_status=480,
+        q850=31,
+        user_text=f"The call could not be transferred, and has ended. {said}".rstrip(),
+    )
 
 
 def of_sip_failure(status: int, *, local: bool, redirected_to: str = "", q850: int | None = None) -> Verdict:

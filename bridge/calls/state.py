@@ -53,7 +53,17 @@ class State(enum.StrEnum):
     """Another phone is called, because the phone asked for it; the call goes on meanwhile."""
     REPLACING = "replacing"
     """Another phone called in to take the phone's place, and is being answered."""
+    HANDING_OVER = "handing_over"
+    """The user has left the phone to another one, which it does not talk to yet."""
+    FETCHING = "fetching"
+    """A phone is called for another one that a user has left; there is no Matrix side."""
+    JOINED = "joined"
+    """The phone talks to that of another call; the user has left both."""
     ENDED = "ended"
+
+
+USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED))
+"""Calls in whose room the user may be called, and from which they may call, as if they were over."""
 
 
 class MatrixLeg(enum.StrEnum):

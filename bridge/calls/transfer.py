@@ -238,7 +238,7 @@ _REPLACING: dict[type[object], Row] = {
     tev.ReplacementCancelled: Row(replacement_cancelled, (State.CONNECTED, State.CONNECTING, State.ENDED)),
     tev.TransferMediaRefused: Row(replacement_refused, (State.CONNECTED, State.CONNECTING, State.ENDED)),
 }
-_LATE = (tev.TransferOfferReady, tev.TransferProgress, tev.TransferAnswered, tev.TransferFailed)
+LATE = (tev.TransferOfferReady, tev.TransferProgress, tev.TransferAnswered, tev.TransferFailed)
 """What may still come of a transfer that was given up."""
 
 TABLE: Table = {
@@ -248,7 +248,7 @@ TABLE: Table = {
     (State.CONNECTED, tev.FormerPhoneLeft): Row(former_left, ()),
     **{(state, tev.ReofferedByAnother): Row(reoffered_by_another, ()) for state in (State.CONNECTING, State.CONNECTED)},
     (State.CONNECTED, ev.TimerFired): Row(timer_fired, ()),
-    **{(State.CONNECTED, event): Row(ignore, ()) for event in (*_LATE, tev.TransferMediaReady)},
+    **{(State.CONNECTED, event): Row(ignore, ()) for event in (*LATE, tev.TransferMediaReady)},
     (State.CONNECTING, tev.ReplacementOffered): Row(replacement_offered, (State.REPLACING,)),
     **{(State.CONNECTING, event): row for event, row in _NOT_NOW.items()},
     **{

@@ -10,8 +10,8 @@ from bridge.core.ids import MatrixCallId, PartyId, UserId
 from bridge.core.verdict import MatrixReason
 from bridge.matrix.events import Json
 
-_CAPABILITIES = {"m.call.transferee": False, "m.call.dtmf": True}
-"""Element Web shows its keypad only to a peer that says `m.call.dtmf`."""
+_CAPABILITIES = {"m.call.transferee": True, "m.call.dtmf": True}
+"""Element Web shows its keypad only to a peer that says `m.call.dtmf`, and transfers only one that lets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +94,22 @@ def hangup(call: CallIdentity, *, reason: MatrixReason | None) -> OutgoingEvent:
     return OutgoingEvent(type="m.call.hangup", content=_with_reason(call, reason))
 
 
-def asserted_identity(call: CallIdentity, *, number: str, name: str) -> OutgoingEvent:
-    """Who the call is with now, after a transfer (MSC3086). Without an id: Element would move the call to another room.
+def asserted_identity(call: CallIdentity, *, number: str, name: str, ghost: UserId | None) -> list[OutgoingEvent]:
+    """Who the call is with now, after a transfer (MSC3086); an identity of null is somebody unknown.
 
-    An identity of null is somebody unknown.
+    The id is that of a ghost that is there already: an Element that is set to obey moves the call to that ghost's room.
     """
     shown = name or number
-    identity = {"display_name": shown} if shown else None
-    return OutgoingEvent(type="m.call.asserted_identity", content={**call.content(), "asserted_identity": identity})
+    identity = {"display_name": shown, **({"id": ghost} if ghost else {})} if shown else None
+    content = {**call.content(), "asserted_identity": identity}
+    kinds = ("m.call.asserted_identity", "org.matrix.call.asserted_identity")
+    return [OutgoingEvent(type=kind, content=content) for kind in kinds]
+
+
+def reject_replacement(call: CallIdentity, *, replacement_id: str) -> OutgoingEvent:
+    """The call cannot be transferred as the client wants (MSC2747)."""
+    content = {**call.content(), "replacement_id": replacement_id, "reason": "declined"}
+    return OutgoingEvent(type="m.call.reject_replacement", content=content)
 
 
 def notice(text: str) -> OutgoingEvent:

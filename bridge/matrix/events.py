@@ -117,7 +117,44 @@ class CallNegotiate:
     sdp: str
 
 
-CallContent = CallInvite | CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReplaces:
+    """`m.call.replaces` (MSC2747): the sender leaves the call's other side to somebody else."""
+
+    call_id: MatrixCallId
+    version: int
+    party_id: PartyId | None
+    replacement_id: str
+    target: UserId | None
+    """To whom; `None` when nobody is named."""
+    create_call: MatrixCallId | None
+    """The id for the call that is to be placed; `None` when the other one is to wait for such a call instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRemark:
+    """Something that a client says within a call and that changes nothing for a telephone.
+
+    That its microphone is muted or its stream another one (MSC3077): the audio shows it, and silence is no end.
+    Who it thinks it is (MSC3086): rooms have members for that. That it will not be transferred (MSC2747).
+    """
+
+    call_id: MatrixCallId
+    version: int
+    party_id: PartyId | None
+
+
+CallContent = (
+    CallInvite
+    | CallCandidates
+    | CallAnswer
+    | CallSelectAnswer
+    | CallReject
+    | CallHangup
+    | CallNegotiate
+    | CallReplaces
+    | CallRemark
+)
 
 MAX_CANDIDATES = 100
 MAX_SDP_BYTES = 65536
@@ -286,6 +323,25 @@ def _negotiate(content: Json, common: _Common) -> CallNegotiate:
     )
 
 
+def _replaces(content: Json, common: _Common) -> CallReplaces:
+    create, target = _text(content.get("create_call")), content.get("target_user")
+    if create is None and _text(content.get("await_call")) is None:
+        raise InvalidCallEvent("replaces")
+    name = _text(target.get("id")) if isinstance(target, Mapping) else None
+    return CallReplaces(
+        call_id=common.call_id,
+        version=common.version,
+        party_id=common.party_id,
+        replacement_id=_text(content.get("replacement_id")) or "",
+        target=UserId(name) if name else None,
+        create_call=MatrixCallId(create) if create else None,
+    )
+
+
+def _remark(content: Json, common: _Common) -> CallRemark:
+    return CallRemark(call_id=common.call_id, version=common.version, party_id=common.party_id)
+
+
 _PARSERS: dict[str, Callable[[Json, _Common], CallContent]] = {
     "m.call.invite": _invite,
     "m.call.candidates": _candidates,
@@ -294,4 +350,10 @@ _PARSERS: dict[str, Callable[[Json, _Common], CallContent]] = {
     "m.call.reject": _reject,
     "m.call.hangup": _hangup,
     "m.call.negotiate": _negotiate,
+    "m.call.replaces": _replaces,
+    "m.call.reject_replacement": _remark,
+    "m.call.sdp_stream_metadata_changed": _remark,
+    "org.matrix.call.sdp_stream_metadata_changed": _remark,
+    "m.call.asserted_identity": _remark,
+    "org.matrix.call.asserted_identity": _remark,
 }

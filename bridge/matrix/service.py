@@ -267,6 +267,14 @@ class MatrixService:
         """Whether the messages of a room cannot be read."""
         return await self._rooms.is_encrypted(room_id)
 
+    async def known_ghost(self, number: E164) -> UserId | None:
+        """The ghost of a number, if it has been made and can be found out at once."""
+        ghost = self._names.ghost_id(number)
+        try:
+            return ghost if await self._store.ghosts.get(ghost) is not None else None
+        except StoreError:
+            return None
+
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal:
         """The room in which the ghost of `number` can call `user`, made when there is none.
 

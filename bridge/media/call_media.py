@@ -66,6 +66,7 @@ class CallMedia:
         self.call_id = call_id
         self._around = around
         self._settings = around.settings
+        self._policy = policy
         self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
@@ -284,7 +285,12 @@ class CallMedia:
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         """Keys of the phone that came by signalling."""
-        self._path.press(digits, duration_ms)
+        partner = self._partner
+        if partner is None or partner._policy.digits_in_rtp:
+            self._path.press(digits, duration_ms)
+            return
+        for digit in digits:
+            partner._signal_digit(digit, duration_ms)
 
     def _signal_digit(self, digit: str, duration_ms: int) -> None:
         pressed = DigitPressed(call_id=self.call_id, digit=digit, duration_ms=duration_ms)

@@ -82,7 +82,7 @@ class PacketPath(Protocol):
         ...
 
     def press(self, digits: str, duration_ms: int) -> None:
-        """Send keys to the Matrix client."""
+        """Send keys to whoever hears the phone: the Matrix client, or the phone of another call."""
         ...
 
     def carry(self, leg: WebRtcLeg) -> None:

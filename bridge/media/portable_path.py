@@ -67,7 +67,7 @@ class PortablePath:
         self._audio.join(None if partner is None else partner._audio)
 
     def press(self, digits: str, duration_ms: int) -> None:
-        self._audio.to_matrix.keypad.press(digits, duration_ms)
+        self._audio.from_phone.keypad.press(digits, duration_ms)
 
     def carry(self, leg: WebRtcLeg) -> None:
         self._leg = leg

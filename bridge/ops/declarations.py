@@ -76,11 +76,13 @@ CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
     *("locating", "awaiting_join", "offering", "ringing"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
+    *("handing_over", "fetching", "joined"),
 )
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
     *("not_for_us", "not_a_member", "ended_invite", "homeserver_unreachable"),
+    *("replaces", "unknown_kind"),
 )
 SENDS = _of(
     *("invite", "answer", "candidates", "select_answer", "reject", "hangup", "negotiate", "notice", "other"),
@@ -127,6 +129,8 @@ REASONS = _of(
     "too_many_calls",
     "shutting_down",
     "sip_media_unacceptable",
+    "transfer_failed",
+    "transferred",
     "trunk_credentials",
     "trunk_failure",
     "trunk_unreachable",

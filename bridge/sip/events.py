@@ -176,6 +176,8 @@ class ReferralProgress:
     dialog: DialogKey
     status: int
     """Of the call to the target, or of the refused REFER; 408 when the peer never told how it ended."""
+    refused: bool = False
+    """Whether the peer would not even try."""
 
 
 @record_type

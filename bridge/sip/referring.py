@@ -184,8 +184,10 @@ def _after_token(request: Request, name: str) -> str:
 def tell(referring: Referring, event: ReferringEvent, now: float) -> None:
     """Tell our user, if there is anything to tell."""
     match event:
-        case ReportReceived(status=int() as status) | OutcomeReceived(status=status) | ReferRefused(status=status):
+        case ReportReceived(status=int() as status) | OutcomeReceived(status=status):
             referring.usage.context.emit(ReferralProgress(dialog=referring.key, status=status))
+        case ReferRefused(status=status):
+            referring.usage.context.emit(ReferralProgress(dialog=referring.key, status=status, refused=True))
         case ReportOverdue():
             referring.usage.context.emit(ReferralProgress(dialog=referring.key, status=UNKNOWN))
 

@@ -115,7 +115,7 @@ class Transfers:
         referring.start(fields, now)
 
     def _fail(self, key: DialogKey, status: int) -> None:
-        self.context.emit(ReferralProgress(dialog=key, status=status))
+        self.context.emit(ReferralProgress(dialog=key, status=status, refused=True))
 
     def _end_referral(self, referral: Referral) -> None:
         self.received.pop(referral.key, None)

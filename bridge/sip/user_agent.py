@@ -181,6 +181,11 @@ class UserAgent:
         usage = self._context.usages.get(dialog)
         return saved_leg(usage) if usage is not None else None
 
+    def takes_refer(self, dialog: DialogKey) -> bool:
+        """Whether the peer of a call says that it takes REFER."""
+        usage = self._context.usages.get(dialog)
+        return usage is not None and usage.dialog is not None and "REFER" in usage.dialog.allowed
+
     def trunk_up(self, trunk: TrunkName) -> bool:
         """Whether calls through this trunk have a chance."""
         state = self._context.trunks.get(trunk)

@@ -1,7 +1,9 @@
 """A stage for each test."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
@@ -9,10 +11,17 @@ from bridge.store import Store
 from tests.app.stage import Stage
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    store = await Store.open(tmp_path / "store.sqlite3")
-    stage = Stage(store=store)
+@asynccontextmanager
+async def open_stage(directory: Path, **changes: Any) -> AsyncIterator[Stage]:
+    """A stage, and an orderly end for all that was played on it."""
+    store = await Store.open(directory / "store.sqlite3")
+    stage = Stage(store=store, **changes)
     yield stage
     await stage.switchboard.shut_down(2.0)
     await store.close()
+
+
+@pytest_asyncio.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(tmp_path) as stage:
+        yield stage

@@ -64,6 +64,8 @@ class StageMatrix:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
+    ghosts: dict[str, UserId] = field(default_factory=dict)
+    """Those that have been made before."""
     presences: dict[UserId, PresenceState] = field(default_factory=dict)
     names: dict[UserId, str] = field(default_factory=dict)
     callers: list[tuple[str, str]] = field(default_factory=list)
@@ -115,6 +117,9 @@ class StageMatrix:
     async def presence(self, user: UserId) -> PresenceState | None:
         return self.presences.get(user)
 
+    async def known_ghost(self, number: E164) -> UserId | None:
+        return self.ghosts.get(number)
+
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> StagePortal:
         self.callers.append((number, caller_name))
         if self.portal_delay is not None:
@@ -148,6 +153,7 @@ class StageSip:
     cannot_reject: bool = False
     ways: dict[DialogKey, int] = field(default_factory=dict)
     """The port to which requests of a dialog go."""
+    refers: bool = True
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         if self.broken:
@@ -183,6 +189,12 @@ class StageSip:
 
     def notify_referral(self, dialog: DialogKey, status: int) -> None:
         self.commands.append(("notify_referral", dialog, status))
+
+    def refer(self, dialog: DialogKey, target_user: str, *, replaces: DialogKey | None = None) -> None:
+        self.commands.append(("refer", dialog, target_user, replaces))
+
+    def takes_refer(self, dialog: DialogKey) -> bool:
+        return self.refers
 
     def send_digit(self, dialog: DialogKey, digit: str, duration_ms: int) -> None:
         self.commands.append(("send_digit", dialog, digit, duration_ms))
@@ -293,6 +305,8 @@ class Stage:
     rules: tuple[DialRule, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     answers_early: bool = False
+    refers: bool = False
+    """Whether calls of `TRUNK` are moved by REFER."""
     matrix: StageMatrix = field(default_factory=StageMatrix)
     sip: StageSip = field(default_factory=StageSip)
     engine: StageEngine = field(default_factory=StageEngine)
@@ -315,7 +329,7 @@ class Stage:
                 TrunkChoice(name=TRUNK, caller_id="+15550199", answers_early=self.answers_early, forwards=True),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),
             ),
-            inbound={E164("+15550199"): ALICE},
+            inbound={E164("+15550199"): ALICE, E164("+15550188"): BOB},
             emergency=frozenset({"112"}),
         )
         self.settings = UserSettings(self.store)
@@ -330,11 +344,15 @@ class Stage:
             telemetry=self.telemetry,
             on_finished=self._on_finished,
         )
+        sides = {
+            TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True, refers=self.refers),
+        }
         self.matrix_intake = MatrixIntake(
             switchboard=self.switchboard,
             matrix=self.matrix,
             sip=self.sip,
             plan=plan,
+            sides=sides,
             call_waiting=self.call_waiting,
             times=times,
             clock=clock,
@@ -345,7 +363,7 @@ class Stage:
             switchboard=self.switchboard,
             plan=plan,
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
-            sides={TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True)},
+            sides=sides,
             wishes=Wishes(self.settings, plan, clock),
             call_waiting=self.call_waiting,
             times=times,

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import handover_commands as hcmd
+from bridge.calls import handover_events as hev
 from bridge.calls import machine, outcomes, snapshot
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
@@ -18,6 +20,20 @@ from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
 from tests.calls.test_early_media import dialling as early_media
+from tests.calls.test_handover import (
+    ATTENDED,
+    ATTENDED_BY_REFER,
+    AWAITED,
+    BLIND,
+    BY_REFER,
+    FORBIDDEN,
+    OTHER,
+    claimed,
+    fetched,
+    fetching,
+    joined,
+    waiting,
+)
 from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking, transferring
 
 USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
@@ -88,10 +104,27 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(tev.ReplacementReady(sdp="sdp")),
     st.just(tev.ReplacementCancelled()),
     st.just(tev.FormerPhoneLeft()),
+    st.builds(
+        replace, st.sampled_from([BLIND, ATTENDED, BY_REFER, ATTENDED_BY_REFER]), matrix_call_id=CALL_IDS, party=PARTIES
+    ),
+    st.builds(replace, st.just(FORBIDDEN), matrix_call_id=CALL_IDS, user=USERS),
+    st.builds(replace, st.just(AWAITED), matrix_call_id=CALL_IDS, user=USERS),
+    st.builds(hev.ReferralReported, status=st.integers(100, 699), refused=st.booleans()),
+    st.just(hev.FetchPermitted()),
+    st.just(hev.PartnersJoined()),
+    st.just(hev.PartnerClaimed(partner=OTHER)),
+    st.just(hev.PartnerAgreed()),
+    st.builds(hev.PartnerHeard, answered=st.booleans()),
+    st.just(hev.PartnerLeft(verdict=outcomes.BUSY)),
     st.just(ev.MediaConnected()),
     st.builds(ev.MediaLost, reason=st.sampled_from([MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])),
 )
-CALLS = st.sampled_from([scenes.outgoing, early_media, scenes.incoming, talking, transferring, replacing])
+CALLS = st.sampled_from(
+    [
+        *(scenes.outgoing, early_media, scenes.incoming, talking, transferring, replacing),
+        *(waiting, claimed, fetching, joined, fetched),
+    ]
+)
 
 
 class Phones:
@@ -157,6 +190,18 @@ def test_no_phone_is_hung_up_on_twice_and_none_that_was_called_for_a_transfer_is
     assert all(count == 1 for dialog, count in phones.farewells.items())
     placed = {DialogKey(f"placed-{number}") for number in range(1, phones.placed + 1)}
     assert placed <= phones.farewells.keys() | gone
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_every_partner_learns_of_the_end_and_once(begin: Callable[[], Call], history: list[ev.Event]) -> None:
+    call = begin()
+    for event in [*history, ev.Aborted(verdict=outcomes.SHUTTING_DOWN)]:
+        partner, has_left = call.partner, isinstance(event, hev.PartnerLeft)
+        commands = scenes.run(call, event)
+        words = [command for command in commands if isinstance(command, hcmd.TellPartner)]
+        leaves = [word for word in words if word.partner == partner and isinstance(word.event, hev.PartnerLeft)]
+        if cmd.FinishCall in {type(command) for command in commands} and partner is not None:
+            assert len(leaves) == (0 if has_left else 1)
 
 
 @given(begin=CALLS, history=st.lists(EVENTS, max_size=30))

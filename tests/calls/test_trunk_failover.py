@@ -5,8 +5,9 @@ import pytest
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import snapshot
-from bridge.calls.call import Call, Way
+from bridge.calls.call import Call
 from bridge.calls.state import SipLeg, State
+from bridge.calls.way import Way
 from bridge.core.ids import DialogKey, TrunkName
 from tests.calls import scenes
 from tests.calls.scenes import ALICE, CANDIDATE, LAPTOP, THEIR_CALL, only, run

@@ -139,6 +139,18 @@ class Client:
         """Hold the call, or with `sendrecv` go on."""
         await self.negotiate(call, self.describe(call, "actpass", flow=flow))
 
+    async def transfer(
+        self, call: ClientCall, target: UserId, *, to: str = "create_call", new_call_id: str = ""
+    ) -> None:
+        """Leave the other side to `target` (MSC2747), and end the call without a word, as all do that can."""
+        content = {
+            "replacement_id": self.new_call_id(),
+            "target_user": {"id": target, "display_name": "Somebody"},
+            to: new_call_id or self.new_call_id(),
+        }
+        await self.send(call, "m.call.replaces", content)
+        self.end(call, "transferred", by_peer=False)
+
     async def its_own_time_is_up(self, call: ClientCall) -> None:
         """The client's own timer for an unanswered call."""
         await self.send(call, "m.call.hangup", {"reason": "invite_timeout"})

@@ -10,8 +10,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
-KINDS = ("invite", "candidates", "answer", "select_answer", "reject", "hangup", "negotiate")
-OTHERS = ("sdp_stream_metadata_changed", "asserted_identity", "replaces", "member", "notify", "nonsense", "")
+KINDS = ("invite", "candidates", "answer", "select_answer", "reject", "hangup", "negotiate", "replaces")
+OTHERS = ("sdp_stream_metadata_changed", "asserted_identity", "reject_replacement", "member", "notify", "nonsense", "")
 _FIXTURES = Path(__file__).parents[1] / "matrix" / "fixtures"
 
 
@@ -45,6 +45,10 @@ _FIELDS: dict[str, tuple[Any, ...]] = {
     "selected_party_id": ("A", "B"),
     "capabilities": ({"m.call.dtmf": True},),
     "sdp_stream_metadata": ({"s": {"purpose": "m.usermedia"}},),
+    "replacement_id": ("r",),
+    "target_user": ({"id": "@_sip_+15550100:example.org"}, {"id": "@person0:example.org"}),
+    "create_call": ("c", "d"),
+    "await_call": ("d",),
     "conf_id": ("conference",),
 }
 

@@ -68,6 +68,9 @@ class Attack:
             await homeserver.leave_as(person.user_id, person.room_id)
         for person in self.people:
             await homeserver.wait_member(person.room_id, GHOST, "leave", timeout_s=_ROUND_LIMIT_S)
+        for call in phone.of(IncomingCall):
+            # Phones that a user has left to each other go on without the user.
+            phone.endpoint.bye(call.dialog)
         await self.house.bridge.wait_metric("calls_active", 0, limit_s=_ROUND_LIMIT_S)
         if await self.house.bridge.metric("internal_errors_total"):
             raise AssertionError("an exception; the log says which")

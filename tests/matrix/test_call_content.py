@@ -18,7 +18,7 @@ SDP = (
     "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:audio0\r\na=msid:stream-1 track-1\r\na=sendrecv\r\n"
 )
 METADATA = {"stream-1": {"purpose": "m.usermedia", "audio_muted": False, "video_muted": True}}
-CAPABILITIES = {"m.call.transferee": False, "m.call.dtmf": True}
+CAPABILITIES = {"m.call.transferee": True, "m.call.dtmf": True}
 
 
 def parsed(sent: OutgoingEvent) -> object:
@@ -113,6 +113,27 @@ def test_version_zero_is_a_number_and_knows_no_reject() -> None:
     sent = call_content.reject(OLD_CALL, reason=MatrixReason.USER_BUSY)
     assert sent.type == "m.call.hangup"
     assert sent.content == {"call_id": "c1", "version": 0, "party_id": "Bridge01", "reason": "user_busy"}
+
+
+def test_a_replacement_that_cannot_be_is_named() -> None:
+    sent = call_content.reject_replacement(CALL, replacement_id="r1")
+    assert sent.type == "m.call.reject_replacement"
+    assert sent.content == {**COMMON, "replacement_id": "r1", "reason": "declined"}
+
+
+def test_who_the_call_is_with_is_said_in_both_spellings() -> None:
+    """MSC3086 was never merged: some clients read the one, some the other."""
+    sent = call_content.asserted_identity(CALL, number="+15550111", name="Carol", ghost=None)
+    assert [event.type for event in sent] == ["m.call.asserted_identity", "org.matrix.call.asserted_identity"]
+    assert all(event.content == {**COMMON, "asserted_identity": {"display_name": "Carol"}} for event in sent)
+
+
+def test_a_ghost_is_named_only_when_it_is_there() -> None:
+    ghost = UserId("@_sip_+15550111:example.org")
+    for shown in call_content.asserted_identity(CALL, number="+15550111", name="", ghost=ghost):
+        assert shown.content["asserted_identity"] == {"display_name": "+15550111", "id": ghost}
+    for hidden in call_content.asserted_identity(CALL, number="", name="", ghost=None):
+        assert hidden.content["asserted_identity"] is None
 
 
 def test_a_notice_is_plain_text() -> None:

@@ -18,6 +18,8 @@ from bridge.matrix.events import (
     CallInvite,
     CallNegotiate,
     CallReject,
+    CallRemark,
+    CallReplaces,
     CallSelectAnswer,
     InvalidCallEvent,
     RoomEvent,
@@ -27,7 +29,7 @@ from bridge.matrix.events import (
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SDP = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
-TYPES = ("invite", "candidates", "answer", "select_answer", "reject", "hangup", "negotiate")
+TYPES = ("invite", "candidates", "answer", "select_answer", "reject", "hangup", "negotiate", "replaces")
 
 
 def event(kind: str, content: Any, state_key: str | None = None) -> RoomEvent:
@@ -91,12 +93,11 @@ def test_a_recorded_reject() -> None:
     assert isinstance(recorded("browser-reject")[-1], CallReject)
 
 
-def test_a_recorded_hold_negotiates_and_other_events_do_not_concern_us() -> None:
+def test_a_recorded_hold_negotiates_and_remarks_on_the_streams() -> None:
     contents = recorded("hold")
     offers = [content for content in contents if isinstance(content, CallNegotiate)]
     assert [offer.description_type for offer in offers] == ["offer", "answer", "offer", "answer"]
-    assert contents[5] is None
-    assert contents[6] is None
+    assert all(isinstance(content, CallRemark) for content in contents[5:7])
 
 
 @pytest.mark.parametrize(
@@ -233,9 +234,37 @@ def test_a_redacted_event_is_nothing_to_act_on() -> None:
         parse_call_content(event("m.call.invite", {}))
 
 
-@pytest.mark.parametrize("kind", ["m.room.message", "m.call.member", "m.call", "m.call.replaces", "m.call.notify", ""])
+@pytest.mark.parametrize("kind", ["m.room.message", "m.call.member", "m.call", "m.call.notify", ""])
 def test_other_events_are_not_ours(kind: str) -> None:
     assert parse_call_content(event(kind, {"call_id": "c1"})) is None
+
+
+def test_a_transfer_to_a_new_call() -> None:
+    target = {"id": "@_sip_+15550111:example.org", "display_name": "Carol", "avatar_url": None}
+    wish = parse("replaces", replacement_id="r1", target_user=target, create_call="new")
+    assert isinstance(wish, CallReplaces)
+    assert (wish.replacement_id, wish.target, wish.create_call) == ("r1", "@_sip_+15550111:example.org", "new")
+
+
+def test_a_transfer_to_a_call_that_is_to_come_of_a_client_of_version_0() -> None:
+    wish = parse("replaces", version=0, party_id="IGNORED", target_user=None, await_call="new")
+    assert (wish.create_call, wish.target, wish.version, wish.party_id) == (None, None, 0, None)
+
+
+def test_a_transfer_to_no_call_is_none() -> None:
+    with pytest.raises(InvalidCallEvent, match="replaces"):
+        parse("replaces", target_user={"id": "@carol:example.org"})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("m.call.sdp_stream_metadata_changed", "org.matrix.call.sdp_stream_metadata_changed"),
+        *("m.call.asserted_identity", "org.matrix.call.asserted_identity", "m.call.reject_replacement"),
+    ],
+)
+def test_remarks_are_known(kind: str) -> None:
+    assert isinstance(parse_call_content(event(kind, {"call_id": "c1"})), CallRemark)
 
 
 def test_group_calls_are_not_ours() -> None:
@@ -262,6 +291,7 @@ ANYTHING = st.recursive(
 )
 FIELDS = ["call_id", "version", "party_id", "lifetime", "invitee", "offer", "answer", "candidates", "reason"]
 FIELDS += ["selected_party_id", "description", "sdp", "type", "conf_id"]
+FIELDS += ["replacement_id", "target_user", "create_call", "await_call"]
 CONTENTS = st.dictionaries(
     st.sampled_from(FIELDS), ANYTHING | st.fixed_dictionaries({"sdp": ANYTHING, "type": ANYTHING})
 )

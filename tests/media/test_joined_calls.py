@@ -9,7 +9,8 @@ from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
 from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
-from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
+from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
@@ -55,6 +56,26 @@ async def test_the_two_hear_each_other_and_the_user_neither(
     assert events.items == [MediaConnected(call_id=CALL)]
     numbers = await session.close()
     assert (numbers.sip.codec, numbers.transcoded) == ("PCMU", False)
+    await other.close()
+
+
+@pytest.mark.parametrize("in_rtp", [True, False])
+async def test_keys_that_came_by_signalling_reach_the_other_phone_its_own_way(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser, in_rtp: bool
+) -> None:
+    other = await Phone.open()
+    session = await call_out(engine, new_browser(), phone)
+    second = await engine.open(OTHER_CALL, SipMediaPolicy(digits_in_rtp=in_rtp))
+    other.aim(await second.create_sip_offer())
+    await second.set_sip_answer(other.sdp("0 101"))
+    await session.join(second)
+    await session.play_digits("5", 100)
+    if in_rtp:
+        await other.received.until(lambda packets: bool(digits_in(packets, 101)))
+        assert {event.event for _, event in digits_in(other.received.items, 101)} == {5}
+    else:
+        pressed = DigitPressed(call_id=OTHER_CALL, digit="5", duration_ms=100)
+        await events.until(lambda seen: pressed in seen)
     await other.close()
 
 

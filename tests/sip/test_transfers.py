@@ -269,14 +269,14 @@ def test_an_attended_transfer_names_the_other_call_as_its_peer_sees_it() -> None
 def test_a_refused_transfer_is_told(status: int) -> None:
     peer, dialog, request = referring()
     peer.answer(request, status)
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=status)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=status, refused=True)
     assert peer.agent.open_dialogs == 1
 
 
 def test_a_transfer_that_gets_no_answer_is_told() -> None:
     peer, dialog, _ = referring()
     peer.advance(33)
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=408)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=408, refused=True)
 
 
 def test_a_peer_that_never_reports_is_not_waited_for_for_ever() -> None:
@@ -411,16 +411,16 @@ def test_what_cannot_be_transferred_is_told_at_once() -> None:
     peer = Scripted()
     dialog = peer.call()
     peer.steer(dialog, ReferAsked(target_user="1"))
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=481)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=481, refused=True)
     peer = Scripted()
     dialog = peer.answered_call()
     peer.steer(dialog, ReferAsked(target_user="1", replaces=DialogKey("gone")))
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=481)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=481, refused=True)
     peer.steer(dialog, ReferAsked(target_user="\ud800"))
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=484)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=484, refused=True)
     peer.steer(dialog, ReferAsked(target_user="1"))
     peer.steer(dialog, ReferAsked(target_user="2"))
-    assert peer.last_event() == ReferralProgress(dialog=dialog, status=491)
+    assert peer.last_event() == ReferralProgress(dialog=dialog, status=491, refused=True)
     assert peer.titles().count("REFER") == 1
 
 

@@ -178,6 +178,10 @@ class SipEndpoint:
         """The Call-ID header of a call, while it lasts."""
         return self._core.sip_call_id(dialog) if self._core is not None else None
 
+    def takes_refer(self, dialog: DialogKey) -> bool:
+        """Whether the peer of a call says that it takes REFER (Allow, RFC 3261 §20.5)."""
+        return self._core is not None and self._core.takes_refer(dialog)
+
     def trunk_up(self, trunk: TrunkName) -> bool:
         """Whether calls through this trunk have a chance: registered, answering OPTIONS, or assumed so."""
         return self._core is not None and self._core.trunk_up(trunk)
