@@ -159,6 +159,10 @@ class Device:
         """End the call."""
         await self._run("hangUp", reason)
 
+    async def connect_both(self) -> None:
+        """Leave the other ends of two calls to each other."""
+        await self._run("connectBoth")
+
     async def press(self, digit: str) -> None:
         """Press a key of the keypad during a call; see `tests.e2e.handset` for more of that kind."""
         await self.look("(digit) => device.control('press', digit)", digit)

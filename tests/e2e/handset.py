@@ -39,6 +39,10 @@ class Handset:
         """Press a key of the keypad."""
         await self._control("press", digit)
 
+    async def transfer(self, user_id: str) -> None:
+        """Leave the other end to somebody else, whom nobody asks first."""
+        await self._control("transfer", user_id)
+
     async def shown(self) -> dict[str, Any]:
         """What the page knows of its call; see `look` in the page."""
         result: dict[str, Any] = await self.device.look("() => device.look()")

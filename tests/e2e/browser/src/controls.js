@@ -7,6 +7,7 @@ export const controls = {
     showCamera: (call) => call.setLocalVideoMuted(false),
     restartIce: (call) => call.peerConn.restartIce(),
     press: (call, digit) => call.sendDtmfDigit(digit),
+    transfer: (call, userId) => call.transfer(userId),
 };
 
 /** The value of the last attribute of this name. */

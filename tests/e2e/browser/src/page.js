@@ -232,6 +232,12 @@ class Device {
         return this.#current().listener.longestGap;
     }
 
+    /** Leave the other ends of two calls to each other: the first is the one that wanted somebody. */
+    async connectBoth() {
+        const [first, second] = this.calls.filter(({ state }) => state === "connected");
+        await first.call.transferToCall(second.call);
+    }
+
     /** The sound of the current call once it is steady; see `Listener.steady`. */
     async listen(timeoutMs) {
         const seen = this.#current();
