@@ -57,6 +57,8 @@ _MEDIA_REASONS = {
     MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
     MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
     MediaFailure.RTP_TIMEOUT: MatrixReason.ICE_TIMEOUT,
+    # A homeserver is away, or the app was closed: either way somebody hung up.
+    MediaFailure.CLIENT_CLOSED: MatrixReason.USER_HANGUP,
 }
 
 

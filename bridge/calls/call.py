@@ -371,7 +371,9 @@ def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> l
 
 
 def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
-    return call.end(outcomes.of_media_loss(event.reason), EndedBy.BRIDGE, now)
+    """Where the client closed its side, its hangup was lost on the way (`user_hangup`); else it did not mean to."""
+    ended_by = EndedBy.MATRIX if event.reason is MatrixReason.USER_HANGUP else EndedBy.BRIDGE
+    return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), ended_by, now)
 
 
 MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {

@@ -250,14 +250,9 @@ def of_matrix_refusal(reason: str | None) -> Verdict:
 
 
 def of_matrix_hangup(reason: str | None, *, answered: bool) -> Verdict:
-    """The verdict for a hangup by the Matrix side of a call that is up; a missing reason is `user_hangup`."""
+    """The verdict for a hangup by the Matrix side, or audio that is lost there; a missing reason is `user_hangup`."""
     lost: dict[str | None, Verdict] = {"ice_failed": ICE_FAILED, "ice_timeout": ICE_TIMEOUT}
     return lost.get(reason) or (COMPLETED if answered else CANCELLED)
-
-
-def of_media_loss(reason: MatrixReason) -> Verdict:
-    """The verdict for audio that never came up, or went away."""
-    return ICE_FAILED if reason is MatrixReason.ICE_FAILED else ICE_TIMEOUT
 
 
 PRE_ANSWER_REFUSALS = frozenset({None, MatrixReason.USER_HANGUP, MatrixReason.USER_BUSY})

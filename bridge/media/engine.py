@@ -38,6 +38,8 @@ class MediaFailure(enum.StrEnum):
     """No candidate pair worked, or DTLS did not come up, within the set-up limit."""
     ICE_TIMEOUT = "ice_timeout"
     """The WebRTC side went away after it had been connected (consent lost, RFC 7675)."""
+    CLIENT_CLOSED = "client_closed"
+    """The client closed its side (DTLS), and nothing more was heard of it: its hangup did not get through."""
     RTP_TIMEOUT = "rtp_timeout"
     """The phone sent nothing for the set time, and is not on hold."""
 

@@ -136,8 +136,7 @@ class WebRtcLeg:
             self._listener.on_ended(MediaFailure.ICE_FAILED)
             return
         self._listener.on_connected()
-        await self._until_gone(dtls)
-        self._listener.on_ended(MediaFailure.ICE_TIMEOUT)
+        self._listener.on_ended(await self._until_gone(dtls))
 
     async def _in_time(self, work: Awaitable[bool]) -> bool:
         try:
@@ -146,11 +145,13 @@ class WebRtcLeg:
         except (ConnectionError, TimeoutError):
             return False
 
-    async def _until_gone(self, dtls: DtlsSession) -> None:
+    async def _until_gone(self, dtls: DtlsSession) -> MediaFailure:
         """Wait for the end: consent lost, or a goodbye and its grace."""
         await dtls.closed.wait()
-        if not self._route.current.agent.is_closed:
-            await asyncio.sleep(GOODBYE_GRACE_S)
+        if self._route.current.agent.is_closed:
+            return MediaFailure.ICE_TIMEOUT
+        await asyncio.sleep(GOODBYE_GRACE_S)
+        return MediaFailure.CLIENT_CLOSED
 
     # Another path
 

@@ -41,6 +41,7 @@ PARTIES = st.sampled_from([scenes.LAPTOP, scenes.PHONE, None])
 CALL_IDS = st.sampled_from([scenes.OUR_CALL, scenes.THEIR_CALL, MatrixCallId("~last")])
 REASONS = st.sampled_from([None, "user_hangup", "user_busy", "replaced", "ice_failed", "nonsense"])
 SDP = st.sampled_from([None, "sdp"])
+LOST = [MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT, MatrixReason.USER_HANGUP]
 
 EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.CallPermitted, hold_s=st.sampled_from([0.0, 1.0])),
@@ -117,7 +118,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(hev.PartnerHeard, answered=st.booleans()),
     st.just(hev.PartnerLeft(verdict=outcomes.BUSY)),
     st.just(ev.MediaConnected()),
-    st.builds(ev.MediaLost, reason=st.sampled_from([MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])),
+    st.builds(ev.MediaLost, reason=st.sampled_from(LOST)),
 )
 CALLS = st.sampled_from(
     [

@@ -220,6 +220,14 @@ def test_lost_audio_ends_the_call_on_both_sides(reason: MatrixReason) -> None:
     assert only(commands, cmd.SendHangup).reason is reason
 
 
+def test_a_client_that_closed_its_audio_has_hung_up_though_nothing_was_heard_of_it() -> None:
+    call = scenes.talking()
+    commands = run(call, ev.MediaLost(reason=MatrixReason.USER_HANGUP))
+    assert only(commands, cmd.ByeSip)
+    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
+    assert (call.verdict, call.ended_by) == (outcomes.COMPLETED, EndedBy.MATRIX)
+
+
 def test_leaving_the_room_is_hanging_up() -> None:
     commands = run(scenes.talking(), ev.MemberLeft(user=ALICE))
     assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]

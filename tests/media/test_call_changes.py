@@ -354,7 +354,7 @@ async def test_a_client_that_says_goodbye_and_no_more_ends_the_call(
     await events.count(1)
     await browser.close()
     await events.count(2)
-    assert events.items[1] == MediaEnded(call_id=CALL, failure=MediaFailure.ICE_TIMEOUT)
+    assert events.items[1] == MediaEnded(call_id=CALL, failure=MediaFailure.CLIENT_CLOSED)
 
 
 async def test_descriptions_name_the_address_that_the_outside_knows(
