@@ -123,6 +123,9 @@ class Portals:
             )
             if encrypted or public or ghost not in members or members - {user, ghost}:
                 return False
+            # A portal that we know is forgotten by the event of its replacement.
+            if joined and await self._rooms.is_replaced(room_id):
+                return False
             return user in members or (not joined and await self._rooms.is_expected(room_id, user))
         except MatrixError as error:
             if error.temporary:

@@ -1,4 +1,4 @@
-"""What we know of rooms: members, who may join, whether they are encrypted.
+"""What we know of rooms: members, who may join, whether they are encrypted or have been replaced.
 
 Each is read once and then kept up to date by the events of the room.
 """
@@ -24,6 +24,7 @@ class _RoomState:
     members: set[UserId] | None = None
     public: bool | None = None
     encrypted: bool | None = None
+    replaced: bool | None = None
     changes: int = field(default=0)
 
 
@@ -70,6 +71,15 @@ class Rooms:
                 state.encrypted = content is not None
         return state.encrypted
 
+    async def is_replaced(self, room_id: RoomId) -> bool:
+        """Whether another room has taken the place of this one (specification, "Room Upgrades")."""
+        state = self._state(room_id)
+        if state.replaced is None:
+            content = await self._client.state(room_id, await self._insider(room_id), "m.room.tombstone")
+            if state.replaced is None:
+                state.replaced = content is not None
+        return state.replaced
+
     async def is_expected(self, room_id: RoomId, user: UserId) -> bool:
         """Whether an invitation of `user` is open, or was accepted so lately that its event is still on its way."""
         content = await self._client.state(room_id, await self._insider(room_id), "m.room.member", user)
@@ -105,6 +115,8 @@ class Rooms:
                 self._state(event.room_id).public = event.content.get("join_rule") == "public"
             case "m.room.encryption", "":
                 self._state(event.room_id).encrypted = True
+            case "m.room.tombstone", "":
+                self._state(event.room_id).replaced = True
 
     def _member(self, room_id: RoomId, user: UserId, *, joined: bool) -> None:
         state = self._state(room_id)

@@ -98,7 +98,18 @@ async def test_a_room_that_is_of_no_use_any_more_is_replaced(
     await hs.send_as(alice, first.room_id, event_type, content, "")
     await bridge.handled.wait(event_type)
     second = await bridge.service.portal(user=alice, number=NUMBER)
-    assert second.room_id != first.room_id or event_type == "m.room.tombstone"
+    assert second.room_id != first.room_id
+
+
+async def test_a_room_that_was_replaced_while_we_were_away_is_not_used(
+    hs: ScriptedHomeserver, tmp_path: Path, alice: UserId
+) -> None:
+    room = await hs.create_dm(alice, GHOST, wait=False)
+    await hs.send_as(alice, room, "m.room.tombstone", {"replacement_room": "!x:y"}, "")
+    async with running_bridge(hs, tmp_path / "db") as bridge:
+        await hs.wait_member(room, GHOST, "join")
+        await bridge.handled.wait("m.room.member")
+        assert (await bridge.service.portal(user=alice, number=NUMBER)).room_id != room
 
 
 async def test_an_encrypted_room_of_the_user_is_not_used(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
