@@ -1,4 +1,4 @@
-"""The rooms in which phones and users call each other: which one is used, and what is said where no call can be made."""
+"""The rooms in which phones and users call each other: which one it is, and what is said where no call can be made."""
 
 import asyncio
 from typing import Any
