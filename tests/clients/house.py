@@ -103,6 +103,7 @@ class House:
         with contextlib.suppress(TimeoutError):  # what came instead says more
             await self.homeserver.wait_until(lambda: len(self._kinds(person)) >= len(kinds))
         await self.bridge.wait_metric("calls_active", 0)
+        await self.bridge.wait_metric("matrix_outbox_depth", 0)
         await self.homeserver.wait_idle()
         assert self._kinds(person) == list(kinds), self._kinds(person)
 
