@@ -117,6 +117,16 @@ def invite_delivered(call: Call, event: ev.InviteDelivered, now: float) -> list[
     return ring(call, now)
 
 
+def invite_refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
+    """An invite that the homeserver would not have rings nowhere: there is nothing to hang up.
+
+    One that may have arrived all the same, because the answer did not, is hung up.
+    """
+    if event.verdict == outcomes.MATRIX_REFUSED:
+        call.matrix_leg = MatrixLeg.NONE
+    return refuse(call, event, now)
+
+
 def ring(call: Call, now: float) -> list[cmd.Command]:
     """Tell the phone that it rings: once the homeserver has the invite, or when the phone would lose patience."""
     call.deadlines.pop(Timer.PROGRESS, None)
@@ -242,7 +252,7 @@ TABLE: Table = {
     (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
     (State.ACCEPTING, ev.RejectReceived): Row(ignore, ()),
     **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED,)) for state in WAITING},
-    **{(state, ev.CallRefused): Row(refuse, (State.ENDED,)) for state in WAITING},
+    **{(state, ev.CallRefused): Row(invite_refused, (State.ENDED,)) for state in WAITING},
     **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},
     **{(State.ACCEPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }

@@ -8,7 +8,7 @@ from bridge.calls import outcomes
 from bridge.calls.call import MAX_BUFFERED_CANDIDATES
 from bridge.calls.state import State, Timer
 from bridge.core.ids import PartyId
-from bridge.core.verdict import MatrixReason
+from bridge.core.verdict import MatrixReason, Verdict
 from tests.calls import scenes
 from tests.calls.scenes import ALICE, GHOST, LAPTOP, MALLORY, OUR_CALL, PHONE, ROOM, only, run
 
@@ -197,6 +197,15 @@ def test_the_user_leaving_the_room_while_it_rings_turns_the_phone_away() -> None
     commands = run(scenes.ringing(), ev.MemberLeft(user=ALICE))
     assert only(commands, cmd.RejectSip).status == 480
     assert not any(isinstance(command, cmd.SendHangup) for command in commands)
+
+
+@pytest.mark.parametrize(("verdict", "sent"), [(outcomes.MATRIX_REFUSED, False), (outcomes.MATRIX_UNREACHABLE, True)])
+def test_an_invite_that_may_have_arrived_is_hung_up_and_one_that_was_refused_is_not(
+    verdict: Verdict, sent: bool
+) -> None:
+    commands = run(scenes.ringing(), ev.CallRefused(verdict=verdict))
+    assert only(commands, cmd.RejectSip).status == verdict.sip_status
+    assert any(isinstance(command, cmd.SendHangup) for command in commands) is sent
 
 
 def test_a_call_that_never_rang_is_not_explained_in_the_room() -> None:

@@ -181,4 +181,4 @@ async def test_an_answer_that_cannot_be_used_ends_the_call_on_both_sides(house: 
         await client.until_state(ringing, CallState.ENDED)
         assert (ringing.end, ringing.ended_by_peer) == ("unknown_error", True)
         assert (await phone.wait(CallFailed)).status in (488, 500)
-    await house.told(person, "invite", "candidates", "select_answer", "hangup")
+    await house.told(person, "invite", "candidates", "select_answer", "hangup", "m.room.message")
