@@ -82,6 +82,28 @@ def generate_registration(path: Path, output: Path, force: bool) -> None:
     click.echo(f"and restart the homeserver. Then: trunkline run --config {path}")
 
 
+@main.command("explain")
+@_config_option
+@click.option("--user", required=True, help="Who calls: @user:server.")
+@click.option("--number", required=True, help="What is dialled, as people type it.")
+@click.option("--room", default=None, help="From which room, where a permission names rooms.")
+def explain_call(path: Path, user: str, number: str, room: str | None) -> None:
+    """Say what would become of a call, and why, without calling: permissions, trunks, caller number, price and limits.
+
+    Exits with 1 when the call would be refused. Which trunks are in service, only a running bridge knows.
+    """
+    config = _load(path)
+    from bridge.app.plan import limits, number_plan
+    from bridge.core.ids import RoomId, UserId
+    from bridge.numbers.explain import Question, explain
+
+    question = Question(user=UserId(user), dialled=number, room=RoomId(room) if room else None)
+    answer = explain(number_plan(config), limits(config), question, currency=config.permissions.currency)
+    click.echo("\n".join(answer.lines))
+    if not answer.permitted:
+        raise SystemExit(1)
+
+
 @main.command()
 def version() -> None:
     """Print the version."""

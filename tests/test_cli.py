@@ -210,3 +210,24 @@ def test_a_bug_is_not_explained_away(config: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bridge.app, "run", fail, raising=False)
     result = CliRunner().invoke(main, ["run", "--config", str(config)])
     assert isinstance(result.exception, ExceptionGroup)
+
+
+def test_a_call_is_explained_without_calling(config: Path) -> None:
+    write_tokens(config)
+    config.write_text(
+        CONFIG
+        + """
+trunks: {carrier: {server: h.b, caller_id: "+15550199", rates: {"+44": "0.0125"}}}
+permissions:
+  outbound: [{who: ["@alice:example.org"], prefixes: ["+44"]}]
+  limits: [{who: [example.org], day_cost: "5"}]
+  currency: EUR
+"""
+    )
+    permitted = trunkline("explain", "--config", config, "--user", "@alice:example.org", "--number", "+44 20 7946 0018")
+    assert permitted.exit_code == 0
+    assert "trunk 1: carrier, 0.0125 EUR a minute in steps of 60 s, shows +15550199" in permitted.output
+    assert "permissions.limits[0]: 5.00 EUR a day (each)" in permitted.output
+    refused = trunkline("explain", "--config", config, "--user", "@bob:example.org", "--number", "+44 20 7946 0018")
+    assert refused.exit_code == 1
+    assert "refused: outbound_is_off" in refused.output

@@ -257,6 +257,20 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("trunks: {a: {server: h.b, rates: {'+49': 0.01}}}", "trunks.a.rates.+49", "put it in quotes"),
         ("trunks: {a: {server: h.b, rates: {'+49': '1 ct'}}}", "trunks.a.rates.+49", "an amount such as '0.0125'"),
         ("trunks: {a: {server: h.b, rate_step_s: 0}}", "trunks.a.rate_step_s", "1"),
+        ("permissions: {limits: [{who: [], day_minutes: 5}]}", "permissions.limits[0].who", "at least one"),
+        (
+            "permissions: {limits: [{who: [a.b], day_cost: '5'}]}",
+            "permissions.limits[0].day_cost",
+            "could not be kept: no trunk says what calls cost",
+        ),
+        (
+            "trunks: {a: {server: h.b, rates: {'+': '1'}}}\npermissions: {limits: [{who: [a.b], day_cost: 5}]}",
+            "permissions.limits[0].day_cost",
+            "put it in quotes",
+        ),
+        ("permissions: {limits: [{who: [a.b], call_minutes: -1}]}", "permissions.limits[0].call_minutes", "0"),
+        ("permissions: {suspension: {hours: 0}}", "permissions.suspension.hours", "0"),
+        ("permissions: {admins: [a]}", "permissions.admins[0]", "expected a user id"),
         ('sip: {user_agent: "Trunkline\\n"}', "sip.user_agent", "must be one line"),
         ("trunks: {Carrier: {server: a.b}}", "trunks.Carrier", "expected a name of a-z, 0-9"),
         ("trunks: {carrier: {server: 'sip:a.b'}}", "trunks.carrier.server", "not a URI, found 'sip:a.b'"),
@@ -646,3 +660,8 @@ def test_a_device_keeps_its_instance_over_restarts_and_shares_it_with_no_other(t
 def test_a_trunk_that_cannot_be_is_explained(tmp_path: Path, setting: str, path: str, words: str) -> None:
     found = faults(tmp_path, MINIMAL + f"trunks: {{a: {{server: a.b, {setting}}}}}")
     assert words in found[f"trunks.a.{path}"]
+
+
+def test_a_limit_that_limits_nothing_is_noted(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL + "permissions: {limits: [{who: [a.b], day_minutes: 5}, {who: [a.b]}]}")
+    assert [note for note in warnings(config) if "limits" in note] == ["permissions.limits[1]: limits nothing"]

@@ -15,12 +15,14 @@ from bridge.app.bot_room import BotRoom
 from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
+from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.app.phone_states import PhoneStates
-from bridge.app.plan import call_times, number_plan, ring_rule, trunk_sides
+from bridge.app.plan import call_times, limits, number_plan, ring_rule, suspension_rule, thresholds, trunk_sides
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
+from bridge.app.suspensions import Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
@@ -33,6 +35,8 @@ from bridge.core.verdict import MatrixReason
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
+from bridge.numbers.abuse import Watch
+from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
 from bridge.ops.logs import set_level
 from bridge.ops.metrics import PrometheusTelemetry
@@ -176,12 +180,13 @@ class Application:
             memory = Memory(store, self._sip, self._clock, self.telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
-            switchboard = self._switchboard(memory, matrix, people)
+            meter = await self._meter(store, matrix)
+            switchboard = self._switchboard(memory, matrix, people, meter)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, number_plan(self._config).caller_number)
-            bot = self._bot(store, matrix, switchboard, people)
-            await self._start_parts(stack, matrix, switchboard, people, phones, bot)
+            bot = self._bot(store, matrix, switchboard, people, meter)
+            await self._start_parts(stack, matrix, switchboard, people, phones, bot, meter)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock)
             await self._start_ops(stack, store, matrix, switchboard)
             for work in (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), phones.run()):
@@ -195,7 +200,24 @@ class Application:
         stack.callback(self._records.stop)
         return background
 
-    def _switchboard(self, memory: Memory, matrix: MatrixService, people: People) -> Switchboard:
+    async def _meter(self, store: Store, matrix: MatrixService) -> Meter:
+        """What was used and who is suspended is known before anybody can call."""
+        suspensions = Suspensions(
+            suspension_rule(self._config), store=store, rooms=matrix, clock=self._clock, telemetry=self.telemetry
+        )
+        meter = Meter(
+            ledger=Ledger(limits=limits(self._config)),
+            watch=Watch(thresholds(self._config)),
+            suspensions=suspensions,
+            plan=number_plan(self._config),
+            store=store,
+            clock=self._clock,
+            telemetry=self.telemetry,
+        )
+        await meter.load()
+        return meter
+
+    def _switchboard(self, memory: Memory, matrix: MatrixService, people: People, meter: Meter) -> Switchboard:
         reporting = Reporting(
             records=self._records, history=people.history, clock=self._clock, telemetry=self.telemetry
         )
@@ -205,18 +227,23 @@ class Application:
             sip=self._sip,
             matrix=matrix,
             memory=memory,
+            meter=meter,
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
         )
 
-    def _bot(self, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People) -> BotRoom:
+    def _bot(
+        self, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People, meter: Meter
+    ) -> BotRoom:
         desk = BotDesk(
             plan=number_plan(self._config),
             trunk_up=self._sip.trunk_up,
             rooms=matrix,
             directory=switchboard.directory,
             people=people,
+            meter=meter,
+            admins=suspension_rule(self._config).admins,
             knows_presence=bool(self._config.calls.ring_when),
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
@@ -229,6 +256,7 @@ class Application:
         people: People,
         phones: PhoneStates,
         bot: BotRoom,
+        meter: Meter,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = number_plan(self._config), call_times(self._config), self._config.calls.call_waiting
@@ -236,8 +264,9 @@ class Application:
             switchboard=switchboard,
             plan=plan,
             sides=trunk_sides(self._config),
+            meter=meter,
             ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
-            wishes=Wishes(people.settings, plan, self._clock),
+            wishes=Wishes(people.settings, plan, self._clock, may_spend=meter.may_spend),
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,
@@ -249,6 +278,7 @@ class Application:
             sip=self._sip,
             plan=plan,
             sides=trunk_sides(self._config),
+            meter=meter,
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,

@@ -1,9 +1,10 @@
 """Does what users ask of the bot, and says what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol, assert_never
 
 from bridge.app.directory import Directory
+from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.bot import commands as said
 from bridge.bot import replies
@@ -44,12 +45,16 @@ class BotDesk:
         rooms: NumberRooms,
         directory: Directory,
         people: People,
+        meter: Meter,
+        admins: Container[UserId] = (),
         knows_presence: bool = False,
     ) -> None:
         self._plan = plan
         self._trunk_up = trunk_up
         self._rooms = rooms
         self._directory = directory
+        self._meter = meter
+        self._admins = admins
         self._settings = people.settings
         self._history = people.history
         self._own_names = people.own_names
@@ -79,6 +84,8 @@ class BotDesk:
                 return await self._forward(user, command.number)
             case said.Ring():
                 return await self._ring(user, command.when)
+            case said.Resume():
+                return await self._resume(user, command)
             case said.NameNumber():
                 return await self._name(user, command)
             case _:
@@ -119,6 +126,13 @@ class BotDesk:
             return replies.NO_PRESENCE
         await self._settings.change(user, ring_when=when)
         return replies.RINGING[when]
+
+    async def _resume(self, user: UserId, command: said.Resume) -> str:
+        if user not in self._admins:
+            return replies.NO_ADMIN
+        if not await self._meter.resume(UserId(command.user)):
+            return replies.NOT_SUSPENDED
+        return replies.resumed(command.user)
 
     async def _name(self, user: UserId, command: said.NameNumber) -> str:
         number, name = canonical(command.number, self._plan.default_region), readable_name(command.name)

@@ -16,7 +16,7 @@ from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import State
 from bridge.calls.way import Way
-from bridge.core.ids import RoomId, TrunkName, UserId
+from bridge.core.ids import TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import CallReplaces
 from bridge.numbers.policy import NumberPlan
@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 _CLAIMABLE = frozenset((State.CONNECTING, State.CONNECTED, State.HANDING_OVER))
 
-WaysOf = Callable[[UserId, RoomId | None, str], tuple[Way, ...] | Verdict]
-"""How a user's call to a number would go from a room, if it may."""
+WaysOf = Callable[[Call, str], tuple[Way, ...] | Verdict]
+"""How a call that its user leaves would go on to a number, if it may."""
 Wish = hev.HandoverPermitted | hev.HandoverForbidden | hev.HandoverAwaited
 
 
@@ -105,7 +105,7 @@ class HandoverDesk:
             return (Way(trunk=other.trunk, number=other.number, caller=other.caller),)
         if self._plan.is_emergency(dialled):
             return NO_EMERGENCY_CALLS
-        return self._ways_of(call.matrix.user, call.matrix.room_id, dialled)
+        return self._ways_of(call, dialled)
 
     def _can_refer(self, call: Call) -> bool:
         """Whether the trunk is one whose calls move by REFER, and the phone's side says that it can."""

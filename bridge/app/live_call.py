@@ -24,6 +24,12 @@ class LiveCall:
     session: MediaSession | None = None
     stats: MediaStats = field(default_factory=MediaStats)
     timer: asyncio.TimerHandle | None = None
+    metered_since: float | None = None
+    """When the call began to cost something, on the call's clock; kept by the meter, like the two below."""
+    metered_number: str = ""
+    meter_timer: asyncio.TimerHandle | None = None
+    cost: int | None = None
+    """Millionths, when the call is over; `None` for one that no limit and no price concerns."""
     dialogs: set[DialogKey] = field(default_factory=set)
     matrix_calls: set[tuple[RoomId, MatrixCallId]] = field(default_factory=set)
     room_id: RoomId | None = None

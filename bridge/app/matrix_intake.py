@@ -9,11 +9,13 @@ import structlog
 from bridge.app.early_candidates import EarlyCandidates
 from bridge.app.handover_desk import HandoverDesk
 from bridge.app.live_call import LiveCall
+from bridge.app.meter import Meter
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls import events as ev
 from bridge.calls import outbound, outcomes
 from bridge.calls.call import Call, CallTimes, MatrixParty
+from bridge.calls.handover import partner_id
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, MatrixLeg, State
 from bridge.calls.way import Way
@@ -77,6 +79,7 @@ class MatrixIntake:
         sip: SipPort,
         plan: NumberPlan,
         sides: Mapping[TrunkName, TrunkSide],
+        meter: Meter,
         hides_number: Callable[[UserId], bool | None] = lambda user: None,
         call_waiting: bool,
         times: CallTimes,
@@ -88,6 +91,7 @@ class MatrixIntake:
         self._matrix = matrix
         self._sip = sip
         self._plan = plan
+        self._meter = meter
         self._hides_number = hides_number
         self._call_waiting = call_waiting
         self._times = times
@@ -230,17 +234,23 @@ class MatrixIntake:
             return
         sent_at = self._clock.monotonic() - self._age_s(event)
         busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
-        decision = self._decide(event.sender, event.room_id, dialled)
-        # Whoever calls for help does so now: they cannot wait for a restart.
-        accepting = self._switchboard.accepting or self._plan.is_emergency(dialled)
-        first = _first_event(decision, busy=busy, accepting=accepting, age_s=self._age_s(event))
-        live = LiveCall(call=self._call(event, invite, ghost, decision, caller_name))
+        refusal = self._refusal(dialled, busy=busy)
+        call_id = CallId(self._entropy.token(20))
+        decision = refusal or self._decide(call_id, event.sender, event.room_id, dialled)
+        live = LiveCall(call=self._call(call_id, event, invite, ghost, decision, caller_name))
+        first = _first_event(decision, age_s=self._age_s(event))
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
 
-    def _decide(self, user: UserId, room_id: RoomId | None, dialled: str) -> Decision | Verdict:
-        return self._plan.decide(
+    def _refusal(self, dialled: str, *, busy: bool) -> Verdict | None:
+        """Why no call of this user's is taken now, if so. Whoever calls for help cannot wait for a restart."""
+        if not self._switchboard.accepting and not self._plan.is_emergency(dialled):
+            return outcomes.SHUTTING_DOWN
+        return BUSY_WITH_ANOTHER_CALL if busy else None
+
+    def _decide(self, call_id: CallId, user: UserId, room_id: RoomId | None, dialled: str) -> Decision | Verdict:
+        decision = self._plan.decide(
             user,
             dialled,
             self._sip.trunk_up,
@@ -248,9 +258,11 @@ class MatrixIntake:
             withheld=self._hides_number(user),
             spin=lambda total: self._entropy.integer(0, total - 1),
         )
+        return decision if isinstance(decision, Verdict) else self._meter.admit(call_id, user, decision)
 
-    def _ways(self, user: UserId, room_id: RoomId | None, dialled: str) -> tuple[Way, ...] | Verdict:
-        decision = self._decide(user, room_id, dialled)
+    def _ways(self, call: Call, dialled: str) -> tuple[Way, ...] | Verdict:
+        """How a call that the user leaves to another number would go on to it."""
+        decision = self._decide(partner_id(call), call.matrix.user, call.matrix.room_id, dialled)
         return decision if isinstance(decision, Verdict) else tuple(map(self._way, decision.routes))
 
     def _way(self, route: Route) -> Way:
@@ -263,7 +275,13 @@ class MatrixIntake:
         )
 
     def _call(
-        self, event: RoomEvent, invite: CallInvite, ghost: UserId, decision: Decision | Verdict, caller_name: str = ""
+        self,
+        call_id: CallId,
+        event: RoomEvent,
+        invite: CallInvite,
+        ghost: UserId,
+        decision: Decision | Verdict,
+        caller_name: str = "",
     ) -> Call:
         nowhere = Way(
             trunk=TrunkName(""), number=self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), caller=""
@@ -271,7 +289,7 @@ class MatrixIntake:
         ways = [self._way(route) for route in decision.routes] if isinstance(decision, Decision) else [nowhere]
         first, *further = ways
         return outbound.begin(
-            call_id=CallId(self._entropy.token(20)),
+            call_id=call_id,
             trunk=first.trunk,
             number=first.number,
             matrix=MatrixParty(
@@ -309,7 +327,7 @@ class MatrixIntake:
 
     def _refuse_crowded_room(self, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
         """Somebody else in the room could be meant, so nothing rings and nothing is rejected; one notice explains."""
-        call = self._call(event, invite, ghost, NOT_ONE_TO_ONE)
+        call = self._call(CallId(self._entropy.token(20)), event, invite, ghost, NOT_ONE_TO_ONE)
         call.matrix_leg = MatrixLeg.NONE
         known = event.room_id in self._notified
         verdict = replace(NOT_ONE_TO_ONE, user_text=None) if known else NOT_ONE_TO_ONE
@@ -333,12 +351,8 @@ def _was_up(live: LiveCall, moment: float) -> bool:
     return live.call.at.answered is not None and live.call.at.answered <= moment
 
 
-def _first_event(decision: Decision | Verdict, *, busy: bool, accepting: bool, age_s: float) -> ev.Event:
+def _first_event(decision: Decision | Verdict, *, age_s: float) -> ev.Event:
     """How the life of an outgoing call begins."""
-    if not accepting:
-        return ev.CallRefused(verdict=outcomes.SHUTTING_DOWN)
-    if busy:
-        return ev.CallRefused(verdict=BUSY_WITH_ANOTHER_CALL)
     if isinstance(decision, Verdict):
         return ev.CallRefused(verdict=decision)
     return ev.CallPermitted(hold_s=BACKLOG_HOLD_S if age_s > BACKLOG_AGE_S else 0.0)

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
+from bridge.app.suspensions import SuspensionRule
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
+from bridge.config.dialling import limit_of
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.presence import RingWhen
+from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.limits import Limit
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
@@ -59,6 +63,23 @@ def _trunk_choice(name: TrunkName, trunk: TrunkConfig) -> TrunkChoice:
         forwards=trunk.forwards,
         voicemail=trunk.voicemail_number,
     )
+
+
+def limits(config: Config) -> tuple[Limit, ...]:
+    """How much users may call."""
+    return tuple(limit_of(entry) for entry in config.permissions.limits)
+
+
+def thresholds(config: Config) -> Thresholds:
+    """From when on calls look like fraud."""
+    rule = config.permissions.suspension
+    return Thresholds(countries=rule.countries, sequential=rule.sequential, short_calls=rule.short_calls)
+
+
+def suspension_rule(config: Config) -> SuspensionRule:
+    """What is done about it."""
+    admins = tuple(UserId(user) for user in config.permissions.admins)
+    return SuspensionRule(hours=config.permissions.suspension.hours, admins=admins)
 
 
 def call_times(config: Config) -> CallTimes:

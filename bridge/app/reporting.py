@@ -12,6 +12,7 @@ from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import LegStats
+from bridge.numbers.money import shown
 from bridge.ops.declarations import NO_TRUNK
 from bridge.ops.records import CallRecord, CallRecords, LegRecord
 
@@ -78,6 +79,7 @@ class Reporting:
             t_answer=call.wall(at.answered),
             t_end=call.wall(at.ended) or self._clock.wall(),
             duration_s=live.call.talk_s,
+            cost=None if live.cost is None else shown(live.cost),
             result=verdict.result,
             reason=verdict.reason,
             sip_status=call.peer_status or verdict.sip_status,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from bridge.app.live_call import LiveCall
+from bridge.app.meter import Meter
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TransferDesk, TrunkSide
@@ -48,6 +49,7 @@ class SipIntake:
         switchboard: Switchboard,
         plan: NumberPlan,
         sides: Mapping[TrunkName, TrunkSide],
+        meter: Meter,
         wishes: Wishes,
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         call_waiting: bool,
@@ -57,7 +59,7 @@ class SipIntake:
     ) -> None:
         self._switchboard = switchboard
         self._plan = plan
-        self._transfers = TransferDesk(plan, sides)
+        self._transfers = TransferDesk(plan, sides, meter)
         self._wishes = wishes
         self._ring_when = ring_when
         self._call_waiting = call_waiting

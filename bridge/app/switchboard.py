@@ -16,6 +16,7 @@ from bridge.app.live_call import LiveCall
 from bridge.app.matrix_work import MatrixCommand, MatrixWork
 from bridge.app.media_work import MediaCommand, MediaWork
 from bridge.app.memory import Memory
+from bridge.app.meter import Meter, Outlets
 from bridge.app.sip_work import SipCommand, SipWork
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -64,6 +65,7 @@ class Switchboard:
         sip: SipPort,
         matrix: MatrixPort,
         memory: Memory,
+        meter: Meter,
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
@@ -79,6 +81,8 @@ class Switchboard:
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry)
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
+        self._meter = meter
+        meter.connect(Outlets(feed=self.feed, say=self._say, calls_of=self.directory.of_user))
 
     def open(self, live: LiveCall, first: ev.Event) -> None:
         """Take up a new call and give it its first event."""
@@ -127,6 +131,11 @@ class Switchboard:
             log.info(_MILESTONES[call.state], state=call.state, sip_call_id=call.sip_call_id)
             self._memory.remember(live)
         self._carry_out_all(live, commands)
+        self._meter.follow(live)
+
+    def _say(self, live: LiveCall, text: str) -> None:
+        """A sentence into the room of a call that goes on."""
+        self._matrix.submit(live, cmd.SendNotice(text=text))
 
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
         """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""
@@ -190,6 +199,7 @@ class Switchboard:
             self._carry_out_all(live, machine.handle(live.call, ev.Aborted(verdict=outcomes.INTERNAL_ERROR), now))
         except Exception:
             log.exception("call_break_off_failed")
+            self._meter.finished(live)
             self.directory.remove(live, self._clock.monotonic())
 
     def _rearm(self, live: LiveCall) -> None:
@@ -211,6 +221,7 @@ class Switchboard:
         """The last command of every call. Its record is written when its media session has been closed."""
         self.directory.remove(live, self._clock.monotonic())
         self._show_active(live.call.direction)
+        self._meter.finished(live)
         self._finishing.add(live)
         live.media_lane.submit(lambda: self._report(live, verdict))
         self._memory.forget(live)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bridge.app.meter import Meter
 from bridge.calls import events as ev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
@@ -44,8 +45,9 @@ class TrunkSide:
 class TransferDesk:
     """The configuration's word on each wish."""
 
-    def __init__(self, plan: NumberPlan, sides: Mapping[TrunkName, TrunkSide]) -> None:
+    def __init__(self, plan: NumberPlan, sides: Mapping[TrunkName, TrunkSide], meter: Meter) -> None:
         self._plan = plan
+        self._meter = meter
         self._sides = sides
 
     def judge(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
@@ -56,10 +58,11 @@ class TransferDesk:
         if event.target.replaces is not None:
             return self._attended(call, event)
         route = self._plan.route_over(call.matrix.user, event.target.user, call.trunk, room=call.matrix.room_id)
-        if isinstance(route, Verdict):
-            log.info("transfer_refused", reason=route.reason, trunk=call.trunk)
-            return tev.TransferForbidden(status=route.sip_status)
-        return tev.TransferPermitted(number=route.number, caller=route.caller, referred_by=event.referred_by)
+        judged = route if isinstance(route, Verdict) else self._meter.admit_transfer(call, route)
+        if isinstance(judged, Verdict):
+            log.info("transfer_refused", reason=judged.reason, trunk=call.trunk)
+            return tev.TransferForbidden(status=judged.sip_status)
+        return tev.TransferPermitted(number=judged.number, caller=judged.caller, referred_by=event.referred_by)
 
     def _attended(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
         target, side = event.target, self._sides.get(call.trunk)

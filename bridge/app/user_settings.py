@@ -1,5 +1,6 @@
 """What users have set for themselves, at hand while a phone waits, and what it means for a call to them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bridge.core.budget import Budgets
@@ -70,10 +71,18 @@ class UserSettings:
 class Wishes:
     """Applies a user's settings to a call for that user."""
 
-    def __init__(self, settings: UserSettings, plan: NumberPlan, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: UserSettings,
+        plan: NumberPlan,
+        clock: Clock,
+        *,
+        may_spend: Callable[[UserId], bool] = lambda user: True,
+    ) -> None:
         self._settings = settings
         self._plan = plan
         self._clock = clock
+        self._may_spend = may_spend
         self._forwards = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
@@ -84,9 +93,12 @@ class Wishes:
         return Wish(verdict=DO_NOT_DISTURB) if settings.do_not_disturb else None
 
     def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
-        """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle."""
+        """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.
+
+        What it will cost nobody can meter, so it must not begin when nothing is left.
+        """
         came_back = any(self._plan.user_of(diverter) == user for diverter in event.diverted_from)
-        if came_back or len(event.diverted_from) >= MAX_DIVERSIONS:
+        if came_back or len(event.diverted_from) >= MAX_DIVERSIONS or not self._may_spend(user):
             return ""
         route = self._plan.forward(user, number, event.trunk)
         if not isinstance(route, Route) or not self._forwards.spend(user, self._clock.monotonic()):

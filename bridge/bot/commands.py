@@ -70,6 +70,13 @@ class NameNumber:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """An administrator lets a suspended user call again."""
+
+    user: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Misused:
     """A command that we know, without what it needs."""
 
@@ -91,6 +98,7 @@ Command = (
     | Forward
     | Ring
     | NameNumber
+    | Resume
     | Misused
     | Unknown
 )
@@ -136,6 +144,11 @@ def _name(rest: str) -> Command:
     return NameNumber(number=" ".join(words[:end]), name=" ".join(words[end:]).strip(_QUOTES))
 
 
+def _resume(rest: str) -> Command:
+    is_user = rest.startswith("@") and ":" in rest and " " not in rest
+    return Resume(user=rest) if is_user else Misused(usage="resume @USER:SERVER")
+
+
 _PRESENCE = {
     "always": RingWhen.ALWAYS,
     "unless offline": RingWhen.NOT_OFFLINE,
@@ -151,4 +164,5 @@ _WORDS: dict[str, Callable[[str], Command]] = {
     "forward": _forward,
     "ring": _ring,
     "name": _name,
+    "resume": _resume,
 }

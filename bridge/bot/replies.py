@@ -29,6 +29,8 @@ NO_VOICEMAIL = "There is no voicemail here."
 NO_HISTORY = "You have had no calls yet."
 HISTORY_IS_OFF = "Past calls are not kept here."
 TOO_MANY_NAMES = "You have named too many numbers. Forget one first."
+NO_ADMIN = "Only administrators of the telephone service can do that."
+NOT_SUSPENDED = "Calls of that user are not suspended."
 NO_NAME = "That name cannot be shown. Please choose another."
 
 HELP = "\n".join(
@@ -93,6 +95,10 @@ def forwarded(number: str, *, not_over: Sequence[str]) -> str:
     """After a change; calls over some trunks may ring all the same."""
     exception = f" Calls over {_listed(not_over)} still ring you." if not_over else ""
     return f'Calls from phones now go to {number}. "forward off" ends it.{exception}'
+
+
+def resumed(user: str) -> str:
+    return f"{user} may call again."
 
 
 def not_forwarded() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.config.certificates import certificate_warnings, tls_contradictions
-from bridge.config.dialling import dialling_contradictions
+from bridge.config.dialling import dialling_contradictions, idle_limits
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
@@ -172,6 +172,7 @@ def warnings(config: Config) -> list[str]:
         *_reach(config),
         *_callers(config),
         *_loopback(config),
+        *idle_limits(config),
         *_exposed_secrets(config),
         *certificate_warnings(config),
     ]

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from bridge.config.document import Location
-from bridge.config.model import Config, DialRuleConfig
+from bridge.config.model import Config, DialRuleConfig, LimitConfig
 from bridge.numbers.dial_plan import Choose
+from bridge.numbers.limits import Cap, Limit
+from bridge.numbers.money import parse_price
 from bridge.numbers.policy import WITHHELD
 
 Finding = tuple[Location, str]
@@ -15,6 +17,7 @@ def dialling_contradictions(config: Config) -> Iterator[Finding]:
     for index, rule in enumerate(config.numbers.dial_plan):
         yield from _rule(config, ("numbers", "dial_plan", index), rule)
     yield from _caller_ids(config)
+    yield from _limits(config)
     for index, permission in enumerate(config.permissions.outbound):
         if permission.trunk and permission.trunk not in config.trunks:
             yield ("permissions", "outbound", index, "trunk"), no_such_trunk(config, permission.trunk)
@@ -49,3 +52,36 @@ def _caller_ids(config: Config) -> Iterator[Finding]:
     for who, number in config.numbers.caller_ids.items():
         if number != WITHHELD and not any(number in verified for verified in lists):
             yield ("numbers", "caller_ids", who), "would never be shown: no trunk has this number in its caller_ids"
+
+
+def _limits(config: Config) -> Iterator[Finding]:
+    """Limits that could not be kept."""
+    priced = any(trunk.rates for trunk in config.trunks.values())
+    for index, entry in enumerate(config.permissions.limits):
+        money = [name for name in ("call_cost", "day_cost", "month_cost") if getattr(entry, name)]
+        if money and not priced:
+            yield ("permissions", "limits", index, money[0]), "could not be kept: no trunk says what calls cost (rates)"
+
+
+def idle_limits(config: Config) -> Iterator[str]:
+    """Limits that limit nothing."""
+    for index, entry in enumerate(config.permissions.limits):
+        if limit_of(entry) == Limit(who=entry.who, together=entry.together):
+            yield f"permissions.limits[{index}]: limits nothing"
+
+
+def limit_of(entry: LimitConfig) -> Limit:
+    """The limit that an entry stands for."""
+    return Limit(
+        who=entry.who,
+        together=entry.together,
+        call=_cap(entry.call_minutes, entry.call_cost),
+        day=_cap(entry.day_minutes, entry.day_cost),
+        month=_cap(entry.month_minutes, entry.month_cost),
+        calls_at_once=entry.calls_at_once or None,
+        attempts_per_minute=entry.attempts_per_minute or None,
+    )
+
+
+def _cap(minutes: float, cost: str) -> Cap:
+    return Cap(seconds=minutes * 60 if minutes else None, cost=parse_price(cost) if cost else None)

@@ -119,6 +119,14 @@ def parse_rate(value: object) -> int:
     return parse_price(text(value))
 
 
+def parse_optional_price(value: object) -> str:
+    """An amount in quotes, or nothing."""
+    word = text(value)
+    if word:
+        parse_price(word)
+    return word
+
+
 def parse_caller_id(value: object, region: str) -> str:
     """What phones are shown: a number, or `withheld`."""
     word = text(value)

@@ -119,6 +119,8 @@ OptionalRegion = Annotated[str, PlainValidator(identities.parse_optional_region)
 NumberPrefix = Annotated[str, PlainValidator(identities.parse_number_prefix)]
 Price = Annotated[int, PlainValidator(identities.parse_rate)]
 NumberPattern = Annotated[str, PlainValidator(identities.parse_pattern)]
+OptionalPrice = Annotated[str, PlainValidator(identities.parse_optional_price)]
+Minutes = Annotated[float, Field(strict=True, ge=0, le=1_000_000, allow_inf_nan=False)]
 CallerId = Annotated[str, PlainValidator(_caller_id)]
 Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
 
@@ -356,10 +358,38 @@ class OutboundPermission(Section):
     """Empty leaves it to the dial plan, and else to the order of the file."""
 
 
+class LimitConfig(Section):
+    """One entry of `permissions.limits`: how much these users may call. 0, and an empty amount, is no limit."""
+
+    who: Annotated[tuple[Who, ...], Field(min_length=1)]
+    together: Flag = False
+    call_minutes: Minutes = 0.0
+    day_minutes: Minutes = 0.0
+    month_minutes: Minutes = 0.0
+    call_cost: OptionalPrice = ""
+    day_cost: OptionalPrice = ""
+    month_cost: OptionalPrice = ""
+    calls_at_once: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    attempts_per_minute: Annotated[int, Field(strict=True, ge=0, le=1_000)] = 0
+
+
+class SuspensionConfig(Section):
+    """`permissions.suspension`: when calls look so much like fraud that they are stopped; 0 looks away."""
+
+    countries: Annotated[int, Field(strict=True, ge=0, le=200)] = 8
+    sequential: Annotated[int, Field(strict=True, ge=0, le=200)] = 10
+    short_calls: Annotated[int, Field(strict=True, ge=0, le=200)] = 20
+    hours: Annotated[float, Field(strict=True, gt=0, le=8_760, allow_inf_nan=False)] = 24.0
+
+
 class PermissionsConfig(Section):
     """`permissions`: who may call what. Nobody may call anything unless it says so here."""
 
     outbound: tuple[OutboundPermission, ...] = ()
+    limits: tuple[LimitConfig, ...] = ()
+    currency: Annotated[str, BeforeValidator(values.line), Field(max_length=16)] = ""
+    suspension: SuspensionConfig = SuspensionConfig()
+    admins: tuple[LocalUser, ...] = ()
 
 
 class CallsConfig(Section):

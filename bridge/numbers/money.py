@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from bridge.core.ids import TrunkName
 from bridge.numbers.permission import longest
 
 MICRO = 1_000_000
@@ -39,7 +40,27 @@ class Tariff:
         prefix = longest(tuple(self.per_minute), number)
         return self.per_minute[prefix] if prefix else None
 
-    def cost(self, rate: int, seconds: float) -> int:
-        """The price of a call of so many seconds, the step that has begun included."""
-        steps = int(seconds // self.step_s) + 1
-        return -(-rate * self.step_s * steps // 60)
+    def price(self, trunk: TrunkName, number: str) -> "Price | None":
+        """What a call to the number costs over the trunk whose tariff this is."""
+        rate = self.rate(number)
+        return None if rate is None else Price(trunk=trunk, per_minute=rate, step_s=self.step_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a trunk charges for a number: so much for each step that has begun, in millionths."""
+
+    trunk: TrunkName
+    per_minute: int = 0
+    step_s: int = 60
+
+    def until(self, seconds: float) -> int:
+        """The price of a call that is over by then."""
+        steps = -int(-seconds // self.step_s)
+        return -(-self.per_minute * self.step_s * steps // 60)
+
+    def seconds_for(self, amount: int) -> float:
+        """How long a call can be for an amount."""
+        if not self.per_minute:
+            return float("inf")
+        return float(amount * 60 // (self.per_minute * self.step_s) * self.step_s)

@@ -10,7 +10,7 @@ from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers.costly import why_costly
 from bridge.numbers.dial_plan import DialRule, Spin
-from bridge.numbers.money import Tariff
+from bridge.numbers.money import Price, Tariff
 from bridge.numbers.number import canonical
 from bridge.numbers.permission import Permission
 from bridge.numbers.refusals import (
@@ -55,6 +55,10 @@ class TrunkChoice:
     def rate(self, number: str) -> int | None:
         """A minute's price in millionths; `None` when nobody knows it."""
         return 0 if self.tariff is None else self.tariff.rate(number)
+
+    def price(self, number: str) -> Price | None:
+        """What a call to a number costs; `None` when nobody knows."""
+        return Price(trunk=self.name) if self.tariff is None else self.tariff.price(self.name, number)
 
     def may_show(self, number: str) -> bool:
         """Whether calls may name this number as their caller."""
@@ -116,6 +120,10 @@ class NumberPlan:
         if not bare.startswith("+"):
             return bare in self.emergency
         return any(bare[code:] in self.emergency for code in range(1, 5))
+
+    def price_over(self, trunk: TrunkName, number: str) -> Price | None:
+        """What a call to a number costs over a trunk; `None` when nobody knows."""
+        return next((choice.price(number) for choice in self.trunks if choice.name == trunk), None)
 
     def joins_crossing_calls(self, trunk: TrunkName) -> bool:
         """Whether a call from this trunk may take the place of one to the same number."""

@@ -70,6 +70,8 @@ class CallRecord:
     t_end: float
     duration_s: float = 0.0
     """From answer to end, by the monotonic clock."""
+    cost: str | None = None
+    """What the call cost by the trunk's rates, in their currency; `None` for a call that costs nothing to know of."""
     result: Result
     reason: str
     sip_status: int | None = None

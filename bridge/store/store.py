@@ -10,6 +10,7 @@ from bridge.store.lock import DatabaseLock
 from bridge.store.outbox import Outbox
 from bridge.store.people import OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
+from bridge.store.spending import SpendTable, SuspensionTable
 from bridge.store.upgrade import upgrade_database
 
 _KEPT_S = 7 * 24 * 3600.0
@@ -34,6 +35,8 @@ class Store:
         self.settings = SettingsTable(database)
         self.own_names = OwnNames(database)
         self.past_calls = PastCalls(database)
+        self.spending = SpendTable(database)
+        self.suspensions = SuspensionTable(database)
 
     @classmethod
     async def open(cls, path: str | Path) -> "Store":

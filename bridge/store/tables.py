@@ -151,3 +151,22 @@ past_calls = Table(
 )
 """Each user's calls that are over, for the time that the configuration allows."""
 Index("ix_past_calls_of_user", past_calls.c.user_id, past_calls.c.position)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("day", String, primary_key=True, index=True),
+    Column("seconds", Float, nullable=False),
+    Column("cost", Integer, nullable=False),
+)
+"""What calls have used of each account on each day (ISO 8601); `cost` in millionths."""
+
+suspensions = Table(
+    "suspensions",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""Users who may not call out for now."""

@@ -10,7 +10,9 @@ from typing import Any
 
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
+from bridge.app.meter import Meter
 from bridge.app.sip_intake import SipIntake
+from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
@@ -21,12 +23,17 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
 from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import PresenceState, RingWhen
+from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.verdicts import sip_refused
+from bridge.numbers.abuse import Thresholds, Watch
 from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.ledger import Ledger
+from bridge.numbers.limits import Limit
+from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.ops.metrics import PrometheusTelemetry
@@ -41,6 +48,8 @@ BOB = UserId("@bob:example.org")
 GHOST = UserId("@_sip_+15550100:example.org")
 PHONE = "+15550100"
 ROOM = RoomId("!room:example.org")
+BOT = UserId("@_sip_bot:example.org")
+NOBODY_IS_SUSPECTED = Thresholds(countries=0, sequential=0, short_calls=0)
 TRUNK, PBX = TrunkName("carrier"), TrunkName("pbx")
 
 
@@ -71,6 +80,10 @@ class StageMatrix:
     callers: list[tuple[str, str]] = field(default_factory=list)
     """Number and name of everybody for whom a portal was asked."""
 
+    @property
+    def bot(self) -> UserId:
+        return BOT
+
     async def send(
         self,
         *,
@@ -79,7 +92,7 @@ class StageMatrix:
         event_type: str,
         content: Mapping[str, Any],
         txn_id: str,
-        give_up_after_s: float,
+        give_up_after_s: float = 60.0,
     ) -> None:
         self.sent.append((event_type, content, txn_id))
         self.patience_s[event_type] = give_up_after_s
@@ -292,6 +305,31 @@ class StageEngine:
         return None
 
 
+def meter_of(
+    store: Store,
+    plan: NumberPlan,
+    rooms: BotVoice,
+    *,
+    limits: tuple[Limit, ...] = (),
+    thresholds: Thresholds = NOBODY_IS_SUSPECTED,
+    admins: tuple[UserId, ...] = (),
+    clock: Clock | None = None,
+    telemetry: Telemetry | None = None,
+) -> Meter:
+    """A meter that limits nothing unless it is told to."""
+    clock, telemetry = clock or SystemClock(), telemetry or NoTelemetry()
+    rule = SuspensionRule(admins=admins)
+    return Meter(
+        ledger=Ledger(limits=limits),
+        watch=Watch(thresholds),
+        suspensions=Suspensions(rule, store=store, rooms=rooms, clock=clock, telemetry=telemetry),
+        plan=plan,
+        store=store,
+        clock=clock,
+        telemetry=telemetry,
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """Everything together, with a store on disk."""
@@ -303,6 +341,11 @@ class Stage:
     permissions: tuple[Permission, ...] = ()
     """What Alice may call; nothing given is the phone, over `trunk`."""
     rules: tuple[DialRule, ...] = ()
+    tariff: Tariff | None = None
+    """What `TRUNK` charges."""
+    limits: tuple[Limit, ...] = ()
+    thresholds: Thresholds = NOBODY_IS_SUSPECTED
+    admins: tuple[UserId, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     answers_early: bool = False
     refers: bool = False
@@ -319,6 +362,7 @@ class Stage:
     sip_intake: SipIntake = field(init=False)
     memory: Memory = field(init=False)
     settings: UserSettings = field(init=False)
+    meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
         clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
@@ -326,7 +370,13 @@ class Stage:
             permissions=self.permissions or (Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             rules=self.rules,
             trunks=(
-                TrunkChoice(name=TRUNK, caller_id="+15550199", answers_early=self.answers_early, forwards=True),
+                TrunkChoice(
+                    name=TRUNK,
+                    caller_id="+15550199",
+                    tariff=self.tariff,
+                    answers_early=self.answers_early,
+                    forwards=True,
+                ),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),
             ),
             inbound={E164("+15550199"): ALICE, E164("+15550188"): BOB},
@@ -334,12 +384,23 @@ class Stage:
         )
         self.settings = UserSettings(self.store)
         self.memory = Memory(self.store, self.sip, clock, self.telemetry)
+        self.meter = meter_of(
+            self.store,
+            plan,
+            self.matrix,
+            limits=self.limits,
+            thresholds=self.thresholds,
+            admins=self.admins,
+            clock=clock,
+            telemetry=self.telemetry,
+        )
         self.switchboard = Switchboard(
             engine=self.engine,
             policies={PBX: SipMediaPolicy(ptime_ms=30)},
             sip=self.sip,
             matrix=self.matrix,
             memory=self.memory,
+            meter=self.meter,
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,
@@ -353,6 +414,7 @@ class Stage:
             sip=self.sip,
             plan=plan,
             sides=sides,
+            meter=self.meter,
             call_waiting=self.call_waiting,
             times=times,
             clock=clock,
@@ -364,7 +426,8 @@ class Stage:
             plan=plan,
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides=sides,
-            wishes=Wishes(self.settings, plan, clock),
+            meter=self.meter,
+            wishes=Wishes(self.settings, plan, clock, may_spend=self.meter.may_spend),
             call_waiting=self.call_waiting,
             times=times,
             clock=clock,
@@ -380,6 +443,7 @@ class Stage:
     async def settle(self) -> None:
         """Let every queued operation of every call be done."""
         for _ in range(20):
+            await self.meter.drain()
             for live in self.switchboard.lives():
                 await live.drain()
             await asyncio.sleep(0)

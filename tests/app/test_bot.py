@@ -11,9 +11,10 @@ from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import COMMANDS_AT_ONCE, BotRoom
 from bridge.app.directory import Directory
 from bridge.app.history import History
+from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.bot import replies
-from bridge.bot.commands import Ring
+from bridge.bot.commands import Resume, Ring
 from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
@@ -22,6 +23,8 @@ from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.numbers.refusals import NO_NUMBER, NOT_PERMITTED
 from bridge.store.people import PastCall
+from bridge.store.spending import StoredSuspension
+from tests.app.stage import meter_of
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, Handled, running_bridge
 
@@ -38,6 +41,7 @@ class Scene:
     hs: ScriptedHomeserver
     bridge: Bridge
     people: People
+    meter: Meter
 
     async def invite_bot(self) -> RoomId:
         room = await self.hs.create_dm(ALICE, self.hs.bot)
@@ -83,12 +87,15 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             people = await People.load(
                 bridge.store, history_days=90, clock=SystemClock(), name_of={"+15550177": "Joan"}.get
             )
+            meter = meter_of(bridge.store, plan, bridge.service, admins=(ALICE,))
             desk = BotDesk(
                 plan=plan,
                 trunk_up=lambda trunk: trunk == CARRIER,
                 rooms=bridge.service,
                 directory=Directory(),
                 people=people,
+                meter=meter,
+                admins=(ALICE,),
                 knows_presence=True,
             )
             bot = BotRoom(
@@ -104,7 +111,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
                     await bot.handle(event)
 
             handled.during = work
-            yield Scene(hs=hs, bridge=bridge, people=people)
+            yield Scene(hs=hs, bridge=bridge, people=people, meter=meter)
 
 
 # --- the room ------------------------------------------------------------------------------------------------------
@@ -270,6 +277,7 @@ async def test_where_presence_is_not_known_nobody_is_promised_anything(scene: Sc
         rooms=scene.bridge.service,
         directory=Directory(),
         people=scene.people,
+        meter=meter_of(scene.bridge.store, NumberPlan(inbound={}), scene.bridge.service),
     )
     assert await desk.do(ALICE, Ring(when=RingWhen.ONLINE)) == replies.NO_PRESENCE
     assert scene.people.settings.of(ALICE).ring_when is None
@@ -367,3 +375,27 @@ async def test_there_is_an_end_to_names(scene: Scene, monkeypatch: pytest.Monkey
     await scene.ask(room, "name 201 Jane")
     assert await scene.ask(room, "name 202 Joan") == replies.TOO_MANY_NAMES
     assert "is now called Joan" in await scene.ask(room, "name 201 Joan")
+
+
+async def test_an_administrator_ends_a_suspension(scene: Scene) -> None:
+    room = await scene.invite_bot()
+    assert await scene.ask(room, f"resume {BOB}") == replies.NOT_SUSPENDED
+    await scene.bridge.store.suspensions.put(StoredSuspension(user_id=BOB, reason="sequential", until=2e10))
+    await scene.meter.load()
+    assert not scene.meter.may_spend(BOB)
+    assert await scene.ask(room, f"resume {BOB}") == replies.resumed(BOB)
+    assert scene.meter.may_spend(BOB)
+    assert await scene.bridge.store.suspensions.all() == ()
+
+
+async def test_nobody_else_ends_a_suspension(scene: Scene) -> None:
+    desk = BotDesk(
+        plan=NumberPlan(inbound={}),
+        trunk_up=lambda trunk: True,
+        rooms=scene.bridge.service,
+        directory=Directory(),
+        people=scene.people,
+        meter=scene.meter,
+        admins=(ALICE,),
+    )
+    assert await desk.do(BOB, Resume(user=BOB)) == replies.NO_ADMIN

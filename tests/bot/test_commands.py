@@ -12,6 +12,7 @@ from bridge.bot.commands import (
     Help,
     Misused,
     NameNumber,
+    Resume,
     Ring,
     ShowHistory,
     Status,
@@ -43,6 +44,7 @@ from bridge.core.presence import RingWhen
         ("name 201 3rd floor", NameNumber(number="201", name="3rd floor")),
         ('name 201 "24 hour desk"', NameNumber(number="201", name="24 hour desk")),
         ("name (555) 010-0100", NameNumber(number="(555) 010-0100", name="")),
+        ("resume @alice:example.org", Resume(user="@alice:example.org")),
         ("hello", Unknown()),
         ("", Unknown()),
         ("call " + "1" * 500, Unknown()),
@@ -53,7 +55,11 @@ def test_commands_are_understood(text: str, command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["call", "dnd", "dnd maybe", "forward", "forward to ", "ring", "ring never", "name", "name Jane"]
+    "text",
+    [
+        *("call", "dnd", "dnd maybe", "forward", "forward to ", "ring", "ring never", "name", "name Jane"),
+        *("resume", "resume alice"),
+    ],
 )
 def test_a_command_without_what_it_needs_is_explained(text: str) -> None:
     assert isinstance(parse(text), Misused)

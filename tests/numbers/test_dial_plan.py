@@ -8,7 +8,7 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.numbers import refusals
 from bridge.numbers.dial_plan import Choose, DialRule
-from bridge.numbers.money import Tariff, parse_price, shown
+from bridge.numbers.money import Price, Tariff, parse_price, shown
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import WITHHELD, Decision, NumberPlan, TrunkChoice
 
@@ -211,10 +211,10 @@ def test_an_emergency_call_tries_every_trunk_that_is_marked_and_is_never_anonymo
 
 @pytest.mark.parametrize(
     ("seconds", "step_s", "cost"),
-    [(0, 60, 12_500), (59.9, 60, 12_500), (60, 60, 25_000), (0, 1, 209), (60, 1, 12_709), (10, 6, 2_500)],
+    [(0, 60, 0), (0.1, 60, 12_500), (60, 60, 12_500), (60.1, 60, 25_000), (1, 1, 209), (60, 1, 12_500), (10, 6, 2_500)],
 )
 def test_each_step_that_has_begun_is_paid_in_full(seconds: float, step_s: int, cost: int) -> None:
-    assert Tariff(per_minute={}, step_s=step_s).cost(12_500, seconds) == cost
+    assert Price(trunk=A, per_minute=12_500, step_s=step_s).until(seconds) == cost
 
 
 @pytest.mark.parametrize(("text", "amount"), [("0.0125", 12_500), ("1", 1_000_000), ("0", 0), ("12.50", 12_500_000)])

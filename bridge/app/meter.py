@@ -1,0 +1,243 @@
+"""Watches what calls out cost while they go on: books them ahead, warns, and ends them when nothing is left.
+
+The rules are in `numbers.ledger`, `numbers.limits` and `numbers.abuse`; this gives them the time, and writes the books.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import structlog
+
+from bridge.app.live_call import LiveCall
+from bridge.app.suspensions import Suspensions
+from bridge.calls import events as ev
+from bridge.calls.call import Call
+from bridge.calls.handover import partner_id
+from bridge.calls.state import Direction, EndedBy
+from bridge.core.clock import Clock
+from bridge.core.ids import CallId, UserId
+from bridge.core.telemetry import Telemetry
+from bridge.core.verdict import Verdict
+from bridge.numbers import limits
+from bridge.numbers.abuse import Watch
+from bridge.numbers.ledger import Booking, Ledger
+from bridge.numbers.money import MICRO
+from bridge.numbers.policy import Decision, NumberPlan, Route
+from bridge.store import Store
+from bridge.store.spending import StoredUse
+
+log = structlog.get_logger(__name__)
+
+AHEAD_S = 1.5
+"""How long before a slice ends the next one is booked."""
+EARLY_S = 0.5
+"""How long before the end of what is booked a call is ended: the BYE must arrive before another step is charged for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlets:
+    """How the meter reaches calls and people: handed in by the switchboard."""
+
+    feed: Callable[[LiveCall, ev.Event], None]
+    say: Callable[[LiveCall, str], None]
+    calls_of: Callable[[UserId], Sequence[LiveCall]]
+
+
+class Meter:
+    """One for all calls. Calls to emergency numbers never come near it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        watch: Watch,
+        suspensions: Suspensions,
+        plan: NumberPlan,
+        store: Store,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._ledger = ledger
+        self._watch = watch
+        self._suspensions = suspensions
+        self._plan = plan
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._outlets: Outlets | None = None
+
+    def connect(self, outlets: Outlets) -> None:
+        """Before the first call."""
+        self._outlets = outlets
+
+    async def load(self) -> None:
+        """Read the books of this month, and who is suspended."""
+        await self._suspensions.load()
+        today = self._today()
+        uses = await self._store.spending.since(today.replace(day=1).isoformat())
+        self._ledger.load(
+            Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
+            for use in uses
+        )
+        await self._store.spending.prune(before=today.replace(day=1).isoformat())
+
+    # Before a call.
+
+    def admit(self, call_id: CallId, user: UserId, decision: Decision) -> Decision | Verdict:
+        """Whether a permitted call may be made now, and over which of its trunks."""
+        if decision.is_emergency:
+            return decision
+        number, now = decision.routes[0].number, self._clock.monotonic()
+        if self._suspensions.concerns(user):
+            return limits.SUSPENDED
+        if (suspicion := self._watch.dialled(user, number, now)) is not None:
+            self._suspend(user, lambda: self._suspensions.suspend(user, suspicion))
+            return limits.SUSPENDED
+        prices = [self._plan.price_over(route.trunk, route.number) for route in decision.routes]
+        admitted = self._ledger.admit(call_id, user, prices, day=self._today(), now=now)
+        if isinstance(admitted, Verdict):
+            return admitted
+        priced = tuple(route for route in decision.routes if route.trunk in admitted)
+        return replace(decision, routes=priced) if priced else decision
+
+    def may_spend(self, user: UserId) -> bool:
+        """Whether calls that cannot be metered, those that a trunk forwards, may cost this user anything more."""
+        return not self._suspensions.concerns(user) and self._ledger.room_for(user, day=self._today())
+
+    async def drain(self) -> None:
+        """Wait until what was decided of suspensions is written and told."""
+        await self._suspensions.drain()
+
+    async def resume(self, user: UserId) -> bool:
+        """Let a suspended user call again; false for one who is not."""
+        if not await self._suspensions.resume(user):
+            return False
+        self._watch.forget(user)
+        return True
+
+    def admit_transfer(self, call: Call, route: Route) -> Route | Verdict:
+        """Whether a call may go on with another number."""
+        if self._plan.is_emergency(route.number):
+            return route
+        user, price = call.matrix.user, self._plan.price_over(route.trunk, route.number)
+        if self._suspensions.concerns(user):
+            return limits.SUSPENDED
+        if self._ledger.knows(call.call_id):
+            return limits.NO_PRICE if price is None and self._ledger.is_limited(call.call_id) else route
+        now, today = self._clock.monotonic(), self._today()
+        admitted = self._ledger.admit(call.call_id, user, [price], day=today, now=now)
+        return admitted if isinstance(admitted, Verdict) else route
+
+    # During a call.
+
+    def follow(self, live: LiveCall) -> None:
+        """Look at a call after each of its events: is it answered, is it with somebody else?"""
+        call = live.call
+        if call.ended or not self._ledger.knows(call.call_id) or call.at.answered is None:
+            return
+        number = _paid_number(call)
+        if live.metered_since is None and number:
+            live.metered_since, live.metered_number = self._clock.monotonic(), number
+            self._write(live, self._ledger.answered(call.call_id, call.trunk, day=self._today()))
+            self._plan_next(live)
+        elif number and number != live.metered_number:
+            live.metered_number = number
+            if (price := self._plan.price_over(call.trunk, number)) is not None:
+                self._ledger.moved(call.call_id, price)
+
+    def finished(self, live: LiveCall) -> None:
+        """The call is over: what it has cost is known, and whether it looked like fraud."""
+        call = live.call
+        if live.meter_timer is not None:
+            live.meter_timer.cancel()
+            live.meter_timer = None
+        # Held for the call to whom the user left this one, if that has never been placed (REFER).
+        self._ledger.release(partner_id(call))
+        if not self._ledger.knows(call.call_id):
+            return
+        talked_s = 0.0 if live.metered_since is None else self._clock.monotonic() - live.metered_since
+        live.cost = self._ledger.finish(call.call_id, talked_s=talked_s)
+        if live.metered_since is not None:
+            self._telemetry.count("spend_total", live.cost / MICRO, trunk=call.trunk)
+            self._telemetry.count("spend_seconds_total", talked_s, trunk=call.trunk)
+        self._look_back(call, talked_s)
+
+    def _look_back(self, call: Call, talked_s: float) -> None:
+        heard_of = call.at.ringing is not None or call.at.answered is not None
+        if call.direction is not Direction.OUTBOUND or not heard_of:
+            return
+        user, now = call.matrix.user, self._clock.monotonic()
+        by_caller = call.ended_by is EndedBy.MATRIX
+        suspicion = self._watch.ended(user, call.number, talked_s=talked_s, by_caller=by_caller, now=now)
+        if suspicion is not None and not self._suspensions.concerns(user):
+            self._suspend(user, lambda: self._suspensions.suspend(user, suspicion))
+
+    def _suspend(self, user: UserId, suspend: Callable[[], None]) -> None:
+        """Whatever the user has going on over the trunks ends too."""
+        suspend()
+        if self._outlets is None:
+            return
+        for live in self._outlets.calls_of(user):
+            if self._ledger.knows(live.call.call_id) and not live.call.ended:
+                self._outlets.feed(live, ev.Aborted(verdict=limits.SUSPENDED))
+
+    def _plan_next(self, live: LiveCall) -> None:
+        """Wake up shortly before the booked time is over."""
+        if self._ledger.is_limited(live.call.call_id):
+            self._wake_at(live, self._ledger.booked_s(live.call.call_id) - AHEAD_S, self._book)
+
+    def _wake_at(self, live: LiveCall, talked_s: float, then: Callable[[LiveCall], None]) -> None:
+        begun = live.metered_since or 0.0
+        delay = max(0.0, begun + talked_s - self._clock.monotonic())
+        live.meter_timer = asyncio.get_running_loop().call_later(delay, then, live)
+
+    def _book(self, live: LiveCall) -> None:
+        """The next slice; without one the call ends when the last one does."""
+        call_id, today = live.call.call_id, self._today()
+        if live.call.ended or self._outlets is None:
+            return
+        bookings = self._ledger.go_on(call_id, day=today)
+        self._write(live, bookings)
+        talked_s = self._clock.monotonic() - (live.metered_since or 0.0)
+        if (left := self._ledger.warn(call_id, day=today, talked_s=talked_s)) is not None:
+            self._outlets.say(live, limits.warning(left.span, left.seconds))
+        if bookings:
+            self._plan_next(live)
+        else:
+            self._wake_at(live, self._ledger.booked_s(call_id) - EARLY_S, self._end)
+
+    def _end(self, live: LiveCall) -> None:
+        left = self._ledger.left(live.call.call_id, day=self._today())
+        if self._outlets is not None and not live.call.ended:
+            verdict = limits.spent(left.span) if left is not None else limits.LIMIT_REACHED
+            self._outlets.feed(live, ev.Aborted(verdict=verdict))
+
+    # The books.
+
+    def _write(self, live: LiveCall, bookings: Sequence[Booking]) -> None:
+        if bookings:
+            uses = [
+                StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings
+            ]
+            live.matrix_lane.submit(lambda: self._guarded(self._store.spending.add(uses)))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """A store in trouble costs the memory of what was booked, never the call; memory still holds the limit."""
+        try:
+            await work
+        except Exception:
+            log.exception("spending_not_written")
+            self._telemetry.count("internal_errors_total", component="store")
+
+    def _today(self) -> date:
+        """Days begin at midnight of this machine."""
+        return datetime.fromtimestamp(self._clock.wall()).astimezone().date()
+
+
+def _paid_number(call: Call) -> str:
+    """Whom the call is with, if that is somebody whom we called: the callee, or who was called to take over."""
+    if call.transfers and call.connected_number is not None:
+        return call.connected_number
+    return call.number if call.direction is Direction.OUTBOUND else ""

@@ -1,0 +1,291 @@
+"""What calls have cost so far, and whether they may go on. Pure: the day and the moment are arguments.
+
+Every call is booked ahead, in slices of at most ten seconds and never beyond a cap, and its first slice is held before
+it is dialled; so neither many calls at once nor a crash can spend more than the caps allow. A trunk's charging step
+that has begun is booked as a whole.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from bridge.core.ids import CallId, TrunkName, UserId
+from bridge.core.verdict import Verdict
+from bridge.numbers.limits import CALLS_AT_ONCE, NO_PRICE, TOO_MANY_ATTEMPTS, Cap, Limit, Span, spent
+from bridge.numbers.money import Price
+
+SLICE_S = 10.0
+MIN_SLICE_S = 1.0
+"""Less than this is not worth a call."""
+WARN_S = 60.0
+MINUTE_S = 60.0
+MAX_ACCOUNTS = 50_000
+"""Users whose last attempts are remembered."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Use:
+    """Booked on an account on one day."""
+
+    seconds: float = 0.0
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What is to be written down."""
+
+    account: str
+    day: date
+    seconds: float
+    cost: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A call that is dialled or up."""
+
+    user: UserId
+    prices: Sequence[Price]
+    limits: tuple[Limit, ...]
+    accounts: tuple[str, ...]
+    price: Price
+    """Of the trunk that carries it; until that is known, of the most expensive one."""
+    seconds: float = 0.0
+    cost: int = 0
+    held_on: date | None
+    """When the first slice was held; `None` once somebody has answered and it is charged."""
+    base_s: float = 0.0
+    base_cost: int = 0
+    """What was booked before the present price."""
+    warned: bool = False
+
+    def cost_until(self, seconds: float) -> int:
+        """What the call costs if it is over by then."""
+        return self.base_cost + self.price.until(max(0.0, seconds - self.base_s))
+
+    def seconds_for(self, amount: int) -> float:
+        """How long it can be for an amount."""
+        return self.base_s + self.price.seconds_for(max(0, amount - self.base_cost))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """How long a call can go on beyond what is booked, and what stops it then."""
+
+    seconds: float
+    span: Span
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """The books. `limits` may be empty; then calls are only added up."""
+
+    limits: tuple[Limit, ...] = ()
+    _days: dict[str, dict[date, Use]] = field(default_factory=lambda: defaultdict(dict))
+    _running: dict[CallId, Running] = field(default_factory=dict)
+    _attempts: dict[str, deque[float]] = field(default_factory=dict)
+
+    def load(self, bookings: Iterable[Booking]) -> None:
+        """Take over what an earlier process has booked."""
+        for booking in bookings:
+            self._add(booking)
+
+    # Before a call.
+
+    def admit(
+        self, call_id: CallId, user: UserId, prices: Sequence[Price | None], *, day: date, now: float
+    ) -> tuple[TrunkName, ...] | Verdict:
+        """Hold what the first moments of a call may cost; gives the trunks that it can go over.
+
+        `prices` are those of its trunks, `None` where nobody knows: over such a trunk no limit of money could be kept.
+        """
+        limits = tuple(limit for limit in self.limits if limit.covers(user))
+        if (verdict := self._too_often(user, limits, now) or self._too_many(user, limits)) is not None:
+            return verdict
+        money = any(limit.counts_money for limit in limits)
+        known = [price for price in prices if price is not None]
+        if not known and money:
+            return NO_PRICE
+        dearest = max(known, key=lambda price: price.until(SLICE_S), default=Price(trunk=TrunkName("")))
+        accounts = tuple(dict.fromkeys(limit.account(user) for limit in limits))
+        call = Running(user=user, prices=known, limits=limits, accounts=accounts, price=dearest, held_on=day)
+        left = self._left(call, day)
+        if left is not None and left.seconds < MIN_SLICE_S:
+            return spent(left.span)
+        self._running[call_id] = call
+        self._book(call, SLICE_S if left is None else min(SLICE_S, left.seconds), day)
+        return tuple(price.trunk for price in known) if money else ()
+
+    def _too_often(self, user: UserId, limits: Sequence[Limit], now: float) -> Verdict | None:
+        """Attempts count whatever becomes of them, those that are refused for this very reason left out."""
+        caps = [(limit.account(user), limit.attempts_per_minute) for limit in limits]
+        for account, cap in caps:
+            if cap is not None:
+                attempts = self._recent(account, now)
+                if len(attempts) >= cap:
+                    return TOO_MANY_ATTEMPTS
+        for account in {account for account, cap in caps if cap is not None}:
+            self._recent(account, now).append(now)
+        return None
+
+    def _recent(self, account: str, now: float) -> deque[float]:
+        """Whoever has been quiet for the longest is forgotten first."""
+        attempts = self._attempts.pop(account, deque[float]())
+        self._attempts[account] = attempts
+        while attempts and attempts[0] <= now - MINUTE_S:
+            attempts.popleft()
+        while len(self._attempts) > MAX_ACCOUNTS:
+            del self._attempts[next(iter(self._attempts))]
+        return attempts
+
+    def _too_many(self, user: UserId, limits: Sequence[Limit]) -> Verdict | None:
+        for limit in limits:
+            account = limit.account(user)
+            at_once = sum(account in call.accounts for call in self._running.values())
+            if limit.calls_at_once is not None and at_once >= limit.calls_at_once:
+                return CALLS_AT_ONCE
+        return None
+
+    # During a call.
+
+    def answered(self, call_id: CallId, trunk: TrunkName, *, day: date) -> list[Booking]:
+        """What was held becomes what is charged, at the price of the trunk that carries the call."""
+        call = self._running.get(call_id)
+        if call is None or call.held_on is None:
+            return []
+        seconds = call.seconds
+        self._release(call, call.held_on)
+        call.held_on = None
+        call.price = next((price for price in call.prices if price.trunk == trunk), call.price)
+        return self._book(call, seconds, day)
+
+    def go_on(self, call_id: CallId, *, day: date) -> list[Booking]:
+        """Book the next slice, as long as the caps allow; nothing when they allow none."""
+        call = self._running.get(call_id)
+        if call is None or call.held_on is not None:
+            return []
+        left = self._left(call, day)
+        seconds = SLICE_S if left is None else min(SLICE_S, left.seconds)
+        return self._book(call, seconds, day) if seconds >= MIN_SLICE_S else []
+
+    def booked_s(self, call_id: CallId) -> float:
+        """Until when a call is paid for, in seconds from its answer."""
+        call = self._running.get(call_id)
+        return 0.0 if call is None else call.seconds
+
+    def left(self, call_id: CallId, *, day: date) -> Left | None:
+        """How long a call can go on beyond that; `None` without a limit."""
+        call = self._running.get(call_id)
+        return None if call is None else self._left(call, day)
+
+    def warn(self, call_id: CallId, *, day: date, talked_s: float) -> Left | None:
+        """What is left from now on, once, when it is not much any more."""
+        call = self._running.get(call_id)
+        left = None if call is None else self._left(call, day)
+        if call is None or left is None or call.warned:
+            return None
+        seconds = call.seconds + left.seconds - talked_s
+        if seconds > WARN_S:
+            return None
+        call.warned = True
+        return Left(seconds=seconds, span=left.span)
+
+    def moved(self, call_id: CallId, price: Price) -> None:
+        """The call is with somebody else from here on, who costs something else."""
+        call = self._running.get(call_id)
+        if call is not None:
+            call.price, call.base_s, call.base_cost = price, call.seconds, call.cost
+
+    def finish(self, call_id: CallId, *, talked_s: float = 0.0) -> int:
+        """The call is over; gives what it has cost. What was held for one that nobody answered is free again."""
+        call = self._running.pop(call_id, None)
+        if call is None:
+            return 0
+        if call.held_on is not None:
+            self._release(call, call.held_on)
+            return 0
+        return call.cost_until(talked_s)
+
+    def release(self, call_id: CallId) -> None:
+        """Forget a call that was admitted and never answered."""
+        call = self._running.get(call_id)
+        if call is not None and call.held_on is not None:
+            self.finish(call_id)
+
+    def is_limited(self, call_id: CallId) -> bool:
+        """Whether any limit may end a call."""
+        call = self._running.get(call_id)
+        return call is not None and bool(call.limits)
+
+    def knows(self, call_id: CallId) -> bool:
+        """Whether a call was admitted and is not over."""
+        return call_id in self._running
+
+    def room_for(self, user: UserId, *, day: date) -> bool:
+        """Whether a user has anything left today and this month."""
+        mine = (limit for limit in self.limits if limit.covers(user))
+        return all(
+            _is_under(cap, self.used(limit.account(user), span, day))
+            for limit in mine
+            for span, cap in limit.caps()
+            if span is not Span.CALL
+        )
+
+    # The books.
+
+    def used(self, account: str, span: Span, day: date) -> Use:
+        """What is booked on an account this day or month."""
+        days = self._days.get(account, {})
+        if span is Span.DAY:
+            return days.get(day, Use())
+        month = [use for at, use in days.items() if (at.year, at.month) == (day.year, day.month)]
+        return Use(seconds=sum(use.seconds for use in month), cost=sum(use.cost for use in month))
+
+    def forget(self, *, before: date) -> None:
+        """Let go of days that no limit adds up any more."""
+        for days in self._days.values():
+            for day in [day for day in days if day < before]:
+                del days[day]
+
+    def _left(self, call: Running, day: date) -> Left | None:
+        """The tightest of all caps."""
+        lefts = []
+        for limit in call.limits:
+            for span, cap in limit.caps():
+                own = Use(seconds=call.seconds, cost=call.cost)
+                used = own if span is Span.CALL else self.used(limit.account(call.user), span, day)
+                lefts.append(Left(seconds=_seconds_left(call, cap, used), span=span))
+        return min(lefts, key=lambda left: left.seconds, default=None)
+
+    def _book(self, call: Running, seconds: float, day: date) -> list[Booking]:
+        cost = max(0, call.cost_until(call.seconds + seconds) - call.cost)
+        call.seconds, call.cost = call.seconds + seconds, call.cost + cost
+        bookings = [Booking(account=account, day=day, seconds=seconds, cost=cost) for account in call.accounts]
+        for booking in bookings:
+            self._add(booking)
+        return bookings
+
+    def _release(self, call: Running, day: date) -> None:
+        for account in call.accounts:
+            self._add(Booking(account=account, day=day, seconds=-call.seconds, cost=-call.cost))
+        call.seconds, call.cost = 0.0, 0
+
+    def _add(self, booking: Booking) -> None:
+        use = self._days[booking.account].setdefault(booking.day, Use())
+        use.seconds += booking.seconds
+        use.cost += booking.cost
+
+
+def _seconds_left(call: Running, cap: Cap, used: Use) -> float:
+    """What one cap leaves to a call beyond what is booked for it, paid steps included."""
+    seconds = float("inf") if cap.seconds is None else cap.seconds - used.seconds
+    if cap.cost is not None:
+        affordable = call.cost + cap.cost - used.cost
+        seconds = min(seconds, call.seconds_for(affordable) - call.seconds)
+    return max(0.0, seconds)
+
+
+def _is_under(cap: Cap, used: Use) -> bool:
+    return (cap.seconds is None or used.seconds < cap.seconds) and (cap.cost is None or used.cost < cap.cost)

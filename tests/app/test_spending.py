@@ -1,0 +1,205 @@
+"""What calls may cost: the user is refused, warned and told, the books are kept, and fraud is stopped."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from bridge.calls import events as ev
+from bridge.calls.state import State
+from bridge.core.ids import DialogKey, RoomId, UserId
+from bridge.core.verdict import Verdict
+from bridge.numbers import limits
+from bridge.numbers.abuse import Thresholds
+from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.ledger import SLICE_S
+from bridge.numbers.limits import Cap, Limit
+from bridge.numbers.money import Tariff
+from bridge.numbers.permission import Permission
+from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
+from tests.app.stage import ALICE, BOT, PBX, ROOM, TRUNK, Stage
+from tests.app.test_transfers import referred
+
+CENT = 10_000
+TEN_CENTS = Tariff(per_minute={"+1555": 10 * CENT})
+ADMIN = UserId("@admin:example.org")
+
+
+def limited(stage: Stage, **caps: object) -> None:
+    stage.limits = (Limit(**{"who": ("example.org",), **caps}),)  # type: ignore[arg-type]
+    stage.tariff = TEN_CENTS
+    stage.__post_init__()
+
+
+async def call(stage: Stage, call_id: str = "call") -> DialogKey:
+    """Alice dials; gives the dialog if the phone is called."""
+    before = len(stage.sip.commands)
+    await stage.invite(call_id)
+    return DialogKey(f"out-{before + 1}")
+
+
+async def talk(stage: Stage, call_id: str = "call") -> DialogKey:
+    dialog = await call(stage, call_id)
+    stage.sip_intake.handle(CallProgress(dialog=dialog, status=180))
+    stage.sip_intake.handle(CallAnswered(dialog=dialog, sdp="phone answer"))
+    await stage.settle()
+    return dialog
+
+
+async def hang_up(stage: Stage, call_id: str = "call") -> None:
+    await stage.event("m.call.hangup", {"call_id": call_id, "version": "1", "party_id": "LAPTOP"})
+
+
+async def until(stage: Stage, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await stage.settle()
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("caps", "calls", "verdict"),
+    [
+        ({"day": Cap(cost=9 * CENT)}, 0, limits.spent(limits.Span.DAY)),
+        ({"month": Cap(seconds=0.5)}, 0, limits.spent(limits.Span.MONTH)),
+        ({"calls_at_once": 1}, 1, limits.CALLS_AT_ONCE),
+        ({"attempts_per_minute": 2}, 2, limits.TOO_MANY_ATTEMPTS),
+    ],
+)
+async def test_a_refusal_has_a_verdict_a_metric_a_reject_and_a_sentence(
+    stage: Stage, caps: dict[str, object], calls: int, verdict: Verdict
+) -> None:
+    limited(stage, **caps)
+    for number in range(calls):
+        await talk(stage, f"call {number}")
+    invited = stage.sip.names().count("invite")
+    await call(stage, "one more")
+    assert stage.sip.names().count("invite") == invited
+    assert [verdict for _, verdict in stage.finished] == [verdict]
+    assert stage.matrix.content("m.call.reject")["call_id"] == "one more"
+    assert stage.matrix.content("m.room.message")["body"] == verdict.user_text
+
+
+async def test_a_call_is_warned_ended_on_both_sides_and_explained(stage: Stage) -> None:
+    limited(stage, call=Cap(seconds=1.2))
+    dialog = await talk(stage)
+    await until(stage, lambda: bool(stage.finished))
+    assert stage.reasons() == ["limit_reached"]
+    assert ("bye", dialog) in stage.sip.commands
+    assert stage.matrix.content("m.call.hangup")["reason"] == "unknown_error"
+    warning, end = (content["body"] for content in stage.matrix.contents("m.room.message"))
+    assert warning.startswith("This call will be ended in about")
+    assert end == limits.spent(limits.Span.CALL).user_text
+
+
+async def test_what_was_used_is_on_disk_while_the_call_goes_on_and_holds_in_the_next_process(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=20 * CENT))
+    await talk(stage)
+    (use,) = await stage.store.spending.since("")
+    assert (use.account, use.seconds, use.cost) == (ALICE, SLICE_S, 10 * CENT)
+    again = Stage(store=stage.store, limits=(Limit(who=(ALICE,), day=Cap(cost=10 * CENT)),), tariff=TEN_CENTS)
+    await again.meter.load()
+    await call(again)
+    assert again.reasons() == ["limit_reached"]
+    assert again.sip.commands == []
+
+
+async def test_a_call_that_nobody_answers_uses_nothing(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT))
+    dialog = await call(stage)
+    stage.sip_intake.handle(CallFailed(dialog=dialog, status=486))
+    await stage.settle()
+    assert await stage.store.spending.since("") == ()
+    await call(stage, "another")
+    assert stage.sip.names().count("invite") == 2
+
+
+async def test_a_trunk_without_a_price_is_not_used_under_a_limit_of_money(stage: Stage) -> None:
+    stage.permissions = (Permission(who=(ALICE,), prefixes=("+1555",)),)
+    stage.rules = (DialRule(prefixes=("+1555",), trunks=(TRUNK, PBX)),)
+    limited(stage, day=Cap(cost=10 * CENT))
+    stage.tariff = Tariff(per_minute={"+49": CENT})
+    stage.__post_init__()
+    await call(stage)
+    assert [command[1].trunk for command in stage.sip.commands] == [PBX]
+
+
+async def test_a_call_to_an_emergency_number_is_never_counted_nor_stopped(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=0, seconds=0.1), calls_at_once=0, attempts_per_minute=0)
+    stage.matrix.members = {ROOM: frozenset({ALICE, UserId("@_sip_112:example.org")})}
+    await stage.invite()
+    assert stage.reasons() == ["emergency_refused"]  # no trunk of the stage carries them: and not for want of money
+
+
+async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT))
+    await stage.incoming()
+    await stage.event(
+        "m.call.answer",
+        {
+            "call_id": stage.matrix.content("m.call.invite")["call_id"],
+            "version": "1",
+            "party_id": "LAPTOP",
+            "answer": {"type": "answer", "sdp": "alice answer"},
+        },
+    )
+    live = next(iter(stage.switchboard.lives()))
+    assert live.call.state is State.CONNECTING
+    assert await stage.store.spending.since("") == ()
+    stage.switchboard.feed(live, ev.MediaConnected())
+    stage.sip_intake.handle(referred(DialogKey("in-1"), "5550111"))
+    await stage.settle()
+    other = DialogKey(f"out-{len(stage.sip.commands)}")
+    stage.sip_intake.handle(CallAnswered(dialog=other, sdp="other answer"))
+    await stage.settle()
+    assert [use.cost for use in await stage.store.spending.since("")] == [10 * CENT]
+    stage.sip_intake.handle(CallEnded(dialog=DialogKey("in-1")))
+    await stage.settle()
+    await call(stage, "another")
+    assert stage.reasons() == ["limit_reached"]
+
+
+async def test_calls_are_not_forwarded_when_nothing_is_left(stage: Stage) -> None:
+    limited(stage, day=Cap(seconds=10))
+    await stage.settings.change(ALICE, forward="+15550122")
+    await talk(stage)
+    await hang_up(stage)
+    await stage.incoming()
+    assert stage.sip.names()[-1] == "ring"
+
+
+async def test_who_dials_like_a_thief_is_stopped_and_an_administrator_is_told(stage: Stage) -> None:
+    stage.permissions = (Permission(who=(ALICE,), prefixes=("+",)),)
+    stage.thresholds, stage.admins = Thresholds(sequential=3), (ADMIN,)
+    stage.__post_init__()
+    await stage.store.rooms.put(RoomId("!admin:example.org"), BOT, peer=ADMIN)
+    for number in range(4):
+        ghost = UserId(f"@_sip_+155501010{number}:example.org")
+        stage.matrix.members = {ROOM: frozenset({ALICE, ghost})}
+        place = talk if number < 2 else call
+        await place(stage, f"call {number}")
+    assert stage.sip.names().count("invite") == 2
+    assert sorted(stage.reasons()) == ["suspended"] * 4, "calls that go on end as well"
+    assert stage.sip.names().count("bye") == 2
+    told = [content["body"] for content in stage.matrix.contents("m.room.message") if "resume" in content["body"]]
+    assert len(told) == 1
+    assert ALICE in told[0]
+    assert 'suspensions_total{reason="sequential"} 1.0' in stage.telemetry.exposition().decode()
+    again = Stage(store=stage.store)
+    await again.meter.load()
+    await again.invite()
+    assert again.reasons() == ["suspended"]
+    assert await again.meter.resume(ALICE)
+    assert not await again.meter.resume(ALICE)
+    await again.invite("later")
+    assert again.sip.names() == ["invite"]
+
+
+async def test_who_lets_many_calls_go_at_once_is_stopped(stage: Stage) -> None:
+    stage.thresholds = Thresholds(short_calls=2)
+    stage.__post_init__()
+    for number in range(3):
+        stage.matrix.members = {ROOM: frozenset({ALICE, UserId(f"@_sip_+155501{number}{number}00:example.org")})}
+        await talk(stage, f"call {number}")
+        await hang_up(stage, f"call {number}")
+    assert stage.reasons() == ["completed", "completed", "suspended"]

@@ -1,0 +1,42 @@
+"""A limit of calls ends one that goes on, and is still there after the process was killed."""
+
+from pathlib import Path
+
+from tests.e2e.exchange import PHONE, SERVER_NAME, Exchange, open_exchange
+from tests.e2e.phone import Phone
+from tests.e2e.scripted_users import ScriptedUser
+from tests.e2e.webrtc import mute_offer
+
+PERMISSIONS = {
+    "outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"], "trunk": "phone"}],
+    "limits": [{"who": [SERVER_NAME], "day_minutes": 0.05}],
+}
+
+
+async def _talk(exchange: Exchange, phone: Phone, name: str) -> ScriptedUser:
+    user = await exchange.user(name, PHONE)
+    await user.invite(name, mute_offer(1, port=exchange.mute_port))
+    await user.answered(name)
+    await phone.wait_answered()
+    return user
+
+
+async def test_a_limit_ends_a_call_and_survives_a_crash(tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    folder.mkdir()
+    async with open_exchange(tmp_path, {"permissions": PERMISSIONS}) as exchange:
+        async with Phone(tmp_path, PHONE, port=exchange.phone_port) as phone:
+            talks = await _talk(exchange, phone, "talks")
+            await phone.wait_closed(limit_s=6)
+            assert await talks.hung_up("talks") == "unknown_error"
+        async with Phone(folder, PHONE, port=exchange.phone_port) as phone:
+            unlucky = await _talk(exchange, phone, "unlucky")
+            await exchange.bridge.crash()
+            await exchange.bridge.start()
+            await phone.wait_closed(limit_s=10)
+        await unlucky.invite("again", mute_offer(2, port=exchange.mute_port))
+        await unlucky.rejected("again")
+        await exchange.bridge.wait_metric("calls_active", 0)
+        reasons = [record["reason"] for record in exchange.bridge.records()]
+        assert reasons == ["limit_reached", "abnormal", "limit_reached"]
+        assert await exchange.bridge.metric("internal_errors_total") == 0

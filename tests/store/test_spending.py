@@ -1,0 +1,53 @@
+"""What calls have used, and who is suspended, is there after a restart."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from bridge.core.ids import UserId
+from bridge.store import Store
+from bridge.store.spending import StoredSuspension, StoredUse
+
+ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path / "store.sqlite3")
+    yield opened
+    await opened.close()
+
+
+def use(account: str, day: str, seconds: float, cost: int) -> StoredUse:
+    return StoredUse(account=account, day=day, seconds=seconds, cost=cost)
+
+
+async def test_uses_add_up_by_account_and_day(store: Store, tmp_path: Path) -> None:
+    for _ in range(3):
+        await store.spending.add([use(ALICE, "2026-03-31", 10.0, 5), use("example.org", "2026-03-31", 10.0, 5)])
+    await store.spending.add([use(ALICE, "2026-04-01", 1.0, 0)])
+    await store.close()
+    again = await Store.open(tmp_path / "store.sqlite3")
+    try:
+        assert set(await again.spending.since("2026-03-01")) == {
+            use(ALICE, "2026-03-31", 30.0, 15),
+            use("example.org", "2026-03-31", 30.0, 15),
+            use(ALICE, "2026-04-01", 1.0, 0),
+        }
+        assert await again.spending.since("2026-04-01") == (use(ALICE, "2026-04-01", 1.0, 0),)
+        await again.spending.prune(before="2026-04-01")
+        assert await again.spending.since("") == (use(ALICE, "2026-04-01", 1.0, 0),)
+    finally:
+        await again.close()
+
+
+async def test_a_suspension_lasts_until_it_is_dropped(store: Store) -> None:
+    first = StoredSuspension(user_id=ALICE, reason="countries", until=5.0)
+    longer = StoredSuspension(user_id=ALICE, reason="wangiri", until=9.0)
+    other = StoredSuspension(user_id=BOB, reason="sequential", until=7.0)
+    for suspension in (first, longer, other):
+        await store.suspensions.put(suspension)
+    assert set(await store.suspensions.all()) == {longer, other}
+    await store.suspensions.drop(ALICE)
+    assert await store.suspensions.all() == (other,)
