@@ -279,6 +279,7 @@ class Application:
             plan=plan,
             sides=trunk_sides(self._config),
             meter=meter,
+            hides_number=lambda user: people.settings.of(user).withheld,
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,

@@ -15,7 +15,6 @@ from bridge.core.presence import RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
-from bridge.numbers.number import canonical
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER
 
@@ -82,6 +81,9 @@ class BotDesk:
                 return replies.do_not_disturb(await self._settings.change(user, do_not_disturb=command.on))
             case said.Forward():
                 return await self._forward(user, command.number)
+            case said.Anonymous():
+                await self._settings.change(user, withheld=command.on)
+                return replies.anonymous(on=command.on)
             case said.Ring():
                 return await self._ring(user, command.when)
             case said.Resume():
@@ -135,7 +137,7 @@ class BotDesk:
         return replies.resumed(command.user)
 
     async def _name(self, user: UserId, command: said.NameNumber) -> str:
-        number, name = canonical(command.number, self._plan.default_region), readable_name(command.name)
+        number, name = self._plan.read(user, command.number), readable_name(command.name)
         if number is None:
             return NO_NUMBER.user_text or replies.FAILED
         if command.name and not name:

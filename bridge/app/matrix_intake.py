@@ -307,6 +307,7 @@ class MatrixIntake:
             caller_name=caller_name,
             answers_early=first.answers_early,
             withheld=first.withheld,
+            emergency=isinstance(decision, Decision) and decision.is_emergency,
             further=tuple(further),
             times=self._times,
             now=self._clock.monotonic(),

@@ -116,7 +116,7 @@ class MatrixWork:
                 )
                 for event in told:
                     await self._send(live, origin, event)
-            case cmd.SendNotice() if not self._notices.spend(
+            case cmd.SendNotice(urgent=False) if not self._notices.spend(
                 f"{origin.room_id} {command.text}", self._clock.monotonic()
             ):
                 log.info("notice_not_repeated", room_id=origin.room_id)

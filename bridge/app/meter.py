@@ -21,7 +21,7 @@ from bridge.core.ids import CallId, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
-from bridge.numbers.abuse import Watch
+from bridge.numbers.abuse import Suspicion, Watch
 from bridge.numbers.ledger import Booking, Ledger
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
@@ -93,7 +93,7 @@ class Meter:
         if self._suspensions.concerns(user):
             return limits.SUSPENDED
         if (suspicion := self._watch.dialled(user, number, now)) is not None:
-            self._suspend(user, lambda: self._suspensions.suspend(user, suspicion))
+            self._suspend(user, suspicion)
             return limits.SUSPENDED
         prices = [self._plan.price_over(route.trunk, route.number) for route in decision.routes]
         admitted = self._ledger.admit(call_id, user, prices, day=self._today(), now=now)
@@ -172,11 +172,11 @@ class Meter:
         by_caller = call.ended_by is EndedBy.MATRIX
         suspicion = self._watch.ended(user, call.number, talked_s=talked_s, by_caller=by_caller, now=now)
         if suspicion is not None and not self._suspensions.concerns(user):
-            self._suspend(user, lambda: self._suspensions.suspend(user, suspicion))
+            self._suspend(user, suspicion)
 
-    def _suspend(self, user: UserId, suspend: Callable[[], None]) -> None:
+    def _suspend(self, user: UserId, suspicion: Suspicion) -> None:
         """Whatever the user has going on over the trunks ends too."""
-        suspend()
+        self._suspensions.suspend(user, suspicion)
         if self._outlets is None:
             return
         for live in self._outlets.calls_of(user):

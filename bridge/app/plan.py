@@ -6,7 +6,7 @@ from bridge.app.suspensions import SuspensionRule
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
-from bridge.config.dialling import limit_of
+from bridge.config.dialling import emergency, limit_of
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.presence import RingWhen
@@ -23,6 +23,7 @@ def number_plan(config: Config) -> NumberPlan:
     """Who may call what, which trunks there are, and whose number is whose."""
     return NumberPlan(
         default_region=config.numbers.default_region,
+        regions=config.numbers.regions,
         permissions=tuple(
             Permission(
                 who=entry.who,
@@ -37,7 +38,7 @@ def number_plan(config: Config) -> NumberPlan:
         trunks=tuple(_trunk_choice(name, trunk) for name, trunk in config.trunks.items()),
         inbound={E164(number): UserId(user) for number, user in config.numbers.inbound.items()},
         caller_ids=config.numbers.caller_ids,
-        emergency=frozenset(config.numbers.emergency),
+        emergency=emergency(config),
     )
 
 

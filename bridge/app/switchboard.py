@@ -135,7 +135,7 @@ class Switchboard:
 
     def _say(self, live: LiveCall, text: str) -> None:
         """A sentence into the room of a call that goes on."""
-        self._matrix.submit(live, cmd.SendNotice(text=text))
+        self._matrix.submit(live, cmd.SendNotice(text=text, urgent=True))
 
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
         """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""

@@ -54,6 +54,7 @@ class UserSettings:
         do_not_disturb: bool | None = None,
         forward: str | None = None,
         ring_when: RingWhen | None = None,
+        withheld: bool | None = None,
     ) -> StoredSettings:
         """Set what is given, on disk first; returns all of the user's settings."""
         settings = self.of(user)
@@ -63,6 +64,8 @@ class UserSettings:
             settings = replace(settings, forward=forward)
         if ring_when is not None:
             settings = replace(settings, ring_when=ring_when)
+        if withheld is not None:
+            settings = replace(settings, withheld=withheld)
         await self._store.settings.put(user, settings)
         self._settings[user] = settings
         return settings

@@ -62,6 +62,13 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anonymous:
+    """Whether the user's number is kept from those whom the user calls."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameNumber:
     """What a number is called; empty forgets it."""
 
@@ -97,6 +104,7 @@ Command = (
     | DoNotDisturb
     | Forward
     | Ring
+    | Anonymous
     | NameNumber
     | Resume
     | Misused
@@ -121,6 +129,14 @@ def _do_not_disturb(rest: str) -> Command:
             return DoNotDisturb(on=state == "on")
         case _:
             return Misused(usage="dnd on, or dnd off")
+
+
+def _anonymous(rest: str) -> Command:
+    match rest.lower():
+        case "on" | "off" as state:
+            return Anonymous(on=state == "on")
+        case _:
+            return Misused(usage="anonymous on, or anonymous off")
 
 
 def _forward(rest: str) -> Command:
@@ -161,6 +177,7 @@ _WORDS: dict[str, Callable[[str], Command]] = {
     "voicemail": lambda rest: Voicemail(),
     "call": _call,
     "dnd": _do_not_disturb,
+    "anonymous": _anonymous,
     "forward": _forward,
     "ring": _ring,
     "name": _name,

@@ -40,6 +40,7 @@ HELP = "\n".join(
         "history: your last calls",
         "dnd on, dnd off: do not disturb; phones that call you hear that you are busy",
         "forward NUMBER, forward off: send calls from phones to another number",
+        "anonymous on, anonymous off: whether those whom you call see no number",
         "ring always, ring unless offline, ring when online: when phones that call you ring",
         "name NUMBER NAME: what you want to call a number; without a name I forget it",
         "voicemail: a room from which you can call your voicemail",
@@ -97,6 +98,11 @@ def forwarded(number: str, *, not_over: Sequence[str]) -> str:
     return f'Calls from phones now go to {number}. "forward off" ends it.{exception}'
 
 
+def anonymous(*, on: bool) -> str:
+    """After a change."""
+    return "Those whom you call now see no number." if on else "Those whom you call now see a number."
+
+
 def resumed(user: str) -> str:
     return f"{user} may call again."
 
@@ -140,7 +146,7 @@ _RING_WHEN = {
 def status(state: State, shown: Shown) -> str:
     """A line for each subject; for presence, only if the user has said something about it."""
     when = state.settings.ring_when
-    own, forward = state.own_numbers, state.settings.forward
+    own, forward, withheld = state.own_numbers, state.settings.forward, state.settings.withheld
     trunks = _listed([f"{name} {'works' if up else 'is out of service'}" for name, up in state.trunks.items()])
     return "\n".join(
         (
@@ -148,6 +154,7 @@ def status(state: State, shown: Shown) -> str:
             f"You may call: {_permitted(state.prefixes)}",
             f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
             f"Forwarding: {f'to {shown(forward)}' if forward else 'off'}",
+            *([f"Anonymous: {'on' if withheld else 'off'}"] if withheld is not None else []),
             *([f"Ringing: {_RING_WHEN[when]}"] if when is not None else []),
             f"Calls now: {_listed([_call_now(call, shown) for call in state.calls]) or 'none'}",
             f"Telephone network: {trunks or 'not connected'}",

@@ -127,6 +127,8 @@ class Call:
     """What the caller is called: by the user's profile, or by the telephone network."""
     called: str = ""
     """The called number, as it was dialled."""
+    emergency: bool = False
+    """Whether somebody calls for help: any trunk that can is tried, and a failure is never left unsaid."""
     withheld: bool = False
     """Whether the phone is shown no number of ours, although its trunk knows it."""
     further: tuple[Way, ...] = ()
@@ -212,6 +214,8 @@ class Call:
         """End the call: tell each side that has not been told, exactly once, and let go of everything."""
         if self.ended:
             return []
+        if self.emergency and not self.answered and ended_by is not EndedBy.MATRIX:
+            verdict = outcomes.of_emergency(verdict)
         notice = self._notice(verdict, ended_by)
         commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
@@ -242,7 +246,7 @@ class Call:
         if self.at.early is not None and not self.answered:
             # To the client the call was up, and it will show it as one that was answered.
             text = text or outcomes.UNANSWERED.get(verdict.reason)
-        return [cmd.SendNotice(text=text)] if text and saw_it else []
+        return [cmd.SendNotice(text=text, urgent=verdict.urgent)] if text and saw_it else []
 
     @property
     def _rang_nobody(self) -> bool:

@@ -289,9 +289,10 @@ class SendIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendNotice:
-    """A sentence for the people in the room."""
+    """A sentence for the people in the room; one that is not `urgent` is not repeated for a while."""
 
     text: str
+    urgent: bool = False
 
 
 # --- the call itself ---

@@ -1,7 +1,8 @@
 """A trunk that cannot carry a call hands it to the next one, as long as nobody has heard of it yet.
 
 Only what the trunk itself lacks is a reason: it cannot be reached, says nothing, refuses our credentials, fails (5xx).
-What concerns the callee would be the same over every trunk, and a phone that has rung must not ring twice.
+What concerns the callee would be the same over every trunk, and a phone that has rung must not ring twice. An emergency
+call goes on whatever happened: whoever refuses it, it has not been answered.
 """
 
 from bridge.calls import commands as cmd
@@ -22,7 +23,7 @@ def trunk_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Comman
 
 def can_go_on(call: Call, verdict: Verdict) -> bool:
     """Whether there is another trunk that may do better."""
-    return bool(call.further) and verdict.retryable and call.at.ringing is None
+    return bool(call.further) and (call.emergency or (verdict.retryable and call.at.ringing is None))
 
 
 def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
@@ -31,7 +32,7 @@ def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
     call.tried, call.further = (*call.tried, failed), tuple(further)
     call.trunk, call.number, call.caller = way.trunk, way.number, way.caller
     call.withheld, call.answers_early = way.withheld, way.answers_early
-    call.sip_leg, call.dialog, call.sip_call_id = SipLeg.NONE, None, None
+    call.sip_leg, call.dialog, call.sip_call_id, call.at.ringing = SipLeg.NONE, None, None, None
     return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia()]
 
 

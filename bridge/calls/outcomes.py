@@ -244,6 +244,16 @@ def of_sip_failure(status: int, *, local: bool, redirected_to: str = "", q850: i
     )
 
 
+def of_emergency(verdict: Verdict) -> Verdict:
+    """The same failure where somebody called for help: never shown as a callee who is busy or does not want to."""
+    return replace(
+        verdict,
+        matrix_reason=MatrixReason.UNKNOWN_ERROR,
+        user_text="YOUR EMERGENCY CALL COULD NOT BE MADE. Use a mobile phone or another telephone now.",
+        urgent=True,
+    )
+
+
 def of_matrix_refusal(reason: str | None) -> Verdict:
     """The verdict for a reject, or a hangup that counts as one, by the called Matrix user."""
     return BUSY if reason == MatrixReason.USER_BUSY else DECLINED

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
+from bridge.config.dialling import emergency
 from bridge.config.model import Config, TrunkConfig
 from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
@@ -48,7 +49,7 @@ def sip_settings(config: Config) -> SipSettings:
         max_requests_per_s=config.sip.max_requests_per_s,
         tls=TlsSettings(**config.sip.tls.model_dump()),
         trunks=tuple(_trunk(config, name, trunk) for name, trunk in config.trunks.items()),
-        emergency=frozenset(config.numbers.emergency),
+        emergency=emergency(config),
     )
 
 

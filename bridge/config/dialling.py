@@ -8,6 +8,7 @@ from bridge.numbers.dial_plan import Choose
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import parse_price
 from bridge.numbers.policy import WITHHELD
+from bridge.numbers.region import emergency_numbers
 
 Finding = tuple[Location, str]
 
@@ -21,6 +22,13 @@ def dialling_contradictions(config: Config) -> Iterator[Finding]:
     for index, permission in enumerate(config.permissions.outbound):
         if permission.trunk and permission.trunk not in config.trunks:
             yield ("permissions", "outbound", index, "trunk"), no_such_trunk(config, permission.trunk)
+
+
+def emergency(config: Config) -> frozenset[str]:
+    """Numbers that call for help: those that are listed, and those of every region whose numbers are dialled here."""
+    numbers = config.numbers
+    regions = {numbers.default_region, *numbers.regions.values()}
+    return frozenset(numbers.emergency).union(*(emergency_numbers(region) for region in regions))
 
 
 def no_such_trunk(config: Config, name: str) -> str:

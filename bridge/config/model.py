@@ -339,6 +339,7 @@ class NumbersConfig(Section):
     """`numbers`: how numbers are read and where calls from the telephone network go."""
 
     default_region: Region = DEFAULT_REGION
+    regions: Mapping[Who, Region] = Field(default_factory=dict)
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
     dial_plan: tuple[DialRuleConfig, ...] = ()
     caller_ids: Mapping[Who, CallerId] = Field(default_factory=dict)

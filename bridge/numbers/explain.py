@@ -9,7 +9,6 @@ from bridge.numbers.costly import why_costly
 from bridge.numbers.dial_plan import Choose, DialRule
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import shown
-from bridge.numbers.number import canonical
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import Decision, NumberPlan, Route
 
@@ -34,7 +33,7 @@ class Explanation:
 def explain(plan: NumberPlan, limits: Sequence[Limit], question: Question, *, currency: str = "") -> Explanation:
     """All that the configuration says of a call; which trunks are in service, only a running bridge knows."""
     decision = plan.decide(question.user, question.dialled, lambda trunk: True, room=question.room)
-    number = canonical(question.dialled, plan.default_region)
+    number = plan.read(question.user, question.dialled)
     lines = [f"number: {number or question.dialled}"]
     if isinstance(decision, Verdict):
         lines += [*_entries(plan, question, number), f"refused: {decision.reason}: {decision.user_text}"]

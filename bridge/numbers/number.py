@@ -23,13 +23,30 @@ def canonical(text: str, region: str) -> E164 | None:
     if len(text) > _MAX_TEXT:
         return None
     # A space at the start was most likely a `+` that a client did not encode in a query string.
-    text = re.sub(r"^ (?=[0-9])", "+", text).removeprefix("tel:")
+    text = _without_scheme(re.sub(r"^ (?=[0-9])", "+", text))
     bare = _SEPARATORS.sub("", text.replace("(0)", "") if text.startswith("+") else text)
     if not bare.isascii():
         return None
     if _INTERNATIONAL.fullmatch(bare) or _SERVICE_CODE.fullmatch(bare):
         return E164(bare)
     return _national(bare, region)
+
+
+def _without_scheme(text: str) -> str:
+    """The number in a `tel:` address (RFC 3966), or in a `sip:` address that has one with a `+`; nothing in others.
+
+    Without a `+` the user of a `sip:` address belongs to its host, which is no business of ours (RFC 3261 §19.1.6).
+    """
+    scheme, colon, rest = text.partition(":")
+    match (scheme.lower() if colon else "", rest.partition(";")):
+        case "tel", (number, _, params):
+            context = next((param[14:] for param in params.split(";") if param.startswith("phone-context=+")), "")
+            return number if number.startswith("+") or not number else context + number
+        case (("sip" | "sips"), _):
+            user = rest.partition("@")[0].partition(";")[0]
+            return user if user.startswith("+") else ""
+        case _:
+            return "" if colon and scheme.isalpha() else text
 
 
 def _national(bare: str, region: str) -> E164 | None:

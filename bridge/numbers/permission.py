@@ -1,6 +1,6 @@
 """Who may call what: entries of the configuration, which others cannot write as they can the state of a room."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
@@ -38,6 +38,11 @@ class Permission:
 def belongs(user: UserId, who: Sequence[str]) -> bool:
     """Whether a user, or the user's server, is one of those named."""
     return user in who or user.partition(":")[2] in who
+
+
+def of_user(settings: Mapping[str, str], user: UserId) -> str:
+    """What is set for a user, or else for the user's server; nothing if neither."""
+    return settings.get(user) or settings.get(user.partition(":")[2], "")
 
 
 def longest(prefixes: Sequence[str], number: str) -> str:

@@ -12,7 +12,7 @@ from bridge.numbers.costly import why_costly
 from bridge.numbers.dial_plan import DialRule, Spin
 from bridge.numbers.money import Price, Tariff
 from bridge.numbers.number import canonical
-from bridge.numbers.permission import Permission
+from bridge.numbers.permission import Permission, of_user
 from bridge.numbers.refusals import (
     COSTLY_NUMBER,
     FORWARDED_TO_SELF,
@@ -101,6 +101,8 @@ class NumberPlan:
     """Permissions, trunks and the numbers that people have."""
 
     default_region: str = "US"
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """Whose numbers are meant by those that a user, or a server's users, type without a country code."""
     permissions: tuple[Permission, ...] = ()
     rules: tuple[DialRule, ...] = ()
     trunks: tuple[TrunkChoice, ...] = ()
@@ -111,12 +113,20 @@ class NumberPlan:
     emergency: frozenset[str] = frozenset()
     """Emergency numbers as dialled, without a country code."""
 
-    def is_emergency(self, number: str) -> bool:
+    def region_of(self, user: UserId) -> str:
+        """Where a user dials."""
+        return of_user(self.regions, user) or self.default_region
+
+    def read(self, user: UserId, typed: str) -> E164 | None:
+        """The canonical number for what a user has typed."""
+        return canonical(typed, self.region_of(user))
+
+    def is_emergency(self, number: str, region: str = "") -> bool:
         """Whether a dialled number is an emergency number, in whatever way it is written.
 
         Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
         """
-        bare = canonical(number, self.default_region) or number
+        bare = canonical(number, region or self.default_region) or number
         if not bare.startswith("+"):
             return bare in self.emergency
         return any(bare[code:] in self.emergency for code in range(1, 5))
@@ -144,9 +154,9 @@ class NumberPlan:
         spin: Spin = straight,
     ) -> Decision | Verdict:
         """Decide an outgoing call. `withheld` is what the user wants shown, `None` what the configuration says."""
-        if self.is_emergency(dialled):
+        if self.is_emergency(dialled, self.region_of(user)):
             return self._emergency_call(user, dialled, is_up)
-        number = canonical(dialled, self.default_region)
+        number = self.read(user, dialled)
         if number is None:
             return NO_NUMBER
         permission = self._permission(user, room, number)
@@ -207,7 +217,7 @@ class NumberPlan:
         """
         if not any(choice.name == trunk and choice.forwards for choice in self.trunks):
             return NO_FORWARDING
-        if self.is_emergency(dialled):
+        if self.is_emergency(dialled, self.region_of(user)):
             return NO_EMERGENCY_CALLS
         route = self.route_over(user, dialled, trunk)
         if isinstance(route, Route) and self.user_of(route.number) == user:
@@ -219,8 +229,9 @@ class NumberPlan:
 
         And never anonymous: whoever helps must be able to call back.
         """
-        number = canonical(dialled, self.default_region) or dialled
-        short = E164(next(code for code in self.emergency if number.endswith(code)))
+        number = self.read(user, dialled) or dialled
+        digits = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
+        short = E164(next(code for code in digits if code in self.emergency))
         trunks = _those_up_first([trunk for trunk in self.trunks if trunk.emergency], is_up)
         routes = tuple(Route(trunk=trunk.name, number=short, caller=self._caller(user, trunk)) for trunk in trunks)
         return Decision(routes=routes) if routes else NO_EMERGENCY_CALLS
@@ -239,8 +250,7 @@ class NumberPlan:
         return next((n for n in numbers if n not in ("", WITHHELD) and trunk.may_show(n)), trunk.caller_id)
 
     def _is_withheld(self, user: UserId) -> bool:
-        shown = self.caller_ids.get(user) or self.caller_ids.get(user.partition(":")[2])
-        return shown == WITHHELD
+        return of_user(self.caller_ids, user) == WITHHELD
 
     def numbers_of(self, user: UserId) -> list[E164]:
         """All numbers under which phones reach a user."""

@@ -1,6 +1,8 @@
 """How numbers are written in one country, as far as a trunk's number format depends on it."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 
@@ -39,3 +41,16 @@ def _national_prefix(region: str) -> str:
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.NATIONAL)
     digits = "".join(character for character in written if character.isdigit())
     return digits.removesuffix(phonenumbers.national_significant_number(example))
+
+
+@lru_cache(maxsize=64)
+def emergency_numbers(region: str) -> frozenset[str]:
+    """The numbers that call for help in a region (ISO 3166)."""
+    metadata = phonenumbers.PhoneMetadata.short_metadata_for_region(region)
+    described = metadata.emergency if metadata is not None else None
+    if described is None or not described.national_number_pattern:
+        return frozenset()
+    pattern = re.compile(described.national_number_pattern)
+    lengths = [length for length in described.possible_length if length > 0]
+    candidates = (f"{value:0{length}}" for length in lengths for value in range(10**length))
+    return frozenset(number for number in candidates if pattern.fullmatch(number))

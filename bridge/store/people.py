@@ -22,6 +22,8 @@ class StoredSettings:
     """The number that the user's calls go to instead; empty rings the user."""
     ring_when: RingWhen | None = None
     """What the user's presence has to be for a call to ring; `None` leaves it to the configuration."""
+    withheld: bool | None = None
+    """Whether the user's number is kept from those whom the user calls; `None` leaves it to the configuration."""
 
 
 class SettingsTable:
@@ -44,6 +46,7 @@ class SettingsTable:
             "do_not_disturb": settings.do_not_disturb,
             "forward": settings.forward,
             "ring_when": settings.ring_when or "",
+            "withheld": settings.withheld,
         }
         statement: Executable = delete(user_settings).where(user_settings.c.user_id == user_id)
         if settings != StoredSettings():
@@ -57,6 +60,7 @@ def _settings(row: Row[Any]) -> StoredSettings:
         do_not_disturb=row.do_not_disturb,
         forward=row.forward,
         ring_when=RingWhen(row.ring_when) if row.ring_when in set(RingWhen) else None,
+        withheld=row.withheld,
     )
 
 

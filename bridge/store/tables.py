@@ -124,6 +124,7 @@ user_settings = Table(
     Column("do_not_disturb", Boolean, nullable=False),
     Column("forward", String, nullable=False),
     Column("ring_when", String, nullable=False, server_default=""),
+    Column("withheld", Boolean, nullable=True),
 )
 """What users have set for themselves; `forward` is a number, or empty, and `ring_when` a rule, or empty."""
 

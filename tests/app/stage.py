@@ -415,6 +415,7 @@ class Stage:
             plan=plan,
             sides=sides,
             meter=self.meter,
+            hides_number=lambda user: self.settings.of(user).withheld,
             call_waiting=self.call_waiting,
             times=times,
             clock=clock,

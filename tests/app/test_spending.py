@@ -128,7 +128,11 @@ async def test_a_call_to_an_emergency_number_is_never_counted_nor_stopped(stage:
     limited(stage, day=Cap(cost=0, seconds=0.1), calls_at_once=0, attempts_per_minute=0)
     stage.matrix.members = {ROOM: frozenset({ALICE, UserId("@_sip_112:example.org")})}
     await stage.invite()
-    assert stage.reasons() == ["emergency_refused"]  # no trunk of the stage carries them: and not for want of money
+    await stage.invite("again")
+    assert stage.reasons() == ["emergency_refused"] * 2, "no trunk of the stage carries them: not for want of money"
+    told = [content["body"] for content in stage.matrix.contents("m.room.message")]
+    assert len(told) == 2, "what everybody must read is not left out the second time"
+    assert all("EMERGENCY" in text for text in told)
 
 
 async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage: Stage) -> None:

@@ -102,3 +102,20 @@ def test_what_a_user_chose_counts_before_what_is_configured(
 ) -> None:
     config = load(tmp_path, f"{MINIMAL}calls: {{ring_when: {configured}}}")
     assert ring_rule(config, lambda user: chosen)(UserId("@a:b.c")) is rule
+
+
+async def test_who_wants_to_be_anonymous_shows_no_number_to_the_phone(stage: Stage) -> None:
+    for wanted, withheld in ((None, False), (True, True), (False, False)):
+        if wanted is not None:
+            await stage.settings.change(ALICE, withheld=wanted)
+        await stage.invite(f"call {wanted}")
+        placed = [command[1] for command in stage.sip.commands if command[0] == "invite"][-1]
+        assert placed.withheld is withheld
+        await stage.event("m.call.hangup", {"call_id": f"call {wanted}", "version": "1", "party_id": "LAPTOP"})
+
+
+async def test_the_wish_to_be_anonymous_is_remembered(stage: Stage) -> None:
+    await stage.settings.change(ALICE, withheld=False)
+    again = UserSettings(stage.store)
+    await again.load()
+    assert again.of(ALICE) == StoredSettings(withheld=False)

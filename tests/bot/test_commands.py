@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.bot.commands import (
+    Anonymous,
     CallNumber,
     Command,
     DoNotDisturb,
@@ -37,6 +38,8 @@ from bridge.core.presence import RingWhen
         ("forward 201", Forward(number="201")),
         ("forward to +1 555 0100", Forward(number="+1 555 0100")),
         ("forward OFF", Forward(number="")),
+        ("anonymous ON", Anonymous(on=True)),
+        ("anonymous off", Anonymous(on=False)),
         ("ring always", Ring(when=RingWhen.ALWAYS)),
         ("Ring  Unless offline", Ring(when=RingWhen.NOT_OFFLINE)),
         ("ring when online", Ring(when=RingWhen.ONLINE)),
@@ -58,7 +61,7 @@ def test_commands_are_understood(text: str, command: Command) -> None:
     "text",
     [
         *("call", "dnd", "dnd maybe", "forward", "forward to ", "ring", "ring never", "name", "name Jane"),
-        *("resume", "resume alice"),
+        *("resume", "resume alice", "anonymous"),
     ],
 )
 def test_a_command_without_what_it_needs_is_explained(text: str) -> None:

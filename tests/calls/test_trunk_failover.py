@@ -6,9 +6,11 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import snapshot
 from bridge.calls.call import Call
-from bridge.calls.state import SipLeg, State
+from bridge.calls.state import SipLeg, State, Timer
 from bridge.calls.way import Way
 from bridge.core.ids import DialogKey, TrunkName
+from bridge.core.verdict import MatrixReason
+from bridge.media.verdicts import sip_refused
 from tests.calls import scenes
 from tests.calls.scenes import ALICE, CANDIDATE, LAPTOP, THEIR_CALL, only, run
 
@@ -121,3 +123,33 @@ def test_the_ways_that_are_left_are_written_down() -> None:
     call = dialling()
     run(call, ev.SipFailed(status=503))
     assert snapshot.load(snapshot.dump(call)) == call
+
+
+@pytest.mark.parametrize("status", [403, 404, 480, 486, 488, 503, 600, 603])
+def test_an_emergency_call_goes_on_whatever_a_trunk_says_even_after_ringing(status: int) -> None:
+    call = dialling()
+    call.emergency = True
+    run(call, ev.SipProgress(status=180))
+    run(call, ev.SipFailed(status=status))
+    assert (call.state, call.trunk) == (State.PREPARING, BACKUP)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ev.SipFailed(status=486), ev.TimerFired(timer=Timer.EXPIRY), ev.MediaRefused(verdict=sip_refused("x").verdict)],
+)
+def test_an_emergency_call_that_fails_is_never_shown_as_busy_and_always_explained(failure: ev.Event) -> None:
+    call = scenes.dialling()
+    call.emergency = True
+    commands = run(call, failure)
+    assert only(commands, cmd.SendReject).reason is MatrixReason.UNKNOWN_ERROR
+    notice = only(commands, cmd.SendNotice)
+    assert notice.urgent
+    assert "EMERGENCY" in notice.text
+
+
+def test_who_hangs_up_an_emergency_call_is_not_told_that_it_failed() -> None:
+    call = scenes.dialling()
+    call.emergency = True
+    commands = run(call, ev.HangupReceived(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, reason=None))
+    assert not [command for command in commands if isinstance(command, cmd.SendNotice)]

@@ -7,6 +7,7 @@ from bridge.core.verdict import Verdict
 from bridge.numbers import refusals
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, Route, TrunkChoice
+from bridge.numbers.region import emergency_numbers
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 EVE = UserId("@eve:elsewhere.net")
@@ -157,3 +158,38 @@ def test_a_call_is_forwarded_where_a_call_of_the_user_s_own_could_go() -> None:
 def test_nobody_s_calls_are_forwarded_to_the_emergency_services(number: str) -> None:
     forwarding = plan(trunks=(TrunkChoice(name=CARRIER, forwards=True, emergency=True),))
     assert forwarding.forward(ALICE, number, CARRIER) is refusals.NO_EMERGENCY_CALLS
+
+
+def test_a_number_is_read_as_in_the_country_of_whoever_types_it() -> None:
+    anywhere = (Permission(who=("example.org", "elsewhere.net"), prefixes=("+",)),)
+    abroad = plan(permissions=anywhere, regions={ALICE: "DE", "elsewhere.net": "GB"})
+
+    def number(user: UserId, dialled: str) -> str:
+        route = abroad.route(user, dialled, up)
+        assert isinstance(route, Route)
+        return route.number
+
+    assert number(ALICE, "030 1234567") == "+49301234567"
+    assert number(EVE, "020 7946 0018") == "+442079460018"
+    assert number(BOB, "(415) 555-0100") == "+14155550100"
+
+
+@pytest.mark.parametrize(
+    ("region", "present", "absent"),
+    [("US", {"911", "112"}, {"999", "110"}), ("BR", {"190", "192", "193"}, {"999"}), ("AU", {"000", "112"}, {"110"})],
+)
+def test_each_country_has_its_own_emergency_numbers(region: str, present: set[str], absent: set[str]) -> None:
+    numbers = emergency_numbers(region)
+    assert present <= numbers
+    assert not absent & numbers
+
+
+def test_countries_without_known_emergency_numbers_have_none() -> None:
+    assert emergency_numbers("TA") == frozenset()
+
+
+def test_an_emergency_number_is_sent_without_its_country_code_and_not_cut_from_a_longer_one() -> None:
+    helping = plan(trunks=(TrunkChoice(name=RESCUE, emergency=True),), emergency=frozenset({"112", "12", "2112"}))
+    decision = helping.route(EVE, "+1 2112", up)
+    assert isinstance(decision, Route)
+    assert decision.number == "2112"
