@@ -13,7 +13,8 @@ from bridge.config.check import contradictions, doubled_numbers
 from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
-from bridge.config.model import DEFAULT_REGION, Config, OpsConfig, StoreConfig, TlsFilesConfig
+from bridge.config.kinds import DEFAULT_REGION
+from bridge.config.model import Config, OpsConfig, StoreConfig, TlsFilesConfig
 from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
 from bridge.config.wording import location_of, worded

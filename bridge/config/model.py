@@ -10,20 +10,63 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     SecretStr,
-    ValidationInfo,
 )
 
-from bridge.config import identities, values
-from bridge.core.ids import TrunkName
+from bridge.config import values
+from bridge.config.kinds import (
+    DEFAULT_REGION,
+    CallerId,
+    Callers,
+    FilePath,
+    Flag,
+    HeaderLines,
+    Ip,
+    KeepAliveSeconds,
+    Line,
+    ListenAddress,
+    Localpart,
+    LocalUser,
+    Minutes,
+    Name,
+    Number,
+    NumberPattern,
+    NumberPrefix,
+    OptionalHost,
+    OptionalIp,
+    OptionalMxc,
+    OptionalNumber,
+    OptionalPath,
+    OptionalPrice,
+    OptionalRegion,
+    OptionalServer,
+    OptionalToken,
+    OptionalUrl,
+    Password,
+    Ports,
+    Prefix,
+    Price,
+    Region,
+    Seconds,
+    SecondsOrNever,
+    ServerName,
+    ShortCode,
+    SipListener,
+    SourceNetwork,
+    Srtp,
+    Text,
+    Token,
+    TrunkCodec,
+    TrunkServer,
+    Url,
+    Who,
+    Word,
+)
 from bridge.core.presence import RingWhen
-from bridge.media.formats import G711, Codec
 from bridge.media.policy import SrtpUse
 from bridge.numbers.dial_plan import Choose
 from bridge.sip.settings import (
@@ -33,7 +76,6 @@ from bridge.sip.settings import (
     FromUser,
     IdentityHeader,
     Listener,
-    Network,
     NumberFormat,
     Reliable,
     SessionTimer,
@@ -63,137 +105,6 @@ class EarlyMedia(enum.StrEnum):
 
     RINGBACK = "ringback"
     ANSWER = "answer"
-
-
-DEFAULT_REGION = "US"
-
-
-def _region(info: ValidationInfo) -> str:
-    """Whose national numbers are understood: the context of the validation, because it is set in another section."""
-    return info.context if isinstance(info.context, str) else DEFAULT_REGION
-
-
-def _number(value: object, info: ValidationInfo) -> str:
-    return identities.parse_number(value, _region(info))
-
-
-def _optional_number(value: object, info: ValidationInfo) -> str:
-    return identities.parse_optional_number(value, _region(info))
-
-
-def _caller_id(value: object, info: ValidationInfo) -> str:
-    return identities.parse_caller_id(value, _region(info))
-
-
-def _prefix(value: object, info: ValidationInfo) -> str:
-    return identities.parse_prefix(value, _region(info))
-
-
-Text = Annotated[str, PlainValidator(values.text)]
-Line = Annotated[str, PlainValidator(values.line)]
-Flag = Annotated[bool, Field(strict=True)]
-Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400, allow_inf_nan=False)]
-SecondsOrNever = Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)]
-"""A time limit whose 0 means that there is none."""
-KeepAliveSeconds = Annotated[float, PlainValidator(values.parse_keep_alive)]
-Url = Annotated[str, PlainValidator(values.parse_url)]
-OptionalUrl = Annotated[str, PlainValidator(values.parse_optional_url)]
-ServerName = Annotated[str, PlainValidator(identities.parse_server_name)]
-LocalUser = Annotated[str, PlainValidator(identities.parse_user_id)]
-Who = Annotated[str, PlainValidator(identities.parse_who)]
-Callers = Annotated[str, PlainValidator(identities.parse_callers)]
-ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]
-TrunkServer = Annotated[values.Address, PlainValidator(values.parse_server)]
-OptionalServer = Annotated[values.Address | None, PlainValidator(values.parse_optional_server)]
-SipListener = Annotated[Listener, PlainValidator(values.parse_listener)]
-SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
-OptionalHost = Annotated[str, PlainValidator(values.parse_optional_host)]
-Ip = Annotated[str, PlainValidator(values.parse_ip)]
-OptionalIp = Annotated[str, PlainValidator(values.parse_optional_ip)]
-Number = Annotated[str, PlainValidator(_number)]
-OptionalNumber = Annotated[str, PlainValidator(_optional_number)]
-ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]
-Prefix = Annotated[str, PlainValidator(_prefix)]
-Region = Annotated[str, PlainValidator(identities.parse_region)]
-OptionalRegion = Annotated[str, PlainValidator(identities.parse_optional_region)]
-NumberPrefix = Annotated[str, PlainValidator(identities.parse_number_prefix)]
-Price = Annotated[int, PlainValidator(identities.parse_rate)]
-NumberPattern = Annotated[str, PlainValidator(identities.parse_pattern)]
-OptionalPrice = Annotated[str, PlainValidator(identities.parse_optional_price)]
-Minutes = Annotated[float, Field(strict=True, ge=0, le=1_000_000, allow_inf_nan=False)]
-CallerId = Annotated[str, PlainValidator(_caller_id)]
-Ports = Annotated[values.PortRange, PlainValidator(values.parse_port_range)]
-
-
-def _no_spaces(word: str) -> str:
-    if any(not 0x21 <= ord(character) <= 0x7E for character in word):
-        raise ValueError("must not contain spaces or special characters")
-    return word
-
-
-def _localpart(value: object) -> str:
-    """Synapse refuses a sender whose localpart changes when it is URL-quoted, so these characters are all there is."""
-    word = values.text(value)
-    if not word or any(c not in "abcdefghijklmnopqrstuvwxyz0123456789._-" for c in word):
-        raise ValueError(f"expected a-z, 0-9, '.', '_' and '-' only, found '{word}'")
-    return word
-
-
-def _secret(value: object) -> SecretStr:
-    """Faults do not show secrets: a password of digits is a number to YAML, and a password all the same."""
-    if isinstance(value, SecretStr):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("expected text: put it in quotes")
-    return SecretStr(value)
-
-
-def _token(value: object) -> SecretStr:
-    secret = _secret(value)
-    if len(secret.get_secret_value()) < 16:
-        raise ValueError("must have at least 16 characters: anybody who guesses it can speak for the homeserver")
-    _no_spaces(secret.get_secret_value())
-    return secret
-
-
-def _optional_token(value: object) -> SecretStr:
-    secret = _secret(value)
-    _no_spaces(secret.get_secret_value())
-    return secret
-
-
-def _header_lines(value: object) -> SecretStr:
-    secret = _secret(value)
-    values.parse_header_lines(secret.get_secret_value())
-    return secret
-
-
-Localpart = Annotated[str, PlainValidator(_localpart)]
-Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
-Token = Annotated[SecretStr, PlainValidator(_token)]
-OptionalToken = Annotated[SecretStr, PlainValidator(_optional_token)]
-Password = Annotated[SecretStr, PlainValidator(_secret)]
-HeaderLines = Annotated[SecretStr, PlainValidator(_header_lines)]
-FilePath = Annotated[Path, PlainValidator(values.parse_path)]
-OptionalMxc = Annotated[str, PlainValidator(identities.parse_optional_mxc)]
-OptionalPath = Annotated[Path | None, PlainValidator(values.parse_optional_path)]
-Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
-
-
-def _trunk_codec(value: object) -> Codec:
-    """A codec by its name in descriptions, in whatever case."""
-    name = values.text(value).upper()
-    if name not in G711:
-        raise ValueError(f"expected {' or '.join(G711)}, found '{values.text(value)}'")
-    return Codec(name)
-
-
-def _off(value: object) -> object:
-    """The word as YAML reads it without quotes."""
-    return "off" if value is False else value
-
-
-TrunkCodec = Annotated[Codec, PlainValidator(_trunk_codec)]
 
 
 class Section(BaseModel):
@@ -288,7 +199,7 @@ class TrunkConfig(Section):
     sources: tuple[SourceNetwork, ...] = ()
     codecs: Annotated[tuple[TrunkCodec, ...], Field(max_length=2)] = ()
     ptime_ms: Literal[10, 20, 30, 40, 50, 60] = 20
-    srtp: Annotated[SrtpUse, BeforeValidator(_off)] = SrtpUse.OFF
+    srtp: Srtp = SrtpUse.OFF
     srtp_without_tls: Flag = False
     headers: HeaderLines = SecretStr("")
     headers_file: OptionalPath = None
