@@ -26,7 +26,7 @@ from bridge.calls import handover_events as hev
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
-from bridge.core.ids import TrunkName
+from bridge.core.ids import TrunkName, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import MediaEngine
@@ -82,7 +82,7 @@ class Switchboard:
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
         self._meter = meter
-        meter.connect(Outlets(feed=self.feed, say=self._say, calls_of=self.directory.of_user))
+        meter.connect(Outlets(feed=self.feed, say=self._say, calls_of=self._all_of))
 
     def open(self, live: LiveCall, first: ev.Event) -> None:
         """Take up a new call and give it its first event."""
@@ -132,6 +132,10 @@ class Switchboard:
             self._memory.remember(live)
         self._carry_out_all(live, commands)
         self._meter.follow(live)
+
+    def _all_of(self, user: UserId) -> list[LiveCall]:
+        """A user's calls, those included that the user has left to somebody else."""
+        return [*self.directory.of_user(user), *self.directory.left_by(user)]
 
     def _say(self, live: LiveCall, text: str) -> None:
         """A sentence into the room of a call that goes on."""

@@ -18,6 +18,7 @@ from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
 from tests.app.stage import ALICE, BOT, PBX, ROOM, TRUNK, Stage
+from tests.app.test_handovers import leave, placed, talking
 from tests.app.test_transfers import referred
 
 CENT = 10_000
@@ -161,6 +162,24 @@ async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage:
     await stage.settle()
     await call(stage, "another")
     assert stage.reasons() == ["limit_reached"]
+
+
+async def test_a_phone_that_is_left_to_another_number_is_paid_for_as_well(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=30 * CENT))
+    await talking(stage)
+    await leave(stage)
+    stage.sip_intake.handle(CallAnswered(dialog=placed(stage)[0], sdp="other answer"))
+    await stage.settle()
+    assert [use.cost for use in await stage.store.spending.since("")] == [20 * CENT]
+
+
+async def test_a_phone_is_not_left_to_another_number_when_nothing_is_left(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT))
+    await talking(stage)
+    await leave(stage)
+    assert stage.sip.names().count("invite") == 1
+    assert stage.reasons() == ["limit_reached"]
+    assert stage.matrix.content("m.call.reject_replacement")["reason"] == "declined"
 
 
 async def test_calls_are_not_forwarded_when_nothing_is_left(stage: Stage) -> None:
