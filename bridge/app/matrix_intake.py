@@ -307,7 +307,7 @@ class MatrixIntake:
             caller_name=caller_name,
             answers_early=first.answers_early,
             withheld=first.withheld,
-            emergency=isinstance(decision, Decision) and decision.is_emergency,
+            emergency=self._plan.is_emergency(first.number),
             further=tuple(further),
             times=self._times,
             now=self._clock.monotonic(),

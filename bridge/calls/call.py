@@ -128,7 +128,7 @@ class Call:
     called: str = ""
     """The called number, as it was dialled."""
     emergency: bool = False
-    """Whether somebody calls for help: any trunk that can is tried, and a failure is never left unsaid."""
+    """Whether somebody calls for help: any trunk that can is tried, and a failure is said however often it was said."""
     withheld: bool = False
     """Whether the phone is shown no number of ours, although its trunk knows it."""
     further: tuple[Way, ...] = ()
@@ -246,7 +246,7 @@ class Call:
         if self.at.early is not None and not self.answered:
             # To the client the call was up, and it will show it as one that was answered.
             text = text or outcomes.UNANSWERED.get(verdict.reason)
-        return [cmd.SendNotice(text=text, urgent=verdict.urgent)] if text and saw_it else []
+        return [cmd.SendNotice(text=text, urgent=self.emergency)] if text and saw_it else []
 
     @property
     def _rang_nobody(self) -> bool:

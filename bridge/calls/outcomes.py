@@ -245,12 +245,16 @@ def of_sip_failure(status: int, *, local: bool, redirected_to: str = "", q850: i
 
 
 def of_emergency(verdict: Verdict) -> Verdict:
-    """The same failure where somebody called for help: never shown as a callee who is busy or does not want to."""
+    """The same failure where somebody called for help: never shown as a callee who is busy or does not want to.
+
+    What policy refuses has a sentence of its own.
+    """
+    if verdict.result is Result.POLICY:
+        return verdict
     return replace(
         verdict,
         matrix_reason=MatrixReason.UNKNOWN_ERROR,
         user_text="YOUR EMERGENCY CALL COULD NOT BE MADE. Use a mobile phone or another telephone now.",
-        urgent=True,
     )
 
 

@@ -50,7 +50,5 @@ class Verdict:
     """`reason` of the reject or hangup; `None` leaves it out, which clients read as "declined"."""
     user_text: str | None = None
     """A sentence for the Matrix user, sent as `m.notice`; `None` when the client's own wording is enough."""
-    urgent: bool = False
-    """Whether the sentence is said however often it was said already: somebody may be in danger."""
     retryable: bool = False
     """Whether the same call through another trunk could succeed."""

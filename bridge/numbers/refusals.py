@@ -46,7 +46,6 @@ NO_EMERGENCY_CALLS = Verdict(
     q850=21,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
     user_text="EMERGENCY CALLS CANNOT BE MADE FROM HERE. Use a mobile phone or another telephone now.",
-    urgent=True,
 )
 NO_FORWARDING = Verdict(
     result=Result.POLICY,
