@@ -12,7 +12,9 @@ from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
+from bridge.media import native_path
 from bridge.media.policy import SrtpUse
+from bridge.media.settings import PathChoice
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
 _NARROWEST = {4: 8, 6: 16}
@@ -148,6 +150,8 @@ def _inbound(config: Config) -> Iterator[Finding]:
 
 def _media(config: Config) -> Iterator[Finding]:
     media = config.media
+    if media.engine is PathChoice.NATIVE and native_path.load() is None:
+        yield ("media", "engine"), "is native, and the package trunkline-native is not installed"
     if _is_any(media.rtp_host) and not media.advertised_host:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
     for index, listener in enumerate(config.sip.listen):

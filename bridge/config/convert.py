@@ -125,6 +125,7 @@ def media_settings(config: Config) -> MediaSettings:
     """What `bridge.media` must be told."""
     media = config.media
     return MediaSettings(
+        engine=media.engine,
         webrtc_hosts=media.webrtc_hosts,
         rtp_host=media.rtp_host,
         advertised_host=media.advertised_host,

@@ -68,6 +68,7 @@ from bridge.config.kinds import (
 )
 from bridge.core.presence import RingWhen
 from bridge.media.policy import SrtpUse
+from bridge.media.settings import PathChoice
 from bridge.numbers.dial_plan import Choose
 from bridge.sip.settings import (
     DiversionHeader,
@@ -319,6 +320,7 @@ class CallsConfig(Section):
 class MediaConfig(Section):
     """`media`: addresses and limits of the audio."""
 
+    engine: PathChoice = PathChoice.AUTO
     webrtc_hosts: tuple[Ip, ...] = ()
     rtp_host: Ip = "127.0.0.1"
     advertised_host: OptionalIp = ""

@@ -78,7 +78,6 @@ class CallMedia:
                 telemetry=around.telemetry,
                 log=self._log,
                 trusted=self._settings.rtp_sources,
-                on_off_path=self._on_off_path,
                 signal_digit=None if policy.digits_in_rtp else self._signal_digit,
             )
         )
@@ -347,9 +346,9 @@ class CallMedia:
         if first:
             self._around.emit(MediaConnected(call_id=self.call_id))
 
-    def _on_off_path(self, datagrams: int = 1) -> None:
-        self._off_path += datagrams
-        self._around.telemetry.count("media_offpath_dropped_total", datagrams)
+    def _on_off_path(self) -> None:
+        self._off_path += 1
+        self._around.telemetry.count("media_offpath_dropped_total")
 
     def _end(self, failure: MediaFailure) -> None:
         if not self._ended and not self._closing:

@@ -33,6 +33,13 @@ CIPHERS = (
 REPEAT_AFTER_S = 0.15
 MOST_REPEATS = 6
 """Then the timer of OpenSSL takes over."""
+SrtpKey = tuple[str, bytes]
+"""The registered name of a crypto suite, with master key and salt."""
+_SUITES = {
+    b"SRTP_AES128_CM_SHA1_80": "AES_CM_128_HMAC_SHA1_80",
+    b"SRTP_AEAD_AES_128_GCM": "AEAD_AES_128_GCM",
+    b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
+}
 _LARGEST_SRTP = MAX_DATAGRAM + 16
 """With the longest authentication tag (RFC 7714)."""
 
@@ -157,6 +164,20 @@ class DtlsSession:
         if not self._is_server:
             self.pipe.settle()  # what we sent last has been answered; a server's last flight is until audio comes
         return self.connected
+
+    def keys(self) -> tuple[SrtpKey, SrtpKey]:
+        """Ours and theirs, for whoever encrypts in the place of this session (RFC 5764 §4.2)."""
+        transport = self._transport
+        if transport._ssl is None or not self.connected:
+            raise RuntimeError("no keys before the handshake is over")
+        chosen = transport._ssl.get_selected_srtp_profile()
+        profile = next(known for known in transport._srtp_profiles if known.openssl_profile == chosen)
+        size = 2 * (profile.key_length + profile.salt_length)
+        material = transport._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", size)
+        client, server = (profile.get_key_and_salt(material, index) for index in (0, 1))
+        ours, theirs = (server, client) if transport._role == "server" else (client, server)
+        name = _SUITES[chosen]
+        return (name, ours), (name, theirs)
 
     def protect(self, packet: bytes) -> bytes | None:
         """Encrypt RTP or RTCP; `None` when libsrtp refuses (a key that is used up)."""

@@ -12,19 +12,20 @@ from bridge.core.entropy import Entropy
 from bridge.core.floodgate import Floodgate
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
-from bridge.media import opus
+from bridge.media import native_path, opus
 from bridge.media.call_media import CallMedia, Surroundings
 from bridge.media.call_settings import CallMediaSettings
 from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.ice_path import WebRtcSettings
 from bridge.media.media_thread import MediaThread
+from bridge.media.native_path import NativePaths
 from bridge.media.path import PacketPaths
 from bridge.media.playout import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
-from bridge.media.settings import MediaSettings
+from bridge.media.settings import MediaSettings, PathChoice
 from bridge.media.verdicts import unavailable
 
 _STEP_LIMIT_S = 10.0
@@ -126,7 +127,7 @@ class EmbeddedEngine:
         self._thread = MediaThread(telemetry, clock)
         self._floodgate = Floodgate(clock)
         self._calls: dict[CallId, CallMedia] = {}
-        self._paths: PacketPaths = PortablePaths()
+        self._paths: PacketPaths = _choose_paths(settings.engine)
         self._call_settings: CallMediaSettings | None = None
         self._on_event: Callable[[MediaEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,8 +135,13 @@ class EmbeddedEngine:
     async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
         self._call_settings = _call_settings(self._settings)
         self._on_event, self._loop = on_event, asyncio.get_running_loop()
-        _log.info("media_engine_started", engine="embedded", libopus=_opus_version())
+        libopus = _opus_version()
         await self._thread.start(self._keep_time)
+        await self._thread.call(self._start_paths())
+        _log.info("media_engine_started", engine=self._paths.name, libopus=libopus)
+
+    async def _start_paths(self) -> None:
+        self._paths.start(self._telemetry)
 
     async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> EmbeddedSession:
         if self._call_settings is None or not self._thread.running:
@@ -202,6 +208,7 @@ class EmbeddedEngine:
         for media, result in zip(calls, results, strict=True):
             if isinstance(result, BaseException):
                 self._report("media_close_failed", media, result)
+        self._paths.stop()
 
     async def _keep_time(self) -> None:
         """The one clock of all calls: absolute deadlines, so that lateness does not add up."""
@@ -217,6 +224,8 @@ class EmbeddedEngine:
 
     def _tick(self, now: float, *, look_after: bool) -> None:
         """Serve every call; a fault in one of them is not the others' fault."""
+        if look_after:
+            self._paths.look_after()
         for media in tuple(self._calls.values()):
             try:
                 media.tick(now)
@@ -231,6 +240,16 @@ class EmbeddedEngine:
         suppressed = self._floodgate.pass_or_count(f"{name} {type(error).__name__}")
         if suppressed is not None:
             _log.error(name, call_id=media.call_id, error=type(error).__name__, suppressed=suppressed, exc_info=error)
+
+
+def _choose_paths(choice: PathChoice) -> PacketPaths:
+    """Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed."""
+    module = None if choice is PathChoice.PORTABLE else native_path.load()
+    if module is not None:
+        return NativePaths(module)
+    if choice is PathChoice.NATIVE:
+        raise unavailable("media.engine is native, and trunkline-native is not installed")
+    return PortablePaths()
 
 
 def _opus_version() -> str:

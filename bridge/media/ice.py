@@ -15,7 +15,7 @@ when it moves. What is changed:
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation
@@ -33,6 +33,22 @@ _HOST_TYPE_PREFERENCE = 126
 Address = tuple[str, int]
 SrtpReceiver = Callable[[bytes], None]
 DropCounter = Callable[[], None]
+
+
+class SocketReader(Protocol):
+    """Who reads the sockets of agents in the place of the event loop, takes the audio, and gives back the rest."""
+
+    def take(self, agent: "IceAgent") -> None:
+        """Read the sockets of one more agent: `IceAgent.hand_over` gives them."""
+        ...
+
+    def paths_changed(self) -> None:
+        """Another address is validated, another pair nominated, or another agent in use."""
+        ...
+
+    def let_go(self, agent: "IceAgent") -> None:
+        """The sockets of an agent are about to be closed."""
+        ...
 
 
 class GuardedProtocol(StunProtocol):
@@ -96,6 +112,7 @@ class IceAgent(Connection):
         self._held: list[tuple[Address, bytes]] = []
         """DTLS of devices that answered, until one is selected."""
         self._opened: list[int] = []
+        self._reader: SocketReader | None = None
         self.checked = asyncio.Event()
         """Somebody who knows our password has sent a check."""
 
@@ -122,6 +139,9 @@ class IceAgent(Connection):
 
     async def close_and_give_back(self, ports: PortPool) -> None:
         """Close every socket and let its port rest, also when a task of aioice does not end as it should."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.let_go(self)
         try:
             await self.close()
         finally:
@@ -168,12 +188,44 @@ class IceAgent(Connection):
         if pair.state is CandidatePair.State.SUCCEEDED:
             self._validate(pair.remote_addr, self.remote_username or "")
         super().check_complete(pair)
+        self._tell_paths()
 
     def _validate(self, address: Address, device: str) -> bool:
         if address not in self._validated and len(self._validated) >= MAX_REMOTE_ADDRESSES:
             return False
-        self._validated[address] = device
+        if self._validated.get(address) != device:
+            self._validated[address] = device
+            self._tell_paths()
         return True
+
+    def hand_over(self, reader: SocketReader) -> list[int]:
+        """Stop reading the sockets, for someone else does; their descriptors."""
+        self._reader = reader
+        loop: Any = asyncio.get_running_loop()
+        sockets = [protocol.transport.get_extra_info("socket").fileno() for protocol in self._protocols]
+        for descriptor in sockets:
+            loop._remove_reader(descriptor)
+        return sockets
+
+    def take_back(self, socket: int, datagram: bytes, source: Address) -> None:
+        """A datagram that came on one of the sockets that were handed over."""
+        if not self.is_closed:
+            self._protocols[socket].datagram_received(datagram, source)
+
+    @property
+    def validated(self) -> list[Address]:
+        """Addresses that proved themselves."""
+        return list(self._validated)
+
+    @property
+    def nominated(self) -> tuple[int, Address] | None:
+        """The pair to send on: a local socket and a remote address."""
+        pair = self._nominated.get(1)
+        return None if pair is None or self.is_closed else (self._protocols.index(pair.protocol), pair.remote_addr)
+
+    def _tell_paths(self) -> None:
+        if self._reader is not None:
+            self._reader.paths_changed()
 
     def take_dtls(self, data: bytes, source: Address) -> None:
         """Queue DTLS of a validated address; before a device is selected, keep it until it is known whose it is."""

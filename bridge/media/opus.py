@@ -63,6 +63,11 @@ def version() -> str:
     return text.decode()
 
 
+def path() -> str:
+    """Where the libopus in use is; raises :class:`OpusError` when there is none."""
+    return _library()._name
+
+
 class OpusEncoder:
     """20 ms frames of 8 kHz mono PCM to Opus with in-band FEC (RFC 6716 §2.1.7)."""
 

@@ -33,8 +33,6 @@ class PathNeeds:
     log: FilteringBoundLogger
     trusted: Networks
     """Where RTP may come from besides the address that a phone announced."""
-    on_off_path: Callable[[int], None]
-    """So many datagrams from addresses that ICE has not validated were dropped."""
     signal_digit: Callable[[str, int], object] | None
     """Who takes the Matrix client's digits, and their length in ms, where the phone has no events for them."""
 

@@ -1,13 +1,24 @@
 """What a media engine must be told."""
 
+import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 
+class PathChoice(enum.StrEnum):
+    """Who carries the packets."""
+
+    AUTO = "auto"
+    """The native path where `trunkline-native` is installed, else the portable one."""
+    PORTABLE = "portable"
+    NATIVE = "native"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSettings:
-    """Addresses, ports and time limits of the embedded engine."""
+    """Addresses, ports and time limits of the engine in this process."""
 
+    engine: PathChoice = PathChoice.AUTO
     webrtc_hosts: tuple[str, ...] = ()
     """Local addresses on which ICE candidates are gathered; empty takes every address of the machine but loopback."""
     rtp_host: str = "127.0.0.1"

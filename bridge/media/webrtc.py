@@ -12,8 +12,9 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
 from bridge.media.closing import take_all_limited
-from bridge.media.dtls import Certificate, DtlsSession
+from bridge.media.dtls import Certificate, DtlsSession, SrtpKey
 from bridge.media.engine import IceCandidate, MediaFailure
+from bridge.media.ice import IceAgent, SocketReader
 from bridge.media.ice_path import IcePath, IceRoute, WebRtcSettings
 from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
@@ -72,6 +73,7 @@ class WebRtcLeg:
         self._remote: RemoteMatrix | None = None
         self._setup = Setup.ACTPASS
         self._closed = False
+        self._reader: SocketReader | None = None
 
     def _new_path(self, controlling: bool) -> IcePath:
         return IcePath(
@@ -148,6 +150,7 @@ class WebRtcLeg:
     async def _until_gone(self, dtls: DtlsSession) -> MediaFailure:
         """Wait for the end: consent lost, or a goodbye and its grace."""
         await dtls.closed.wait()
+        self._tell_paths()
         if self._route.current.agent.is_closed:
             return MediaFailure.ICE_TIMEOUT
         await asyncio.sleep(GOODBYE_GRACE_S)
@@ -168,6 +171,8 @@ class WebRtcLeg:
         controlling = remote.ice_lite or self._route.current.agent.ice_controlling
         try:
             self._local = await self._route.open(self._certificate.fingerprint, controlling=controlling)
+            if self._reader is not None:
+                self._reader.take(self._route.newest.agent)
             await self.set_remote(remote)
         except BaseException:
             await self.give_up_restart()
@@ -186,6 +191,7 @@ class WebRtcLeg:
         if await self._in_time(_reach(path)):
             self._telemetry.count("ice_restarts_total", result="success")
             self._route.adopt(path)
+            self._tell_paths()
             dtls.pipe.end_trial(path.agent)
             await asyncio.sleep(LINGER_S)
         else:
@@ -202,6 +208,33 @@ class WebRtcLeg:
         await self._route.close_unused()
 
     # Packets
+
+    @property
+    def keys(self) -> tuple[SrtpKey, SrtpKey]:
+        """Ours and theirs, for whoever does the encryption in our place."""
+        if self._dtls is None:
+            raise RuntimeError("a leg that is not connected has no keys")
+        return self._dtls.keys()
+
+    def hand_over(self, reader: SocketReader) -> None:
+        """Let someone else read the sockets from now on, those of later paths too."""
+        self._reader = reader
+        reader.take(self._route.current.agent)
+
+    def heard(self) -> None:
+        """Whoever does the encryption has decrypted audio: the client has our keys."""
+        if self._dtls is not None:
+            self._dtls.pipe.settle()
+
+    @property
+    def speaks_through(self) -> IceAgent | None:
+        """The agent on whose nominated pair audio is sent; none before the handshake, and after a goodbye."""
+        connected = self._dtls is not None and self._dtls.connected and not self._closed
+        return self._route.current.agent if connected else None
+
+    def _tell_paths(self) -> None:
+        if self._reader is not None:
+            self._reader.paths_changed()
 
     def _received(self, datagram: bytes) -> None:
         if not self._rate.admits():

@@ -9,7 +9,7 @@ from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEvent
-from bridge.media.settings import MediaSettings
+from bridge.media.settings import MediaSettings, PathChoice
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
@@ -22,9 +22,18 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
+@pytest.fixture(params=[PathChoice.PORTABLE, PathChoice.NATIVE])
+def path(request: pytest.FixtureRequest) -> PathChoice:
+    """Who carries the packets: every test of whole calls holds both to the same."""
+    choice: PathChoice = request.param
+    if choice is PathChoice.NATIVE:
+        pytest.importorskip("trunkline_native", reason="the native packet path was not built: no Rust here")
+    return choice
+
+
 @pytest.fixture
-def settings() -> MediaSettings:
-    return MediaSettings(webrtc_hosts=("127.0.0.1",), rtp_host="127.0.0.1", connect_timeout_s=10.0)
+def settings(path: PathChoice) -> MediaSettings:
+    return MediaSettings(engine=path, webrtc_hosts=("127.0.0.1",), rtp_host="127.0.0.1", connect_timeout_s=10.0)
 
 
 @pytest.fixture

@@ -49,8 +49,10 @@ class SecurePhone(Phone):
         self._hears = pylibsrtp.Session(policy=policy)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._hears is None:
+            return  # the path is opened with silence, maybe sooner than the description is read
         try:
-            plain = self._hears.unprotect(data) if self._hears is not None else None
+            plain = self._hears.unprotect(data)
         except pylibsrtp.Error:
             plain = None
         if plain is None:

@@ -3,14 +3,17 @@ and `bridge/media/dtls.py` against the new version before raising the pinned one
 
 import asyncio
 import inspect
+import os
 import re
+from typing import Any
 
 import aioice
 import aiortc
 from aioice import ice, stun
 from aioice.ice import CandidatePair, StunProtocol
-from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport, State
 
+from bridge.media import dtls
 from bridge.media.dtls import Certificate, DtlsSession
 from bridge.media.ice import GuardedProtocol, IceAgent
 
@@ -98,8 +101,38 @@ async def test_a_dtls_transport_has_the_state_that_the_session_uses() -> None:
     await agent.close()
 
 
+async def test_a_socket_can_be_read_by_someone_else_while_its_transport_sends() -> None:
+    """`IceAgent.hand_over`: the event loop stops reading, and nothing makes it begin again."""
+    loop: Any = asyncio.get_running_loop()
+    heard: list[bytes] = []
+
+    class Listener(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            heard.append(data)
+
+    transport, _ = await loop.create_datagram_endpoint(Listener, local_addr=("127.0.0.1", 0))
+    descriptor = transport.get_extra_info("socket").fileno()
+    assert loop._remove_reader(descriptor)
+    with os.fdopen(os.dup(descriptor), "rb", buffering=0) as other:
+        os.set_blocking(other.fileno(), True)
+        transport.sendto(b"hello", transport.get_extra_info("sockname"))
+        assert await asyncio.to_thread(other.read, 100) == b"hello"
+        os.set_blocking(other.fileno(), False)
+    await asyncio.sleep(0)
+    assert heard == []
+    transport.close()
+
+
+def test_keys_are_exported_as_the_dtls_transport_exports_them() -> None:
+    source = inspect.getsource(RTCDtlsTransport._setup_srtp)
+    assert "self._ssl.get_selected_srtp_profile()" in source
+    assert 'b"EXTRACTOR-dtls_srtp"' in source
+    assert "2 * (srtp_profile.key_length + srtp_profile.salt_length)" in source
+    assert [parameters(profile.get_key_and_salt) for profile in SRTP_PROFILES] == [["src", "idx"]] * len(SRTP_PROFILES)
+    assert {profile.openssl_profile for profile in SRTP_PROFILES} <= set(dtls._SUITES)
+
+
 def test_our_context_offers_suites_for_both_kinds_of_certificate() -> None:
-    from aiortc.rtcdtlstransport import SRTP_PROFILES
     from OpenSSL import SSL
 
     context = Certificate.generateCertificate()._create_ssl_context(SRTP_PROFILES)

@@ -82,7 +82,11 @@ async def test_a_leg_that_fails_says_of_which_call(
 
 
 async def test_rtp_from_an_unexpected_address_is_told_once_in_a_call(
-    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+    engine: EmbeddedEngine,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    new_browser: NewBrowser,
 ) -> None:
     browser, stranger = new_browser(), await Phone.open("127.0.0.2")
     await call_out(engine, browser, phone)
@@ -93,6 +97,7 @@ async def test_rtp_from_an_unexpected_address_is_told_once_in_a_call(
             stranger.send(b"\x11" * 160)
         phone.send(b"\x33" * 160)
         await browser.received.until(lambda packets: any(p.payload == b"\x33" * 160 for p in packets))
+        await telemetry.until(20, "rtp_discarded_total", reason="source")
     (line,) = named(lines, "rtp_source_unexpected")
     assert (line["call_id"], line["log_level"]) == (CALL, "warning")
     assert (line["source"], line["announced"]) == (Pii("127.0.0.2"), Pii("127.0.0.1"))

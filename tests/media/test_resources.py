@@ -19,8 +19,9 @@ from bridge.media.dtls import DtlsSession
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaError, MediaEvent, MediaStats
 from bridge.media.ice import IceAgent
+from bridge.media.native_path import NativePaths
 from bridge.media.rtp_leg import RtpLeg
-from bridge.media.settings import MediaSettings
+from bridge.media.settings import MediaSettings, PathChoice
 from bridge.media.webrtc import WebRtcLeg
 from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
@@ -120,21 +121,30 @@ async def placed(engine: EmbeddedEngine, phone: Phone, call_id: CallId = CALL) -
 
 @pytest.mark.parametrize(
     ("owner", "step"),
-    [(CallAudio, "close"), (DtlsSession, "close"), (IceAgent, "close"), (RtpLeg, "close"), (WebRtcLeg, "close")],
+    [
+        (CallAudio, "close"),
+        (NativePaths, "close_call"),
+        (DtlsSession, "close"),
+        (IceAgent, "close"),
+        (RtpLeg, "close"),
+        (WebRtcLeg, "close"),
+    ],
 )
 async def test_what_cannot_be_freed_keeps_nothing_else_and_is_freed_the_next_time(
-    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, owner: type, step: str, path: PathChoice
 ) -> None:
+    if owner in {PathChoice.NATIVE: (CallAudio, RtpLeg), PathChoice.PORTABLE: (NativePaths,)}[path]:
+        pytest.skip("the other path's")
     before, tasks_before = resources(engine), await media_tasks(engine)
     session = await placed(engine, phone)
     failures = [1]
     real = getattr(owner, step)
 
-    def broken(self: Any) -> Any:
+    def broken(self: Any, *of: Any) -> Any:
         if failures:
             failures.pop()
             raise OSError("out of order")
-        return real(self)
+        return real(self, *of)
 
     monkeypatch.setattr(owner, step, broken)
     with pytest.raises(OSError, match="out of order"):
@@ -167,6 +177,7 @@ async def test_a_resource_that_hangs_does_not_keep_the_others(
     assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
 
 
+@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
 @pytest.mark.parametrize("opened", [0, 1])
 async def test_sockets_that_cannot_be_opened_leave_no_port_behind(
     engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, opened: int
@@ -183,6 +194,24 @@ async def test_sockets_that_cannot_be_opened_leave_no_port_behind(
     with monkeypatch.context() as patched:
         patched.setattr(RtpLeg, "_listen", broken)
         with pytest.raises(OSError, match="no more sockets"):
+            await engine.open(CALL)
+    assert resources(engine) == before
+    assert engine._calls == {}
+    await (await engine.open(CALL)).close()
+
+
+@pytest.mark.parametrize("path", [PathChoice.NATIVE], indirect=True)
+async def test_a_thread_that_takes_no_call_leaves_no_port_behind(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resources(engine)
+
+    def broken(*of: Any) -> None:
+        raise OSError("no more descriptors")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NativePaths, "open_call", broken)
+        with pytest.raises(OSError, match="no more descriptors"):
             await engine.open(CALL)
     assert resources(engine) == before
     assert engine._calls == {}

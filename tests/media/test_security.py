@@ -24,6 +24,7 @@ from bridge.media.packet_rate import BURST
 from bridge.media.ports import PortPool
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp import SessionDescription
+from bridge.media.settings import PathChoice
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
@@ -111,7 +112,7 @@ async def test_a_call_connects_under_a_flood_of_what_only_begins_like_stun(
     await connect_under_attack(engine, new_browser(), phone, 100)
     await events.count(1)
     assert events.items == [MediaConnected(call_id=CALL)]
-    assert telemetry.total("media_offpath_dropped_total") >= 100
+    assert await telemetry.until(100, "media_offpath_dropped_total") >= 100
 
 
 class Wire:
@@ -229,7 +230,7 @@ async def test_a_forged_client_hello_from_elsewhere_does_not_break_a_call(
     await connect_under_attack(engine, new_browser(), phone, datagrams)
     await events.count(1)
     assert events.items == [MediaConnected(call_id=CALL)]
-    assert telemetry.total("media_offpath_dropped_total") >= datagrams
+    assert await telemetry.until(datagrams, "media_offpath_dropped_total") >= datagrams
 
 
 async def test_without_the_guard_the_same_attack_does_break_it(
@@ -266,6 +267,7 @@ async def test_rtp_from_elsewhere_is_not_heard_and_gets_nothing(
     events: Collected[MediaEvent],
     phone: Phone,
     new_browser: NewBrowser,
+    path: PathChoice,
 ) -> None:
     browser = new_browser()
     await call_out(engine, browser, phone)
@@ -281,7 +283,8 @@ async def test_rtp_from_elsewhere_is_not_heard_and_gets_nothing(
     phone.send(b"\x33" * 160)
     await browser.received.until(lambda packets: any(p.payload == b"\x33" * 160 for p in packets))
     assert not {b"\x11" * 160, b"\x22" * 160} & {p.payload for p in browser.received.items}
-    assert telemetry.total("rtp_discarded_total", reason="source") == 40
+    if path is PathChoice.PORTABLE:  # on the native path the kernel drops them
+        assert telemetry.total("rtp_discarded_total", reason="source") == 40
     await browser.send(said, 0, step=160)
     await phone.received.until(lambda packets: any(p.payload == said for p in packets))
     assert stranger.received.items == other_port.received.items == []

@@ -50,6 +50,7 @@ impl Profile {
 }
 
 /// The pseudo-random function and cipher of AES in counter mode.
+#[expect(clippy::large_enum_variant, reason = "most are of the smaller one, and there are four to a call")]
 enum Aes {
     Short(Aes128Enc),
     Long(Aes256Enc),

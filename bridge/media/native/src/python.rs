@@ -1,10 +1,100 @@
-//! The face towards Python.
+//! The face towards Python: commands release the interpreter lock before they wait for a call.
 
-use pyo3::exceptions::PyValueError;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::audio::{Beginning, CallAudio, LegNumbers};
+use crate::call::Call;
+use crate::formats::{Audio, Codec, Digits, Formats};
+use crate::latch::Network;
+use crate::mailbox::Mailbox;
+use crate::opus;
+use crate::outbound::Start;
+use crate::outbox::{Outbox, Target};
+use crate::phone::{Key, Phone};
+use crate::reception::Moment;
 use crate::srtp::{Context, Profile};
+use crate::webrtc::WebRtc;
+use crate::worker::{SharedCall, Worker, lock, now};
+
+/// SSRC, timestamp and sequence number with which a stream begins.
+type PyStart = (u32, u32, u16);
+/// Audio that may arrive, events that may arrive, audio that is sent, events that are sent.
+type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>);
+/// A profile's name, with key and salt.
+type PyKey = (String, Vec<u8>);
+type PyAddress = (String, u16);
+type PyLegNumbers = (u64, u64, i64, f64);
+
+fn start((ssrc, timestamp, sequence): PyStart) -> Start {
+    Start { ssrc, timestamp, sequence }
+}
+
+fn address((host, port): &PyAddress) -> PyResult<SocketAddr> {
+    let host: IpAddr = host.parse().map_err(|_| PyValueError::new_err("no IP address"))?;
+    Ok(SocketAddr::new(host, *port))
+}
+
+fn codec(name: &str) -> PyResult<Codec> {
+    Codec::named(name).ok_or_else(|| PyValueError::new_err("unknown codec"))
+}
+
+fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
+    let Some((receive, receive_digits, send, send_digits)) = given else { return Ok(None) };
+    let audio = |(payload_type, name): (u8, String)| Ok::<_, PyErr>(Audio { payload_type, codec: codec(&name)? });
+    let digits = |(payload_type, clock_rate): (u8, u32)| {
+        if clock_rate == 0 {
+            return Err(PyValueError::new_err("a clock that stands still"));
+        }
+        Ok(Digits { payload_type, clock_rate })
+    };
+    Ok(Some(Formats {
+        receive: receive.into_iter().map(audio).collect::<PyResult<_>>()?,
+        receive_digits: receive_digits.into_iter().map(digits).collect::<PyResult<_>>()?,
+        send: audio(send)?,
+        send_digits: send_digits.map(digits).transpose()?,
+    }))
+}
+
+fn key((profile, key_and_salt): PyKey) -> PyResult<Key> {
+    let profile = Profile::named(&profile).ok_or_else(|| PyValueError::new_err("unknown profile"))?;
+    Ok(Key { profile, key_and_salt })
+}
+
+fn context(given: PyKey) -> PyResult<Context> {
+    let key = key(given)?;
+    Context::new(key.profile, &key.key_and_salt).ok_or_else(|| PyValueError::new_err("a key of another length"))
+}
+
+fn failed(error: std::io::Error) -> PyErr {
+    PyOSError::new_err(error.to_string())
+}
+
+/// A descriptor of our own for a socket that Python owns.
+fn socket(descriptor: RawFd) -> PyResult<UdpSocket> {
+    if descriptor < 0 {
+        return Err(PyValueError::new_err("a socket that is closed"));
+    }
+    // SAFETY: Python keeps the socket open while it calls us, and we borrow it no longer than that.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let socket = UdpSocket::from(borrowed.try_clone_to_owned().map_err(failed)?);
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
+fn leg(numbers: LegNumbers) -> PyLegNumbers {
+    (numbers.received, numbers.sent, numbers.lost, numbers.jitter_s)
+}
+
+fn library(path: Option<&str>) -> Option<Arc<opus::Library>> {
+    path.and_then(opus::library)
+}
 
 /// One direction of SRTP, for tests that hold it against other implementations.
 #[pyclass]
@@ -15,9 +105,8 @@ struct Srtp {
 #[pymethods]
 impl Srtp {
     #[new]
-    fn new(profile: &str, key_and_salt: &[u8]) -> PyResult<Self> {
-        let context = Profile::named(profile).and_then(|profile| Context::new(profile, key_and_salt));
-        Ok(Self { context: context.ok_or_else(|| PyValueError::new_err("unknown profile, or a key of another length"))? })
+    fn new(profile: String, key_and_salt: Vec<u8>) -> PyResult<Self> {
+        Ok(Self { context: context((profile, key_and_salt))? })
     }
 
     /// Encrypt a packet; `None` when that is not possible.
@@ -37,7 +126,370 @@ impl Srtp {
     }
 }
 
+/// What flows in a call, without sockets and with time as an argument: for tests.
+#[pyclass(unsendable)]
+struct Bench {
+    audio: CallAudio,
+    out: Outbox,
+}
+
+#[pymethods]
+impl Bench {
+    #[new]
+    #[pyo3(signature = (*, to_matrix, to_sip, cname, signals_digits, opus, now))]
+    fn new(
+        to_matrix: PyStart,
+        to_sip: PyStart,
+        cname: String,
+        signals_digits: bool,
+        opus: Option<&str>,
+        now: f64,
+    ) -> Self {
+        let (to_matrix, to_sip) = (start(to_matrix), start(to_sip));
+        let beginning = Beginning { to_matrix, to_sip, cname, signals_digits, opus: library(opus), now };
+        Self { audio: CallAudio::new(beginning), out: Outbox::default() }
+    }
+
+    fn configure(&mut self, matrix: Option<PyFormats>, sip: Option<PyFormats>) -> PyResult<()> {
+        let matrix = formats(matrix)?;
+        self.audio.configure(matrix.clone(), formats(sip)?, matrix);
+        Ok(())
+    }
+
+    #[pyo3(signature = (*, to_sip, filling, to_matrix))]
+    fn let_through(&mut self, to_sip: bool, filling: bool, to_matrix: bool) {
+        self.audio.let_through(to_sip, filling, to_matrix);
+    }
+
+    fn expect_new_phone(&mut self) {
+        self.audio.to_sip.prime();
+        self.audio.to_matrix.expect_new_source();
+    }
+
+    fn press(&mut self, events: Vec<u8>, duration_ms: u32) {
+        self.audio.to_matrix.keypad.press(&events, duration_ms);
+    }
+
+    fn matrix_packet(&mut self, plain: &[u8], now: f64) -> bool {
+        self.audio.matrix_packet(plain, now, &mut self.out)
+    }
+
+    fn sip_packet(&mut self, datagram: &[u8], now: f64) -> bool {
+        self.audio.sip_packet(datagram, now, &mut self.out)
+    }
+
+    fn sip_report(&mut self, datagram: &[u8], now: f64) -> bool {
+        self.audio.sip_report(datagram, now)
+    }
+
+    fn tick(&mut self, now: f64) {
+        self.audio.tick(now, &mut self.out);
+    }
+
+    fn report(&mut self, now: f64, wall: f64) {
+        self.audio.report(Moment { now, wall }, &mut self.out);
+    }
+
+    fn close(&mut self) {
+        self.audio.close(&mut self.out);
+    }
+
+    /// Packets in the order in which they leave, and keys for signalling.
+    #[allow(clippy::type_complexity)]
+    fn take<'py>(&mut self, py: Python<'py>) -> (Vec<(&'static str, Bound<'py, PyBytes>)>, Vec<(u8, u32)>) {
+        let parcels = self.out.parcels().map(|(target, octets)| (name(target), PyBytes::new(py, octets))).collect();
+        let pressed = self.out.pressed.iter().map(|pressed| (pressed.event, pressed.duration_ms)).collect();
+        self.out.clear();
+        (parcels, pressed)
+    }
+
+    fn numbers(&self) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
+        numbers(&self.audio)
+    }
+}
+
+fn name(target: Target) -> &'static str {
+    match target {
+        Target::Matrix => "matrix",
+        Target::Sip => "sip",
+        Target::SipReports => "sip_rtcp",
+    }
+}
+
+fn numbers(audio: &CallAudio) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
+    let (matrix, sip) = audio.numbers();
+    let (out, back) = (&audio.to_sip, &audio.to_matrix);
+    let (digits, concealed) = (out.digits + back.digits, out.concealed_frames() + back.concealed_frames());
+    (leg(matrix), leg(sip), out.transcoded || back.transcoded, digits, concealed)
+}
+
+/// The threads, and what they have for Python.
+#[pyclass(frozen)]
+struct Engine {
+    workers: Vec<Arc<Worker>>,
+    mailbox: Arc<Mailbox>,
+    opus: Option<Arc<opus::Library>>,
+    calls: AtomicU32,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (*, threads, opus))]
+    fn new(threads: usize, opus: Option<&str>) -> PyResult<Self> {
+        let workers: std::io::Result<Vec<_>> = (0..threads.max(1)).map(|n| Worker::start(n).map(Arc::new)).collect();
+        Ok(Self {
+            workers: workers.map_err(failed)?,
+            mailbox: Arc::new(Mailbox::new().map_err(failed)?),
+            opus: library(opus),
+            calls: AtomicU32::new(0),
+        })
+    }
+
+    /// Whether libopus was found where it was said to be.
+    #[getter]
+    fn has_opus(&self) -> bool {
+        self.opus.is_some()
+    }
+
+    /// Readable while `collect` has something to give.
+    fn fileno(&self) -> RawFd {
+        self.mailbox.descriptor()
+    }
+
+    /// A call with the phone's two sockets, on the thread that has the fewest.
+    #[pyo3(signature = (*, rtp, rtcp, trusted, to_matrix, to_sip, cname, signals_digits))]
+    #[allow(clippy::too_many_arguments)]
+    fn open(
+        &self,
+        rtp: RawFd,
+        rtcp: RawFd,
+        trusted: Vec<(String, u32)>,
+        to_matrix: PyStart,
+        to_sip: PyStart,
+        cname: String,
+        signals_digits: bool,
+    ) -> PyResult<NativeCall> {
+        let networks: PyResult<Vec<Network>> =
+            trusted.into_iter().map(|(host, prefix)| Ok(Network::new(address(&(host, 0))?.ip(), prefix))).collect();
+        let (now, opus) = (now(), self.opus.clone());
+        let (to_matrix, to_sip) = (start(to_matrix), start(to_sip));
+        let audio = CallAudio::new(Beginning { to_matrix, to_sip, cname, signals_digits, opus, now });
+        let phone = Phone::new(socket(rtp)?, socket(rtcp)?, networks?, now);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = Arc::new(std::sync::Mutex::new(Call::new(number, audio, phone, &self.mailbox)));
+        let worker = self.workers.iter().min_by_key(|worker| worker.load()).expect("there is always one").clone();
+        worker.add(number, call.clone()).map_err(failed)?;
+        Ok(NativeCall { number, call, worker: Arc::downgrade(&worker) })
+    }
+
+    /// What came since the last time: datagrams for ICE and DTLS, keys that were pressed, calls heard for the first time.
+    #[allow(clippy::type_complexity)]
+    fn collect<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> (Vec<(u32, u32, Bound<'py, PyBytes>, PyAddress)>, Vec<(u32, u8, u32)>, Vec<u32>) {
+        let contents = self.mailbox.empty();
+        let returned = contents.returned.into_iter().map(|item| {
+            let source = (item.source.ip().to_string(), item.source.port());
+            (item.call, item.socket, PyBytes::new(py, &item.datagram), source)
+        });
+        let pressed = contents.pressed.into_iter().map(|(call, key)| (call, key.event, key.duration_ms));
+        (returned.collect(), pressed.collect(), contents.heard)
+    }
+
+    /// Faults that were survived, since the last time.
+    fn take_faults(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.take_faults()).sum()
+    }
+
+    /// End the threads; may be called twice.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.workers.iter().try_for_each(|worker| worker.stop())).map_err(failed)
+    }
+}
+
+/// One call; every method may be used until the end of the process.
+#[pyclass(frozen)]
+struct NativeCall {
+    number: u32,
+    call: SharedCall,
+    /// Gone with the engine, whoever still asks for the numbers of a call.
+    worker: Weak<Worker>,
+}
+
+impl NativeCall {
+    /// Do something with the call, while other threads may have the interpreter.
+    fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Call) -> T + Send) -> T {
+        py.detach(|| work(&mut lock(&self.call)))
+    }
+}
+
+#[pymethods]
+impl NativeCall {
+    /// Tells calls of an engine apart in what it collects.
+    #[getter]
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Take what the legs agreed on, and what feeds the phone: the Matrix leg, or another call's phone.
+    fn configure(
+        &self,
+        py: Python<'_>,
+        matrix: Option<PyFormats>,
+        sip: Option<PyFormats>,
+        feed: Option<PyFormats>,
+    ) -> PyResult<()> {
+        let (matrix, sip, feed) = (formats(matrix)?, formats(sip)?, formats(feed)?);
+        self.with(py, |call| call.audio.configure(matrix, sip, feed));
+        Ok(())
+    }
+
+    /// Carry this phone's audio to that of another call instead of to the Matrix side; `None` parts them.
+    fn join(&self, py: Python<'_>, partner: Option<&NativeCall>) {
+        let partner = partner.map(|partner| Arc::downgrade(&partner.call));
+        self.with(py, |call| {
+            call.partner = partner;
+            call.audio.to_sip.expect_new_source();
+        });
+    }
+
+    /// Which way audio may flow, and whether pauses towards the phone are filled.
+    #[pyo3(signature = (*, to_sip, filling, to_matrix))]
+    fn let_through(&self, py: Python<'_>, to_sip: bool, filling: bool, to_matrix: bool) {
+        self.with(py, |call| call.audio.let_through(to_sip, filling, to_matrix));
+    }
+
+    /// Take the phone's addresses of RTP and RTCP, and the keys, ours and theirs; none is audio in the clear.
+    ///
+    /// `true` when the address of RTP is new. Both at once: nothing is sent to one phone with the key of another.
+    fn direct(
+        &self,
+        py: Python<'_>,
+        addresses: Option<(PyAddress, PyAddress)>,
+        keys: Option<(PyKey, PyKey)>,
+    ) -> PyResult<bool> {
+        let keys = keys.map(|(ours, theirs)| Ok::<_, PyErr>((key(ours)?, key(theirs)?))).transpose()?;
+        let addresses = addresses.map(|(rtp, rtcp)| Ok::<_, PyErr>((address(&rtp)?, address(&rtcp)?))).transpose()?;
+        let moved = self.with(py, |call| {
+            let Some(phone) = call.phone.as_mut() else { return Some(false) };
+            let moved = addresses.is_some_and(|(rtp, rtcp)| phone.direct(rtp, rtcp));
+            phone.secure(keys).map(|()| moved)
+        });
+        moved.ok_or_else(|| PyValueError::new_err("a key of another length"))
+    }
+
+    /// Open the path to a phone that is another one, or elsewhere, with a little silence.
+    fn prime(&self, py: Python<'_>) {
+        self.with(py, |call| call.audio.to_sip.prime());
+    }
+
+    /// What this call hears continues its stream, whatever its numbers: from the phone, or from the partner's.
+    #[pyo3(signature = (*, of_partner))]
+    fn expect_new_source(&self, py: Python<'_>, of_partner: bool) {
+        self.with(py, |call| {
+            let direction = if of_partner { &mut call.audio.to_sip } else { &mut call.audio.to_matrix };
+            direction.expect_new_source();
+        });
+    }
+
+    /// Send keys to the Matrix client, by their event codes.
+    fn press(&self, py: Python<'_>, events: Vec<u8>, duration_ms: u32) {
+        self.with(py, |call| call.audio.to_matrix.keypad.press(&events, duration_ms));
+    }
+
+    /// Encrypt and decrypt for a Matrix leg whose DTLS is up; one that was there before is let go.
+    fn attach(&self, py: Python<'_>, ours: PyKey, theirs: PyKey) -> PyResult<()> {
+        let leg = WebRtc::new(context(ours)?, context(theirs)?, now());
+        self.with(py, |call| {
+            if let (Some(before), Some(worker)) = (call.webrtc.take(), self.worker.upgrade()) {
+                worker.unwatch(before.sockets.iter().map(|(_, socket)| socket));
+            }
+            call.webrtc = call.phone.is_some().then_some(leg);
+        });
+        Ok(())
+    }
+
+    /// Read one more socket of the Matrix leg; the number by which it is known from now on.
+    fn add_socket(&self, py: Python<'_>, descriptor: RawFd) -> PyResult<u32> {
+        let socket = socket(descriptor)?;
+        self.with(py, |call| {
+            let number = call.add_socket(socket);
+            let number = number.ok_or_else(|| std::io::Error::other("there is no leg that is attached"))?;
+            self.worker.upgrade().map_or(Ok(()), |worker| worker.watch(self.number, call))?;
+            Ok(number)
+        })
+        .map_err(failed)
+    }
+
+    /// Let a socket of the Matrix leg go.
+    fn remove_socket(&self, py: Python<'_>, number: u32) {
+        self.with(py, |call| {
+            let Some(leg) = call.webrtc.as_mut() else { return };
+            if let Some(worker) = self.worker.upgrade() {
+                worker.unwatch(leg.socket(number).into_iter());
+            }
+            leg.sockets.retain(|(known, _)| *known != number);
+        });
+    }
+
+    /// Where the Matrix leg may hear from, and on which socket and to whom it sends.
+    fn follow(&self, py: Python<'_>, validated: Vec<PyAddress>, nominated: Option<(u32, PyAddress)>) -> PyResult<()> {
+        let validated: PyResult<Vec<SocketAddr>> = validated.iter().map(address).collect();
+        let validated = validated?;
+        let nominated = nominated.map(|(index, remote)| Ok::<_, PyErr>((index, address(&remote)?))).transpose()?;
+        self.with(py, |call| {
+            if let Some(leg) = call.webrtc.as_mut() {
+                (leg.validated, leg.nominated) = (validated, nominated);
+            }
+        });
+        Ok(())
+    }
+
+    /// When the phone was heard last, on the monotonic clock.
+    #[getter]
+    fn heard_phone_at(&self, py: Python<'_>) -> Option<f64> {
+        self.with(py, |call| call.heard_phone_at)
+    }
+
+    /// What was thrown away since the last time, by reason.
+    fn take_discards(&self, py: Python<'_>) -> Vec<(&'static str, u64)> {
+        self.with(py, |call| call.discards.take())
+    }
+
+    /// From where RTP came first that was not announced, and what was.
+    #[getter]
+    fn unexpected_source(&self, py: Python<'_>) -> Option<(String, String)> {
+        self.with(py, |call| call.unexpected.map(|(source, announced)| (source.to_string(), announced.to_string())))
+    }
+
+    /// Both legs (received, sent, lost, jitter), whether audio was transcoded, digits, frames that were concealed.
+    fn numbers(&self, py: Python<'_>) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
+        self.with(py, |call| numbers(&call.audio))
+    }
+
+    /// Datagrams from addresses that ICE has not validated.
+    #[getter]
+    fn off_path(&self, py: Python<'_>) -> u64 {
+        self.with(py, |call| call.discards.off_path)
+    }
+
+    /// Say goodbye and free everything; the numbers stay. May be called twice.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            self.worker.upgrade().map_or(Ok(()), |worker| worker.remove(self.number))?;
+            lock(&self.call).close();
+            Ok(())
+        })
+        .map_err(failed)
+    }
+}
+
 #[pymodule]
 fn trunkline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Srtp>()
+    module.add_class::<Srtp>()?;
+    module.add_class::<Bench>()?;
+    module.add_class::<Engine>()?;
+    module.add_class::<NativeCall>()
 }

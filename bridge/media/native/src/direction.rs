@@ -1,0 +1,313 @@
+//! One direction of a call's audio: packets of one leg in, packets of the other out.
+//!
+//! Chooses between passing through and transcoding by what arrives and what was agreed, and carries digits either way.
+
+use std::sync::Arc;
+
+use crate::dtmf::{DigitRelay, Keypad, Relayed};
+use crate::formats::{Codec, Digits, Formats};
+use crate::g711;
+use crate::opus::Library;
+use crate::outbound::{Content, OutboundStream};
+use crate::outbox::{Outbox, Pressed, Target};
+use crate::rewriter::Rewriter;
+use crate::rtp::Packet;
+use crate::transcoder::Transcoder;
+
+/// Silence sent as soon as the far end's address is known, so that a NAT or a trunk behind it learns ours.
+const PRIMING_PACKETS: u32 = 5;
+const KEEP_ALIVE_AFTER_S: f64 = 0.5;
+const DIGIT_HOLDS_AUDIO_S: f64 = 0.06;
+const FRAME_S: f64 = 0.020;
+/// Digits that leave by signalling are measured with this clock.
+const SIGNALLED_RATE: u32 = 8000;
+
+/// Packets of the source leg, changed into packets of the target leg.
+pub struct Direction {
+    /// The stream that leaves.
+    pub outbound: OutboundStream,
+    /// Whether a source that pauses is filled up.
+    pub filling: bool,
+    /// Digits passed on.
+    pub digits: u64,
+    /// Keys that came by signalling, to be sent as events.
+    pub keypad: Keypad,
+    /// Whether audio was ever decoded and encoded on its way.
+    pub transcoded: bool,
+    /// Whether digits go to signalling where the target has no events for them.
+    signals: bool,
+    enabled: bool,
+    goes_to: Target,
+    /// The target is a phone, which takes silence on the wire for a dead call; a browser that mutes sends nothing.
+    fills_pauses: bool,
+    source: Option<Formats>,
+    target: Option<Formats>,
+    library: Option<Arc<Library>>,
+    transcoder: Option<Transcoder>,
+    rewriter: Rewriter,
+    relay: DigitRelay,
+    priming: u32,
+    timeline: u32,
+    key_began: u32,
+    paused: bool,
+    digit_until: f64,
+    concealed_before: u64,
+    payload: Vec<u8>,
+}
+
+impl Direction {
+    /// A direction in which nothing flows yet.
+    pub fn new(outbound: OutboundStream, goes_to: Target, signals: bool, library: Option<Arc<Library>>) -> Self {
+        Self {
+            outbound,
+            filling: false,
+            digits: 0,
+            keypad: Keypad::default(),
+            transcoded: false,
+            signals,
+            enabled: false,
+            goes_to,
+            fills_pauses: goes_to == Target::Sip,
+            source: None,
+            target: None,
+            library,
+            transcoder: None,
+            rewriter: Rewriter::default(),
+            relay: DigitRelay::default(),
+            priming: 0,
+            timeline: 0,
+            key_began: 0,
+            paused: true,
+            digit_until: 0.0,
+            concealed_before: 0,
+            payload: Vec::new(),
+        }
+    }
+
+    /// Take what the legs agreed on; called again after every negotiation.
+    pub fn configure(&mut self, source: Option<Formats>, target: Option<Formats>) {
+        if target != self.target {
+            self.expect_new_source();
+        }
+        (self.source, self.target) = (source, target);
+    }
+
+    /// Let audio through or hold it back; what waits to be played is out of date afterwards.
+    pub fn enable(&mut self, enabled: bool) {
+        if !enabled {
+            self.drop_transcoder();
+        }
+        self.enabled = enabled;
+    }
+
+    /// The source moved: what comes next continues the stream, whatever its numbers.
+    pub fn expect_new_source(&mut self) {
+        self.drop_transcoder();
+        self.rewriter.restart();
+    }
+
+    /// Open the path to a new address with a little silence.
+    pub fn prime(&mut self) {
+        self.priming = PRIMING_PACKETS;
+    }
+
+    /// Frames that had to be made up so far.
+    pub fn concealed_frames(&self) -> u64 {
+        self.concealed_before + self.transcoder.as_ref().map_or(0, |current| current.playout.concealed_frames)
+    }
+
+    // Packets
+
+    /// Take a packet of the source leg; the answer is its clock rate when it was audio.
+    pub fn receive(&mut self, packet: &Packet, now: f64, out: &mut Outbox) -> Option<u32> {
+        let source = self.source.as_ref()?;
+        let digits = source.received_digits(packet.payload_type);
+        let codec = source.received_codec(packet.payload_type);
+        let clock_rate = codec.map(Codec::clock_rate);
+        let Some(target) = self.target.as_ref().filter(|_| self.enabled) else { return clock_rate };
+        let (send, send_digits) = (target.send, target.send_digits);
+        if let Some(digits) = digits {
+            self.receive_digit(packet, digits, send_digits, now, out);
+            return None;
+        }
+        match codec {
+            Some(codec) => self.receive_audio(packet, codec, send, now, out),
+            None => self.leave_out(packet, now),
+        }
+        clock_rate
+    }
+
+    fn receive_audio(
+        &mut self,
+        packet: &Packet,
+        codec: Codec,
+        send: crate::formats::Audio,
+        now: f64,
+        out: &mut Outbox,
+    ) {
+        if self.keypad.busy() {
+            self.leave_out(packet, now);
+        } else if g711::translate(codec, send.codec, packet.payload, &mut self.payload).is_some() {
+            self.drop_transcoder();
+            let (outbound, payload) = (&mut self.outbound, &self.payload);
+            if let Some(packet) = self.rewriter.rewrite(packet, payload, send.payload_type, outbound, now) {
+                out.packet(self.goes_to, &packet);
+            }
+        } else if let Some(transcoder) = self.transcoding(codec, send.codec, now) {
+            transcoder.push(packet, now);
+        }
+    }
+
+    /// The transcoder for a pair of codecs, kept while the pair stays.
+    fn transcoding(&mut self, source: Codec, target: Codec, now: f64) -> Option<&mut Transcoder> {
+        let fits = self.transcoder.as_ref().is_some_and(|kept| (kept.source, kept.target) == (source, target));
+        if !fits {
+            self.drop_transcoder();
+            self.transcoder = Transcoder::new(source, target, self.library.as_ref());
+            self.transcoded = true;
+            self.timeline = self.outbound.position(now, target.clock_rate());
+        }
+        self.transcoder.as_mut()
+    }
+
+    fn drop_transcoder(&mut self) {
+        if let Some(transcoder) = self.transcoder.take() {
+            self.concealed_before += transcoder.playout.concealed_frames;
+            self.rewriter.restart();
+        }
+    }
+
+    /// Comfort noise and unknown payload types: not passed on, and not taken for a loss.
+    fn leave_out(&mut self, packet: &Packet, now: f64) {
+        match self.transcoder.as_mut() {
+            Some(transcoder) => transcoder.account(packet, now),
+            None => self.rewriter.skip(packet, &self.outbound, now),
+        }
+    }
+
+    // Digits
+
+    fn receive_digit(&mut self, packet: &Packet, from: Digits, to: Option<Digits>, now: f64, out: &mut Outbox) {
+        let position = match self.transcoder.as_mut() {
+            Some(transcoder) => {
+                transcoder.account(packet, now);
+                self.timeline
+            }
+            None => {
+                self.rewriter.follow(packet, &self.outbound, now);
+                self.rewriter.timestamp(packet.timestamp)
+            }
+        };
+        let rate = to.map_or(SIGNALLED_RATE, |digits| digits.clock_rate);
+        let relayed = self.relay.convert(packet, from.clock_rate, rate, position);
+        let (Some(relayed), Some(to)) = (&relayed, to) else {
+            if self.transcoder.is_none() {
+                self.rewriter.skip(packet, &self.outbound, now);
+            }
+            if let Some(relayed) = relayed {
+                self.signal(&relayed, out);
+            }
+            return;
+        };
+        self.digits += u64::from(relayed.first);
+        self.digit_until = now + if relayed.event.end { 0.0 } else { DIGIT_HOLDS_AUDIO_S };
+        self.send_digit(packet, relayed, to.payload_type, now, out);
+    }
+
+    /// Hand over a digit that has ended: signalling tells it whole, with its length.
+    fn signal(&mut self, relayed: &Relayed, out: &mut Outbox) {
+        if relayed.last && self.signals {
+            self.digits += 1;
+            let duration_ms = u32::from(relayed.event.duration) * 1000 / SIGNALLED_RATE;
+            out.pressed.push(Pressed { event: relayed.event.event, duration_ms });
+        }
+    }
+
+    /// An event packet in the numbering of whatever feeds the stream.
+    fn send_digit(&mut self, packet: &Packet, relayed: &Relayed, payload_type: u8, now: f64, out: &mut Outbox) {
+        let payload = relayed.event.payload();
+        let (timestamp, marker) = (relayed.timestamp, relayed.first);
+        let content = Content { payload: &payload, payload_type, timestamp, marker };
+        let sent = if self.transcoder.is_some() {
+            Some(self.outbound.append(content, now))
+        } else {
+            self.rewriter.place(packet, content, &mut self.outbound, now)
+        };
+        if let Some(packet) = sent {
+            out.packet(self.goes_to, &packet);
+        }
+    }
+
+    // The clock
+
+    /// What is due every 20 ms.
+    pub fn tick(&mut self, now: f64, out: &mut Outbox) {
+        let Some(target) = self.target.as_ref().filter(|_| self.enabled) else { return };
+        let (send, send_digits) = (target.send, target.send_digits);
+        if self.keypad.busy() {
+            self.press(send.codec, send_digits, now, out);
+        }
+        if self.transcoder.is_some() {
+            self.play(send, now, out);
+        } else if self.fills_pauses && self.needs_filling(now) {
+            self.fill(send, now, out);
+        }
+    }
+
+    /// The next packet of a key, in a stream whose audio waits.
+    fn press(&mut self, codec: Codec, digits: Option<Digits>, now: f64, out: &mut Outbox) {
+        let (Some(key), Some(digits)) = (self.keypad.due(), digits) else { return };
+        self.digit_until = now + DIGIT_HOLDS_AUDIO_S;
+        if key.first {
+            self.digits += 1;
+            self.key_began = self.outbound.position(now, codec.clock_rate());
+        }
+        self.rewriter.restart();
+        let (payload, payload_type) = (key.payload(digits.clock_rate), digits.payload_type);
+        let content = Content { payload: &payload, payload_type, timestamp: self.key_began, marker: key.first };
+        out.packet(self.goes_to, &self.outbound.append(content, now));
+    }
+
+    fn play(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+        let Some(transcoder) = self.transcoder.as_mut() else { return };
+        let heard = transcoder.frame(now, &mut self.payload);
+        let frame = (FRAME_S * f64::from(send.codec.clock_rate())).round_ties_even() as u32;
+        self.timeline = self.timeline.wrapping_add(frame);
+        let filled = !heard && self.fills_pauses;
+        if filled {
+            self.payload.extend_from_slice(g711::silence(send.codec));
+        }
+        if (!heard && !filled) || now < self.digit_until {
+            self.paused |= !heard && !filled;
+            return;
+        }
+        let marker = std::mem::replace(&mut self.paused, false);
+        let payload_type = send.payload_type;
+        let content = Content { payload: &self.payload, payload_type, timestamp: self.timeline, marker };
+        out.packet(self.goes_to, &self.outbound.append(content, now));
+    }
+
+    fn needs_filling(&mut self, now: f64) -> bool {
+        let pause_s = self.outbound.sent_at.map_or(KEEP_ALIVE_AFTER_S, |sent_at| now - sent_at);
+        if self.priming > 0 && pause_s > FRAME_S / 2.0 {
+            self.priming -= 1;
+            return true;
+        }
+        self.filling && pause_s >= KEEP_ALIVE_AFTER_S
+    }
+
+    /// One frame of silence between the packets of a source that pauses.
+    fn fill(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+        if send.codec == Codec::Opus {
+            return;
+        }
+        self.rewriter.restart();
+        let content = Content {
+            payload: g711::silence(send.codec),
+            payload_type: send.payload_type,
+            timestamp: self.outbound.position(now, send.codec.clock_rate()),
+            marker: self.outbound.sent_at.is_none(),
+        };
+        out.packet(self.goes_to, &self.outbound.append(content, now));
+    }
+}

@@ -1,0 +1,72 @@
+//! Which audio formats two ends agreed on.
+
+/// The codecs of this engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Opus (RFC 7587).
+    Opus,
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+impl Codec {
+    /// The codec with this encoding name, in upper case.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "OPUS" => Some(Self::Opus),
+            "PCMU" => Some(Self::Pcmu),
+            "PCMA" => Some(Self::Pcma),
+            _ => None,
+        }
+    }
+
+    /// RTP clock: always 48 000 for Opus (RFC 7587 §4.1), 8 000 for G.711 (RFC 3551 §4.5.14).
+    pub fn clock_rate(self) -> u32 {
+        if self == Self::Opus { 48_000 } else { 8000 }
+    }
+}
+
+/// A codec under a payload type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audio {
+    /// Payload type.
+    pub payload_type: u8,
+    /// Codec.
+    pub codec: Codec,
+}
+
+/// telephone-event (RFC 4733) under a payload type and clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits {
+    /// Payload type.
+    pub payload_type: u8,
+    /// Clock rate.
+    pub clock_rate: u32,
+}
+
+/// What one leg may receive and what it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formats {
+    /// Audio that may arrive.
+    pub receive: Vec<Audio>,
+    /// Events that may arrive.
+    pub receive_digits: Vec<Digits>,
+    /// Audio that is sent.
+    pub send: Audio,
+    /// Events that are sent.
+    pub send_digits: Option<Digits>,
+}
+
+impl Formats {
+    /// The codec of an arriving packet, `None` for anything that is not negotiated audio.
+    pub fn received_codec(&self, payload_type: u8) -> Option<Codec> {
+        self.receive.iter().find(|audio| audio.payload_type == payload_type).map(|audio| audio.codec)
+    }
+
+    /// The event format of an arriving packet.
+    pub fn received_digits(&self, payload_type: u8) -> Option<Digits> {
+        self.receive_digits.iter().find(|digits| digits.payload_type == payload_type).copied()
+    }
+}

@@ -1,0 +1,327 @@
+//! The playout buffer: packets in as the network delivers them, audio out as a clock asks for it.
+//!
+//! It holds audio back just long enough to put late packets in order: the delay starts at 60 ms and follows the measured
+//! jitter between 20 and 200 ms. What came in time is never thrown away; what is missing is named as such, so that the
+//! decoder can recover or conceal it.
+
+use std::collections::VecDeque;
+
+use crate::rtp::{sequence_delta, timestamp_delta};
+
+const FRAME_S: f64 = 0.020;
+const MIN_DELAY_S: f64 = 0.020;
+const START_DELAY_S: f64 = 0.060;
+const MAX_DELAY_S: f64 = 0.200;
+const MOST_CONCEALED_FRAMES: u32 = 5;
+const CAPACITY: usize = 64;
+const RESTART_SEQUENCES: i32 = 1000;
+const RESTART_S: i64 = 5;
+const JITTER_WINDOW: usize = 256;
+const JITTER_STEP: u64 = 32;
+const JITTER_QUANTILE: f64 = 0.97;
+const SLOWEST_SHRINK_S: f64 = 0.005;
+const EXCESS_WINDOW: u64 = 50;
+/// Counters that do not wrap begin so high that nothing lies before them.
+const BASE: i64 = 16 << 32;
+
+/// What the decoder is to do for the next stretch of audio.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Decode the payload; its length is told with [`PlayoutBuffer::played`].
+    Audio(Vec<u8>),
+    /// So many clock ticks are lost; the payload is the one that follows and may carry redundancy (RFC 6716 §2.1.7).
+    Recover(i64, Vec<u8>),
+    /// Nothing came in time: continue what was heard, for so many ticks.
+    Conceal(i64),
+    /// The source is pausing, or has been gone for too long to be continued.
+    Silence(i64),
+    /// Nothing is due: no source, or the delay of a new one is not over.
+    Idle,
+}
+
+/// A packet in the buffer, under counters that do not wrap.
+#[derive(Clone)]
+struct Waiting {
+    sequence: i64,
+    timestamp: i64,
+    /// `None`: the number is accounted for (a digit, comfort noise) but carries no audio.
+    payload: Option<Vec<u8>>,
+}
+
+/// Orders and times the packets of one source.
+pub struct PlayoutBuffer {
+    /// Frames that had to be made up; those in front of a pause of the source are not known to be.
+    pub concealed_frames: u64,
+    /// Frames by which the audio could be shorter; a quiet one is the right one to leave out.
+    pub excess_frames: i64,
+    delay_s: f64,
+    clock_rate: i64,
+    frame: i64,
+    packet: i64,
+    waiting: VecDeque<Waiting>,
+    /// Sequence number and timestamp of the newest packet.
+    newest: Option<(i64, i64)>,
+    played_sequence: Option<i64>,
+    due: Option<i64>,
+    /// How far the audio was made up when the buffer ran dry.
+    made_up_to: Option<i64>,
+    starts_at: f64,
+    run: u32,
+    unproven: u64,
+    transits: VecDeque<f64>,
+    arrivals: u64,
+    least_buffered: Option<f64>,
+    pops: u64,
+}
+
+impl PlayoutBuffer {
+    /// An empty buffer.
+    pub fn new(clock_rate: u32) -> Self {
+        let frame = (f64::from(clock_rate) * FRAME_S).round_ties_even() as i64;
+        Self {
+            concealed_frames: 0,
+            excess_frames: 0,
+            delay_s: START_DELAY_S,
+            clock_rate: i64::from(clock_rate),
+            frame,
+            packet: frame,
+            waiting: VecDeque::new(),
+            newest: None,
+            played_sequence: None,
+            due: None,
+            made_up_to: None,
+            starts_at: 0.0,
+            run: 0,
+            unproven: 0,
+            transits: VecDeque::new(),
+            arrivals: 0,
+            least_buffered: None,
+            pops: 0,
+        }
+    }
+
+    // What the network delivers
+
+    /// Take a packet; no payload accounts for one that is not audio.
+    pub fn push(&mut self, sequence: u16, timestamp: u32, payload: Option<&[u8]>, now: f64) {
+        let (sequence, timestamp) = self.unwrap(sequence, timestamp);
+        let place = self.waiting.partition_point(|waiting| waiting.sequence < sequence);
+        let known = self.waiting.get(place).is_some_and(|waiting| waiting.sequence == sequence);
+        if known || self.played_sequence.is_some_and(|played| sequence <= played) {
+            return;
+        }
+        if self.waiting.is_empty() && self.due.is_none() {
+            self.starts_at = now + self.delay_s;
+        }
+        self.waiting.insert(place, Waiting { sequence, timestamp, payload: payload.map(<[u8]>::to_vec) });
+        if payload.is_some() {
+            self.measure(now - timestamp as f64 / self.clock_rate as f64);
+        }
+        if self.waiting.len() > CAPACITY {
+            self.shed_one();
+        }
+    }
+
+    /// Widen the counters relative to the newest packet; far jumps are a new source (RFC 3550 appendix A.1).
+    fn unwrap(&mut self, sequence: u16, timestamp: u32) -> (i64, i64) {
+        if let Some(newest) = self.newest {
+            let step = sequence_delta(sequence, newest.0 as u16);
+            let ticks = timestamp_delta(timestamp, newest.1 as u32);
+            if step.abs() <= RESTART_SEQUENCES && ticks.abs() <= RESTART_S * self.clock_rate {
+                let packet = (newest.0 + i64::from(step), newest.1 + ticks);
+                self.newest = Some(if step > 0 { packet } else { newest });
+                return packet;
+            }
+            self.reset();
+        }
+        let packet = (BASE + i64::from(sequence), BASE + i64::from(timestamp));
+        self.newest = Some(packet);
+        packet
+    }
+
+    /// Forget the source; its packets that wait are lost.
+    pub fn reset(&mut self) {
+        self.waiting.clear();
+        (self.newest, self.played_sequence, self.due, self.made_up_to) = (None, None, None, None);
+        (self.run, self.unproven, self.excess_frames) = (0, 0, 0);
+        self.transits.clear();
+        self.least_buffered = None;
+    }
+
+    /// Let the delay follow the spread of transit times: up at once, down slowly.
+    fn measure(&mut self, transit_s: f64) {
+        if self.transits.len() == JITTER_WINDOW {
+            self.transits.pop_front();
+        }
+        self.transits.push_back(transit_s);
+        self.arrivals += 1;
+        if self.arrivals % JITTER_STEP != 0 {
+            return;
+        }
+        let mut ordered: Vec<f64> = self.transits.iter().copied().collect();
+        ordered.sort_by(f64::total_cmp);
+        let spread = ordered[(JITTER_QUANTILE * (ordered.len() - 1) as f64) as usize] - ordered[0];
+        let wanted = (spread + FRAME_S).clamp(MIN_DELAY_S, MAX_DELAY_S);
+        self.delay_s = wanted.max(self.delay_s - SLOWEST_SHRINK_S);
+    }
+
+    // What the clock asks for
+
+    /// The stretch of audio that is due now.
+    pub fn next(&mut self, now: f64) -> Piece {
+        if self.due.is_none() && !self.begin(now) {
+            return Piece::Idle;
+        }
+        self.limit_delay();
+        self.skip_accounted();
+        self.watch_excess();
+        let Some(head) = self.waiting.front() else { return self.run_dry() };
+        let gap = head.timestamp - self.due_now();
+        if gap <= 0 || gap > RESTART_S * self.clock_rate {
+            return self.play();
+        }
+        self.bridge_gap(gap.min(self.frame))
+    }
+
+    /// The last audio was so many ticks long.
+    pub fn played(&mut self, ticks: i64) {
+        self.due = Some(self.due_now() + ticks);
+        self.packet = ticks.max(1);
+    }
+
+    /// Start playing once the first packet has waited for the delay.
+    fn begin(&mut self, now: f64) -> bool {
+        if now < self.starts_at {
+            return false;
+        }
+        let audible = self.waiting.iter().find(|waiting| waiting.payload.is_some());
+        self.due = audible.or(self.waiting.back()).map(|waiting| waiting.timestamp);
+        self.due.is_some()
+    }
+
+    /// Where playing stands; asked for only while something is playing.
+    fn due_now(&self) -> i64 {
+        self.due.unwrap_or(BASE)
+    }
+
+    fn play(&mut self) -> Piece {
+        let Some(head) = self.waiting.pop_front() else { return Piece::Idle };
+        self.judge_made_up(head.sequence, head.timestamp);
+        self.run = 0;
+        (self.played_sequence, self.due) = (Some(head.sequence), Some(head.timestamp));
+        Piece::Audio(head.payload.unwrap_or_default())
+    }
+
+    /// The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause.
+    fn judge_made_up(&mut self, sequence: i64, timestamp: i64) {
+        let lost = self.played_sequence.is_some_and(|played| sequence > played + 1);
+        let reached = self.made_up_to.or(self.due);
+        if lost || reached.is_some_and(|reached| timestamp < reached) {
+            self.concealed_frames += self.unproven;
+        }
+        (self.unproven, self.made_up_to) = (0, None);
+    }
+
+    /// Time before the next packet: a pause of the source when no number is missing, else a loss.
+    fn bridge_gap(&mut self, ticks: i64) -> Piece {
+        let Some(head) = self.waiting.front() else { return Piece::Idle };
+        let (sequence, timestamp) = (head.sequence, head.timestamp);
+        let missing = self.missing_before(sequence);
+        let due = self.due_now() + ticks;
+        self.due = Some(due);
+        self.run += 1;
+        if missing == 0 {
+            return Piece::Silence(ticks);
+        }
+        self.played_sequence = Some(sequence - missing);
+        self.concealed_frames += 1 + self.unproven;
+        self.unproven = 0;
+        if self.run > MOST_CONCEALED_FRAMES {
+            return Piece::Silence(ticks);
+        }
+        match self.waiting.front().and_then(|head| head.payload.clone()) {
+            Some(payload) if missing == 1 && timestamp <= due => Piece::Recover(ticks, payload),
+            _ => Piece::Conceal(ticks),
+        }
+    }
+
+    fn missing_before(&self, sequence: i64) -> i64 {
+        self.played_sequence.map_or(0, |played| sequence - played - 1)
+    }
+
+    /// Nothing waits: late, lost or pausing, the next packet will tell. Conceal briefly, then wait for it.
+    fn run_dry(&mut self) -> Piece {
+        self.run += 1;
+        if self.run > MOST_CONCEALED_FRAMES {
+            (self.made_up_to, self.due, self.run) = (self.due, None, 0);
+            return Piece::Idle;
+        }
+        self.unproven += 1;
+        self.due = Some(self.due_now() + self.frame);
+        Piece::Conceal(self.frame)
+    }
+
+    /// Step over numbers that carry no audio.
+    fn skip_accounted(&mut self) {
+        while let Some(head) = self.waiting.front().filter(|head| head.payload.is_none()) {
+            if self.missing_before(head.sequence) > 0 && head.timestamp > self.due_now() {
+                return;
+            }
+            self.played_sequence = Some(head.sequence);
+            self.waiting.pop_front();
+        }
+    }
+
+    // Keeping the delay short
+
+    fn buffered_s(&self) -> f64 {
+        self.waiting
+            .back()
+            .map_or(0.0, |last| (last.timestamp + self.packet - self.due_now()) as f64 / self.clock_rate as f64)
+    }
+
+    /// The same without pauses of the source: no packet, present or lost, is longer than the last one was.
+    fn audible_s(&self) -> f64 {
+        let pairs = self.waiting.iter().zip(self.waiting.iter().skip(1));
+        let spans = pairs.map(|(before, after)| {
+            let longest = (after.sequence - before.sequence) * self.packet;
+            (after.timestamp - before.timestamp).max(0).min(longest)
+        });
+        (self.packet + spans.sum::<i64>()) as f64 / self.clock_rate as f64
+    }
+
+    /// After a burst (the end of an outage) go on at the present, not seconds behind it.
+    fn limit_delay(&mut self) {
+        let packet_s = self.packet as f64 / self.clock_rate as f64;
+        if self.buffered_s() <= MAX_DELAY_S + packet_s + FRAME_S || self.audible_s() <= MAX_DELAY_S {
+            return;
+        }
+        while self.waiting.len() > 1 && self.buffered_s() > self.delay_s + packet_s {
+            self.shed_one();
+        }
+    }
+
+    fn shed_one(&mut self) {
+        let Some(head) = self.waiting.pop_front() else { return };
+        if head.payload.is_some() {
+            self.judge_made_up(head.sequence, head.timestamp);
+        }
+        self.played_sequence = Some(head.sequence);
+        if self.due.is_some() {
+            self.due = self.waiting.front().map(|next| next.timestamp).or(self.due);
+        }
+    }
+
+    /// If the buffer was never low for a second, the audio may be shortened by the difference.
+    fn watch_excess(&mut self) {
+        let buffered = self.buffered_s();
+        let least = self.least_buffered.map_or(buffered, |least| least.min(buffered));
+        self.least_buffered = Some(least);
+        self.pops += 1;
+        if self.pops % EXCESS_WINDOW == 0 {
+            let surplus = least - self.delay_s - self.packet as f64 / self.clock_rate as f64;
+            self.excess_frames = ((surplus / FRAME_S) as i64).max(0);
+            self.least_buffered = None;
+        }
+    }
+}

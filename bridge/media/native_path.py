@@ -1,0 +1,341 @@
+"""The packet path in Rust (`trunkline-native`): sockets, SRTP and codecs on threads that hold no interpreter lock.
+
+After ICE has nominated a pair and DTLS has made keys, the native side reads the sockets of both legs. What is no audio
+comes back: connectivity checks and DTLS to the ICE agent, keys for signalling to the call. Each descriptor
+is duplicated, so both sides close what is theirs. Here is only what turns our values into plain ones.
+"""
+
+import asyncio
+import importlib
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from bridge.core.pii import Pii
+from bridge.core.telemetry import Telemetry
+from bridge.media import opus
+from bridge.media.engine import LegStats, MediaStats
+from bridge.media.formats import LegFormats
+from bridge.media.ice import IceAgent
+from bridge.media.keypad import KEYS
+from bridge.media.outbound import OutboundStream
+from bridge.media.path import PathNeeds
+from bridge.media.ports import PortPair
+from bridge.media.sdes import CryptoLine
+from bridge.media.sdp_sip import RemoteSip
+from bridge.media.srtp import SrtpContext
+from bridge.media.webrtc import WebRtcLeg
+
+if TYPE_CHECKING:
+    import trunkline_native
+
+_OFF_PATH = "off_path"
+_log = structlog.get_logger()
+PlainFormats = tuple[list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None]
+
+
+def load() -> ModuleType | None:
+    """The extension; `None` where it is not installed."""
+    try:
+        return importlib.import_module("trunkline_native")
+    except ImportError:
+        return None
+
+
+def plain(formats: LegFormats | None) -> PlainFormats | None:
+    """What a leg agreed on, as numbers and names."""
+    if formats is None:
+        return None
+    send, digits = formats.send, formats.send_digits
+    return (
+        [(audio.payload_type, audio.codec.value) for audio in formats.receive],
+        [(entry.payload_type, entry.clock_rate) for entry in formats.receive_digits],
+        (send.payload_type, send.codec.value),
+        None if digits is None else (digits.payload_type, digits.clock_rate),
+    )
+
+
+def event_codes(digits: str) -> bytes:
+    """The event codes of keys (RFC 4733 §3.2); what is no key is 255, which nobody sends."""
+    return bytes(KEYS.find(digit) & 0xFF for digit in digits.upper())
+
+
+class NativePath:
+    """Implements :class:`bridge.media.path.PacketPath`."""
+
+    def __init__(self, needs: PathNeeds, paths: "NativePaths") -> None:
+        self._needs = needs
+        self._paths = paths
+        self.cname = needs.entropy.token(16)
+        self._begins = OutboundStream(needs.entropy).begins, OutboundStream(needs.entropy).begins
+        self.ssrc = self._begins[0][0]
+        self._call: trunkline_native.NativeCall | None = None
+        self._bound: list[int] = []
+        self._matrix: LegFormats | None = None
+        self._sip: LegFormats | None = None
+        self._partner: NativePath | None = None
+        self._leg: WebRtcLeg | None = None
+        self._sockets: dict[int, tuple[IceAgent, int]] = {}
+        """The Matrix leg's sockets by the native side's number: whose they are, and which of them."""
+        self._warned = False
+
+    @property
+    def call(self) -> "trunkline_native.NativeCall":
+        """The native side of an open path."""
+        if self._call is None:
+            raise RuntimeError("the path is not open")
+        return self._call
+
+    @property
+    def heard_phone_at(self) -> float | None:
+        return self.call.heard_phone_at
+
+    async def open(self, host: str) -> int:
+        pair = self._needs.ports.bind_pair(host)
+        sockets = (pair.rtp, pair.rtcp)
+        self._bound = [bound.getsockname()[1] for bound in sockets]
+        try:
+            self._call = self._paths.open_call(self, pair, self._needs, self.cname, self._begins)
+        except BaseException:
+            self._give_back()
+            raise
+        finally:
+            for bound in sockets:
+                bound.close()
+        return self._bound[0]
+
+    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
+        self._matrix, self._sip = matrix, sip
+        self._fit()
+        if self._partner is not None:
+            self._partner._fit()
+
+    def _fit(self) -> None:
+        """The phone hears the Matrix leg, or the partner's phone."""
+        feed = self._matrix if self._partner is None else self._partner._sip
+        self.call.configure(plain(self._matrix), plain(self._sip), plain(feed))
+
+    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
+        self.call.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
+
+    def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
+        host = remote.host
+        return self.call.direct(
+            None if host is None else ((host, remote.port), (host, remote.rtcp_port)),
+            None if keys is None else (_plain_key(keys.ours), _plain_key(keys.theirs)),
+        )
+
+    def expect_new_phone(self) -> None:
+        self.call.prime()
+        if self._partner is None:
+            self.call.expect_new_source(of_partner=False)
+        else:
+            self._partner.call.expect_new_source(of_partner=True)
+
+    def join(self, partner: "NativePath | None") -> None:
+        self._partner = partner
+        self.call.join(None if partner is None else partner.call)
+        self._fit()
+
+    def press(self, digits: str, duration_ms: int) -> None:
+        self.call.press(event_codes(digits), duration_ms)
+
+    def pressed(self, event: int, duration_ms: int) -> None:
+        """A key of the Matrix client, for signalling to tell."""
+        if self._needs.signal_digit is not None:
+            self._needs.signal_digit(KEYS[event], duration_ms)
+
+    # The Matrix leg
+
+    def carry(self, leg: WebRtcLeg) -> None:
+        self._leg = leg
+        self._sockets.clear()
+        self.call.attach(*leg.keys)
+        leg.hand_over(self)
+        self.paths_changed()
+
+    def take(self, agent: IceAgent) -> None:
+        """Read the sockets of a path that is in use or being tried."""
+        for index, descriptor in enumerate(agent.hand_over(self)):
+            self._sockets[self.call.add_socket(descriptor)] = (agent, index)
+
+    def paths_changed(self) -> None:
+        """Tell who may be heard, and on which socket to send to whom."""
+        agents = {agent for agent, _ in self._sockets.values()}
+        # A zone (`fe80::1%eth0`) belongs to link-local addresses, which we neither offer nor take.
+        validated = [address for agent in agents for address in agent.validated if "%" not in address[0]]
+        self.call.follow(validated, self._nominated())
+
+    def _nominated(self) -> tuple[int, tuple[str, int]] | None:
+        speaker = self._leg.speaks_through if self._leg is not None else None
+        pair = speaker.nominated if speaker is not None else None
+        if pair is None:
+            return None
+        index, remote = pair
+        numbers = (number for number, known in self._sockets.items() if known == (speaker, index))
+        return next(((number, remote) for number in numbers), None)
+
+    def let_go(self, agent: IceAgent) -> None:
+        """An agent is about to close its sockets."""
+        numbers = [number for number, (owner, _) in self._sockets.items() if owner is agent]
+        for number in numbers:
+            self.call.remove_socket(number)
+            del self._sockets[number]
+        self.paths_changed()
+
+    def take_back(self, socket: int, datagram: bytes, source: tuple[str, int]) -> None:
+        """A connectivity check or DTLS that came on a socket of the Matrix leg."""
+        owner = self._sockets.get(socket)
+        if owner is not None:
+            agent, index = owner
+            agent.take_back(index, datagram, source)
+
+    def heard(self) -> None:
+        """The first audio of the Matrix leg has come."""
+        if self._leg is not None:
+            self._leg.heard()
+
+    def matrix_packet(self, plain: bytes) -> None:
+        """None comes: a leg is handed over in the same step in which its keys are made."""
+        raise RuntimeError("audio of a leg that was handed over")
+
+    # The clock
+
+    def tick(self, now: float) -> None:
+        return None
+
+    def look_after(self, now: float) -> None:
+        """Reports are the native side's; what it saw and counted is ours to tell."""
+        unexpected = None if self._warned else self.call.unexpected_source
+        if unexpected is not None:
+            self._warned = True
+            source, announced = map(Pii, unexpected)
+            self._needs.log.warning("rtp_source_unexpected", source=source, announced=announced)
+        for reason, count in self.call.take_discards():
+            if reason == _OFF_PATH:
+                self._needs.telemetry.count("media_offpath_dropped_total", count)
+            else:
+                self._needs.telemetry.count("rtp_discarded_total", count, reason=reason)
+
+    def stats(self, *, off_path_dropped: int) -> MediaStats:
+        if self._call is None:
+            return MediaStats()
+        matrix, sip, transcoded, digits, concealed = self._call.numbers()
+        return MediaStats(
+            matrix=_leg_stats(self._matrix, matrix),
+            sip=_leg_stats(self._sip, sip),
+            transcoded=transcoded,
+            digits_forwarded=digits,
+            concealed_frames=concealed,
+            off_path_dropped=off_path_dropped + self._call.off_path,
+        )
+
+    async def close(self) -> None:
+        try:
+            if self._call is not None:
+                self.look_after(0.0)
+                self._paths.close_call(self._call)
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        while self._bound:
+            self._needs.ports.give_back(self._bound.pop())
+
+
+class NativePaths:
+    """Implements :class:`bridge.media.path.PacketPaths`: one thread for each core that this process may use."""
+
+    name = "native"
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._engine: trunkline_native.Engine | None = None
+        self._telemetry: Telemetry | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._calls: dict[int, NativePath] = {}
+
+    def start(self, telemetry: Telemetry) -> None:
+        self._engine = engine = self._module.Engine(threads=len(os.sched_getaffinity(0)), opus=opus.path())
+        self._telemetry, self._loop = telemetry, asyncio.get_running_loop()
+        self._loop.add_reader(engine.fileno(), self._collect)
+
+    def make(self, needs: PathNeeds) -> NativePath:
+        return NativePath(needs, self)
+
+    def open_call(
+        self,
+        path: NativePath,
+        pair: PortPair,
+        needs: PathNeeds,
+        cname: str,
+        begins: tuple[tuple[int, int, int], tuple[int, int, int]],
+    ) -> "trunkline_native.NativeCall":
+        """Give a call's sockets, which are duplicated, to a thread."""
+        if self._engine is None:
+            raise RuntimeError("the native paths are not started")
+        call = self._engine.open(
+            rtp=pair.rtp.fileno(),
+            rtcp=pair.rtcp.fileno(),
+            trusted=[(str(network.network_address), network.prefixlen) for network in needs.trusted],
+            to_matrix=begins[0],
+            to_sip=begins[1],
+            cname=cname,
+            signals_digits=needs.signal_digit is not None,
+        )
+        self._calls[call.number] = path
+        return call
+
+    def close_call(self, call: "trunkline_native.NativeCall") -> None:
+        """Free the sockets of a call, and expect nothing of it any more."""
+        call.close()
+        self._calls.pop(call.number, None)
+
+    def _collect(self) -> None:
+        """What the threads have for us; each in a step of its own, for a fault in one is not the others' fault."""
+        if self._engine is None or self._loop is None:
+            return
+        datagrams, pressed, heard = self._engine.collect()
+        for number, socket, datagram, source in datagrams:
+            path = self._calls.get(number)
+            if path is not None:
+                self._loop.call_soon(path.take_back, socket, datagram, source)
+        for number, event, duration_ms in pressed:
+            path = self._calls.get(number)
+            if path is not None:
+                self._loop.call_soon(path.pressed, event, duration_ms)
+        for number in heard:
+            path = self._calls.get(number)
+            if path is not None:
+                self._loop.call_soon(path.heard)
+
+    def look_after(self) -> None:
+        if self._engine is None or self._telemetry is None:
+            return
+        faults = self._engine.take_faults()
+        if faults:
+            self._telemetry.count("internal_errors_total", faults, component="media")
+            _log.error("native_path_failed", faults=faults)
+
+    def stop(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None and self._loop is not None:
+            self._loop.remove_reader(engine.fileno())
+            engine.stop()
+
+
+def _plain_key(line: CryptoLine) -> tuple[str, bytes]:
+    return line.suite.value, line.key
+
+
+def _leg_stats(formats: LegFormats | None, numbers: tuple[int, int, int, float]) -> LegStats:
+    received, sent, lost, jitter_s = numbers
+    return LegStats(
+        codec=formats.send.codec.value if formats is not None else "",
+        packets_received=received,
+        packets_sent=sent,
+        packets_lost=lost,
+        jitter_ms=round(jitter_s * 1000, 3),
+    )

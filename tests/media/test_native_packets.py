@@ -1,0 +1,287 @@
+"""The native packet path against the portable one: the same packets in, octet for octet the same packets out.
+
+Both get the same random life of a call: audio that is lost, late, doubled or of a new source, digits, reports, junk,
+hold, other codecs, keys by signalling, and a clock that is not always on time.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.core.entropy import SeededEntropy
+from bridge.media import g711, native_path, opus
+from bridge.media.audio import CallAudio
+from bridge.media.dtmf import TelephoneEvent
+from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.keypad import KEYS
+from bridge.media.rtp import RtpPacket
+from tests.media.counting import CountingTelemetry
+from tests.media.phone import tone_frames
+
+if TYPE_CHECKING:
+    import trunkline_native as native
+else:
+    native = pytest.importorskip("trunkline_native", reason="the native packet path was not built: no Rust here")
+
+STEPS = 1500
+G711_PHONE = LegFormats(
+    receive=(AudioFormat(payload_type=0, codec=Codec.PCMU), AudioFormat(payload_type=8, codec=Codec.PCMA)),
+    receive_digits=(DigitFormat(payload_type=101, clock_rate=8000),),
+    send=AudioFormat(payload_type=8, codec=Codec.PCMA),
+    send_digits=DigitFormat(payload_type=101, clock_rate=8000),
+)
+SILENT_PHONE = LegFormats(receive=G711_PHONE.receive, receive_digits=(), send=G711_PHONE.receive[0], send_digits=None)
+G711_CLIENT = LegFormats(
+    receive=(*G711_PHONE.receive, AudioFormat(payload_type=111, codec=Codec.OPUS)),
+    receive_digits=(DigitFormat(payload_type=126, clock_rate=8000), DigitFormat(payload_type=110, clock_rate=48000)),
+    send=AudioFormat(payload_type=0, codec=Codec.PCMU),
+    send_digits=DigitFormat(payload_type=126, clock_rate=8000),
+)
+OPUS_CLIENT = LegFormats(
+    receive=(AudioFormat(payload_type=111, codec=Codec.OPUS), *G711_PHONE.receive),
+    receive_digits=G711_CLIENT.receive_digits,
+    send=AudioFormat(payload_type=111, codec=Codec.OPUS),
+    send_digits=DigitFormat(payload_type=110, clock_rate=48000),
+)
+
+
+class SteppedClock:
+    """Both clocks stand still until the test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_700_000_000.25 + self.now
+
+
+class Pair:
+    """One call, twice."""
+
+    def __init__(self, seed: int, *, signals: bool) -> None:
+        self.clock, self.telemetry = SteppedClock(), CountingTelemetry()
+        self.sent: list[tuple[str, bytes]] = []
+        self.pressed: list[tuple[int, int]] = []
+
+        def sends(target: str) -> Callable[[bytes], object]:
+            return lambda packet: self.sent.append((target, packet))
+
+        self.portable = CallAudio(
+            entropy=SeededEntropy(seed),
+            clock=self.clock,
+            telemetry=self.telemetry,
+            to_matrix=sends("matrix"),
+            to_sip=sends("sip"),
+            to_sip_rtcp=sends("sip_rtcp"),
+        )
+        if signals:
+            self.portable.to_sip.signal_digit = lambda key, ms: self.pressed.append((KEYS.index(key), ms))
+        self.native = native.Bench(
+            to_matrix=self.portable.to_matrix.outbound.begins,
+            to_sip=self.portable.to_sip.outbound.begins,
+            cname=self.portable.cname,
+            signals_digits=signals,
+            opus=opus.path(),
+            now=self.clock.now,
+        )
+
+    def matrix(self, packet: bytes) -> None:
+        self.portable.matrix_packet(packet)
+        self.native.matrix_packet(packet, self.clock.now)
+
+    def sip(self, packet: bytes) -> None:
+        assert self.portable.sip_packet(packet) == self.native.sip_packet(packet, self.clock.now)
+
+    def sip_report(self, packet: bytes) -> None:
+        assert self.portable.sip_report(packet) == self.native.sip_report(packet, self.clock.now)
+
+    def tick(self) -> None:
+        self.portable.tick(self.clock.now)
+        self.native.tick(self.clock.now)
+        self.portable.report(self.clock.now)
+        self.native.report(self.clock.now, self.clock.wall())
+
+    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
+        self.portable.configure(matrix, sip)
+        self.native.configure(native_path.plain(matrix), native_path.plain(sip))
+
+    def let_through(self, to_sip: bool, filling: bool, to_matrix: bool) -> None:
+        self.portable.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
+        self.native.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
+
+    def expect_new_phone(self) -> None:
+        self.portable.expect_new_phone()
+        self.native.expect_new_phone()
+
+    def press(self, digits: str, duration_ms: int) -> None:
+        self.portable.to_matrix.keypad.press(digits, duration_ms)
+        self.native.press(native_path.event_codes(digits), duration_ms)
+
+    def close(self) -> None:
+        self.portable.close()
+        self.native.close()
+
+    def compare(self) -> None:
+        """Everything that was sent or told since the last time, in its order, and the numbers."""
+        packets, pressed = self.native.take()
+        assert packets == self.sent
+        assert pressed == self.pressed
+        self.sent.clear()
+        self.pressed.clear()
+        stats = self.portable.stats(off_path_dropped=0)
+        matrix, sip, transcoded, digits, concealed = self.native.numbers()
+        for ours, theirs in ((matrix, stats.matrix), (sip, stats.sip)):
+            assert ours[:3] == (theirs.packets_received, theirs.packets_sent, theirs.packets_lost)
+            assert ours[3] * 1000 == pytest.approx(theirs.jitter_ms, abs=0.001)
+        assert (transcoded, digits, concealed) == (stats.transcoded, stats.digits_forwarded, stats.concealed_frames)
+
+
+class Source:
+    """A peer that sends audio and digits, on a network that loses, holds up, doubles and mixes."""
+
+    def __init__(self, chance: random.Random, formats: LegFormats) -> None:
+        self.chance, self.formats = chance, formats
+        self._held: list[bytes] = []
+        self._encoder = opus.OpusEncoder()
+        self._frames = tone_frames(440, 10)
+        self.restart()
+
+    def restart(self) -> None:
+        self.ssrc, self.sequence = self.chance.getrandbits(32), self.chance.getrandbits(16)
+        self.timestamp = self.chance.getrandbits(32)
+
+    def _packet(self, payload_type: int, payload: bytes, *, marker: bool = False) -> bytes:
+        packet = RtpPacket(
+            payload_type=payload_type,
+            sequence=self.sequence,
+            timestamp=self.timestamp,
+            ssrc=self.ssrc,
+            payload=payload,
+            marker=marker,
+        )
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        return bytes(packet)
+
+    def audio(self) -> bytes:
+        audio = self.formats.receive[0] if self.chance.random() < 0.97 else self.chance.choice(self.formats.receive)
+        frames = self.chance.choice((1, 1, 1, 1, 2))
+        pcm = b"".join(self.chance.choice(self._frames) for _ in range(frames))
+        if self.chance.random() < 0.1:
+            pcm = bytes(len(pcm))
+        match audio.codec:
+            case Codec.OPUS:
+                payload = self._encoder.encode(pcm)
+            case Codec.PCMA:
+                payload = g711.alaw_encode(pcm)
+            case _:
+                payload = g711.ulaw_encode(pcm)
+        if self.chance.random() < 0.01:
+            payload = self.chance.randbytes(self.chance.randrange(30))
+        packet = self._packet(audio.payload_type, payload)
+        self.timestamp = (self.timestamp + frames * audio.codec.clock_rate // 50) & 0xFFFFFFFF
+        return packet
+
+    def digit(self) -> Iterator[bytes]:
+        """A key with its three ends; some are so long that they come in segments, some are no key at all."""
+        if not self.formats.receive_digits:
+            return
+        digits = self.chance.choice(self.formats.receive_digits)
+        event, step = self.chance.randrange(18), digits.clock_rate // 50
+        duration = 0
+        for number in range(self.chance.choice((3, 5, 8))):
+            duration += step
+            if self.chance.random() < 0.02:
+                self.timestamp, duration = (self.timestamp + 0xFFFF) & 0xFFFFFFFF, step
+            payload = bytes(TelephoneEvent(event=event, end=False, volume=10, duration=duration))
+            yield self._packet(digits.payload_type, payload, marker=number == 0)
+        for _ in range(3):
+            payload = bytes(TelephoneEvent(event=event, end=True, volume=10, duration=duration))
+            yield self._packet(digits.payload_type, payload)
+        self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
+
+    def other(self) -> bytes:
+        """Comfort noise, another payload type, RTCP, or nothing that anyone knows."""
+        match self.chance.randrange(4):
+            case 0:
+                return self._packet(13, b"\x40")
+            case 1:
+                packet = self._packet(self.formats.receive[0].payload_type, bytes(20))
+                return bytes((packet[0] | self.chance.choice((0x10, 0x20, 0x0F)),)) + packet[1:]
+            case 2:
+                return b"\x80\xc8\0\x06" + self.ssrc.to_bytes(4, "big") + self.chance.randbytes(20)
+            case _:
+                return self.chance.randbytes(self.chance.randrange(60))
+
+    def arriving(self, packet: bytes) -> Iterator[bytes]:
+        """What the network makes of it."""
+        fate = self.chance.random()
+        if fate < 0.05:
+            return
+        if fate < 0.10:
+            self._held.append(packet)
+            return
+        yield packet
+        if fate > 0.98:
+            yield packet
+        while self._held and self.chance.random() < 0.5:
+            yield self._held.pop(self.chance.randrange(len(self._held)))
+
+
+def live(pair: Pair, chance: random.Random, client: LegFormats, phone: LegFormats) -> None:
+    """One step of a call's life."""
+    fate = chance.random()
+    if fate < 0.93:
+        return
+    if fate < 0.95:
+        pair.let_through(chance.random() < 0.9, chance.random() < 0.9, chance.random() < 0.9)
+    elif fate < 0.97:
+        pair.configure(chance.choice((client, client, OPUS_CLIENT)), chance.choice((phone, phone, G711_PHONE)))
+    elif fate < 0.98:
+        pair.press(chance.choice(("1", "#55", "x9A")), chance.choice((10, 100, 240)))
+    elif fate < 0.99:
+        pair.expect_new_phone()
+    else:
+        pair.sip_report(chance.choice((b"\x80\xc8\0\x06" + chance.randbytes(24), chance.randbytes(30), b"")))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("client", "phone"),
+    [(G711_CLIENT, G711_PHONE), (OPUS_CLIENT, G711_PHONE), (G711_CLIENT, SILENT_PHONE), (OPUS_CLIENT, SILENT_PHONE)],
+    ids=["g711", "opus", "g711-signalled", "opus-signalled"],
+)
+def test_both_paths_send_the_same(client: LegFormats, phone: LegFormats, seed: int) -> None:
+    chance = random.Random(seed)
+    pair = Pair(seed, signals=phone is SILENT_PHONE)
+    sources = ((Source(chance, client), pair.matrix), (Source(chance, phone), pair.sip))
+    pair.configure(client, phone)
+    pair.let_through(True, True, True)
+    for _ in range(STEPS):
+        for source, deliver in sources:
+            sent: list[bytes] = []
+            fate = chance.random()
+            if fate < 0.9:
+                sent = [source.audio()]
+            elif fate < 0.92:
+                sent = list(source.digit())
+            elif fate < 0.95:
+                sent = [source.other()]
+            elif fate < 0.953:
+                source.restart()
+            for packet in sent:
+                for arrived in source.arriving(packet):
+                    deliver(arrived)
+        pair.clock.now += chance.choice((0.02, 0.02, 0.02, 0.0199, 0.0205, 0.001))
+        if chance.random() < 0.002:
+            pair.clock.now += chance.choice((0.3, 1.0, 8.0))
+        pair.tick()
+        live(pair, chance, client, phone)
+        pair.compare()
+    pair.close()
+    pair.compare()
+    assert pair.portable.to_sip.outbound.packets > STEPS / 2
