@@ -32,7 +32,7 @@ demo: setup-demo ## Carry two calls between a Matrix user and a phone, then stay
 
 test: setup lint ## Run every test, against real peers (installs them as root, else says what is missing)
 	@echo "==> Running the tests"
-	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --quiet)
+	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --release --lib --quiet)
 	@$(BIN)/pytest --durations=10
 
 lint: $(VENV)/.tests-installed ## Check style, types and import directions
@@ -41,6 +41,7 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@! command -v rustfmt >/dev/null || (cd $(NATIVE) && cargo fmt --check)
 
 bench: $(VENV)/.bench-installed ## Measure beside other packages, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench

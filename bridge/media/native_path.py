@@ -26,6 +26,7 @@ from bridge.media.ports import PortPair
 from bridge.media.sdes import CryptoLine
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.srtp import SrtpContext
+from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ class NativePaths:
     """Implements :class:`bridge.media.path.PacketPaths`: one thread for each core that this process may use."""
 
     name = "native"
+    keeps_time = True
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -259,6 +261,8 @@ class NativePaths:
 
     def start(self, telemetry: Telemetry) -> None:
         self._engine = engine = self._module.Engine(threads=len(os.sched_getaffinity(0)), opus=opus.path())
+        if not engine.has_opus:
+            raise unavailable("trunkline-native cannot load libopus")
         self._telemetry, self._loop = telemetry, asyncio.get_running_loop()
         self._loop.add_reader(engine.fileno(), self._collect)
 

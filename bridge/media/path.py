@@ -116,6 +116,11 @@ class PacketPaths(Protocol):
         """The kind, as the settings name it."""
         ...
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether its paths have a clock of their own, and need no tick."""
+        ...
+
     def start(self, telemetry: Telemetry) -> None:
         """Get ready; runs on the media thread."""
         ...

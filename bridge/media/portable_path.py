@@ -107,6 +107,7 @@ class PortablePaths:
     """Implements :class:`bridge.media.path.PacketPaths`: its calls share nothing."""
 
     name = "portable"
+    keeps_time = False
 
     def start(self, telemetry: Telemetry) -> None:
         return None

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import call_setup, flood, sip_attacks, sip_load, sip_parse
+from tests.bench import call_setup, flood, media, sip_attacks, sip_load, sip_parse
 
 Row = dict[str, str | float]
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "sip_attacks": sip_attacks.run,
     "call_setup": call_setup.run,
     "flood": flood.run,
+    "media": media.run,
 }
 _RESULTS = Path(".bench")
 

@@ -158,7 +158,8 @@ pub struct KeyPacket {
 impl KeyPacket {
     /// The payload for a stream whose events have this clock.
     pub fn payload(&self, clock_rate: u32) -> [u8; 4] {
-        let duration = (self.elapsed_ms * clock_rate / 1000).min(LONGEST_DURATION) as u16;
+        let duration = u64::from(self.elapsed_ms) * u64::from(clock_rate) / 1000;
+        let duration = duration.min(u64::from(LONGEST_DURATION)) as u16;
         Event { event: self.event, end: self.end, volume: VOLUME, duration }.payload()
     }
 }

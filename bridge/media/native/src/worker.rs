@@ -223,3 +223,75 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::audio::{Beginning, CallAudio};
+    use crate::mailbox::Mailbox;
+    use crate::outbound::Start;
+    use crate::phone::Phone;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A call whose phone is `peer`, and the address to which that has to send.
+    fn call(number: u32, peer: &UdpSocket, mailbox: &Arc<Mailbox>) -> (SharedCall, std::net::SocketAddr) {
+        let start = |ssrc| Start { ssrc, timestamp: 0, sequence: 0 };
+        let audio = CallAudio::new(Beginning {
+            to_matrix: start(1),
+            to_sip: start(2),
+            cname: "name".into(),
+            signals_digits: false,
+            opus: None,
+            now: now(),
+        });
+        let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut phone = Phone::new(socket(), socket(), Vec::new(), now());
+        let (here, there) = (phone.rtp.local_addr().unwrap(), peer.local_addr().unwrap());
+        phone.direct(there, there);
+        (Arc::new(Mutex::new(Call::new(number, audio, phone, mailbox))), here)
+    }
+
+    fn until(mut true_now: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        while !true_now() {
+            assert!(begin.elapsed() < LIMIT, "it did not happen");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_fault_in_one_call_is_counted_and_the_others_go_on() {
+        let (worker, mailbox) = (Worker::start(0).unwrap(), Arc::new(Mailbox::new().unwrap()));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (faulty, _) = call(1, &peer, &mailbox);
+        let (sound, here) = call(2, &peer, &mailbox);
+        worker.add(1, faulty.clone()).unwrap();
+        worker.add(2, sound.clone()).unwrap();
+        worker.desk.guarded(&faulty, |_| panic!("a fault on purpose"));
+        assert_eq!((worker.take_faults(), worker.take_faults()), (1, 0));
+        peer.send_to(&[&[0x80, 0][..], &[1; 170]].concat(), here).unwrap();
+        until(|| lock(&sound).heard_phone_at.is_some());
+        assert!(lock(&faulty).heard_phone_at.is_none());
+        worker.stop().unwrap();
+    }
+
+    #[test]
+    fn a_call_that_was_let_go_is_not_read_any_more_and_keeps_its_numbers() {
+        let (worker, mailbox) = (Worker::start(0).unwrap(), Arc::new(Mailbox::new().unwrap()));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (call, here) = call(1, &peer, &mailbox);
+        worker.add(1, call.clone()).unwrap();
+        peer.send_to(&[&[0x80, 0][..], &[1; 170]].concat(), here).unwrap();
+        until(|| lock(&call).audio.numbers().1.received == 1);
+        worker.remove(1).unwrap();
+        lock(&call).close();
+        assert_eq!((worker.load(), lock(&call).audio.numbers().1.received), (0, 1));
+        assert!(UdpSocket::bind(here).is_ok(), "the port is free");
+        worker.stop().unwrap();
+        worker.stop().unwrap();
+    }
+}
