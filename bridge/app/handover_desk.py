@@ -14,7 +14,7 @@ from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
-from bridge.calls.state import State
+from bridge.calls.state import USER_HAS_LEFT, State
 from bridge.calls.way import Way
 from bridge.core.ids import TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -51,14 +51,19 @@ class HandoverDesk:
         self._sip = sip
         self._directory = directory
 
-    def judge(self, live: LiveCall, user: UserId, wish: CallReplaces) -> Wish:
-        """What a wish comes to, be it the call's own user's or not.
+    def judge(self, live: LiveCall, user: UserId, wish: CallReplaces) -> Wish | None:
+        """What a wish comes to; nothing if it is not of the device that the call is with, or comes again.
 
         If the user has the other phone on the line, the two are connected. That is how clients mean it; which of their
         two words comes first nobody knows, for they are said in different rooms.
         """
+        is_of_call = wish.call_id == live.call.matrix.call_id and live.call.is_peer(user, wish.party_id)
+        if not is_of_call or live.call.state in USER_HAS_LEFT:
+            return None
         if wish.create_call is None:
             return hev.HandoverAwaited(matrix_call_id=wish.call_id, user=user, party=wish.party_id)
+        if live.call.state not in _CLAIMABLE:
+            return self._forbidden(user, wish, outcomes.transfer_failed())
         call, dialled = live.call, self._number_of(wish.target) if wish.target else None
         if dialled is None:
             return self._forbidden(user, wish, outcomes.NO_NUMBER_THERE)

@@ -157,7 +157,9 @@ class MatrixIntake:
         if live is None:
             self._ignored(event, "unknown_call")
         else:
-            self._switchboard.feed(live, self._handovers.judge(live, event.sender, wish))
+            judged = self._handovers.judge(live, event.sender, wish)
+            if judged is not None:
+                self._switchboard.feed(live, judged)
 
     def _of_no_call(self, event: RoomEvent, translated: ev.OfMatrixCall) -> None:
         """Other servers' events may come in another order: an end forbids the invite, candidates wait for it."""

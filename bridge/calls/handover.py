@@ -31,7 +31,7 @@ from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
 from bridge.calls.transfer import LATE as LATE_OF_A_TRANSFER
 from bridge.calls.transfer import reoffered_by_another
 from bridge.core.ids import CallId
-from bridge.core.verdict import MatrixReason
+from bridge.core.verdict import MatrixReason, Result
 
 AWAIT_S = 10.0
 """A client names the other phone right after it has said that it will."""
@@ -144,6 +144,9 @@ def partner_left(call: Call, event: hev.PartnerLeft, now: float) -> list[cmd.Com
         return []
     if call.handover.by_refer:
         return []
+    if event.verdict.result is Result.SUCCESS and not call.handover.attended:
+        # It was answered, and hung up before there was anything to hear.
+        return call.end(outcomes.COMPLETED, EndedBy.SIP, now)
     return call.end(outcomes.transfer_failed(event.verdict), EndedBy.BRIDGE, now)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,10 @@ from bridge.numbers.ledger import SLICE_S
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
-from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
+from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
+from tests.app.conftest import open_stage
 from tests.app.stage import ALICE, BOT, PBX, ROOM, TRUNK, Stage
-from tests.app.test_handovers import leave, placed, talking
+from tests.app.test_handovers import leave, placed, talking, wish
 from tests.app.test_transfers import referred
 
 CENT = 10_000
@@ -180,6 +183,32 @@ async def test_a_phone_is_not_left_to_another_number_when_nothing_is_left(stage:
     assert stage.sip.names().count("invite") == 1
     assert stage.reasons() == ["limit_reached"]
     assert stage.matrix.content("m.call.reject_replacement")["reason"] == "declined"
+
+
+async def test_what_a_trunk_has_moved_by_itself_is_not_booked(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, refers=True) as stage:
+        limited(stage, calls_at_once=2)
+        first = await talking(stage)
+        await leave(stage)
+        stage.sip_intake.handle(ReferralProgress(dialog=first, status=200))
+        await stage.settle()
+        for number in range(3):
+            ghost = UserId(f"@_sip_+155501{number}{number}00:example.org")
+            stage.matrix.members[ROOM] = frozenset({ALICE, ghost})
+            await call(stage, f"call {number}")
+        assert stage.reasons() == ["transferred", limits.CALLS_AT_ONCE.reason]
+
+
+@pytest.mark.parametrize("stranger", [{"party_id": "ANOTHER"}, {"sender": UserId("@mallory:example.org")}])
+async def test_what_somebody_else_wishes_is_not_counted_either(stage: Stage, stranger: dict[str, Any]) -> None:
+    limited(stage, calls_at_once=2)
+    await talking(stage)
+    sender = stranger.pop("sender", ALICE)
+    for _ in range(2):
+        await stage.event("m.call.replaces", wish(**stranger), sender=sender)
+    stage.matrix.members[ROOM] = frozenset({ALICE, UserId("@_sip_+15550111:example.org")})
+    await call(stage, "another")
+    assert stage.reasons() == []
 
 
 async def test_calls_are_not_forwarded_when_nothing_is_left(stage: Stage) -> None:

@@ -311,6 +311,12 @@ def test_a_phone_that_does_not_take_it_ends_both_and_the_user_reads_why(failure:
     assert cmd.ByeSip in kinds(commands)
 
 
+def test_a_phone_that_answers_and_hangs_up_at_once_is_no_failure_to_tell_of() -> None:
+    first, other = waiting(), fetching()
+    word = only(run(other, ev.SipAnswered(sdp="other answer"), ev.SipEnded()), hcmd.TellPartner)
+    assert kinds(run(first, word.event)) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+
+
 def test_a_phone_that_does_not_wait_cancels_the_other_ones_ringing() -> None:
     first, other = waiting(), fetching()
     word = only(run(first, ev.SipEnded()), hcmd.TellPartner)
