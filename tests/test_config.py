@@ -1,6 +1,7 @@
 """The configuration: every mistake is found at once, and explained."""
 
 import os
+import wave
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bridge.config import (
 )
 from bridge.core.ids import TrunkName
 from bridge.media.formats import Codec
+from bridge.media.hold_music import hold_tone
 from bridge.media.policy import SipMediaPolicy, SrtpUse
 from bridge.sip.settings import Listener, Transport, TrunkAuth
 
@@ -160,6 +162,8 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("appservice: {bot_localpart: Bot}", "appservice.bot_localpart", "expected a-z, 0-9"),
         ("appservice: {id: 'a b'}", "appservice.id", "must not contain spaces"),
         ("media: {rtp_host: localhost}", "media.rtp_host", "expected an address such as 192.0.2.10"),
+        ("media: {engine: native, hold_tone: true}", "media.engine", "plays nothing to a phone that is held"),
+        ("media: {hold_music: nowhere.wav}", "media.hold_music", "nowhere.wav cannot be read"),
         ("media: {rtp_host: 0.0.0.0}", "media.advertised_host", "is required when rtp_host is every address"),
         ("media: {ports: 20000}", "media.ports", "expected text, found the number 20000"),
         ("media: {ports: 80-90}", "media.ports", "ports above 1023"),
@@ -665,3 +669,14 @@ def test_a_trunk_that_cannot_be_is_explained(tmp_path: Path, setting: str, path:
 def test_a_limit_that_limits_nothing_is_noted(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + "permissions: {limits: [{who: [a.b], day_minutes: 5}, {who: [a.b]}]}")
     assert [note for note in warnings(config) if "limits" in note] == ["permissions.limits[1]: limits nothing"]
+
+
+def test_what_a_held_phone_hears_is_a_recording_or_a_tone_or_nothing(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "music.wav"), "wb") as recording:
+        recording.setparams((1, 2, 8000, 0, "NONE", ""))
+        recording.writeframes(bytes(3200))
+    assert media_settings(load(tmp_path, MINIMAL)).hold_music is None
+    tone = media_settings(load(tmp_path, MINIMAL + "media: {hold_tone: true}\n")).hold_music
+    assert tone is hold_tone()
+    music = media_settings(load(tmp_path, MINIMAL + "media: {hold_tone: true, hold_music: music.wav}\n")).hold_music
+    assert music not in (None, tone)

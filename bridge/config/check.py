@@ -13,6 +13,7 @@ from bridge.config.identities import parse_number
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
+from bridge.media.hold_music import HoldMusicError, read_recording
 from bridge.media.policy import SrtpUse
 from bridge.media.settings import PathChoice
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
@@ -150,10 +151,17 @@ def _inbound(config: Config) -> Iterator[Finding]:
 
 def _media(config: Config) -> Iterator[Finding]:
     media = config.media
-    if media.engine is PathChoice.NATIVE and native_path.load() is None:
+    if media.engine is PathChoice.NATIVE and (media.hold_tone or media.hold_music):
+        yield ("media", "engine"), "is native, which plays nothing to a phone that is held"
+    elif media.engine is PathChoice.NATIVE and native_path.load() is None:
         yield ("media", "engine"), "is native, and the package trunkline-native is not installed"
     if _is_any(media.rtp_host) and not media.advertised_host:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
+    if media.hold_music is not None:
+        try:
+            read_recording(media.hold_music)
+        except HoldMusicError as error:
+            yield ("media", "hold_music"), f"{media.hold_music} {error}"
     for index, listener in enumerate(config.sip.listen):
         if listener.transport is Transport.UDP and media.ports.first <= listener.port <= media.ports.last:
             yield ("sip", "listen", index), "its port lies inside media.ports"

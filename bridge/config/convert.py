@@ -4,10 +4,11 @@ import uuid
 from collections.abc import Mapping
 
 from bridge.config.dialling import emergency
-from bridge.config.model import Config, TrunkConfig
+from bridge.config.model import Config, MediaConfig, TrunkConfig
 from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
+from bridge.media.hold_music import HoldMusic, hold_tone, read_recording
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from bridge.numbers.region import region_plan
@@ -134,7 +135,14 @@ def media_settings(config: Config) -> MediaSettings:
         connect_timeout_s=media.connect_timeout_s,
         rtp_timeout_s=media.rtp_timeout_s,
         rtp_sources=media.rtp_sources,
+        hold_music=_hold_music(media),
     )
+
+
+def _hold_music(media: MediaConfig) -> HoldMusic | None:
+    if media.hold_music is not None:
+        return read_recording(media.hold_music)
+    return hold_tone() if media.hold_tone else None
 
 
 def media_policies(config: Config) -> Mapping[TrunkName, SipMediaPolicy]:

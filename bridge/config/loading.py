@@ -25,6 +25,7 @@ _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
     ("homeserver", "puppet_token_file"): None,
     ("homeserver", "admin_token_file"): None,
     ("numbers", "address_book"): None,
+    ("media", "hold_music"): None,
     ("store", "path"): StoreConfig().path,
     ("ops", "call_records"): OpsConfig().call_records,
 }

@@ -27,6 +27,7 @@ from bridge.media.engine import (
     MediaStats,
 )
 from bridge.media.formats import LegFormats
+from bridge.media.hold_music import HoldMusic
 from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
@@ -79,6 +80,7 @@ class CallMedia:
                 log=self._log,
                 trusted=self._settings.rtp_sources,
                 signal_digit=None if policy.digits_in_rtp else self._signal_digit,
+                music=self._music,
             )
         )
         self._stream = LocalStream(
@@ -316,6 +318,11 @@ class CallMedia:
             filling=self._connected or self._matrix is None,
             to_matrix=self._connected and matrix is not None and matrix.flow.receives,
         )
+
+    def _music(self) -> HoldMusic | None:
+        """What the phone hears while the user's client holds it."""
+        held = self._phone.flow is Flow.SENDONLY and self._partner is None
+        return self._settings.hold_music if held else None
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.media.hold_music import HoldMusic
 from bridge.media.ice_path import WebRtcSettings
 from bridge.media.latch import Networks
 
@@ -20,3 +21,5 @@ class CallMediaSettings:
     rtp_timeout_s: float
     rtp_sources: Networks
     """Where RTP may come from besides the address that a phone announced."""
+    hold_music: HoldMusic | None
+    """What a phone hears while the user's client holds it."""

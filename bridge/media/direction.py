@@ -9,6 +9,7 @@ from bridge.media import g711
 from bridge.media.coders import silence
 from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
 from bridge.media.formats import G711, Codec, DigitFormat, LegFormats
+from bridge.media.hold_music import HoldMusic
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.rewriter import Rewriter
@@ -47,6 +48,8 @@ class Direction:
         self.signal_digit: Callable[[str, int], object] | None = None
         """Who takes digits, and their length in milliseconds, where the target has no events for them."""
         self.transcoder: Transcoder | None = None
+        self._music: HoldMusic | None = None
+        self._music_frame = 0
         self._write = send
         self._fills_pauses = fills_pauses
         self._source: LegFormats | None = None
@@ -77,6 +80,12 @@ class Direction:
         self._drop_transcoder()
         self._rewriter.restart()
 
+    def entertain(self, music: HoldMusic | None) -> None:
+        """Play this in the place of the source until told otherwise; `None` is the source again."""
+        if music is not self._music:
+            self.expect_new_source()
+            self._music, self._music_frame = music, 0
+
     def prime(self) -> None:
         """Open the path to a new address with a little silence."""
         self._priming = PRIMING_PACKETS
@@ -100,7 +109,7 @@ class Direction:
             return None
         digits = self._source.received_digits(packet.payload_type)
         codec = self._source.received_codec(packet.payload_type)
-        if self._target is None or not self.enabled:
+        if self._target is None or not self.enabled or self._music is not None:
             return codec.clock_rate if codec else None
         if digits is not None:
             self._receive_digit(packet, digits, self._target, now)
@@ -217,7 +226,9 @@ class Direction:
             return
         if self.keypad.busy:
             self._press(target, now)
-        if self.transcoder is not None:
+        if self._music is not None and target.send.codec in G711:
+            self._play_music(self._music, target, now)
+        elif self.transcoder is not None:
             self._play(self.transcoder, target, now)
         elif self._fills_pauses and self._needs_filling(now):
             self._fill(target, now)
@@ -254,6 +265,18 @@ class Direction:
         self._send(
             self.outbound.append(
                 payload, payload_type=target.send.payload_type, timestamp=self._timeline, marker=marker, now=now
+            )
+        )
+
+    def _play_music(self, music: HoldMusic, target: LegFormats, now: float) -> None:
+        clock_rate, first = target.send.codec.clock_rate, self._music_frame == 0
+        step = round(_FRAME_S * clock_rate)
+        self._timeline = self.outbound.position(now, clock_rate) if first else (self._timeline + step) & 0xFFFFFFFF
+        payload = music.payload(self._music_frame, target.send.codec)
+        self._music_frame += 1
+        self._send(
+            self.outbound.append(
+                payload, payload_type=target.send.payload_type, timestamp=self._timeline, marker=first, now=now
             )
         )
 

@@ -127,7 +127,7 @@ class EmbeddedEngine:
         self._thread = MediaThread(telemetry, clock)
         self._floodgate = Floodgate(clock)
         self._calls: dict[CallId, CallMedia] = {}
-        self._paths: PacketPaths = _choose_paths(settings.engine)
+        self._paths: PacketPaths = _choose_paths(settings)
         self._call_settings: CallMediaSettings | None = None
         self._on_event: Callable[[MediaEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -245,9 +245,14 @@ class EmbeddedEngine:
             _log.error(name, call_id=media.call_id, error=type(error).__name__, suppressed=suppressed, exc_info=error)
 
 
-def _choose_paths(choice: PathChoice) -> PacketPaths:
-    """Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed."""
-    module = None if choice is PathChoice.PORTABLE else native_path.load()
+def _choose_paths(settings: MediaSettings) -> PacketPaths:
+    """Music on hold is played by the portable path alone.
+
+    Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed.
+    """
+    choice = settings.engine
+    plays = settings.hold_music is not None and choice is PathChoice.AUTO
+    module = None if plays or choice is PathChoice.PORTABLE else native_path.load()
     if module is not None:
         return NativePaths(module)
     if choice is PathChoice.NATIVE:
@@ -283,4 +288,5 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
         ip_version=rtp_address.version,
         rtp_timeout_s=settings.rtp_timeout_s,
         rtp_sources=settings.rtp_sources,
+        hold_music=settings.hold_music,
     )

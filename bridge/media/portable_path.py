@@ -17,7 +17,7 @@ class PortablePath:
 
     def __init__(self, needs: PathNeeds) -> None:
         self.heard_phone_at: float | None = None
-        self._now = needs.clock.monotonic
+        self._now, self._music = needs.clock.monotonic, needs.music
         self._leg: WebRtcLeg | None = None
         self._sip = RtpLeg(
             needs.ports,
@@ -53,7 +53,7 @@ class PortablePath:
         self._audio.configure(matrix, sip)
 
     def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
-        self._audio.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
+        self._audio.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix, music=self._music())
 
     def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
         moved = self._sip.direct(remote)

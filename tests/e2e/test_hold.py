@@ -11,6 +11,8 @@ from tests.e2e.handset import Handset
 from tests.e2e.lab import BROWSER_TONES, PHONE, Lab
 from tests.e2e.phone import OTHER_TONE as MUSIC
 from tests.e2e.phone import TONE as PHONE_TONE
+from tests.e2e.sound import sine, write_wav
+from tests.e2e.voice import RATE_HZ
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 BROWSER_TONE = BROWSER_TONES["first"]
@@ -52,6 +54,16 @@ async def test_a_browser_holds_and_resumes(lab: Lab) -> None:
         await handset.press("5")
         await phone.wait_digits("5")
         assert phone.answered == []
+
+
+async def test_a_phone_that_is_held_hears_the_music_of_the_configuration(lab: Lab) -> None:
+    waves = sine(MUSIC, rate_hz=RATE_HZ, seconds=1)
+    recording = write_wav(lab.directory / "hold-music.wav", waves, rate_hz=RATE_HZ)
+    async with lab.configured(media={"hold_music": str(recording)}), talking(lab) as (handset, phone):
+        await handset.hold()
+        await asyncio.gather(phone.hears(MUSIC), handset.hears_nothing())
+        await handset.resume()
+        await hear_each_other(handset, phone)
 
 
 async def test_a_phone_holds_with_music_or_in_silence_and_resumes(lab: Lab) -> None:
