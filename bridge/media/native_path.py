@@ -90,6 +90,11 @@ class NativePath:
         return self._call
 
     @property
+    def _hearer(self) -> "trunkline_native.NativeCall":
+        """The call that hears this one's phone: itself, for its Matrix leg, or the partner, for its phone."""
+        return self.call if self._partner is None else self._partner.call
+
+    @property
     def heard_phone_at(self) -> float | None:
         return self.call.heard_phone_at
 
@@ -130,10 +135,7 @@ class NativePath:
 
     def expect_new_phone(self) -> None:
         self.call.prime()
-        if self._partner is None:
-            self.call.expect_new_source(of_partner=False)
-        else:
-            self._partner.call.expect_new_source(of_partner=True)
+        self._hearer.expect_new_source(of_partner=self._partner is not None)
 
     def join(self, partner: "NativePath | None") -> None:
         self._partner = partner
@@ -141,7 +143,7 @@ class NativePath:
         self._fit()
 
     def press(self, digits: str, duration_ms: int) -> None:
-        self.call.press(event_codes(digits), duration_ms)
+        self._hearer.press(event_codes(digits), duration_ms, of_partner=self._partner is not None)
 
     def pressed(self, event: int, duration_ms: int) -> None:
         """A key of the Matrix client, for signalling to tell."""

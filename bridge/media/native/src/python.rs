@@ -394,9 +394,13 @@ impl NativeCall {
         });
     }
 
-    /// Send keys to the Matrix client, by their event codes.
-    fn press(&self, py: Python<'_>, events: Vec<u8>, duration_ms: u32) {
-        self.with(py, |call| call.audio.to_matrix.keypad.press(&events, duration_ms));
+    /// Send keys, by their event codes, to the Matrix client, or to the phone in the place of the partner's.
+    #[pyo3(signature = (events, duration_ms, *, of_partner))]
+    fn press(&self, py: Python<'_>, events: Vec<u8>, duration_ms: u32, of_partner: bool) {
+        self.with(py, |call| {
+            let direction = if of_partner { &mut call.audio.to_sip } else { &mut call.audio.to_matrix };
+            direction.keypad.press(&events, duration_ms);
+        });
     }
 
     /// Encrypt and decrypt for a Matrix leg whose DTLS is up; one that was there before is let go.
