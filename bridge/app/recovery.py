@@ -30,6 +30,9 @@ def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, sip
         live = LiveCall(call=_in_this_process(call, clock), sent=_AFTER_RESTART, remembered=True)
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
+        for dialog in call.sip_legs.keys() - call.dialogs:
+            # Given up before the crash (a silent trunk, a transfer that failed): the call says no more in it.
+            sip.bye(dialog)
 
 
 async def withdraw_invites(left_over: Sequence[Call], matrix: MatrixPort) -> None:

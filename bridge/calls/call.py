@@ -200,6 +200,12 @@ class Call:
         return self.at.answered is not None
 
     @property
+    def dialogs(self) -> set[DialogKey]:
+        """Those in which the call still speaks, and takes its leave at its end."""
+        second = self.second.dialog if self.second is not None else None
+        return {dialog for dialog in (self.dialog, second, self.former) if dialog is not None}
+
+    @property
     def talk_s(self) -> float:
         """From answer to end; 0 for a call that was never answered."""
         return 0.0 if self.at.answered is None or self.at.ended is None else self.at.ended - self.at.answered

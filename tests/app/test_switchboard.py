@@ -9,7 +9,7 @@ from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
-from bridge.core.ids import PartyId
+from bridge.core.ids import DialogKey, PartyId
 from bridge.sip.events import CallAnswered, CallMoved
 from tests.app.stage import ALICE, PHONE, ROOM, Stage
 
@@ -94,6 +94,23 @@ async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: S
     await second.settle()
     assert second.sip.commands == [("revive", dialog, 5070), ("bye", dialog)]
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
+
+
+async def test_the_next_process_gives_up_what_this_one_had_given_up_at_a_silent_trunk(stage: Stage) -> None:
+    await stage.invite()
+    live = next(iter(stage.switchboard.lives()))
+    silent, live.call.dialog = live.call.dialog, DialogKey("out-2")
+    stage.switchboard.directory.follow_dialog(live, DialogKey("out-2"))
+    stage.switchboard.remember(live)
+    await stage.settle()
+    second = Stage(store=stage.store)
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    await second.settle()
+    assert [command for command in second.sip.commands if command[0] != "revive"] == [
+        ("cancel", "out-2"),
+        ("bye", silent),
+    ]
+    assert second.reasons() == ["abnormal"]
 
 
 async def test_the_next_process_withdraws_invites_of_calls_that_are_over(stage: Stage) -> None:
