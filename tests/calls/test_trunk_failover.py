@@ -99,6 +99,15 @@ def test_when_every_trunk_has_failed_the_caller_is_told_once() -> None:
     assert call.verdict.reason == "trunk_unreachable"
 
 
+def test_whom_one_trunk_had_on_the_line_is_not_who_the_next_one_calls() -> None:
+    call = dialling()
+    run(call, ev.IdentityChanged(number="+15550166", name="Another"), ev.SipReoffered(sdp="phone answer"))
+    run(call, ev.SipFailed(status=503), ev.SipOfferReady(sdp="another offer"))
+    answer = run(call, ev.SipAnswered(sdp="phone answer"))
+    assert only(answer, cmd.WriteMatrixAnswer).sip_sdp == "phone answer"
+    assert call.connected_number is None
+
+
 def test_what_one_trunk_said_is_not_blamed_on_the_next() -> None:
     call = dialling()
     run(call, ev.SipFailed(status=503, q850=34), ev.SipOfferReady(sdp="offer"), ev.SipFailed(status=408, local=True))
