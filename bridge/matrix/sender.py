@@ -126,7 +126,8 @@ class Sender:
         """
         if txn_id in self._waiters:
             self._withdrawn.add(txn_id)
-        await self._store.outbox.withdraw(txn_id)
+        if await self._store.outbox.withdraw(txn_id):
+            self._change_depth(-1)
         self._settle(txn_id, MatrixError(WITHDRAWN))
 
     async def _look_back(self, txn_id: str) -> None:
@@ -157,12 +158,12 @@ class Sender:
         send = item.send
         result, outcome = await self._deliver(send)
         self._settle(send.txn_id, result)
-        await self._store.outbox.finish(send.txn_id, None if isinstance(result, MatrixError) else result)
+        if await self._store.outbox.finish(send.txn_id, None if isinstance(result, MatrixError) else result):
+            self._change_depth(-1)
         # Again, for who began to wait in between and found the send undecided in the store.
         self._settle(send.txn_id, result)
         self._withdrawn.discard(send.txn_id)
         self._telemetry.count("matrix_send_total", kind=_KINDS.get(send.event_type, "other"), outcome=outcome)
-        self._change_depth(-1)
 
     async def _deliver(self, send: NewSend) -> tuple[EventId | MatrixError, str]:
         remaining_s = send.give_up_at - self._clock.wall()

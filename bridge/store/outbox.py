@@ -66,25 +66,32 @@ class Outbox:
 
         return await self._database.write(work)
 
-    async def finish(self, txn_id: str, event_id: EventId | None) -> None:
-        """Note that a send was accepted as `event_id`, or given up; its content is forgotten."""
+    async def finish(self, txn_id: str, event_id: EventId | None) -> bool:
+        """Note that a send was accepted as `event_id`, or given up, and forget its content. `True` if it was undecided.
+
+        What was withdrawn while it was on its way, and was accepted all the same, counts as accepted.
+        """
         statement = update(outbox).where(outbox.c.txn_id == txn_id)
         values = {"outcome": "sent" if event_id else "failed", "event_id": event_id or "", "content": ""}
 
-        def work(connection: Connection) -> None:
-            connection.execute(statement.values(**values))
+        def work(connection: Connection) -> bool:
+            if connection.execute(statement.where(outbox.c.outcome == "pending").values(**values)).rowcount:
+                return True
+            if event_id:
+                connection.execute(statement.values(**values))
+            return False
 
         # Lost in a power cut, it is sent once more with the same id, which the homeserver recognises.
-        await self._database.write(work, durable=False)
+        return await self._database.write(work, durable=False)
 
-    async def withdraw(self, txn_id: str) -> None:
-        """Give up a send that is undecided, so that no later process tries it either."""
+    async def withdraw(self, txn_id: str) -> bool:
+        """Give up a send, so that no later process tries it either. `True` if it was undecided."""
         statement = update(outbox).where(outbox.c.txn_id == txn_id, outbox.c.outcome == "pending")
 
-        def work(connection: Connection) -> None:
-            connection.execute(statement.values(outcome="failed", content=""))
+        def work(connection: Connection) -> bool:
+            return bool(connection.execute(statement.values(outcome="failed", content="")).rowcount)
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def outcome(self, txn_id: str) -> SendOutcome | None:
         """What became of a send; `None` when it was never stored."""

@@ -27,6 +27,7 @@ class Counts(NoTelemetry):
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], float] = {}
+        self.gauges: dict[str, float] = {}
         self.healthy = asyncio.Event()
         self.unhealthy = asyncio.Event()
 
@@ -35,6 +36,7 @@ class Counts(NoTelemetry):
         self.counts[key] = self.counts.get(key, 0) + amount
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.gauges[name] = value
         if name == "matrix_homeserver_up":
             (self.healthy if value else self.unhealthy).set()
 

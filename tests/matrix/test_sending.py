@@ -156,6 +156,19 @@ async def test_what_is_on_its_way_is_neither_waited_for_nor_overtaken(hs: Script
     assert sent(hs, room) == [1, 2]
 
 
+async def test_what_waits_is_counted_whatever_is_withdrawn(hs: ScriptedHomeserver, bridge: Bridge) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
+    for number in range(105):  # more than a room's queue has in memory
+        await bridge.service.send(**call(room, number))
+    for number in (0, 50, 104):
+        await bridge.service.withdraw(f"call.matrix.test.{number}")
+    assert bridge.telemetry.gauges["matrix_outbox_depth"] == 102
+    hs.faults.clear()
+    await bridge.service.send_and_wait(**call(room, 105))
+    await hs.wait_until(lambda: bridge.telemetry.gauges["matrix_outbox_depth"] == 0)
+
+
 async def test_what_was_delivered_cannot_be_withdrawn(hs: ScriptedHomeserver, bridge: Bridge) -> None:
     room = await portal_room(hs, bridge)
     delivered = await bridge.service.send_and_wait(**call(room, 1))

@@ -286,6 +286,17 @@ async def test_a_send_waits_until_it_is_decided(store: Store) -> None:
     ]
 
 
+async def test_a_send_that_was_withdrawn_on_its_way_may_have_been_accepted(store: Store) -> None:
+    for txn_id in ("call.1", "call.2"):
+        await store.outbox.put(send(txn_id))
+        assert await store.outbox.withdraw(txn_id)
+        assert not await store.outbox.withdraw(txn_id)
+    assert not await store.outbox.finish("call.1", EventId("$sent"))
+    assert not await store.outbox.finish("call.2", None)
+    outcomes = [await store.outbox.outcome(f"call.{n}") for n in (1, 2)]
+    assert [(o.pending, o.event_id) if o else None for o in outcomes] == [(False, "$sent"), (False, None)]
+
+
 # --- rooms and calls --------------------------------------------------------------------------------------------------
 
 
