@@ -55,8 +55,8 @@ class Memory:
         live.call.sip_legs = {dialog: leg for dialog, leg in legs if leg is not None}
         text = snapshot.dump(live.call)
         if live.written != (written := hash(text)):
-            live.written = written
             await self._store.calls.put(live.call.call_id, text)
+            live.written = written
 
     async def _delete(self, live: LiveCall) -> None:
         for room_id, matrix_call_id in live.matrix_calls:
