@@ -3,7 +3,6 @@
 import asyncio
 import email.utils
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,8 @@ from bridge.matrix.settings import MatrixSettings
 WITHDRAWN = "M_WITHDRAWN"
 """The error code, of our own making, of a request that was given up because nobody wanted it any more."""
 _MAX_ANSWER = 32 * 1024 * 1024
+_LONGEST_WAIT_S = 86_400.0
+"""Whoever asks for more time than this does not mean it, and is tried again in our own time."""
 
 
 class MatrixError(TrunklineError):
@@ -193,12 +194,13 @@ def _retry_after_s(response: aiohttp.ClientResponse, fields: Mapping[str, object
     if response.status not in (429, 503):
         return None
     wait_ms = fields.get("retry_after_ms")
-    if isinstance(wait_ms, int | float) and not isinstance(wait_ms, bool) and 0 <= wait_ms < math.inf:
-        return float(wait_ms) / 1000
+    # Compared before it is divided: an integer may be too large for that.
+    if isinstance(wait_ms, int | float) and 0 <= wait_ms <= _LONGEST_WAIT_S * 1000:
+        return wait_ms / 1000
     header = response.headers.get("Retry-After", "").strip()
-    if header.isascii() and header.isdigit():
-        return float(header)
-    return _seconds_between(response.headers.get("Date", ""), header)
+    in_seconds = header.isascii() and header.isdigit()
+    wait_s = float(header) if in_seconds else _seconds_between(response.headers.get("Date", ""), header)
+    return wait_s if wait_s is not None and wait_s <= _LONGEST_WAIT_S else None
 
 
 def _seconds_between(now: str, then: str) -> float | None:
@@ -206,5 +208,5 @@ def _seconds_between(now: str, then: str) -> float | None:
     try:
         wait = email.utils.parsedate_to_datetime(then) - email.utils.parsedate_to_datetime(now)
         return max(0.0, wait.total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -120,10 +120,29 @@ async def test_a_homeserver_that_wants_to_be_left_alone_is(
     assert 0.95 < time.monotonic() - asked_at < 5
 
 
-@pytest.mark.parametrize("said", ["soon", "Sat, 99 Nov 2026", "", "-5", "\u0665"])
-async def test_a_time_that_makes_no_sense_is_no_time(hs: ScriptedHomeserver, bridge: Bridge, said: str) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(
+            {"headers": {"Retry-After": said}}
+            for said in (
+                "soon",
+                "Sat, 99 Nov 2026",
+                "",
+                "-5",
+                "\u0665",
+                "9" * 400,
+                f"Sat, 28 Nov 2026 12:00:00 +{'9' * 20}",
+            )
+        ),
+        *({"retry_after_ms": wait} for wait in (-5, 10**400, float("inf"), float("nan"))),
+    ],
+)
+async def test_a_time_that_makes_no_sense_is_no_time(
+    hs: ScriptedHomeserver, bridge: Bridge, fields: dict[str, Any]
+) -> None:
     room = await portal_room(hs, bridge)
-    hs.faults.append(Fault(path="/send/", status=429, headers={"Retry-After": said}))
+    hs.faults.append(Fault(path="/send/", status=429, **fields))
     async with asyncio.timeout(2):
         await bridge.service.send_and_wait(**call(room, 1))
 
