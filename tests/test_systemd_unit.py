@@ -59,3 +59,12 @@ def test_every_command_of_the_unit_exists() -> None:
 def test_systemd_waits_longer_than_calls_may_go_on() -> None:
     (limit,) = settings("TimeoutStopSec")
     assert int(limit) > CallsConfig().drain_timeout_s + 10
+
+
+def test_whoever_the_service_runs_as_may_read_its_configuration() -> None:
+    """systemd gives a configuration directory to nobody but root: a user that it makes up could not read it."""
+    assert settings("DynamicUser") == []
+    (group,) = settings("Group")
+    installs = [line for line in UNIT.read_text().splitlines() if line.startswith("#   install ")]
+    assert len(installs) == 2
+    assert all(f" -g {group} " in line for line in installs)
