@@ -189,7 +189,8 @@ class Application:
             await self._start_parts(stack, matrix, switchboard, people, phones, bot, meter)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock)
             await self._start_ops(stack, store, matrix, switchboard)
-            for work in (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), phones.run()):
+            chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
+            for work in (*chores, phones.run()):
                 stack.callback(background.create_task(work).cancel)
             yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
 

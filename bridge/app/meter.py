@@ -25,13 +25,14 @@ from bridge.numbers.abuse import Suspicion, Watch
 from bridge.numbers.ledger import Booking, Ledger
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
-from bridge.store import Store
+from bridge.store import Store, StoreError
 from bridge.store.spending import StoredUse
 
 log = structlog.get_logger(__name__)
 
 AHEAD_S = 1.5
 """How long before a slice ends the next one is booked."""
+PRUNE_INTERVAL_S = 3_600.0
 EARLY_S = 0.5
 """How long before the end of what is booked a call is ended: the BYE must arrive before another step is charged for."""
 
@@ -81,7 +82,21 @@ class Meter:
             Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
             for use in uses
         )
-        await self._store.spending.prune(before=today.replace(day=1).isoformat())
+
+    async def forget_old(self) -> None:
+        """Let go of days that no limit adds up any more."""
+        month = self._today().replace(day=1)
+        self._ledger.forget(before=month)
+        await self._store.spending.prune(before=month.isoformat())
+
+    async def keep_short(self) -> None:
+        """Forget what is too old, for as long as this runs."""
+        while True:
+            try:
+                await self.forget_old()
+            except StoreError as error:
+                log.warning("spending_not_pruned", reason=str(error))
+            await asyncio.sleep(PRUNE_INTERVAL_S)
 
     # Before a call.
 

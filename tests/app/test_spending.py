@@ -19,6 +19,7 @@ from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
+from bridge.store.spending import StoredUse
 from tests.app.conftest import open_stage
 from tests.app.stage import ALICE, BOT, PBX, ROOM, TRUNK, Stage
 from tests.app.test_handovers import leave, placed, talking, wish
@@ -106,6 +107,12 @@ async def test_what_was_used_is_on_disk_while_the_call_goes_on_and_holds_in_the_
     await call(again)
     assert again.reasons() == ["limit_reached"]
     assert again.sip.commands == []
+
+
+async def test_what_no_limit_adds_up_any_more_is_forgotten(stage: Stage) -> None:
+    await stage.store.spending.add([StoredUse(account=ALICE, day="2026-01-31", seconds=60.0, cost=CENT)])
+    await stage.meter.forget_old()
+    assert await stage.store.spending.since("") == ()
 
 
 async def test_a_call_that_nobody_answers_uses_nothing(stage: Stage) -> None:

@@ -47,6 +47,16 @@ def limit(**caps: object) -> Limit:
     return Limit(**{"who": ("example.org",), **caps})  # type: ignore[arg-type]
 
 
+def test_days_that_no_limit_adds_up_any_more_are_forgotten() -> None:
+    cap = limit(month=Cap(seconds=100))
+    books = ledger(cap)
+    admit(books, "a")
+    books.forget(before=DAY)
+    assert books.used(cap.account(ALICE), Span.MONTH, DAY).seconds == SLICE_S
+    books.forget(before=DAY + timedelta(days=1))
+    assert books.used(cap.account(ALICE), Span.MONTH, DAY).seconds == 0
+
+
 @pytest.mark.parametrize(
     ("caps", "seconds"),
     [
