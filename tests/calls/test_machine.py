@@ -1,5 +1,6 @@
 """What holds for every call, whatever happens to it in whatever order."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -156,6 +157,18 @@ def final(commands: list[cmd.Command], call_id: MatrixCallId) -> int:
     """How many times the Matrix call was ended by us."""
     ends = [command for command in commands if isinstance(command, cmd.SendReject | cmd.SendHangup)]
     return sum(command.other is None or command.other.call_id == call_id for command in ends)
+
+
+OLDEST = {"call_id", "direction", "trunk", "number", "matrix", "times", "at", "began_wall"}
+"""What every version has written of a call; whatever a later one added has to have a default."""
+
+
+def test_a_call_that_an_earlier_version_wrote_down_is_read() -> None:
+    written = json.loads(snapshot.dump(scenes.talking()))
+    call = snapshot.load(json.dumps({name: value for name, value in written.items() if name in OLDEST}))
+    assert call.matrix == scenes.talking().matrix
+    later = {**written, "of_a_later_version": 1}
+    assert snapshot.load(json.dumps(later)) == scenes.talking()
 
 
 @given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
