@@ -117,11 +117,6 @@ class Meter:
         priced = tuple(route for route in decision.routes if route.trunk in admitted)
         return replace(decision, routes=priced) if priced else decision
 
-    def release(self, call_id: CallId) -> None:
-        """An admitted call is not made after all."""
-        if self._ledger.knows(call_id):
-            self._ledger.finish(call_id, talked_s=0.0)
-
     def may_spend(self, user: UserId) -> bool:
         """Whether calls that cannot be metered, those that a trunk forwards, may cost this user anything more."""
         return not self._suspensions.concerns(user) and self._ledger.room_for(user, day=self._today())

@@ -23,7 +23,6 @@ from bridge.calls import events as ev
 from bridge.calls import fetch, machine, outcomes
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
-from bridge.calls.handover import partner_id
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
@@ -227,9 +226,6 @@ class Switchboard:
         self.directory.remove(live, self._clock.monotonic())
         self._show_active(live.call.direction)
         self._meter.finished(live)
-        if live.call.handover is not None and self.directory.by_call_id(partner_id(live.call)) is None:
-            # The other phone was admitted, and then its own side has called it, or it was on the line already.
-            self._meter.release(partner_id(live.call))
         self._finishing.add(live)
         live.media_lane.submit(lambda: self._report(live, verdict))
         self._memory.forget(live)
