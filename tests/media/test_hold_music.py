@@ -13,7 +13,7 @@ from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEvent
 from bridge.media.formats import Codec
 from bridge.media.hold_music import LONGEST_S, HoldMusic, HoldMusicError, hold_tone, read_recording
-from bridge.media.settings import MediaSettings
+from bridge.media.settings import MediaSettings, PathChoice
 from tests.e2e.sound import Tone, sine, write_wav
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
@@ -24,6 +24,7 @@ from tests.media.waiting import Collected
 MUSIC_HZ = 500.0
 
 
+@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
 @pytest.mark.parametrize(("formats", "payload_type"), [("0 101", 0), ("8 101", 8)])
 async def test_a_held_phone_hears_the_music_and_then_the_user_again(
     settings: MediaSettings,
@@ -62,6 +63,7 @@ async def test_a_held_phone_hears_the_music_and_then_the_user_again(
     await engine.stop()
 
 
+@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
 async def test_a_phone_that_holds_as_well_gets_no_music(
     settings: MediaSettings,
     events: Collected[MediaEvent],
