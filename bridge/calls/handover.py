@@ -275,13 +275,13 @@ _NOT_NOW: dict[type[object], Row] = {
     hev.HandoverAwaited: Row(ignore, ()),
     hev.PartnerClaimed: Row(claimed_too_late, ()),
 }
-"""Where only the phone's side could go on, or the phone has not answered: the client is gone all the same."""
+"""Where only the phone's side could go on, or the phone is not on the line yet: the client is gone all the same."""
 
 TABLE: Table = {
     **{(state, event): row for state in (State.CONNECTING, State.CONNECTED) for event, row in _FROM_A_CALL.items()},
     **{
         (state, event): row
-        for state in (State.EARLY, State.ANSWERING, State.TRANSFERRING, State.REPLACING)
+        for state in (State.EARLY, State.ANSWERING, State.ACCEPTING, State.TRANSFERRING, State.REPLACING)
         for event, row in _NOT_NOW.items()
     },
     **{(State.HANDING_OVER, event): row for event, row in _HANDING_OVER.items()},

@@ -17,7 +17,21 @@ from bridge.calls.way import Way
 from bridge.core.ids import CallId, MatrixCallId, TrunkName
 from bridge.core.verdict import MatrixReason
 from tests.calls import scenes
-from tests.calls.scenes import ALICE, DIALOG, LAPTOP, MALLORY, OTHER_DIALOG, PHONE, THEIR_CALL, kinds, only, run
+from tests.calls.scenes import (
+    ALICE,
+    DIALOG,
+    LAPTOP,
+    MALLORY,
+    OTHER_DIALOG,
+    OUR_CALL,
+    PHONE,
+    THEIR_CALL,
+    answer,
+    kinds,
+    only,
+    ringing,
+    run,
+)
 from tests.calls.test_transfer import PERMITTED as PHONE_WANTS_A_TRANSFER
 from tests.calls.test_transfer import replacement, talking, transferring
 
@@ -406,6 +420,18 @@ def test_a_call_that_its_phone_is_about_to_move_is_not_left_to_another() -> None
     assert commands[0] == hcmd.RejectReplacement(replacement_id="replacement")
     assert [command.dialog for command in commands if isinstance(command, cmd.CancelSip)] == [OTHER_DIALOG]
     assert only(commands, cmd.SendHangup).other is None
+
+
+@pytest.mark.parametrize("wish", [BLIND, FORBIDDEN])
+def test_a_phone_that_is_not_on_the_line_yet_is_not_left_to_another(
+    wish: hev.HandoverPermitted | hev.HandoverForbidden,
+) -> None:
+    call = ringing()
+    run(call, answer())
+    assert call.state is State.ACCEPTING
+    commands = run(call, replace(wish, matrix_call_id=OUR_CALL))
+    assert commands[0] == hcmd.RejectReplacement(replacement_id="replacement")
+    assert {cmd.RejectSip, cmd.SendHangup, cmd.FinishCall} <= set(kinds(commands))
 
 
 def test_a_phone_that_was_replaced_is_let_go_when_the_user_leaves() -> None:

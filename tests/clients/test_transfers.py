@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.core.ids import RoomId, UserId
-from bridge.sip.events import CallConfirmed, CallEnded, IncomingCall
+from bridge.sip.events import CallAnswered, CallConfirmed, CallEnded, IncomingCall
 from tests.clients.client import CallState, Client
 from tests.clients.house import SERVER_NAME, House
 from tests.clients.kinds import ElementAndroid, ElementWeb, JsSdk, Version0
@@ -46,6 +46,7 @@ async def test_a_phone_that_has_called_can_be_left_as_well(house: House, phone: 
         ringing, _ = await ring(client, person, phone)
         await client.accept(ringing)
         await client.until(lambda: ringing.selected)
+        await phone.wait(CallAnswered)
         await client.transfer(ringing, OTHER_GHOST)
         other = await phone.wait(IncomingCall)
         phone.endpoint.accept(other.dialog, sdp(40_002))
