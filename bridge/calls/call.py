@@ -92,6 +92,8 @@ class Handover:
     """Whether the phone's side is asked to bring the two together."""
     attended: bool
     """Whether the other phone is on the line already, in a call of its own."""
+    referred: bool = False
+    """Whether the phone's side has been asked."""
 
 
 @dataclass(slots=True, kw_only=True)

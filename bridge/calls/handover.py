@@ -94,6 +94,7 @@ def _connect(call: Call, now: float) -> list[cmd.Command]:
     if plan.attended and call.partner is None:
         return call.end(outcomes.transfer_failed(), EndedBy.BRIDGE, now)
     if plan.by_refer:
+        call.handover = replace(plan, referred=True)
         return [hcmd.ReferSip(number=plan.ways[0].number, replaces=call.partner)]
     if call.partner is not None:
         return [hcmd.JoinMedia(partner=call.partner)]
@@ -104,12 +105,12 @@ def _connect(call: Call, now: float) -> list[cmd.Command]:
 def referral_reported(call: Call, event: hev.ReferralReported, now: float) -> list[cmd.Command]:
     """Many a peer says that it takes REFER and does not; two phones that are on the line need not depend on it."""
     plan = call.handover
-    if event.status < 200 or plan is None:
+    if event.status < 200 or plan is None or not plan.referred:
         return []
     if event.status < 300:
         return call.end(outcomes.TRANSFERRED, EndedBy.MATRIX, now)
     if event.refused or call.partner is not None:
-        call.handover = replace(plan, by_refer=False)
+        call.handover = replace(plan, by_refer=False, referred=False)
         return _connect(call, now)
     return call.end(outcomes.transfer_failed(outcomes.of_sip_failure(event.status, local=False)), EndedBy.BRIDGE, now)
 

@@ -153,6 +153,12 @@ def test_a_call_that_the_phones_side_could_not_make_ends_and_the_user_is_told() 
     assert not any(isinstance(command, cmd.SendHangup) for command in commands)
 
 
+def test_a_report_of_what_was_not_asked_means_nothing() -> None:
+    call = waiting(ATTENDED_BY_REFER)
+    assert run(call, hev.ReferralReported(status=486, refused=False)) == []
+    assert call.state is State.HANDING_OVER
+
+
 def test_a_report_that_never_comes_ends_the_call() -> None:
     commands = run(waiting(BY_REFER), ev.TimerFired(timer=Timer.TRANSFER))
     assert only(commands, cmd.FinishCall).verdict.reason == "transfer_failed"
