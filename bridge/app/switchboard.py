@@ -205,6 +205,7 @@ class Switchboard:
             log.exception("call_break_off_failed")
             self._meter.finished(live)
             self.directory.remove(live, self._clock.monotonic())
+            self._note_idle()
 
     def _rearm(self, live: LiveCall) -> None:
         """Have the call woken at its next deadline."""

@@ -211,6 +211,21 @@ async def test_a_draining_switchboard_refuses_new_calls_and_lets_the_old_finish(
     assert stage.reasons()[-1] == "cancelled"
 
 
+async def test_a_call_that_ends_by_two_bugs_does_not_hold_up_the_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.invite()
+    stage.switchboard.drain()
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("bridge.calls.machine.handle", fail)
+    await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
+    async with asyncio.timeout(_LIMIT_S):
+        await stage.switchboard.idle()
+
+
 async def test_a_switchboard_without_calls_has_drained_at_once(stage: Stage) -> None:
     assert stage.switchboard.drain() == 0
     async with asyncio.timeout(_LIMIT_S):
