@@ -34,6 +34,7 @@ def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
     call.withheld, call.answers_early = way.withheld, way.answers_early
     call.sip_leg, call.dialog, call.sip_call_id, call.at.ringing = SipLeg.NONE, None, None, None
     call.sip_sdp_taken, call.connected_number, call.connected_name = "", None, ""
+    call.peer_status = call.peer_q850 = None
     return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia()]
 
 

@@ -114,6 +114,12 @@ def test_what_one_trunk_said_is_not_blamed_on_the_next() -> None:
     assert (call.peer_status, call.peer_q850) == (None, None)
 
 
+def test_a_call_that_the_next_trunk_carried_was_refused_by_nobody() -> None:
+    call = dialling()
+    run(call, ev.SipFailed(status=503, q850=34), ev.SipOfferReady(sdp="offer"), ev.SipAnswered(sdp="phone answer"))
+    assert (call.peer_status, call.peer_q850) == (None, None)
+
+
 def test_who_gives_up_between_two_trunks_has_nothing_to_cancel() -> None:
     call = dialling()
     run(call, ev.SipFailed(status=503))
