@@ -187,7 +187,7 @@ class Application:
             phones = PhoneStates(matrix, number_plan(self._config).caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot, meter)
-            end_left_over_calls(left_over, switchboard, self._sip, self._clock)
+            end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             await self._start_ops(stack, store, matrix, switchboard)
             chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
             for work in (*chores, phones.run()):

@@ -1,6 +1,6 @@
 """Ends what the last process left behind: nobody may hang in a call whose other side is gone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -14,6 +14,7 @@ from bridge.calls.call import Call, Milestones
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import MatrixLeg
 from bridge.core.clock import Clock
+from bridge.core.ids import TrunkName
 from bridge.store import Store
 
 log = structlog.get_logger(__name__)
@@ -22,12 +23,19 @@ _AFTER_RESTART = 1_000
 """Transaction ids of this process begin here, so that they cannot meet those of the last one."""
 
 
-def end_left_over_calls(left_over: Sequence[Call], switchboard: Switchboard, sip: SipPort, clock: Clock) -> None:
-    """Hang up, on both sides, every call of the last process, and write its record."""
+def end_left_over_calls(
+    left_over: Sequence[Call],
+    switchboard: Switchboard,
+    sip: SipPort,
+    clock: Clock,
+    trunks: Collection[TrunkName],
+) -> None:
+    """Hang up on both sides of every call of the last process, and write its record; `trunks` are those of now."""
     for call in left_over:
         for dialog, leg in call.sip_legs.items():
             sip.revive(dialog, leg)
-        live = LiveCall(call=_in_this_process(call, clock), sent=_AFTER_RESTART, remembered=True)
+        here = _in_this_process(call, clock)
+        live = LiveCall(call=_without_lost_trunk(here, trunks), sent=_AFTER_RESTART, remembered=True)
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
         for dialog in call.sip_legs.keys() - call.dialogs:
@@ -46,6 +54,13 @@ def _in_this_process(call: Call, clock: Clock) -> Call:
     """What both sides were told holds; its moments move to this process's clock, and nothing is waited for."""
     shift = clock.monotonic() - (clock.wall() - call.began_wall) - call.at.invited
     return replace(call, at=_shifted(call.at, shift), deadlines={}, rival=None, buffered={})
+
+
+def _without_lost_trunk(call: Call, trunks: Collection[TrunkName]) -> Call:
+    """A trunk that was taken out of the configuration is none that calls are counted by; the record still names it."""
+    if not call.trunk or call.trunk in trunks:
+        return call
+    return replace(call, trunk=TrunkName(""), tried=(*call.tried, call.trunk))
 
 
 def _shifted(at: Milestones, by_s: float) -> Milestones:

@@ -10,8 +10,11 @@ from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
 from bridge.core.ids import DialogKey, PartyId
+from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import CallAnswered, CallMoved
-from tests.app.stage import ALICE, PHONE, ROOM, Stage
+from tests.app.stage import ALICE, PBX, PHONE, ROOM, TRUNK, Stage
+
+TRUNKS = (TRUNK, PBX)
 
 
 async def test_a_bug_ends_its_own_call_on_both_sides_and_no_other(stage: Stage) -> None:
@@ -69,7 +72,7 @@ async def test_a_refused_call_is_not_written_down(stage: Stage) -> None:
 async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage) -> None:
     await stage.incoming()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
     await second.settle()
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
     assert "restarted" in second.matrix.content("m.room.message")["body"]
@@ -78,6 +81,16 @@ async def test_the_next_process_hangs_up_what_this_one_left_behind(stage: Stage)
     assert second.reasons() == ["abnormal"]
     ids = {txn_id for _, _, txn_id in stage.matrix.sent} & {txn_id for _, _, txn_id in second.matrix.sent}
     assert ids == set()
+
+
+async def test_the_next_process_ends_calls_of_a_trunk_that_it_does_not_have(stage: Stage) -> None:
+    await stage.incoming()
+    second = Stage(store=stage.store, telemetry=PrometheusTelemetry(trunks=(PBX,), version="test", strict=True))
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), (PBX,))
+    (live,) = second.switchboard.lives()
+    await second.settle()
+    assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
+    assert (live.call.trunk, live.call.tried) == ("", (TRUNK,))
 
 
 async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: Stage) -> None:
@@ -90,7 +103,7 @@ async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: S
     stage.sip_intake.handle(CallMoved(dialog=dialog))
     await stage.settle()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
     await second.settle()
     assert second.sip.commands == [("revive", dialog, 5070), ("bye", dialog)]
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
@@ -104,7 +117,7 @@ async def test_the_next_process_gives_up_what_this_one_had_given_up_at_a_silent_
     stage.switchboard.remember(live)
     await stage.settle()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
     await second.settle()
     assert [command for command in second.sip.commands if command[0] != "revive"] == [
         ("cancel", "out-2"),
@@ -142,7 +155,7 @@ async def test_a_crash_in_the_middle_of_the_end_tells_nobody_twice(stage: Stage)
     for call_id, snapshot in left_over.items():
         await stage.store.calls.put(call_id, snapshot)
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
     await second.settle()
     farewells = {txn_id for kind, _, txn_id in (*stage.matrix.sent, *second.matrix.sent) if kind == "m.call.hangup"}
     assert len(farewells) == 1
@@ -184,7 +197,7 @@ async def test_the_record_of_a_call_that_a_crash_cut_off_tells_who_talked_and_si
     stage.switchboard.feed(live, answer)
     await stage.settle()
     second = Stage(store=stage.store)
-    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock())
+    end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
     again = next(iter(second.switchboard.lives())).call
     assert (again.caller, again.called, again.sip_call_id) == (PHONE, "+15550199", "abc")
     assert again.wall(again.at.answered) == pytest.approx(live.call.wall(live.call.at.answered), abs=0.1)
