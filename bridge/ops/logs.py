@@ -23,6 +23,11 @@ from bridge.ops.scrubbing import scrub
 _LIBRARIES = ("aiohttp", "aioice", "aiortc", "alembic", "asyncio", "sqlalchemy")
 _QUEUE_LINES = 10_000
 _EXIT_LIMIT_S = 2.0
+_UNSEEN = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x0A), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+"""Characters that steer a terminal, break lines or turn their direction, as JSON writes them: strangers choose ids."""
 
 
 class LineWriter:
@@ -128,10 +133,13 @@ def _in_reading_order(logger: WrappedLogger, method: str, event: EventDict) -> E
 
 
 def _renderer(json: bool) -> Processor:
-    if json:
-        return structlog.processors.JSONRenderer(default=_as_text, ensure_ascii=False)
     # Exceptions are text by then, with nobody's number in it.
-    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    render = (
+        structlog.processors.JSONRenderer(default=_as_text, ensure_ascii=False)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    )
+    return lambda logger, method, event: str(render(logger, method, event)).translate(_UNSEEN)
 
 
 def _as_text(value: object) -> str:

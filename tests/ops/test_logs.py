@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+import pytest
 import structlog
 
 from bridge.core.ids import CallId
@@ -112,6 +113,15 @@ def test_the_console_format_is_for_people() -> None:
         structlog.get_logger().info("call_started", caller=Pii(NUMBER))
     assert "call_started" in stream.getvalue()
     assert "[redacted#" in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_stranger_chose_neither_steers_a_terminal_nor_begins_a_line(as_json: bool) -> None:
+    stream = io.StringIO()
+    with logging_to(stream, as_json=as_json):
+        structlog.get_logger().info("call_started", matrix_call_id="\x1b[2J\x9b1m\u202e\u2028\x85\x00")
+    assert stream.getvalue().endswith("\n")
+    assert stream.getvalue()[:-1].isprintable()
 
 
 def test_exceptions_read_the_same_in_the_console_format() -> None:
