@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.core.ids import TrunkName
+from bridge.core.ids import DialogKey, TrunkName
+from bridge.sip.actions import Flow
 from bridge.sip.events import CallFailed, IncomingCall, SipEvent
 from bridge.sip.io.dns_client import DnsClient
 from bridge.sip.io.endpoint import EndpointError
@@ -17,6 +18,7 @@ from bridge.sip.io.stream import MAX_PINGS_PER_S
 from bridge.sip.io.streams import MAX_PER_HOST
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
+from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, Transport, Trunk
 from bridge.sip.uri import SipUri
 from tests.peers.process import free_port
@@ -204,6 +206,17 @@ async def test_a_fault_in_the_core_is_counted_and_survived(monkeypatch: pytest.M
             await eventually(lambda: subject.telemetry.counts["internal_errors_total component=sip"] == 3)
         peer.send(bytes(a_request("BYE", Transport.UDP, to_tag="gone")))
         assert isinstance(await peer.receive(), Response)
+
+
+async def test_a_call_of_the_last_process_whose_way_cannot_be_does_not_keep_the_bridge_from_starting() -> None:
+    """A fault in a file that is read at every start would come again at every start."""
+    nowhere = Flow(transport=Transport.UDP, host=LOOPBACK, port=10**30)
+    invite = bytes(a_request("INVITE", Transport.UDP)).decode()
+    leg = SavedLeg(trunk=TRUNK, flow=nowhere, secure=False, local_tag="ours", invite=invite)
+    async with phone() as subject:
+        subject.endpoint.revive(DialogKey("left-over"), leg)
+        subject.endpoint.reject(DialogKey("left-over"), 500)
+        await eventually(lambda: subject.telemetry.counts["internal_errors_total component=sip"] > 0)
 
 
 async def test_a_peer_that_proves_unreachable_within_a_command_is_told_after_it(

@@ -100,7 +100,10 @@ class Driver:
             self.report("sip_input_failed", error)
             return
         for action in actions:
-            self._perform(action, self._network)
+            try:
+                self._perform(action, self._network)
+            except Exception as error:  # What is left to do may be for the calls of others, and so is who asked for it.
+                self.report("sip_action_failed", error)
 
     def _perform(self, action: Action, network: Network) -> None:
         match action:
