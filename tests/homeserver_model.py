@@ -32,6 +32,8 @@ class Fault:
     after: bool = False
     """Do what was asked, then answer with the error all the same: the answer got lost."""
     errcode: str = ""
+    event_id: str = ""
+    """With a `status` that means success: what the answer names."""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     """The connection breaks in the middle of the answer."""
@@ -41,6 +43,8 @@ class Fault:
         body: dict[str, object] = {"errcode": self.errcode or ("M_LIMIT_EXCEEDED" if limited else "M_UNKNOWN")}
         if self.retry_after_ms is not None:
             body["retry_after_ms"] = self.retry_after_ms
+        if self.event_id:
+            body = {"event_id": self.event_id}
         return web.json_response(body, status=self.status, headers=self.headers)
 
     async def tell(self, request: web.Request) -> web.StreamResponse:

@@ -9,6 +9,8 @@ from bridge.matrix.link import HomeserverLink, MatrixError, Request
 
 _V3 = ("_matrix", "client", "v3")
 _GIVE_UP_S = 30.0
+_MAX_ID = 255
+"""Specification, "Size limits"."""
 _PRESENCE_GIVE_UP_S = 5.0
 """What somebody does changes; a request that hangs would hold up the newer state."""
 
@@ -165,6 +167,9 @@ class Client:
 
 def _required(answer: Mapping[str, Any], key: str) -> str:
     value = answer.get(key)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_ID:
         raise MatrixError("M_BAD_JSON", f"the answer has no {key}", status=502)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        # The store would not take it, and an event that it cannot mark as sent comes up again for ever.
+        raise MatrixError("M_BAD_JSON", f"{key} is no Unicode", status=502)
     return value

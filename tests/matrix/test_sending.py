@@ -157,6 +157,18 @@ async def test_a_time_that_makes_no_sense_is_no_time(
         await bridge.service.send_and_wait(**call(room, 1))
 
 
+@pytest.mark.parametrize("name", ["$\ud800", "$" + "x" * 255])
+async def test_an_answer_that_cannot_be_stored_holds_up_no_room(
+    hs: ScriptedHomeserver, bridge: Bridge, name: str
+) -> None:
+    room = await portal_room(hs, bridge)
+    hs.faults.append(Fault(path="/send/", status=200, event_id=name, after=True))
+    with pytest.raises(MatrixError):
+        await bridge.service.send_and_wait(**call(room, 1))
+    await bridge.service.send_and_wait(**call(room, 2))
+    assert sent(hs, room) == [1, 2]
+
+
 async def test_what_nobody_wants_any_more_is_not_sent(hs: ScriptedHomeserver, bridge: Bridge) -> None:
     room = await portal_room(hs, bridge)
     hs.faults.append(Fault(path="/send/", status=502, times=1_000_000))
