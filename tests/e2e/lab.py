@@ -43,7 +43,7 @@ _PBX_DOMAIN = "lab.test"
 _PBX_ACCOUNT = "trunkline"
 _PBX_PASSWORD = "bridge-secret"
 _EXTENSION_PASSWORD = "extension-secret"
-_PEOPLE = 60
+_PEOPLE = 200
 
 
 def _people() -> list[Person]:
