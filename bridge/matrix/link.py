@@ -124,10 +124,11 @@ class HomeserverLink:
                 if not self._may_repeat(request, error):
                     raise
                 wait_s = error.retry_after_s
-                if wait_s is None or wait_s < self._retry.first_s:
-                    # Also for a homeserver that asks for next to no time, and means it again the next time.
+                if not wait_s:
+                    # Also for a homeserver that asks for no time at all, and means it again the next time.
                     wait_s = backoff_s * self._entropy.uniform(0.75, 1.0)
                     backoff_s = min(backoff_s * 2, self._retry.longest_s)
+                wait_s = max(wait_s, self._retry.first_s * 0.75)
                 if self._clock.monotonic() + wait_s >= deadline:
                     raise
             await asyncio.sleep(wait_s)
