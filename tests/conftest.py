@@ -1,7 +1,8 @@
-"""How thoroughly property tests look: a little in every run, for long in `make fuzz`."""
+"""How thoroughly property tests look: a little in every run, for long in `make fuzz`. And no skipped test in CI."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine must not fail a test, so no example has a time limit.
@@ -13,3 +14,15 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that is skipped in CI tells nobody anything: something that it needs was not installed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("")
+        reporter.write_line("tests were skipped, which fails in CI:", red=True)
+        for report in reporter.stats["skipped"]:
+            reporter.write_line(f"  {report.nodeid}: {report.longrepr[-1]}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -22,7 +22,10 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
 
 
-@pytest.fixture(params=[PathChoice.PORTABLE, PathChoice.NATIVE])
+PATHS = (PathChoice.PORTABLE, PathChoice.NATIVE)
+
+
+@pytest.fixture(params=PATHS)
 def path(request: pytest.FixtureRequest) -> PathChoice:
     """Who carries the packets: every test of whole calls holds both to the same."""
     choice: PathChoice = request.param
