@@ -116,23 +116,27 @@ def phone_keys_pressed(call: Call, event: ev.PhoneKeysPressed, now: float) -> li
     return [cmd.PlayKeys(digits=event.digits, duration_ms=event.duration_ms)]
 
 
-ANY_TIME: dict[type[object], Row] = {
-    ev.MediaLost: Row(media_lost, (State.ENDED,)),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
-    ev.HangupReceived: Row(hung_up, (State.ENDED,)),
-    ev.AnswerSelected: Row(answer_selected, (State.ENDED,)),
-    ev.CandidatesReceived: Row(peer_candidates, ()),
+OF_THE_PHONE: dict[type[object], Row] = {
     ev.SipEnded: Row(sip_ended, (State.ENDED,)),
     ev.SipConfirmed: Row(sip_confirmed, (State.ENDED,)),
     ev.SipReoffered: Row(sip_reoffered, ()),
     ev.SipReofferReady: Row(sip_reoffer_ready, ()),
     ev.SipReofferAnswered: Row(sip_reoffer_answered, ()),
     ev.SipReofferRefused: Row(ignore, ()),
-    ev.IdentityChanged: Row(identity_changed, ()),
-    ev.ClientKeyPressed: Row(client_key_pressed, ()),
-    ev.PhoneKeysPressed: Row(phone_keys_pressed, ()),
     ev.ReofferAnswered: Row(reoffer_answered, ()),
     ev.ReofferRefused: Row(reoffer_refused, ()),
+    ev.ClientKeyPressed: Row(client_key_pressed, ()),
+    ev.PhoneKeysPressed: Row(phone_keys_pressed, ()),
+}
+"""The phone's side of an answered call, whoever is at the other end."""
+ANY_TIME: dict[type[object], Row] = {
+    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    ev.HangupReceived: Row(hung_up, (State.ENDED,)),
+    ev.AnswerSelected: Row(answer_selected, (State.ENDED,)),
+    ev.CandidatesReceived: Row(peer_candidates, ()),
+    **OF_THE_PHONE,
+    ev.IdentityChanged: Row(identity_changed, ()),
     ev.MatrixReoffered: Row(matrix_reoffered, ()),
     ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
     ev.MatrixReofferRefused: Row(ignore, ()),

@@ -15,17 +15,7 @@ from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, Handover, Row, Table, abort, ignore, media_lost, refuse
-from bridge.calls.established import (
-    client_key_pressed,
-    phone_keys_pressed,
-    reoffer_answered,
-    reoffer_refused,
-    sip_confirmed,
-    sip_ended,
-    sip_reoffer_answered,
-    sip_reoffer_ready,
-    sip_reoffered,
-)
+from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.outbound import identity_known
 from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
 from bridge.calls.transfer import LATE as LATE_OF_A_TRANSFER
@@ -231,16 +221,7 @@ WITHOUT_USER: dict[type[object], Row] = {
 }
 _ANSWERED: dict[type[object], Row] = {
     **WITHOUT_USER,
-    ev.SipEnded: Row(sip_ended, (State.ENDED,)),
-    ev.SipConfirmed: Row(sip_confirmed, (State.ENDED,)),
-    ev.SipReoffered: Row(sip_reoffered, ()),
-    ev.SipReofferReady: Row(sip_reoffer_ready, ()),
-    ev.SipReofferAnswered: Row(sip_reoffer_answered, ()),
-    ev.SipReofferRefused: Row(ignore, ()),
-    ev.ReofferAnswered: Row(reoffer_answered, ()),
-    ev.ReofferRefused: Row(reoffer_refused, ()),
-    ev.ClientKeyPressed: Row(client_key_pressed, ()),
-    ev.PhoneKeysPressed: Row(phone_keys_pressed, ()),
+    **OF_THE_PHONE,
     **{event: Row(ignore, ()) for event in (*LATE_OF_A_TRANSFER, tev.FormerPhoneLeft, hev.ReferralReported)},
     tev.ReofferedByAnother: Row(reoffered_by_another, ()),
 }
