@@ -138,6 +138,7 @@ class Application:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._plan, self._sides = number_plan(config), trunk_sides(config)
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
         self.telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
@@ -169,7 +170,7 @@ class Application:
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
                 name_of=address_book.name_of,
                 picture_of=address_book.picture_of,
-                directory=number_plan(self._config) if self._config.appservice.sip_lookups else None,
+                directory=self._plan if self._config.appservice.sip_lookups else None,
             )
             people = await People.load(
                 store,
@@ -184,7 +185,7 @@ class Application:
             switchboard = self._switchboard(memory, matrix, people, meter)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
-            phones = PhoneStates(matrix, number_plan(self._config).caller_number)
+            phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot, meter)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
@@ -210,7 +211,7 @@ class Application:
             ledger=Ledger(limits=limits(self._config)),
             watch=Watch(thresholds(self._config)),
             suspensions=suspensions,
-            plan=number_plan(self._config),
+            plan=self._plan,
             store=store,
             clock=self._clock,
             telemetry=self.telemetry,
@@ -238,7 +239,7 @@ class Application:
         self, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People, meter: Meter
     ) -> BotRoom:
         desk = BotDesk(
-            plan=number_plan(self._config),
+            plan=self._plan,
             trunk_up=self._sip.trunk_up,
             rooms=matrix,
             directory=switchboard.directory,
@@ -260,11 +261,11 @@ class Application:
         meter: Meter,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
-        plan, times, call_waiting = number_plan(self._config), call_times(self._config), self._config.calls.call_waiting
+        plan, times, call_waiting = self._plan, call_times(self._config), self._config.calls.call_waiting
         sip_intake = SipIntake(
             switchboard=switchboard,
             plan=plan,
-            sides=trunk_sides(self._config),
+            sides=self._sides,
             meter=meter,
             ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
             wishes=Wishes(people.settings, plan, self._clock, may_spend=meter.may_spend),
@@ -278,7 +279,7 @@ class Application:
             matrix=matrix,
             sip=self._sip,
             plan=plan,
-            sides=trunk_sides(self._config),
+            sides=self._sides,
             meter=meter,
             hides_number=lambda user: people.settings.of(user).withheld,
             call_waiting=call_waiting,
