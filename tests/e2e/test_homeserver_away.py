@@ -19,7 +19,12 @@ _SOON_S = 5.0
 
 @asynccontextmanager
 async def away(lab: Lab) -> AsyncIterator[None]:
-    """For as long as this lasts there is no homeserver."""
+    """For as long as this lasts there is no homeserver, and it has answered all that it was sent before.
+
+    Of a request whose answer is cut off nobody can tell whether its event was stored: Synapse keeps an application
+    service's transaction ids in memory, so the event may come twice.
+    """
+    await lab.bridge.wait_metric("matrix_outbox_depth", 0)
     await lab.homeserver.stop()
     try:
         yield
