@@ -13,9 +13,9 @@ from bridge.config.identities import parse_number
 from bridge.config.model import Config, TrunkConfig
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
-from bridge.media.hold_music import HoldMusicError, read_recording
 from bridge.media.policy import SrtpUse
 from bridge.media.settings import PathChoice
+from bridge.media.sounds import SoundError, read_wav
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
 _NARROWEST = {4: 8, 6: 16}
@@ -159,8 +159,8 @@ def _media(config: Config) -> Iterator[Finding]:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
     if media.hold_music is not None:
         try:
-            read_recording(media.hold_music)
-        except HoldMusicError as error:
+            read_wav(media.hold_music)
+        except SoundError as error:
             yield ("media", "hold_music"), f"{media.hold_music} {error}"
     for index, listener in enumerate(config.sip.listen):
         if listener.transport is Transport.UDP and media.ports.first <= listener.port <= media.ports.last:

@@ -8,9 +8,10 @@ from bridge.config.model import Config, MediaConfig, TrunkConfig
 from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
-from bridge.media.hold_music import HoldMusic, hold_tone, read_recording
+from bridge.media.hold_music import hold_tone
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
+from bridge.media.sounds import Sound, read_wav
 from bridge.numbers.region import region_plan
 from bridge.sip.settings import DialRules, Dtmf, SipSettings, TlsSettings, Trunk, TrunkTls
 
@@ -139,9 +140,9 @@ def media_settings(config: Config) -> MediaSettings:
     )
 
 
-def _hold_music(media: MediaConfig) -> HoldMusic | None:
+def _hold_music(media: MediaConfig) -> Sound | None:
     if media.hold_music is not None:
-        return read_recording(media.hold_music)
+        return read_wav(media.hold_music)
     return hold_tone() if media.hold_tone else None
 
 

@@ -8,10 +8,10 @@ from bridge.core.telemetry import Telemetry
 from bridge.media.direction import Direction
 from bridge.media.engine import LegStats, MediaStats
 from bridge.media.formats import LegFormats
-from bridge.media.hold_music import HoldMusic
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
+from bridge.media.sounds import Sound
 
 SendBytes = Callable[[bytes], object]
 
@@ -63,7 +63,7 @@ class CallAudio:
         self.to_sip.configure(self._matrix if self._partner is None else self._partner._sip, self._sip)
         self.to_matrix.configure(self._sip, self._matrix)
 
-    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool, music: HoldMusic | None = None) -> None:
+    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool, music: Sound | None = None) -> None:
         """Which way audio may flow, whether pauses towards the phone are filled, and what it hears instead."""
         self.to_sip.entertain(music)
         self.to_sip.enable(to_sip)

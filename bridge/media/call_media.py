@@ -27,7 +27,6 @@ from bridge.media.engine import (
     MediaStats,
 )
 from bridge.media.formats import LegFormats
-from bridge.media.hold_music import HoldMusic
 from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
@@ -40,6 +39,7 @@ from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sip_side import SipSide
+from bridge.media.sounds import Sound
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 
@@ -319,7 +319,7 @@ class CallMedia:
             to_matrix=self._connected and matrix is not None and matrix.flow.receives,
         )
 
-    def _music(self) -> HoldMusic | None:
+    def _music(self) -> Sound | None:
         """What the phone hears while the user's client holds it."""
         held = self._phone.flow is Flow.SENDONLY and self._partner is None
         return self._settings.hold_music if held else None

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bridge.media.hold_music import HoldMusic
 from bridge.media.ice_path import WebRtcSettings
 from bridge.media.latch import Networks
+from bridge.media.sounds import Sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,5 +21,5 @@ class CallMediaSettings:
     rtp_timeout_s: float
     rtp_sources: Networks
     """Where RTP may come from besides the address that a phone announced."""
-    hold_music: HoldMusic | None
+    hold_music: Sound | None
     """What a phone hears while the user's client holds it."""

@@ -9,11 +9,11 @@ from bridge.media import g711
 from bridge.media.coders import silence
 from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
 from bridge.media.formats import G711, Codec, DigitFormat, LegFormats
-from bridge.media.hold_music import HoldMusic
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.rewriter import Rewriter
 from bridge.media.rtp import RtpPacket
+from bridge.media.sounds import Sound
 from bridge.media.transcoder import Transcoder
 
 PRIMING_PACKETS = 5
@@ -48,7 +48,7 @@ class Direction:
         self.signal_digit: Callable[[str, int], object] | None = None
         """Who takes digits, and their length in milliseconds, where the target has no events for them."""
         self.transcoder: Transcoder | None = None
-        self._music: HoldMusic | None = None
+        self._music: Sound | None = None
         self._music_frame = 0
         self._write = send
         self._fills_pauses = fills_pauses
@@ -80,7 +80,7 @@ class Direction:
         self._drop_transcoder()
         self._rewriter.restart()
 
-    def entertain(self, music: HoldMusic | None) -> None:
+    def entertain(self, music: Sound | None) -> None:
         """Play this in the place of the source until told otherwise; `None` is the source again."""
         if music is not self._music:
             self.expect_new_source()
@@ -268,11 +268,12 @@ class Direction:
             )
         )
 
-    def _play_music(self, music: HoldMusic, target: LegFormats, now: float) -> None:
+    def _play_music(self, music: Sound, target: LegFormats, now: float) -> None:
         clock_rate, first = target.send.codec.clock_rate, self._music_frame == 0
         step = round(_FRAME_S * clock_rate)
         self._timeline = self.outbound.position(now, clock_rate) if first else (self._timeline + step) & 0xFFFFFFFF
-        payload = music.payload(self._music_frame, target.send.codec)
+        frames = music.frames(target.send.codec)
+        payload = frames[self._music_frame % len(frames)]
         self._music_frame += 1
         self._send(
             self.outbound.append(

@@ -136,6 +136,8 @@ class EmbeddedEngine:
         self._call_settings = _call_settings(self._settings)
         self._on_event, self._loop = on_event, asyncio.get_running_loop()
         libopus = _opus_version()
+        if self._settings.hold_music is not None:
+            await asyncio.to_thread(self._settings.hold_music.prepare)
         await self._thread.start(self._keep_time)
         await self._thread.call(self._start_paths())
         _log.info("media_engine_started", engine=self._paths.name, libopus=libopus)

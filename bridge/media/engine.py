@@ -25,6 +25,8 @@ from typing import Protocol
 from bridge.core.errors import CallError
 from bridge.core.ids import CallId
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.recording import Recorded, RecordingRequest
+from bridge.media.sounds import Sound
 
 
 class MediaError(CallError):
@@ -78,7 +80,42 @@ class DigitPressed:
     duration_ms: int
 
 
-MediaEvent = MediaConnected | MediaEnded | DigitPressed
+class Ear(enum.StrEnum):
+    """Who hears a sound of ours."""
+
+    PHONE = "phone"
+    MATRIX = "matrix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundPlayed:
+    """A sound has been played to its end, and the ear hears the other side again.
+
+    Nothing is told of one that was stopped or replaced.
+    """
+
+    call_id: CallId
+    number: int
+    """What `play` had returned: another sound may have been started since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneDigitPressed:
+    """A key of the phone, told as soon as it is recognised: once, however it came and however long it is held."""
+
+    call_id: CallId
+    digit: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEnded:
+    """A recording has ended, by whatever cause; its file is whole."""
+
+    call_id: CallId
+    recorded: Recorded
+
+
+MediaEvent = MediaConnected | MediaEnded | DigitPressed | SoundPlayed | PhoneDigitPressed | RecordingEnded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +142,50 @@ class MediaStats:
     concealed_frames: int = 0
     off_path_dropped: int = 0
     """Datagrams from addresses that ICE has not validated."""
+
+
+class SessionSounds(Protocol):
+    """What a session can let be heard, and hear, itself: what voicemail, menus and spoken notices stand on.
+
+    None of it needs both sides. A call that the bridge answers itself is a session with a phone alone: `set_sip_offer`,
+    `create_sip_answer`, and the phone can be played to, recorded and listened to for keys at once.
+    """
+
+    async def play(self, sound: Sound, ear: Ear, *, repeats: bool = False) -> int:
+        """Play a sound to one side in the place of the other; the number by which `SoundPlayed` tells of its end.
+
+        It begins as soon as that side can hear us, waits while it cannot (not connected yet, on hold), and takes the
+        place of a sound that is being played to the same ear, hold music included. One that `repeats` goes on until it
+        is stopped. The keys of the side that is not heard meanwhile are not passed on either.
+        """
+        ...
+
+    async def stop_playing(self, ear: Ear) -> None:
+        """Let the ear hear the other side again, or nothing if there is none; does nothing when nothing is played."""
+        ...
+
+    async def report_phone_digits(self, wanted: bool) -> None:
+        """Tell of keys of the phone by `PhoneDigitPressed` from now on, or no longer.
+
+        Telephone-events, tones in the audio where the trunk has them, and keys of signalling that `play_digits` is
+        given are told alike. They reach the other side as ever.
+        """
+        ...
+
+    async def start_recording(self, request: RecordingRequest) -> None:
+        """Write what is said into a file, until `stop_recording`, a limit, or the end of the session.
+
+        Sounds that we play are not in it, and no keys that are events. Pauses and hold are silence. Raises
+        :class:`MediaError` when the file cannot be made, or the session is being recorded already.
+        """
+        ...
+
+    async def stop_recording(self) -> Recorded | None:
+        """End the recording and wait for its file; `None` when there is none, for it may have ended by itself.
+
+        `RecordingEnded` tells of this end as of any other.
+        """
+        ...
 
 
 class MediaSession(Protocol):

@@ -15,10 +15,10 @@ from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
 from bridge.media.engine import MediaStats
 from bridge.media.formats import LegFormats
-from bridge.media.hold_music import HoldMusic
 from bridge.media.latch import Networks
 from bridge.media.ports import PortPool
 from bridge.media.sdp_sip import RemoteSip
+from bridge.media.sounds import Sound
 from bridge.media.srtp import SrtpContext
 from bridge.media.webrtc import WebRtcLeg
 
@@ -36,7 +36,7 @@ class PathNeeds:
     """Where RTP may come from besides the address that a phone announced."""
     signal_digit: Callable[[str, int], object] | None
     """Who takes the Matrix client's digits, and their length in ms, where the phone has no events for them."""
-    music: Callable[[], HoldMusic | None]
+    music: Callable[[], Sound | None]
     """What the phone hears in the place of the Matrix client; may change whenever `let_through` is called. A path that
     cannot play is not chosen where it is configured."""
 

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from bridge.media.hold_music import HoldMusic
+from bridge.media.sounds import Sound
 
 
 class PathChoice(enum.StrEnum):
@@ -37,5 +37,5 @@ class MediaSettings:
     rtp_sources: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks from which a phone's RTP may come although its description names another address (a NAT, a host with
     several interfaces); the first source of a call is kept."""
-    hold_music: HoldMusic | None = None
+    hold_music: Sound | None = None
     """What a phone hears while the user's client holds it; `None` is silence."""

@@ -1,0 +1,77 @@
+"""Sounds of our own: recordings and silence, encoded once for all calls that play them."""
+
+import threading
+import wave
+from pathlib import Path
+
+from bridge.media.coders import FRAME_BYTES, RATE, make_encoder
+from bridge.media.formats import Codec
+
+LONGEST_S = 600
+FRAMES_PER_S = 50
+
+
+class SoundError(ValueError):
+    """A recording that cannot be played."""
+
+
+class Sound:
+    """Audio in frames of 20 ms; one object serves any number of calls, on any thread.
+
+    Playing it costs no encoding: each codec's frames are made once, by `prepare` or when they are asked for first.
+    """
+
+    def __init__(self, pcm: bytes) -> None:
+        """`pcm` is 8000 Hz, one channel, 16 bits; what is left over at its end, less than 20 ms, is not played."""
+        whole = len(pcm) // FRAME_BYTES * FRAME_BYTES
+        if whole == 0:
+            raise SoundError("is shorter than 20 ms")
+        self.pcm = pcm[:whole]
+        self.frame_count = whole // FRAME_BYTES
+        self._encoded: dict[Codec, tuple[bytes, ...]] = {}
+        self._encoding = threading.Lock()
+
+    @property
+    def duration_s(self) -> float:
+        """How long it takes to play it once."""
+        return self.frame_count / FRAMES_PER_S
+
+    def prepare(self) -> None:
+        """Encode for every codec, which takes 2 ms for a second of sound: not on a thread that carries audio."""
+        for codec in Codec:
+            self.frames(codec)
+
+    def frames(self, codec: Codec) -> tuple[bytes, ...]:
+        """One payload for each 20 ms."""
+        with self._encoding:
+            if codec not in self._encoded:
+                self._encoded[codec] = self._encode(codec)
+            return self._encoded[codec]
+
+    def _encode(self, codec: Codec) -> tuple[bytes, ...]:
+        encoder = make_encoder(codec)
+        try:
+            starts = range(0, len(self.pcm), FRAME_BYTES)
+            return tuple(encoder.encode(self.pcm[start : start + FRAME_BYTES]) for start in starts)
+        finally:
+            encoder.close()
+
+
+def silence(duration_s: float) -> Sound:
+    """Nothing to be heard, for a while."""
+    return Sound(bytes(FRAME_BYTES * max(round(duration_s * FRAMES_PER_S), 1)))
+
+
+def read_wav(path: Path) -> Sound:
+    """A WAV file of telephone audio: 8000 Hz, one channel, 16 bits. Raises :class:`SoundError`."""
+    try:
+        with wave.open(str(path), "rb") as recording:
+            form = (recording.getframerate(), recording.getnchannels(), recording.getsampwidth())
+            seconds = recording.getnframes() / max(form[0], 1)
+            if form != (RATE, 1, 2):
+                raise SoundError("is no WAV file of 8000 Hz, one channel and 16 bits")
+            if seconds > LONGEST_S:
+                raise SoundError(f"is longer than {LONGEST_S // 60} minutes")
+            return Sound(recording.readframes(recording.getnframes()))
+    except (OSError, EOFError, wave.Error) as error:
+        raise SoundError(f"cannot be read: {error}") from error

@@ -1,0 +1,33 @@
+"""Sounds of our own, before anybody hears them."""
+
+import pytest
+
+from bridge.media import g711, tones
+from bridge.media.formats import Codec
+from bridge.media.opus import OpusDecoder
+from bridge.media.sounds import Sound, SoundError, silence
+from tests.media.phone import tone_frames
+
+DECODE = {Codec.PCMU: g711.ulaw_decode, Codec.PCMA: g711.alaw_decode, Codec.OPUS: OpusDecoder().decode}
+
+
+@pytest.mark.parametrize("codec", list(DECODE))
+def test_every_codec_has_the_sound_in_frames_that_are_made_once(codec: Codec) -> None:
+    sound = Sound(b"".join(tone_frames(600, 30)) + b"\0\0")
+    frames = sound.frames(codec)
+    assert (len(frames), sound.frame_count, sound.duration_s) == (30, 30, 0.6)
+    heard = b"".join(DECODE[codec](frame) for frame in frames)
+    assert tones.dominant_pitch_hz(heard) == pytest.approx(600, abs=4)
+    sound.prepare()
+    assert sound.frames(codec) is frames
+
+
+def test_silence_lasts_as_long_as_it_is_asked_for() -> None:
+    assert silence(1.5).duration_s == 1.5
+    assert set(silence(0.1).frames(Codec.PCMU)) == {b"\xff" * 160}
+    assert silence(0).frame_count == 1
+
+
+def test_nothing_at_all_is_no_sound() -> None:
+    with pytest.raises(SoundError, match="shorter"):
+        Sound(bytes(318))
