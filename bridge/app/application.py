@@ -18,12 +18,22 @@ from bridge.app.memory import Memory
 from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.app.phone_states import PhoneStates
-from bridge.app.plan import call_times, limits, number_plan, ring_rule, suspension_rule, thresholds, trunk_sides
+from bridge.app.plan import (
+    call_times,
+    limits,
+    number_plan,
+    ring_rule,
+    suspension_rule,
+    text_sides,
+    thresholds,
+    trunk_sides,
+)
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import Suspensions
 from bridge.app.switchboard import Switchboard
+from bridge.app.text_desk import TextDesk
 from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
 from bridge.config import Config, changed_settings, matrix_settings, media_policies, media_settings, sip_settings
@@ -32,6 +42,7 @@ from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
 from bridge.core.verdict import MatrixReason
+from bridge.matrix.events import RoomEvent
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
@@ -43,7 +54,7 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.server import Heartbeat, OpsServer
 from bridge.ops.service_manager import ServiceManager
-from bridge.sip.events import PhoneStateChanged, SipEvent
+from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
@@ -187,7 +198,8 @@ class Application:
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
-            await self._start_parts(stack, matrix, switchboard, people, phones, bot, meter)
+            texts = self._texts(matrix, meter)
+            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             await self._start_ops(stack, store, matrix, switchboard)
             chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
@@ -250,6 +262,19 @@ class Application:
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
+    def _texts(self, matrix: MatrixService, meter: Meter) -> TextDesk:
+        return TextDesk(
+            sip=self._sip,
+            rooms=matrix,
+            plan=self._plan,
+            sides=text_sides(self._config),
+            meter=meter,
+            per_day=self._config.permissions.texts_per_day,
+            clock=self._clock,
+            entropy=self._entropy,
+            telemetry=self.telemetry,
+        )
+
     async def _start_parts(
         self,
         stack: AsyncExitStack,
@@ -258,6 +283,7 @@ class Application:
         people: People,
         phones: PhoneStates,
         bot: BotRoom,
+        texts: TextDesk,
         meter: Meter,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
@@ -291,9 +317,10 @@ class Application:
         stack.push_async_callback(self._engine.stop)
         await self._engine.start(lambda event: _media_event(switchboard, event))
         stack.push_async_callback(self._sip.stop)
-        await self._sip.start(lambda event: _sip_event(sip_intake, phones, event))
+        await self._sip.start(lambda event: _sip_event(sip_intake, phones, texts, event))
+        stack.push_async_callback(texts.stop)
         stack.push_async_callback(matrix.stop)
-        await matrix.start(lambda event: (bot if bot.concerns(event) else matrix_intake).handle(event))
+        await matrix.start(lambda event: _matrix_event(matrix_intake, bot, texts, event))
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
 
     async def _start_ops(
@@ -321,12 +348,21 @@ class Application:
         return any(self._sip.trunk_up(trunk) for trunk in self._config.trunks)
 
 
-def _sip_event(intake: SipIntake, phones: PhoneStates, event: SipEvent) -> None:
-    """What a phone does by itself, or what it does in a call with us."""
-    if isinstance(event, PhoneStateChanged):
-        phones.note(event)
-    else:
-        intake.handle(event)
+async def _matrix_event(intake: MatrixIntake, bot: BotRoom, texts: TextDesk, event: RoomEvent) -> None:
+    """A text for a phone, a word to the bot, or a call."""
+    if not await texts.takes(event):
+        await (bot if bot.concerns(event) else intake).handle(event)
+
+
+def _sip_event(intake: SipIntake, phones: PhoneStates, texts: TextDesk, event: SipEvent) -> None:
+    """What a phone does by itself, what it writes, or what it does in a call with us."""
+    match event:
+        case PhoneStateChanged():
+            phones.note(event)
+        case TextReceived() | TextDelivered() | TextFailed():
+            texts.handle(event)
+        case _:
+            intake.handle(event)
 
 
 def _media_event(switchboard: Switchboard, event: MediaEvent) -> None:

@@ -39,6 +39,11 @@ class Lane:
             self._task = None
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return self._task is None
+
+    @property
     def full(self) -> bool:
         """Whether nothing more that a stranger can ask for may be submitted; a call's own farewell always may."""
         return len(self._waiting) >= MAX_WAITING

@@ -121,6 +121,16 @@ class Meter:
         """Whether calls that cannot be metered, those that a trunk forwards, may cost this user anything more."""
         return not self._suspensions.concerns(user) and self._ledger.room_for(user, day=self._today())
 
+    async def pay_for_text(self, user: UserId, price: int | None, *, parts: int) -> bool:
+        """Book a text message; false when the user may spend no more, or nobody knows what it costs."""
+        if self._suspensions.concerns(user):
+            return False
+        bookings = self._ledger.charge(user, None if price is None else price * parts, day=self._today())
+        if bookings is None:
+            return False
+        await self._guarded(self._store.spending.add(_uses(bookings)))
+        return True
+
     async def drain(self) -> None:
         """Wait until what was decided of suspensions is written and told."""
         await self._suspensions.drain()
@@ -233,10 +243,7 @@ class Meter:
 
     def _write(self, live: LiveCall, bookings: Sequence[Booking]) -> None:
         if bookings:
-            uses = [
-                StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings
-            ]
-            live.matrix_lane.submit(lambda: self._guarded(self._store.spending.add(uses)))
+            live.matrix_lane.submit(lambda: self._guarded(self._store.spending.add(_uses(bookings))))
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """A store in trouble costs the memory of what was booked, never the call; memory still holds the limit."""
@@ -249,6 +256,10 @@ class Meter:
     def _today(self) -> date:
         """Days begin at midnight of this machine."""
         return datetime.fromtimestamp(self._clock.wall()).astimezone().date()
+
+
+def _uses(bookings: Sequence[Booking]) -> list[StoredUse]:
+    return [StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings]
 
 
 def _paid_number(call: Call) -> str:

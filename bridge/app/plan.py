@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from bridge.app.suspensions import SuspensionRule
+from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
@@ -13,7 +14,7 @@ from bridge.core.presence import RingWhen
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.limits import Limit
-from bridge.numbers.money import Tariff
+from bridge.numbers.money import Tariff, parse_price
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.sip.settings import Dtmf
@@ -105,6 +106,17 @@ def ring_rule(config: Config, chosen: Callable[[UserId], RingWhen | None]) -> Ca
         return chosen(user) or rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
 
     return of
+
+
+def text_sides(config: Config) -> Mapping[TrunkName, TextSide]:
+    """Which trunks take text messages, and for how much; one without any prices charges nothing."""
+    return {
+        name: TextSide(
+            texting=trunk.texts,
+            price=parse_price(trunk.text_price) if trunk.text_price else None if trunk.rates else 0,
+        )
+        for name, trunk in config.trunks.items()
+    }
 
 
 def trunk_sides(config: Config) -> Mapping[TrunkName, TrunkSide]:

@@ -97,6 +97,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         options_interval_s=trunk.options_interval_s,
         accept_transfers=trunk.accept_transfers,
         dtmf=trunk.dtmf,
+        texts=trunk.texts,
         presence_of=trunk.presence_of,
         options_misses=trunk.options_misses,
         options_recoveries=trunk.options_recoveries,

@@ -80,6 +80,7 @@ from bridge.sip.settings import (
     NumberFormat,
     Reliable,
     SessionTimer,
+    Texting,
     Transport,
     TrunkAuth,
 )
@@ -211,6 +212,7 @@ class TrunkConfig(Section):
     caller_id: OptionalNumber = ""
     caller_ids: tuple[Number, ...] = ()
     rates: Mapping[Prefix, Price] = Field(default_factory=dict)
+    text_price: OptionalPrice = ""
     rate_step_s: Annotated[int, Field(strict=True, ge=1, le=3_600)] = 60
     identity_headers: tuple[IdentityHeader, ...] = (IdentityHeader.ASSERTED,)
     send_names: Flag = True
@@ -223,6 +225,7 @@ class TrunkConfig(Section):
     options_interval_s: SecondsOrNever = 0.0
     accept_transfers: Flag = False
     dtmf: Dtmf = Dtmf.RTP
+    texts: Texting = Texting.NONE
     presence_of: Annotated[tuple[Number, ...], Field(max_length=200)] = ()
     options_misses: Annotated[int, Field(strict=True, ge=1, le=20)] = 2
     options_recoveries: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
@@ -300,6 +303,7 @@ class PermissionsConfig(Section):
 
     outbound: tuple[OutboundPermission, ...] = ()
     limits: tuple[LimitConfig, ...] = ()
+    texts_per_day: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 100
     currency: Annotated[str, BeforeValidator(values.line), Field(max_length=16)] = ""
     suspension: SuspensionConfig = SuspensionConfig()
     admins: tuple[LocalUser, ...] = ()

@@ -14,6 +14,9 @@ SipCallId = NewType("SipCallId", str)
 DialogKey = NewType("DialogKey", str)
 """Trunkline's handle of one SIP invite usage, from INVITE to BYE, stable over forks and re-INVITEs."""
 
+TextKey = NewType("TextKey", str)
+"""Trunkline's handle of one text message on the SIP side, from its request to the answer."""
+
 RoomId = NewType("RoomId", str)
 UserId = NewType("UserId", str)
 EventId = NewType("EventId", str)

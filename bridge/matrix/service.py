@@ -241,6 +241,10 @@ class MatrixService:
         """Try to send an event no longer, now or in a later process; it may have got through all the same."""
         await self._sender.withdraw(txn_id)
 
+    async def say_once(self, room_id: RoomId, topic: str) -> bool:
+        """Whether something has not been said in a room yet; from now on it has."""
+        return await self._store.notices.claim(room_id, topic)
+
     async def joined_members(self, room_id: RoomId) -> frozenset[UserId]:
         """Everybody in a room, ghosts included."""
         return await self._rooms.members(room_id)

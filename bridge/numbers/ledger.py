@@ -233,6 +233,23 @@ class Ledger:
             if span is not Span.CALL
         )
 
+    def charge(self, user: UserId, cost: int | None, *, day: date) -> list[Booking] | None:
+        """Book what is no call, a text message; `None` when a limit leaves no room, or nobody knows what it costs."""
+        limits = [limit for limit in self.limits if limit.covers(user)]
+        caps = [(limit.account(user), span, cap.cost) for limit in limits for span, cap in limit.caps()]
+        for account, span, cap in caps:
+            if cap is not None and (cost is None or self._exceeds(account, span, day, cost=cost, cap=cap)):
+                return None
+        accounts = dict.fromkeys(limit.account(user) for limit in limits)
+        bookings = [Booking(account=account, day=day, seconds=0.0, cost=cost or 0) for account in accounts]
+        for booking in bookings:
+            self._add(booking)
+        return bookings
+
+    def _exceeds(self, account: str, span: Span, day: date, *, cost: int, cap: int) -> bool:
+        used = 0 if span is Span.CALL else self.used(account, span, day).cost
+        return used + cost > cap
+
     # The books.
 
     def used(self, account: str, span: Span, day: date) -> Use:

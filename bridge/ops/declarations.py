@@ -69,7 +69,7 @@ TLS_FAILURES = _of(
     *("untrusted", "name", "expired", "no_certificate", "refused", "version", "timeout", "closed", "handshake")
 )
 COMPONENTS = _of(
-    *("calls", "media", "ops", "sip", "store", "telemetry"),
+    *("calls", "media", "ops", "sip", "store", "telemetry", "texts"),
     *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),
 )
 CALL_STATES = _of(
@@ -200,6 +200,13 @@ METRICS: tuple[Metric, ...] = (
     _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),
     _histogram("matrix_event_lag_seconds", "Age of events when they are worked on.", OPERATION_S),
     _counter("bot_commands_total", "What users asked of the bot.", command=CLASSES),
+    _counter(
+        "texts_total",
+        "Text messages; refused ones never reached the other side.",
+        direction=DIRECTIONS,
+        trunk=TRUNKS,
+        outcome=_of("delivered", "refused", "failed"),
+    ),
     _counter("matrix_dead_letters_total", "Events that could not be worked on.", reason=_of("broken", "failed")),
     _counter("matrix_call_events_ignored_total", "Call events that lead nowhere.", reason=EVENT_FAULTS),
     _counter(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.sip.events import OutgoingCall
+from bridge.sip.events import OutgoingCall, OutgoingText
 from bridge.sip.fields import NameAddr
 from bridge.sip.identity import ANONYMOUS_HOST, ANONYMOUS_USER
 from bridge.sip.number_forms import written
@@ -13,9 +13,9 @@ from bridge.sip.uri import SipUri
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerFields:
-    """The caller of one call to one trunk."""
+    """The caller of one call, or the sender of one text message, to one trunk."""
 
-    call: OutgoingCall
+    call: OutgoingCall | OutgoingText
     state: TrunkState
 
     def from_(self, tag: str) -> NameAddr:

@@ -1,11 +1,11 @@
 """What we tell a peer that we can do (RFC 3261 §20.1, §20.5, §20.37). It depends on what its trunk may ask for."""
 
 from bridge.sip.message import Request
-from bridge.sip.requests import SDP_TYPE, Fields
-from bridge.sip.settings import Reliable, SessionTimer, Trunk
+from bridge.sip.requests import SDP_TYPE, TEXT_TYPE, Fields
+from bridge.sip.settings import Reliable, SessionTimer, Texting, Trunk
 
 METHODS_OF_ALL = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY")
-ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER")
+ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER", "MESSAGE")
 """What is not refused with 405 before anybody asks from which trunk it came."""
 
 ALLOW = ", ".join(METHODS_OF_ALL)
@@ -15,8 +15,9 @@ SUPPORTED_EXTENSIONS = frozenset(("100rel", "from-change", "norefersub", "replac
 
 
 def allow(trunk: Trunk) -> str:
-    """The Allow header: REFER only where it has a chance, for a PBX that sees it there sends it."""
-    return f"{ALLOW}, REFER" if trunk.accept_transfers else ALLOW
+    """The Allow header: REFER and MESSAGE only where they have a chance, for a PBX that sees them there sends them."""
+    more = [*(["REFER"] if trunk.accept_transfers else []), *(["MESSAGE"] if trunk.texts is not Texting.NONE else [])]
+    return ", ".join((ALLOW, *more))
 
 
 def supported(trunk: Trunk, *, inside: bool = False) -> str:
@@ -50,4 +51,5 @@ def switched_off(request: Request, trunk: Trunk) -> list[str]:
 
 def capabilities(trunk: Trunk, *, inside: bool = False) -> Fields:
     """All of it, as the answer to OPTIONS has it (RFC 3261 §11.2)."""
-    return (("Allow", allow(trunk)), ("Accept", SDP_TYPE), ("Supported", supported(trunk, inside=inside)))
+    accept = SDP_TYPE if trunk.texts is Texting.NONE else f"{SDP_TYPE}, {TEXT_TYPE}"
+    return (("Allow", allow(trunk)), ("Accept", accept), ("Supported", supported(trunk, inside=inside)))

@@ -7,7 +7,7 @@ Session descriptions are opaque text here.
 import enum
 from dataclasses import field
 
-from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.core.ids import DialogKey, SipCallId, TextKey, TrunkName
 from bridge.core.values import record_type
 from bridge.sip.dialog_info import PhoneState
 from bridge.sip.uri import SipUri
@@ -36,6 +36,19 @@ class OutgoingCall:
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
     has_alternative: bool = False
     """Whether another trunk takes the call if this one fails: then its silence is borne no longer than a server's."""
+
+
+@record_type
+class OutgoingText:
+    """A text message to send through a trunk."""
+
+    trunk: TrunkName
+    called: str
+    """As in `OutgoingCall`."""
+    caller: str
+    caller_name: str = ""
+    withheld: bool = False
+    body: str = field(repr=False)
 
 
 @record_type
@@ -233,6 +246,37 @@ class PhoneStateChanged:
     state: PhoneState
 
 
+@record_type
+class TextReceived:
+    """A MESSAGE of a known trunk; its sender waits for the answer."""
+
+    text: TextKey
+    trunk: TrunkName
+    called: str
+    caller: str
+    """Empty when the sender withheld it."""
+    caller_name: str = ""
+    body: str = field(repr=False)
+
+
+@record_type
+class TextDelivered:
+    """The trunk has taken our text message."""
+
+    text: TextKey
+
+
+@record_type
+class TextFailed:
+    """The trunk refused our text message, or could not be reached."""
+
+    text: TextKey
+    status: int
+    """As in `CallFailed`."""
+    local: bool = False
+    """Whether the status was made up here, because no response came."""
+
+
 CallEvent = (
     IncomingCall
     | CallProgress
@@ -251,4 +295,6 @@ CallEvent = (
     | CallMoved
 )
 
-SipEvent = CallEvent | PhoneStateChanged
+TextEvent = TextReceived | TextDelivered | TextFailed
+
+SipEvent = CallEvent | PhoneStateChanged | TextEvent

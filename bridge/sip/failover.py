@@ -216,7 +216,9 @@ class Hunt:
         """The request for another target, which may reach us at another address of ours."""
         request = readdressed(last.request, hop.uri)
         before, after = (self.context.layer.local_address(flow) for flow in (last.flow, hop.flow))
-        contact = request.headers.get("Contact") or ""
+        contact = request.headers.get("Contact")
+        if contact is None:
+            return request
         for secure in (False, True):
             old, new = (str(self.trunk.contact(address, secure=secure)) for address in (before, after))
             contact = contact.replace(old, new)

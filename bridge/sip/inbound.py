@@ -26,12 +26,13 @@ from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.referring import event_package
 from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
 from bridge.sip.replaces import replaced_call, replaces_of
-from bridge.sip.requests import Fields
+from bridge.sip.requests import TEXT_TYPE, Fields
 from bridge.sip.saved import whereabouts
 from bridge.sip.session_effects import agree
 from bridge.sip.session_timer import Asked, Policy
 from bridge.sip.settings import Transport
 from bridge.sip.sipfrag import SIPFRAG_TYPE
+from bridge.sip.texts import Texts
 from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import TrunkState
@@ -63,6 +64,8 @@ _RETRY_AFTER_S = (5, 30)
 
 REFUSAL_FIELDS: Mapping[tuple[str, int | None], Fields] = {
     ("INFO", 415): (("Accept", ACCEPTED),),
+    ("MESSAGE", 405): (("Allow", ALLOW),),
+    ("MESSAGE", 415): (("Accept", TEXT_TYPE),),
     ("INFO", 469): (("Recv-Info", ""),),
     ("NOTIFY", 415): (("Accept", f"{SIPFRAG_TYPE}, {CONTENT_TYPE}"),),
     ("NOTIFY", 489): (("Allow-Events", f"{transfers.EVENT_PACKAGE}, {phone_watch.EVENT_PACKAGE}"),),
@@ -78,6 +81,7 @@ class Inbound:
     transfers: Transfers
     keypads: Keypads
     phones: PhoneWatches
+    texts: Texts
 
     def take_response(self, response: Response, flow: Flow, now: float) -> None:
         """Responses have one Via, ours; all others are not for us (§18.1.2)."""
@@ -282,6 +286,8 @@ class Inbound:
                 self._take_invite(server, now)
             case "OPTIONS":
                 self._answer(server, 200, now, self._capabilities_towards(server))
+            case "MESSAGE":
+                self.texts.take(server, now)
             case "REFER":
                 self._answer(server, 403, now)  # A call of a stranger's making, to nobody's call: not for us.
             case _:

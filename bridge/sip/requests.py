@@ -8,6 +8,7 @@ from bridge.sip.message import Request, Response
 from bridge.sip.uri import Uri
 
 SDP_TYPE = "application/sdp"
+TEXT_TYPE = "text/plain"
 
 _CREDENTIALS = ("Authorization", "Proxy-Authorization")
 _TO_CANCEL = ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID")

@@ -99,6 +99,16 @@ class DiversionHeader(enum.StrEnum):
     NONE = "none"
 
 
+class Texting(enum.StrEnum):
+    """Whether a trunk takes text messages (MESSAGE, RFC 3428), and how long one may be."""
+
+    NONE = "none"
+    PAGE = "page"
+    """As long as one request may be (RFC 3428 §8): to another phone or PBX."""
+    SMS = "sms"
+    """As long as one short message of the mobile networks may be (3GPP TS 23.038)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialRules:
     """How numbers are dialled in the country of a trunk."""
@@ -232,6 +242,7 @@ class Trunk:
     """Ask OPTIONS this often; 0 never."""
     accept_transfers: bool = False
     """Let this trunk move calls: REFER (RFC 3515) and Replaces (RFC 3891)."""
+    texts: Texting = Texting.NONE
     dtmf: Dtmf = Dtmf.RTP
     options_misses: int = 2
     """Out of service after so many questions without an answer: one lost question is no outage."""

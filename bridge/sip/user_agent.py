@@ -54,6 +54,7 @@ from bridge.sip.registration_events import AddressFound, Started
 from bridge.sip.revival import Revive, revive
 from bridge.sip.saved import SavedLeg, saved_leg, whereabouts
 from bridge.sip.settings import SipSettings, TrunkAuth
+from bridge.sip.texts import AnswerText, SendText, Texts
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
 from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
@@ -92,7 +93,7 @@ class Steer:
     command: DialogCommand
 
 
-Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer
+Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText
 
 
 class UserAgent:
@@ -124,8 +125,13 @@ class UserAgent:
         self._phones = PhoneWatches(context=self._context)
         for state in self._context.trunks:
             self._context.limits[state.trunk.name] = CallLimits.of(state, self._context, self._place)
+        self._texts = Texts(context=self._context)
         self._inbound = Inbound(
-            context=self._context, transfers=self._transfers, keypads=self._keypads, phones=self._phones
+            context=self._context,
+            transfers=self._transfers,
+            keypads=self._keypads,
+            phones=self._phones,
+            texts=self._texts,
         )
         self._registrations = tuple(self._make_registrations())
         self._keepers = tuple(self._make_keepers())
@@ -199,6 +205,7 @@ class UserAgent:
         self._context.dialogs.clear()
         self._transfers.close()
         self._keypads.close()
+        self._texts.close()
         self._context.layer.close()
 
     # Inputs.
@@ -211,6 +218,10 @@ class UserAgent:
                 self._steer(dialog, command, now)
             case PlaceCall(dialog=dialog, call=call):
                 self._ask_for_call(dialog, call, now)
+            case SendText(text=text, message=message):
+                self._texts.send(text, message, now)
+            case AnswerText(text=text, status=status):
+                self._texts.answer(text, status, now)
             case Revive():
                 revive(event, self._context)
             case TimeElapsed():

@@ -73,6 +73,8 @@ class StageMatrix:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
     portal_delay: asyncio.Event | None = None
+    portal_fails: bool = False
+    said: set[tuple[RoomId, str]] = field(default_factory=set)
     ghosts: dict[str, UserId] = field(default_factory=dict)
     """Those that have been made before."""
     presences: dict[UserId, PresenceState] = field(default_factory=dict)
@@ -135,9 +137,16 @@ class StageMatrix:
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> StagePortal:
         self.callers.append((number, caller_name))
+        if self.portal_fails:
+            raise CallError(MATRIX_UNREACHABLE)
         if self.portal_delay is not None:
             await self.portal_delay.wait()
         return StagePortal()
+
+    async def say_once(self, room_id: RoomId, topic: str) -> bool:
+        known = (room_id, topic) in self.said
+        self.said.add((room_id, topic))
+        return not known
 
     def ghost_number(self, user_id: UserId) -> str | None:
         return user_id.removeprefix("@_sip_").partition(":")[0] if user_id.startswith("@_sip_") else None
@@ -363,10 +372,11 @@ class Stage:
     memory: Memory = field(init=False)
     settings: UserSettings = field(init=False)
     meter: Meter = field(init=False)
+    plan: NumberPlan = field(init=False)
 
     def __post_init__(self) -> None:
         clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
-        plan = NumberPlan(
+        self.plan = plan = NumberPlan(
             permissions=self.permissions or (Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             rules=self.rules,
             trunks=(

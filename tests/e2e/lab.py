@@ -180,9 +180,9 @@ class Lab:
 
     @asynccontextmanager
     async def extension(
-        self, *, number: str = EXTENSION, answer: str = "auto", tone: Tone = PHONE_TONE
+        self, *, number: str = EXTENSION, answer: str = "auto", tone: Tone = PHONE_TONE, writes_to: str = ""
     ) -> AsyncIterator[Phone]:
-        """A phone that registers at the PBX."""
+        """A phone that registers at the PBX; it writes to the number `writes_to` there."""
         phone = Phone(
             self.folder(f"extension-{next(self._names)}"),
             number,
@@ -192,6 +192,7 @@ class Lab:
             registrar=f"{LOOPBACK}:{self.pbx.port}",
             domain=_PBX_DOMAIN,
             password=_EXTENSION_PASSWORD,
+            writes_to=f"sip:{writes_to}@{_PBX_DOMAIN}" if writes_to else "",
         )
         async with self.running(phone):
             await phone.wait_registered()
@@ -267,6 +268,7 @@ class Lab:
             "register_user": _people()[-1].number,
             "password": _PBX_PASSWORD,
             "accept_transfers": True,
+            "texts": "page",
         }
 
 

@@ -284,3 +284,22 @@ def test_an_attacker_with_a_thousand_calls_never_exceeds_the_cap(
 
 def test_a_slice_is_ten_seconds_at_most() -> None:
     assert SLICE_S <= 10
+
+
+@pytest.mark.parametrize(
+    ("limit", "costs", "charged"),
+    [
+        (Limit(who=("example.org",), day=Cap(cost=10 * CENT)), (6, 4, 1), (True, True, False)),
+        (Limit(who=("example.org",), month=Cap(cost=10 * CENT)), (6, 5, 4), (True, False, True)),
+        (Limit(who=("example.org",), call=Cap(cost=5 * CENT)), (6, 5, 5), (False, True, True)),
+        (Limit(who=("example.org",), day=Cap(cost=10 * CENT)), (None,), (False,)),
+        (Limit(who=("example.org",), day=Cap(seconds=60)), (None, 100), (True, True)),
+        (Limit(who=("elsewhere.net",), day=Cap(cost=1)), (100,), (True,)),
+    ],
+)
+def test_what_is_no_call_counts_towards_limits_of_money(
+    limit: Limit, costs: tuple[int | None, ...], charged: tuple[bool, ...]
+) -> None:
+    books = ledger(limit)
+    cents = (None if cost is None else cost * CENT for cost in costs)
+    assert tuple(books.charge(ALICE, cost, day=DAY) is not None for cost in cents) == charged

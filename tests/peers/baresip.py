@@ -44,6 +44,7 @@ module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
+module_app contact.so
 module_app debug_cmd.so
 ctrl_tcp_listen {host}:{control_port}
 snd_path {recordings}
@@ -91,6 +92,7 @@ class Baresip(PeerProcess):
         port: int | None = None,
         identity: Identity | None = None,
         authority: Authority | None = None,
+        writes_to: str = "",
     ) -> None:
         self.port = port or free_port(span=2)
         self.tls_port = self.port + 1
@@ -100,6 +102,7 @@ class Baresip(PeerProcess):
         self.home = directory / self.name
         self.recordings = self.home / "recordings"
         self._tone_hz = tone_hz
+        self._contact = f'"correspondent" <{writes_to}>\n' if writes_to else ""
         outbound = f';outbound="sip:{registrar};transport={transport}"' if registrar else ""
         own_port = self.tls_port if transport == "tls" else self.port
         self._account = (
@@ -133,7 +136,7 @@ class Baresip(PeerProcess):
         )
         (self.home / "config").write_text(text)
         (self.home / "accounts").write_text(self._account)
-        (self.home / "contacts").write_text("")
+        (self.home / "contacts").write_text(self._contact)
         await self.launch(("baresip", "-s", "-f", self.home, "-4"))
         await self.wait_until(lambda: port_is_bound(self.control_port, "tcp"))
         reader, self._writer = await asyncio.open_connection(LOOPBACK, self.control_port)
@@ -194,6 +197,23 @@ class Baresip(PeerProcess):
         """Press keys; each is sent as telephone-event."""
         for digit in digits:
             await self.command("sndcode", digit)
+
+    async def write(self, text: str) -> None:
+        """Send a text message (MESSAGE) to `writes_to`, the only one that this phone has the address of."""
+        await self.command("message", text)
+
+    def texts(self) -> list[str]:
+        """The text messages that came, as the trace of SIP has them; one line each."""
+        trace = self.log_path.read_text(errors="replace")
+        arrows = re.split(r"^(?:UDP|TCP|TLS) (\S+) -> (\S+)$", trace, flags=re.MULTILINE)
+        to_us = [
+            body for target, body in zip(arrows[2::3], arrows[3::3], strict=True) if target.endswith(f":{self.port}")
+        ]
+        return [
+            body.replace("\r", "").partition("\n\n")[2].partition("\x1b")[0].strip()
+            for body in to_us
+            if body.lstrip().startswith("MESSAGE ")
+        ]
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
         """Everything that was reported so far (`CALL_INCOMING`, `CALL_ESTABLISHED`, `CALL_CLOSED`, `REGISTER_OK` …)."""

@@ -61,7 +61,7 @@ request_route {{
     fix_nated_register();
     save("location"); exit;
   }}
-  if (is_method("INVITE")) {{
+  if (is_method("INVITE|MESSAGE")) {{
     if (!pv_proxy_authenticate("$fd", "$sht(pw=>$au)", "0")) {{ proxy_challenge("$fd","1"); exit; }}
     consume_credentials();
   }}

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import Address, LocalAddress, TrunkResolved, Unreachable
-from bridge.sip.events import CallAnswered, CallFailed, CallProgress, IncomingCall, PhoneStateChanged, SipEvent
+from bridge.sip.events import CallAnswered, CallEvent, CallFailed, CallProgress, IncomingCall, SipEvent
 from bridge.sip.failover import PENALTY_S
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
@@ -466,6 +466,6 @@ def test_nothing_is_told_of_a_server_that_was_passed_over() -> None:
     wire.refusing.add(servers[0].host)
     refuse(servers[1], 503)
     answered(wire, caller, servers, within_s=1)
-    dialogs: set[DialogKey] = {event.dialog for event in caller.events if not isinstance(event, PhoneStateChanged)}
+    dialogs: set[DialogKey] = {event.dialog for event in caller.events if isinstance(event, CallEvent)}
     assert len(dialogs) == 1
     assert len(answers(caller, CallProgress)) == len(answers(caller, CallAnswered)) == 1

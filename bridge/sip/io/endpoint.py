@@ -9,10 +9,10 @@ from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
 from bridge.core.floodgate import Floodgate
-from bridge.core.ids import DialogKey, SipCallId, TrunkName
+from bridge.core.ids import DialogKey, SipCallId, TextKey, TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow
-from bridge.sip.events import OutgoingCall, SipEvent
+from bridge.sip.events import OutgoingCall, OutgoingText, SipEvent
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.driver import Driver
@@ -27,6 +27,7 @@ from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralR
 from bridge.sip.revival import Revive
 from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, SipSettings
+from bridge.sip.texts import AnswerText, SendText
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
     AcceptAsked,
@@ -265,6 +266,16 @@ class SipEndpoint:
         waits; of several that wait the newest goes out.
         """
         self._steer(dialog, ReofferAsked(sdp=sdp))
+
+    def send_text(self, message: OutgoingText) -> TextKey:
+        """Send a text message; `TextDelivered` or `TextFailed` tells what came of it."""
+        text = TextKey(self._entropy.token(24))
+        self._driver.command(SendText(text=text, message=message))
+        return text
+
+    def answer_text(self, text: TextKey, status: int) -> None:
+        """The final response to a text message of a trunk's; 202 when somebody will read it (RFC 3428 §7)."""
+        self._driver.command(AnswerText(text=text, status=status if 200 <= status <= 699 else 480))
 
     def _steer(self, dialog: DialogKey, command: DialogCommand) -> None:
         self._driver.command(Steer(dialog=dialog, command=command))
