@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bridge.media import g711
 from bridge.media.coders import silence
 from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
-from bridge.media.formats import G711, Codec, DigitFormat, LegFormats
+from bridge.media.formats import COMFORT_NOISE, G711, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.rewriter import Rewriter
@@ -152,7 +152,9 @@ class Direction:
 
     def _leave_out(self, packet: RtpPacket, now: float) -> None:
         """Comfort noise and unknown payload types: not passed on, and not taken for a loss."""
-        if self.transcoder is not None:
+        if self.transcoder is not None and packet.payload_type == COMFORT_NOISE:
+            self.transcoder.pause(packet, now)
+        elif self.transcoder is not None:
             self.transcoder.account(packet, now)
         else:
             self._rewriter.skip(packet, now)
@@ -257,7 +259,7 @@ class Direction:
         payload = transcoder.frame(now)
         self._timeline = (self._timeline + round(_FRAME_S * target.send.codec.clock_rate)) & 0xFFFFFFFF
         if payload is None and self._fills_pauses:
-            payload = silence(target.send.codec)
+            payload = transcoder.background()
         if payload is None or now < self._digit_until:
             self._paused = self._paused or payload is None
             return

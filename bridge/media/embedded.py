@@ -21,7 +21,7 @@ from bridge.media.ice_path import WebRtcSettings
 from bridge.media.media_thread import MediaThread
 from bridge.media.native_path import NativePaths
 from bridge.media.path import PacketPaths
-from bridge.media.playout import FRAME_S
+from bridge.media.playout_delay import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool

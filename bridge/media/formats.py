@@ -19,6 +19,8 @@ class Codec(enum.StrEnum):
 
 G711 = (Codec.PCMU, Codec.PCMA)
 TELEPHONE_EVENT = "TELEPHONE-EVENT"
+COMFORT_NOISE = 13
+"""Payload type of comfort noise (RFC 3389 §4): never offered, but some send it all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

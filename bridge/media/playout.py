@@ -2,27 +2,24 @@
 
 Time is an argument. The buffer holds audio back just long enough to put late packets in order: the delay starts at
 60 ms and follows the measured jitter between 20 and 200 ms. What came in time is never thrown away; what is missing is
-named as such, so that the decoder can recover or conceal it.
+named as such, so that the decoder can recover or conceal it. Where the delay is not what it should be, whoever plays
+makes speech a little shorter or longer (`surplus_s`): so it follows the network, and the sender's clock.
 """
 
 import bisect
 import enum
-from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
+from bridge.media.playout_delay import FRAME_S, MAX_DELAY_S, PlayoutDelay
 from bridge.media.rtp import sequence_delta, timestamp_delta
 
-FRAME_S = 0.020
-MIN_DELAY_S, START_DELAY_S, MAX_DELAY_S = 0.020, 0.060, 0.200
 MOST_CONCEALED_FRAMES = 5
 _CAPACITY = 64
 _RESTART_SEQUENCES = 1000
 _RESTART_S = 5.0
-_JITTER_WINDOW, _JITTER_STEP = 256, 32
-_JITTER_QUANTILE = 0.97
-_SLOWEST_SHRINK_S = 0.005
-_EXCESS_WINDOW = 50
+_REMEMBERED = 128
+"""Numbers of which it is known whether they were played: what comes again is no loss, what comes late is one."""
 
 
 class PieceKind(enum.Enum):
@@ -66,10 +63,15 @@ class PlayoutBuffer:
     def __init__(self, *, clock_rate: int) -> None:
         self.concealed_frames = 0
         """Frames that had to be made up; those in front of a pause of the source are not known to be."""
-        self.delay_s = START_DELAY_S
-        self.excess_frames = 0
-        """Frames by which the audio could be shorter; a quiet one is the right one to leave out."""
+        self.discarded = 0
+        """Packets of audio that came, and were not played: too late, or too many at once."""
+        self.delay = PlayoutDelay()
+        self.delay_s = 0.0
+        """How long after the fastest packet audio is played just now; 0 while nothing is."""
+        self.surplus_s = 0.0
+        """By how much that is more than it must be; negative when it is less."""
         self._clock_rate = clock_rate
+        self._played_ticks = 0
         self._frame = self._packet = round(clock_rate * FRAME_S)
         self._waiting: list[_Waiting] = []
         self._newest: _Waiting | None = None
@@ -80,23 +82,21 @@ class PlayoutBuffer:
         self._starts_at = 0.0
         self._run = 0
         self._unproven = 0
-        self._transits: deque[float] = deque(maxlen=_JITTER_WINDOW)
-        self._arrivals = 0
-        self._least_buffered: float | None = None
-        self._pops = 0
+        self._taken = 0
+        """Bit n: the number n before the last one that was played is done with."""
 
     # What the network delivers
 
     def push(self, *, sequence: int, timestamp: int, payload: bytes | None, now: float) -> None:
         """Take a packet; `payload=None` accounts for one that is not audio."""
         packet = self._unwrap(sequence, timestamp, payload)
-        if self._refused(packet):
+        if self._refused(packet, now):
             return
         if not self._waiting and self._due is None:
-            self._starts_at = now + self.delay_s
+            self._starts_at = now + self.delay.wanted_s
         bisect.insort(self._waiting, packet)
         if payload is not None:
-            self._measure(now - packet.timestamp / self._clock_rate)
+            self.delay.measure(now - packet.timestamp / self._clock_rate)
         if len(self._waiting) > _CAPACITY:
             self._shed_one()
 
@@ -115,40 +115,47 @@ class PlayoutBuffer:
         self._newest = _Waiting(base * 16 + sequence, base * 16 + timestamp, payload)
         return self._newest
 
-    def _refused(self, packet: _Waiting) -> bool:
+    def _refused(self, packet: _Waiting, now: float) -> bool:
         """Whether a packet comes too late or again. One that was only missing from a run-dry buffer is not too late."""
-        if self._played_sequence is not None and packet.sequence <= self._played_sequence:
-            return True
-        return any(waiting.sequence == packet.sequence for waiting in self._waiting)
+        if self._played_sequence is None or packet.sequence > self._played_sequence:
+            return any(waiting.sequence == packet.sequence for waiting in self._waiting)
+        age = self._played_sequence - packet.sequence
+        if age < _REMEMBERED and not self._taken >> age & 1:
+            self._taken |= 1 << age
+            if packet.payload is not None:
+                self.discarded += 1
+                self.delay.measure(now - packet.timestamp / self._clock_rate)
+        return True
+
+    def _done_with(self, sequence: int, *, taken: bool = True) -> None:
+        """Playing has come to this number, whose packet was `taken` or never came."""
+        step = 1 if self._played_sequence is None else max(sequence - self._played_sequence, 0)
+        self._taken = (self._taken << min(step, _REMEMBERED) | taken) & (1 << _REMEMBERED) - 1
+        self._played_sequence = sequence
 
     def reset(self) -> None:
         """Forget the source; its packets that wait are lost."""
+        self.discarded += sum(waiting.payload is not None for waiting in self._waiting)
         self._waiting.clear()
         self._newest = self._played_sequence = self._due = self._made_up_to = None
-        self._run = self._unproven = self.excess_frames = 0
-        self._transits.clear()
-        self._least_buffered = None
-
-    def _measure(self, transit_s: float) -> None:
-        """Let the delay follow the spread of transit times: up at once, down slowly."""
-        self._transits.append(transit_s)
-        self._arrivals += 1
-        if self._arrivals % _JITTER_STEP:
-            return
-        ordered = sorted(self._transits)
-        spread = ordered[int(_JITTER_QUANTILE * (len(ordered) - 1))] - ordered[0]
-        wanted = min(max(spread + FRAME_S, MIN_DELAY_S), MAX_DELAY_S)
-        self.delay_s = max(wanted, self.delay_s - _SLOWEST_SHRINK_S)
+        self._run = self._unproven = self._taken = 0
+        self.delay_s = self.surplus_s = 0.0
+        self.delay.forget()
 
     # What the clock asks for
 
-    def next(self, now: float) -> Piece:
-        """The stretch of audio that is due now; the caller reports the length of decoded audio with `played`."""
+    def next(self, now: float, *, ahead_s: float = 0.0) -> Piece:
+        """The stretch of audio that is to be decoded now, and heard when what is `ahead_s` has been.
+
+        The caller reports the length of decoded audio with `played`.
+        """
         if self._due is None and not self._begin(now):
+            self.delay_s = self.surplus_s = 0.0
             return Piece(kind=PieceKind.IDLE)
         self._limit_delay()
         self._skip_accounted()
-        self._watch_excess()
+        delay_s = self.delay.of(now - self._due_now() / self._clock_rate)
+        self.delay_s, self.surplus_s = delay_s + ahead_s, delay_s - self.delay.wanted_s
         if not self._waiting:
             return self._run_dry()
         head = self._waiting[0]
@@ -161,6 +168,12 @@ class PlayoutBuffer:
         """The last AUDIO piece was this long."""
         self._due = self._due_now() + ticks
         self._packet = max(ticks, 1)
+        self._played_ticks += ticks
+
+    @property
+    def played_frames(self) -> int:
+        """Frames of audio that were played as they came."""
+        return self._played_ticks // self._frame
 
     def _begin(self, now: float) -> bool:
         """Start playing once the first packet has waited for the delay."""
@@ -179,13 +192,16 @@ class PlayoutBuffer:
         head = self._waiting.pop(0)
         self._judge_made_up(head)
         self._run = 0
-        self._played_sequence, self._due = head.sequence, head.timestamp
+        self._done_with(head.sequence)
+        self._due = head.timestamp
         return Piece(kind=PieceKind.AUDIO, payload=head.payload or b"")
 
     def _judge_made_up(self, head: _Waiting) -> None:
         """The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause."""
-        lost = self._played_sequence is not None and head.sequence > self._played_sequence + 1
-        reached = self._due if self._made_up_to is None else self._made_up_to
+        lost, reached = self._missing_before(head), self._due
+        if self._made_up_to is not None:
+            reached = self._made_up_to
+            self._unproven = max(self._unproven, lost * self._packet // self._frame)
         if lost or (reached is not None and head.timestamp < reached):
             self.concealed_frames += self._unproven
         self._unproven, self._made_up_to = 0, None
@@ -197,7 +213,7 @@ class PlayoutBuffer:
         self._run += 1
         if missing == 0:
             return Piece(kind=PieceKind.SILENCE, ticks=ticks)
-        self._played_sequence = head.sequence - missing
+        self._done_with(head.sequence - missing, taken=False)
         self.concealed_frames += 1 + self._unproven
         self._unproven = 0
         if self._run > MOST_CONCEALED_FRAMES:
@@ -227,7 +243,7 @@ class PlayoutBuffer:
             head = self._waiting[0]
             if self._missing_before(head) > 0 and head.timestamp > self._due_now():
                 return
-            self._played_sequence = self._waiting.pop(0).sequence
+            self._done_with(self._waiting.pop(0).sequence)
 
     # Keeping the delay short
 
@@ -249,24 +265,14 @@ class PlayoutBuffer:
         packet_s = self._packet / self._clock_rate
         if self._buffered_s() <= MAX_DELAY_S + packet_s + FRAME_S or self._audible_s() <= MAX_DELAY_S:
             return
-        while len(self._waiting) > 1 and self._buffered_s() > self.delay_s + packet_s:
+        while len(self._waiting) > 1 and self._buffered_s() > self.delay.wanted_s + packet_s:
             self._shed_one()
 
     def _shed_one(self) -> None:
         head = self._waiting.pop(0)
         if head.payload is not None:
             self._judge_made_up(head)
-        self._played_sequence = head.sequence
+            self.discarded += 1
+        self._done_with(head.sequence)
         if self._due is not None and self._waiting:
             self._due = self._waiting[0].timestamp
-
-    def _watch_excess(self) -> None:
-        """If the buffer was never low for a second, the audio may be shortened by the difference."""
-        buffered = self._buffered_s()
-        least = self._least_buffered
-        self._least_buffered = buffered if least is None else min(least, buffered)
-        self._pops += 1
-        if self._pops % _EXCESS_WINDOW == 0:
-            surplus = self._least_buffered - self.delay_s - self._packet / self._clock_rate
-            self.excess_frames = max(int(surplus / FRAME_S), 0)
-            self._least_buffered = None

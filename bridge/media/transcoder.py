@@ -1,13 +1,21 @@
 """One direction of audio between two codecs: playout, decoder and encoder in a row, driven by a 20 ms clock."""
 
-from bridge.media.coders import FRAME_BYTES, RATE, is_quiet, make_decoder, make_encoder
+from bridge.media.coders import FRAME_BYTES, FRAME_SAMPLES, RATE, make_decoder, make_encoder
+from bridge.media.comfort import ComfortNoise
 from bridge.media.formats import Codec
 from bridge.media.opus import OpusError
+from bridge.media.pcm import UNITY, to_octets, to_samples
 from bridge.media.playout import Piece, PieceKind, PlayoutBuffer
 from bridge.media.rtp import RtpPacket
+from bridge.media.timescale import lengthened, shortened
 
 _MOST_PIECES = 16
 """Pieces for one frame: the shortest Opus frame is 2.5 ms, the rest is room for frames that are left out."""
+_TOO_LATE_S, _TOO_EARLY_S, _FAR_OFF_S = 0.015, 0.005, 0.040
+"""From which difference on the delay is mended, and from which at the price that it may be heard. The longest period is
+left out or repeated without making the opposite necessary."""
+_FRAMES_BETWEEN = 5
+"""Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried."""
 
 
 class Transcoder:
@@ -19,8 +27,12 @@ class Transcoder:
         self._ticks_per_sample = source.clock_rate // RATE
         self._decoder = make_decoder(source)
         self._encoder = make_encoder(target)
+        self._noise = ComfortNoise()
         self._ssrc: int | None = None
         self._pcm = bytearray()
+        self._made_up = 0
+        """Samples of the gap so far."""
+        self._frames_left = _FRAMES_BETWEEN
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of audio."""
@@ -30,6 +42,11 @@ class Transcoder:
         """Take the number of a packet that shares the stream but is not audio."""
         self._take(packet, None, now)
 
+    def pause(self, packet: RtpPacket, now: float) -> None:
+        """Take comfort noise (RFC 3389): the source pauses, and tells how loud the pause is."""
+        self._noise.told(packet.payload)
+        self.account(packet, now)
+
     def _take(self, packet: RtpPacket, payload: bytes | None, now: float) -> None:
         if packet.ssrc != self._ssrc:
             self.playout.reset()
@@ -38,25 +55,44 @@ class Transcoder:
 
     def frame(self, now: float) -> bytes | None:
         """The payload that is due, `None` while the source is silent."""
-        for _ in range(_MOST_PIECES):
-            if len(self._pcm) >= FRAME_BYTES or not self._fill(now):
-                break
+        self._gather(now)
+        if len(self._pcm) >= FRAME_BYTES and self._mend_delay():
+            self._gather(now)
         if not self._pcm:
             return None
-        pcm = bytes(self._pcm[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0")
+        missing = FRAME_SAMPLES - len(self._pcm) // 2
+        self._pcm += to_octets(self._noise.samples(missing))
+        pcm = bytes(self._pcm[:FRAME_BYTES])
         del self._pcm[:FRAME_BYTES]
         return self._encoder.encode(pcm)
 
-    def _fill(self, now: float) -> bool:
-        """Add the next piece to the PCM; `False` when none is due."""
-        piece = self.playout.next(now)
-        if piece.kind is PieceKind.IDLE:
+    def background(self) -> bytes:
+        """The payload of a frame in which nobody speaks."""
+        return self._encoder.encode(to_octets(self._noise.samples(FRAME_SAMPLES)))
+
+    def _gather(self, now: float) -> None:
+        """Add pieces until there is a frame, or none is due."""
+        for _ in range(_MOST_PIECES):
+            if len(self._pcm) >= FRAME_BYTES:
+                return
+            piece = self.playout.next(now, ahead_s=len(self._pcm) / (2 * RATE))
+            if piece.kind is PieceKind.IDLE:
+                return
+            self._pcm += self._render(piece)
+
+    def _mend_delay(self) -> bool:
+        """Make the frame shorter or longer when the audio is played too late or too early; `True` when it was done."""
+        surplus_s = self.playout.surplus_s
+        self._frames_left = max(self._frames_left - 1, 0)
+        if self._frames_left or -_TOO_EARLY_S < surplus_s < _TOO_LATE_S:
             return False
-        pcm = self._render(piece)
-        if self.playout.excess_frames and is_quiet(pcm):
-            self.playout.excess_frames -= 1
-        else:
-            self._pcm += pcm
+        change = shortened if surplus_s > 0 else lengthened
+        frame = to_samples(self._pcm[:FRAME_BYTES])
+        changed = change(frame, RATE, anyway=abs(surplus_s) >= _FAR_OFF_S)
+        if changed is None:
+            return False
+        self._pcm[:FRAME_BYTES] = to_octets(changed)
+        self._frames_left = _FRAMES_BETWEEN
         return True
 
     def _render(self, piece: Piece) -> bytes:
@@ -69,28 +105,40 @@ class Transcoder:
             case PieceKind.CONCEAL | PieceKind.RECOVER:
                 return self._conceal(samples)
             case _:
-                return bytes(2 * samples)
+                return to_octets(self._noise.samples(samples))
 
     def _decode(self, payload: bytes) -> bytes:
         """Decode; a payload that is no Opus counts as lost (anyone on the call can send one)."""
         try:
             pcm = self._decoder.decode(payload)
         except OpusError:
-            pcm = self._conceal(FRAME_BYTES // 2)
+            pcm = self._conceal(FRAME_SAMPLES)
+        else:
+            self._made_up = 0
+            self._noise.hear(to_samples(pcm))
         self.playout.played(len(pcm) // 2 * self._ticks_per_sample)
         return pcm
 
     def _recover(self, payload: bytes, samples: int) -> bytes:
         try:
-            return self._decoder.recover(payload, samples)
+            recovered = self._decoder.recover(payload, samples)
         except OpusError:
-            return self._conceal(samples)
+            recovered = None
+        return self._conceal(samples) if recovered is None else recovered
 
     def _conceal(self, samples: int) -> bytes:
+        """Audio that goes on and fades out, while the noise of the line fades in over the first 60 ms."""
         try:
-            return self._decoder.conceal(samples)
+            pcm = self._decoder.conceal(samples)
         except OpusError:
-            return bytes(2 * samples)
+            pcm = bytes(2 * samples)
+        made_up, fading = to_samples(pcm), 3 * FRAME_SAMPLES
+        noise = self._noise.samples(len(made_up))
+        for n, sample in enumerate(noise):
+            louder = made_up[n] + (sample * min(self._made_up + n, fading) // fading)
+            made_up[n] = min(max(louder, -UNITY), UNITY - 1)
+        self._made_up += len(made_up)
+        return to_octets(made_up)
 
     def close(self) -> None:
         """Free the codec states."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.playout import MAX_DELAY_S, MIN_DELAY_S, MOST_CONCEALED_FRAMES, Piece, PieceKind, PlayoutBuffer
+from bridge.media.playout import MOST_CONCEALED_FRAMES, Piece, PieceKind, PlayoutBuffer
+from bridge.media.playout_delay import MAX_DELAY_S, MIN_DELAY_S
 
 FRAME_S = 0.020
 FRAME = 160
@@ -106,8 +107,8 @@ def test_reordering_and_duplicates_are_put_right() -> None:
 
 def test_the_delay_follows_the_jitter_within_its_limits() -> None:
     calm, rough = listen(Network(seed=5)), listen(Network(seed=5, jitter_s=0.1))
-    assert calm.buffer.delay_s == pytest.approx(0.020, abs=0.005)
-    assert 0.08 < rough.buffer.delay_s <= MAX_DELAY_S
+    assert calm.buffer.delay.wanted_s == pytest.approx(0.020, abs=0.005)
+    assert 0.08 < rough.buffer.delay.wanted_s <= MAX_DELAY_S
     assert len(rough.numbers()) >= 0.98 * 3000
 
 
@@ -221,7 +222,7 @@ def test_no_sequence_of_packets_breaks_it(steps: list[tuple[int, int, bool, int]
     for n, (sequence, timestamp, audible, pops) in enumerate(steps):
         payload = n.to_bytes(2, "big") if audible else None
         buffer.push(sequence=sequence, timestamp=timestamp, payload=payload, now=now)
-        assert MIN_DELAY_S <= buffer.delay_s <= MAX_DELAY_S
+        assert MIN_DELAY_S <= buffer.delay.wanted_s <= MAX_DELAY_S
         for _ in range(pops):
             piece = buffer.next(now)
             assert 0 <= piece.ticks <= FRAME

@@ -3,6 +3,7 @@
 import math
 import random
 from array import array
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -265,3 +266,54 @@ def test_comfort_noise_out_of_order_neither_hides_nor_moves_audio(
     assert len(line.sent) == len(heard)
     numbers = [(heard[n] - heard[0]) & 0xFFFF for n in sorted(heard)]
     assert numbers == sorted(numbers), "what was sent later has the higher number"
+
+
+@pytest.mark.parametrize("audio", [voice(4), spoken(4)], ids=["voice", "tone"])
+@pytest.mark.parametrize("drift_ppm", [-1500, 1500])
+def test_a_clock_that_is_off_is_made_up_for_without_a_click(audio: list[bytes], drift_ppm: int) -> None:
+    transcoder, sent, heard = Transcoder(Codec.PCMU, Codec.PCMA), 0, b""
+    packet_s = FRAME_S * (1 - drift_ppm / 1e6)
+    delays = []
+    for tick in range(3000):
+        now = tick * FRAME_S
+        while sent * packet_s <= now:
+            transcoder.push(rtp(sent, g711.ulaw_encode(audio[sent % len(audio)]), step=160), sent * packet_s)
+            sent += 1
+        heard += g711.alaw_decode(transcoder.frame(now) or bytes((0xD5,)) * 160)
+        delays.append(transcoder.playout.delay_s)
+    assert transcoder.playout.concealed_frames == transcoder.playout.discarded == 0
+    assert max(delays) < 0.08
+    assert steepest(heard) <= 1.1 * steepest(b"".join(audio))
+
+
+def steepest(pcm: bytes) -> int:
+    """The largest step between two samples: what clicks is steep."""
+    return max(abs(after - before) for before, after in pairwise(array("h", pcm)))
+
+
+def test_the_delay_comes_down_again_when_the_network_is_calm() -> None:
+    chance, transcoder, delays = random.Random(5), Transcoder(Codec.PCMU, Codec.PCMA), []
+    rough = [(n * FRAME_S + chance.random() * 0.15, n) for n in range(1000)]
+    arrivals = sorted(rough + [(n * FRAME_S, n) for n in range(1000, 3000)], reverse=True)
+    octets = [g711.ulaw_encode(frame) for frame in voice(4)]
+    for tick in range(3000):
+        while arrivals and arrivals[-1][0] <= tick * FRAME_S:
+            at, n = arrivals.pop()
+            transcoder.push(rtp(n, octets[n % len(octets)], step=160), at)
+        transcoder.frame(tick * FRAME_S)
+        delays.append(transcoder.playout.delay_s)
+    assert 0.12 < delays[950] < 0.2
+    assert delays[-1] < 0.06
+    assert transcoder.playout.discarded < 20, "those of the first second, before the jitter was known"
+
+
+def test_comfort_noise_of_the_source_is_heard_by_the_phone() -> None:
+    line, octets = Line(OPUS, PCMU), OpusEncoder().encode(bytes(FRAME_BYTES))
+    for n in range(20):
+        line.direction.receive(rtp(n, octets, step=960, payload_type=111), n * FRAME_S)
+        line.direction.tick(n * FRAME_S)
+    line.direction.receive(rtp(20, bytes((60,)), step=960, payload_type=13), 0.4)
+    for n in range(20, 60):
+        line.direction.tick(n * FRAME_S)
+    pause = b"".join(g711.ulaw_decode(p.payload) for p in line.sent[-10:])
+    assert tones.level_dbfs(pause) == pytest.approx(-57, abs=2), "a sine of full scale is 3 dB below a square wave"

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::dtmf::{DigitRelay, Keypad, Relayed};
-use crate::formats::{Codec, Digits, Formats};
+use crate::formats::{COMFORT_NOISE, Codec, Digits, Formats};
 use crate::g711;
 use crate::opus::Library;
 use crate::outbound::{Content, OutboundStream};
@@ -180,6 +180,7 @@ impl Direction {
     /// Comfort noise and unknown payload types: not passed on, and not taken for a loss.
     fn leave_out(&mut self, packet: &Packet, now: f64) {
         match self.transcoder.as_mut() {
+            Some(transcoder) if packet.payload_type == COMFORT_NOISE => transcoder.pause(packet, now),
             Some(transcoder) => transcoder.account(packet, now),
             None => self.rewriter.skip(packet, &self.outbound, now),
         }
@@ -275,7 +276,7 @@ impl Direction {
         self.timeline = self.timeline.wrapping_add(frame);
         let filled = !heard && self.fills_pauses;
         if filled {
-            self.payload.extend_from_slice(g711::silence(send.codec));
+            transcoder.background(&mut self.payload);
         }
         if (!heard && !filled) || now < self.digit_until {
             self.paused |= !heard && !filled;

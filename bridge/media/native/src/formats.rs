@@ -1,5 +1,8 @@
 //! Which audio formats two ends agreed on.
 
+/// Payload type of comfort noise (RFC 3389 §4): never offered, but some send it all the same.
+pub const COMFORT_NOISE: u8 = 13;
+
 /// The codecs of this engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {

@@ -3,6 +3,8 @@
 pub mod audio;
 pub mod call;
 mod cipher;
+mod comfort;
+mod concealment;
 mod direction;
 pub mod discards;
 pub mod dtmf;
@@ -13,8 +15,10 @@ pub mod mailbox;
 pub mod opus;
 pub mod outbound;
 pub mod outbox;
+mod pcm;
 pub mod phone;
 mod playout;
+mod playout_delay;
 #[cfg(feature = "python")]
 mod python;
 mod rate;
@@ -23,6 +27,7 @@ mod replay;
 mod rewriter;
 pub mod rtp;
 pub mod srtp;
+mod timescale;
 mod transcoder;
 pub mod webrtc;
 pub mod worker;

@@ -2,25 +2,20 @@
 //!
 //! It holds audio back just long enough to put late packets in order: the delay starts at 60 ms and follows the measured
 //! jitter between 20 and 200 ms. What came in time is never thrown away; what is missing is named as such, so that the
-//! decoder can recover or conceal it.
+//! decoder can recover or conceal it. Where the delay is not what it should be, whoever plays makes speech a little
+//! shorter or longer (`surplus_s`): so it follows the network, and the sender's clock.
 
 use std::collections::VecDeque;
 
+use crate::playout_delay::{FRAME_S, MAX_DELAY_S, PlayoutDelay};
 use crate::rtp::{sequence_delta, timestamp_delta};
 
-const FRAME_S: f64 = 0.020;
-const MIN_DELAY_S: f64 = 0.020;
-const START_DELAY_S: f64 = 0.060;
-const MAX_DELAY_S: f64 = 0.200;
 const MOST_CONCEALED_FRAMES: u32 = 5;
 const CAPACITY: usize = 64;
 const RESTART_SEQUENCES: i32 = 1000;
 const RESTART_S: i64 = 5;
-const JITTER_WINDOW: usize = 256;
-const JITTER_STEP: u64 = 32;
-const JITTER_QUANTILE: f64 = 0.97;
-const SLOWEST_SHRINK_S: f64 = 0.005;
-const EXCESS_WINDOW: u64 = 50;
+/// Numbers of which it is known whether they were played: what comes again is no loss, what comes late is one.
+const REMEMBERED: i64 = 128;
 /// Counters that do not wrap begin so high that nothing lies before them.
 const BASE: i64 = 16 << 32;
 
@@ -52,9 +47,13 @@ struct Waiting {
 pub struct PlayoutBuffer {
     /// Frames that had to be made up; those in front of a pause of the source are not known to be.
     pub concealed_frames: u64,
-    /// Frames by which the audio could be shorter; a quiet one is the right one to leave out.
-    pub excess_frames: i64,
-    delay_s: f64,
+    /// Packets of audio that came, and were not played: too late, or too many at once.
+    pub discarded: u64,
+    /// How long after the fastest packet audio is played just now; 0 while nothing is.
+    pub delay_s: f64,
+    /// By how much that is more than it must be; negative when it is less.
+    pub surplus_s: f64,
+    delay: PlayoutDelay,
     clock_rate: i64,
     frame: i64,
     packet: i64,
@@ -68,10 +67,8 @@ pub struct PlayoutBuffer {
     starts_at: f64,
     run: u32,
     unproven: u64,
-    transits: VecDeque<f64>,
-    arrivals: u64,
-    least_buffered: Option<f64>,
-    pops: u64,
+    /// Bit n: the number n before the last one that was played is done with.
+    taken: u128,
 }
 
 impl PlayoutBuffer {
@@ -80,8 +77,10 @@ impl PlayoutBuffer {
         let frame = (f64::from(clock_rate) * FRAME_S).round_ties_even() as i64;
         Self {
             concealed_frames: 0,
-            excess_frames: 0,
-            delay_s: START_DELAY_S,
+            discarded: 0,
+            delay_s: 0.0,
+            surplus_s: 0.0,
+            delay: PlayoutDelay::default(),
             clock_rate: i64::from(clock_rate),
             frame,
             packet: frame,
@@ -93,10 +92,7 @@ impl PlayoutBuffer {
             starts_at: 0.0,
             run: 0,
             unproven: 0,
-            transits: VecDeque::new(),
-            arrivals: 0,
-            least_buffered: None,
-            pops: 0,
+            taken: 0,
         }
     }
 
@@ -105,21 +101,44 @@ impl PlayoutBuffer {
     /// Take a packet; no payload accounts for one that is not audio.
     pub fn push(&mut self, sequence: u16, timestamp: u32, payload: Option<&[u8]>, now: f64) {
         let (sequence, timestamp) = self.unwrap(sequence, timestamp);
+        let transit_s = now - timestamp as f64 / self.clock_rate as f64;
+        if self.played_sequence.is_some_and(|played| sequence <= played) {
+            self.refuse(sequence, payload.is_some().then_some(transit_s));
+            return;
+        }
         let place = self.waiting.partition_point(|waiting| waiting.sequence < sequence);
-        let known = self.waiting.get(place).is_some_and(|waiting| waiting.sequence == sequence);
-        if known || self.played_sequence.is_some_and(|played| sequence <= played) {
+        if self.waiting.get(place).is_some_and(|waiting| waiting.sequence == sequence) {
             return;
         }
         if self.waiting.is_empty() && self.due.is_none() {
-            self.starts_at = now + self.delay_s;
+            self.starts_at = now + self.delay.wanted_s;
         }
         self.waiting.insert(place, Waiting { sequence, timestamp, payload: payload.map(<[u8]>::to_vec) });
         if payload.is_some() {
-            self.measure(now - timestamp as f64 / self.clock_rate as f64);
+            self.delay.measure(transit_s);
         }
         if self.waiting.len() > CAPACITY {
             self.shed_one();
         }
+    }
+
+    /// A packet that comes too late, or again. One that was only missing from a run-dry buffer is not too late.
+    fn refuse(&mut self, sequence: i64, transit_s: Option<f64>) {
+        let age = self.played_sequence.unwrap_or(sequence) - sequence;
+        if age < REMEMBERED && self.taken >> age & 1 == 0 {
+            self.taken |= 1 << age;
+            if let Some(transit_s) = transit_s {
+                self.discarded += 1;
+                self.delay.measure(transit_s);
+            }
+        }
+    }
+
+    /// Playing has come to this number, whose packet was `taken` or never came.
+    fn done_with(&mut self, sequence: i64, taken: bool) {
+        let step = self.played_sequence.map_or(1, |played| (sequence - played).max(0));
+        self.taken = self.taken.checked_shl(step as u32).unwrap_or(0) | u128::from(taken);
+        self.played_sequence = Some(sequence);
     }
 
     /// Widen the counters relative to the newest packet; far jumps are a new source (RFC 3550 appendix A.1).
@@ -141,40 +160,26 @@ impl PlayoutBuffer {
 
     /// Forget the source; its packets that wait are lost.
     pub fn reset(&mut self) {
+        self.discarded += self.waiting.iter().filter(|waiting| waiting.payload.is_some()).count() as u64;
         self.waiting.clear();
         (self.newest, self.played_sequence, self.due, self.made_up_to) = (None, None, None, None);
-        (self.run, self.unproven, self.excess_frames) = (0, 0, 0);
-        self.transits.clear();
-        self.least_buffered = None;
-    }
-
-    /// Let the delay follow the spread of transit times: up at once, down slowly.
-    fn measure(&mut self, transit_s: f64) {
-        if self.transits.len() == JITTER_WINDOW {
-            self.transits.pop_front();
-        }
-        self.transits.push_back(transit_s);
-        self.arrivals += 1;
-        if self.arrivals % JITTER_STEP != 0 {
-            return;
-        }
-        let mut ordered: Vec<f64> = self.transits.iter().copied().collect();
-        ordered.sort_by(f64::total_cmp);
-        let spread = ordered[(JITTER_QUANTILE * (ordered.len() - 1) as f64) as usize] - ordered[0];
-        let wanted = (spread + FRAME_S).clamp(MIN_DELAY_S, MAX_DELAY_S);
-        self.delay_s = wanted.max(self.delay_s - SLOWEST_SHRINK_S);
+        (self.run, self.unproven, self.taken) = (0, 0, 0);
+        (self.delay_s, self.surplus_s) = (0.0, 0.0);
+        self.delay.forget();
     }
 
     // What the clock asks for
 
-    /// The stretch of audio that is due now.
-    pub fn next(&mut self, now: f64) -> Piece {
+    /// The stretch of audio that is to be decoded now, and heard when what is `ahead_s` has been.
+    pub fn next(&mut self, now: f64, ahead_s: f64) -> Piece {
         if self.due.is_none() && !self.begin(now) {
+            (self.delay_s, self.surplus_s) = (0.0, 0.0);
             return Piece::Idle;
         }
         self.limit_delay();
         self.skip_accounted();
-        self.watch_excess();
+        let delay_s = self.delay.of(now - self.due_now() as f64 / self.clock_rate as f64);
+        (self.delay_s, self.surplus_s) = (delay_s + ahead_s, delay_s - self.delay.wanted_s);
         let Some(head) = self.waiting.front() else { return self.run_dry() };
         let gap = head.timestamp - self.due_now();
         if gap <= 0 || gap > RESTART_S * self.clock_rate {
@@ -208,15 +213,19 @@ impl PlayoutBuffer {
         let Some(head) = self.waiting.pop_front() else { return Piece::Idle };
         self.judge_made_up(head.sequence, head.timestamp);
         self.run = 0;
-        (self.played_sequence, self.due) = (Some(head.sequence), Some(head.timestamp));
+        self.done_with(head.sequence, true);
+        self.due = Some(head.timestamp);
         Piece::Audio(head.payload.unwrap_or_default())
     }
 
     /// The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause.
     fn judge_made_up(&mut self, sequence: i64, timestamp: i64) {
-        let lost = self.played_sequence.is_some_and(|played| sequence > played + 1);
+        let lost = self.missing_before(sequence);
+        if self.made_up_to.is_some() {
+            self.unproven = self.unproven.max((lost * self.packet / self.frame) as u64);
+        }
         let reached = self.made_up_to.or(self.due);
-        if lost || reached.is_some_and(|reached| timestamp < reached) {
+        if lost > 0 || reached.is_some_and(|reached| timestamp < reached) {
             self.concealed_frames += self.unproven;
         }
         (self.unproven, self.made_up_to) = (0, None);
@@ -233,7 +242,7 @@ impl PlayoutBuffer {
         if missing == 0 {
             return Piece::Silence(ticks);
         }
-        self.played_sequence = Some(sequence - missing);
+        self.done_with(sequence - missing, false);
         self.concealed_frames += 1 + self.unproven;
         self.unproven = 0;
         if self.run > MOST_CONCEALED_FRAMES {
@@ -267,7 +276,8 @@ impl PlayoutBuffer {
             if self.missing_before(head.sequence) > 0 && head.timestamp > self.due_now() {
                 return;
             }
-            self.played_sequence = Some(head.sequence);
+            let sequence = head.sequence;
+            self.done_with(sequence, true);
             self.waiting.pop_front();
         }
     }
@@ -296,7 +306,7 @@ impl PlayoutBuffer {
         if self.buffered_s() <= MAX_DELAY_S + packet_s + FRAME_S || self.audible_s() <= MAX_DELAY_S {
             return;
         }
-        while self.waiting.len() > 1 && self.buffered_s() > self.delay_s + packet_s {
+        while self.waiting.len() > 1 && self.buffered_s() > self.delay.wanted_s + packet_s {
             self.shed_one();
         }
     }
@@ -305,23 +315,11 @@ impl PlayoutBuffer {
         let Some(head) = self.waiting.pop_front() else { return };
         if head.payload.is_some() {
             self.judge_made_up(head.sequence, head.timestamp);
+            self.discarded += 1;
         }
-        self.played_sequence = Some(head.sequence);
+        self.done_with(head.sequence, true);
         if self.due.is_some() {
             self.due = self.waiting.front().map(|next| next.timestamp).or(self.due);
-        }
-    }
-
-    /// If the buffer was never low for a second, the audio may be shortened by the difference.
-    fn watch_excess(&mut self) {
-        let buffered = self.buffered_s();
-        let least = self.least_buffered.map_or(buffered, |least| least.min(buffered));
-        self.least_buffered = Some(least);
-        self.pops += 1;
-        if self.pops % EXCESS_WINDOW == 0 {
-            let surplus = least - self.delay_s - self.packet as f64 / self.clock_rate as f64;
-            self.excess_frames = ((surplus / FRAME_S) as i64).max(0);
-            self.least_buffered = None;
         }
     }
 }

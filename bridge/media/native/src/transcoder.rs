@@ -2,29 +2,53 @@
 
 use std::sync::Arc;
 
+use crate::comfort::ComfortNoise;
+use crate::concealment::Concealer;
 use crate::formats::Codec;
 use crate::g711;
 use crate::opus::{self, Library};
+use crate::pcm::clipped;
 use crate::playout::{Piece, PlayoutBuffer};
 use crate::rtp::Packet;
+use crate::timescale::{lengthened, shortened};
 
 const RATE: usize = 8000;
 const FRAME: usize = 160;
 /// Pieces for one frame: the shortest Opus frame is 2.5 ms, the rest is room for frames that are left out.
 const MOST_PIECES: usize = 16;
-const CONCEALMENT_GAIN: f64 = 0.7;
-/// About -44 dBFS: leaving such a frame out is not heard.
-const QUIET: i16 = 200;
+/// From which difference on the delay is mended: the longest period is left out or repeated without making the opposite
+/// necessary.
+const TOO_LATE_S: f64 = 0.015;
+const TOO_EARLY_S: f64 = 0.005;
+/// From which difference on it is mended at the price that it may be heard.
+const FAR_OFF_S: f64 = 0.040;
+/// Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried.
+const FRAMES_BETWEEN: u32 = 5;
+/// Samples over which the noise of the line fades into a gap: 60 ms.
+const FADING: usize = 3 * FRAME;
 
 enum Decoder {
     Opus(opus::Decoder),
-    /// A lost frame repeats the last one, fading (in the spirit of G.711 appendix I).
-    G711(Codec, Vec<i16>),
+    /// With what stands in for lost payloads (ITU-T G.711 appendix I).
+    G711(Codec, Concealer),
 }
 
 enum Encoder {
     Opus(opus::Encoder),
     G711(Codec),
+}
+
+impl Encoder {
+    /// Append the payload of a frame; `false` when there is none.
+    fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Opus(encoder) => encoder.encode(samples, out).is_ok(),
+            Self::G711(law) => {
+                g711::encode(*law, samples, out);
+                true
+            }
+        }
+    }
 }
 
 /// Takes packets of one codec whenever they come; gives one payload of the other every 20 ms.
@@ -38,7 +62,11 @@ pub struct Transcoder {
     ticks_per_sample: i64,
     decoder: Decoder,
     encoder: Encoder,
+    noise: ComfortNoise,
     ssrc: Option<u32>,
+    /// Samples of the gap so far.
+    made_up: usize,
+    frames_left: u32,
     pcm: Vec<i16>,
     piece: Vec<i16>,
 }
@@ -48,7 +76,7 @@ impl Transcoder {
     pub fn new(source: Codec, target: Codec, library: Option<&Arc<Library>>) -> Option<Self> {
         let decoder = match source {
             Codec::Opus => Decoder::Opus(opus::Decoder::new(library?.clone())?),
-            law => Decoder::G711(law, Vec::new()),
+            law => Decoder::G711(law, Concealer::new(RATE)),
         };
         let encoder = match target {
             Codec::Opus => Encoder::Opus(opus::Encoder::new(library?.clone())?),
@@ -61,7 +89,10 @@ impl Transcoder {
             ticks_per_sample: i64::from(source.clock_rate()) / RATE as i64,
             decoder,
             encoder,
+            noise: ComfortNoise::default(),
             ssrc: None,
+            made_up: 0,
+            frames_left: FRAMES_BETWEEN,
             pcm: Vec::new(),
             piece: Vec::new(),
         })
@@ -77,6 +108,12 @@ impl Transcoder {
         self.take(packet, None, now);
     }
 
+    /// Take comfort noise (RFC 3389): the source pauses, and tells how loud the pause is.
+    pub fn pause(&mut self, packet: &Packet, now: f64) {
+        self.noise.told(packet.payload);
+        self.account(packet, now);
+    }
+
     fn take(&mut self, packet: &Packet, payload: Option<&[u8]>, now: f64) {
         if self.ssrc != Some(packet.ssrc) {
             self.playout.reset();
@@ -88,43 +125,61 @@ impl Transcoder {
     /// Write the payload that is due; `false` while the source is silent.
     pub fn frame(&mut self, now: f64, out: &mut Vec<u8>) -> bool {
         out.clear();
-        for _ in 0..MOST_PIECES {
-            if self.pcm.len() >= FRAME || !self.fill(now) {
-                break;
-            }
+        self.gather(now);
+        if self.pcm.len() >= FRAME && self.mend_delay() {
+            self.gather(now);
         }
         if self.pcm.is_empty() {
             return false;
         }
-        let mut frame = [0; FRAME];
-        let ready = self.pcm.len().min(FRAME);
-        frame[..ready].copy_from_slice(&self.pcm[..ready]);
-        self.pcm.drain(..ready);
-        match &mut self.encoder {
-            Encoder::Opus(encoder) => encoder.encode(&frame, out).is_ok(),
-            Encoder::G711(law) => {
-                g711::encode(*law, &frame, out);
-                true
+        let missing = FRAME.saturating_sub(self.pcm.len());
+        self.pcm.extend(self.noise.samples().take(missing));
+        let written = self.encoder.encode(&self.pcm[..FRAME], out);
+        self.pcm.drain(..FRAME);
+        written
+    }
+
+    /// Write the payload of a frame in which nobody speaks.
+    pub fn background(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        self.piece.clear();
+        self.piece.extend(self.noise.samples().take(FRAME));
+        self.encoder.encode(&self.piece, out);
+    }
+
+    /// Add pieces until there is a frame, or none is due.
+    fn gather(&mut self, now: f64) {
+        for _ in 0..MOST_PIECES {
+            if self.pcm.len() >= FRAME {
+                return;
             }
+            self.piece.clear();
+            match self.playout.next(now, self.pcm.len() as f64 / RATE as f64) {
+                Piece::Idle => return,
+                Piece::Audio(payload) => self.decode(&payload),
+                Piece::Recover(ticks, following) => self.recover(&following, self.samples(ticks)),
+                Piece::Conceal(ticks) => self.conceal(self.samples(ticks)),
+                Piece::Silence(ticks) => {
+                    let count = self.samples(ticks);
+                    self.piece.extend(self.noise.samples().take(count));
+                }
+            }
+            self.pcm.append(&mut self.piece);
         }
     }
 
-    /// Add the next piece to the PCM; `false` when none is due.
-    fn fill(&mut self, now: f64) -> bool {
-        let piece = self.playout.next(now);
-        self.piece.clear();
-        match piece {
-            Piece::Idle => return false,
-            Piece::Audio(payload) => self.decode(&payload),
-            Piece::Recover(ticks, following) => self.recover(&following, self.samples(ticks)),
-            Piece::Conceal(ticks) => self.conceal(self.samples(ticks)),
-            Piece::Silence(ticks) => self.piece.resize(self.samples(ticks), 0),
+    /// Make the frame shorter or longer when the audio is played too late or too early; `true` when it was done.
+    fn mend_delay(&mut self) -> bool {
+        let surplus_s = self.playout.surplus_s;
+        self.frames_left = self.frames_left.saturating_sub(1);
+        if self.frames_left > 0 || (-TOO_EARLY_S < surplus_s && surplus_s < TOO_LATE_S) {
+            return false;
         }
-        if self.playout.excess_frames > 0 && self.piece.iter().all(|sample| (-QUIET < *sample) && (*sample < QUIET)) {
-            self.playout.excess_frames -= 1;
-        } else {
-            self.pcm.append(&mut self.piece);
-        }
+        let (frame, anyway) = (&self.pcm[..FRAME], surplus_s.abs() >= FAR_OFF_S);
+        let changed = if surplus_s > 0.0 { shortened(frame, RATE, anyway) } else { lengthened(frame, RATE, anyway) };
+        let Some(changed) = changed else { return false };
+        self.pcm.splice(..FRAME, changed);
+        self.frames_left = FRAMES_BETWEEN;
         true
     }
 
@@ -136,14 +191,16 @@ impl Transcoder {
     fn decode(&mut self, payload: &[u8]) {
         let decoded = match &mut self.decoder {
             Decoder::Opus(decoder) => decoder.decode(payload, &mut self.piece).is_ok(),
-            Decoder::G711(law, last) => {
+            Decoder::G711(law, concealer) => {
                 g711::decode(*law, payload, &mut self.piece);
-                last.clear();
-                last.extend_from_slice(&self.piece[self.piece.len().saturating_sub(FRAME)..]);
+                concealer.hear(&mut self.piece);
                 true
             }
         };
-        if !decoded {
+        if decoded {
+            self.made_up = 0;
+            self.noise.hear(&self.piece);
+        } else {
             self.conceal(FRAME);
         }
         self.playout.played(self.piece.len() as i64 * self.ticks_per_sample);
@@ -162,6 +219,7 @@ impl Transcoder {
         }
     }
 
+    /// Audio that goes on and fades out, while the noise of the line fades in.
     fn conceal(&mut self, samples: usize) {
         match &mut self.decoder {
             Decoder::Opus(decoder) => {
@@ -169,14 +227,12 @@ impl Transcoder {
                     self.piece.resize(samples, 0);
                 }
             }
-            Decoder::G711(_, last) => {
-                last.iter_mut().for_each(|sample| *sample = (f64::from(*sample) * CONCEALMENT_GAIN) as i16);
-                if last.is_empty() {
-                    self.piece.resize(samples, 0);
-                } else {
-                    self.piece.extend(last.iter().cycle().take(samples));
-                }
-            }
+            Decoder::G711(_, concealer) => concealer.conceal(samples, &mut self.piece),
         }
+        for ((sample, noise), position) in self.piece.iter_mut().zip(self.noise.samples()).zip(self.made_up..) {
+            let noise = (i64::from(noise) * position.min(FADING) as i64).div_euclid(FADING as i64);
+            *sample = clipped(i64::from(*sample) + noise);
+        }
+        self.made_up += self.piece.len();
     }
 }
