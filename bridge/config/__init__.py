@@ -2,7 +2,7 @@
 
 from bridge.config.changes import changed_settings
 from bridge.config.check import warnings
-from bridge.config.convert import matrix_settings, media_policies, media_settings, sip_settings
+from bridge.config.convert import matrix_settings, media_policies, media_settings, sip_settings, trace_settings
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.loading import load_config
 from bridge.config.model import Config
@@ -17,5 +17,6 @@ __all__ = [
     "media_policies",
     "media_settings",
     "sip_settings",
+    "trace_settings",
     "warnings",
 ]

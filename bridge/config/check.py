@@ -18,6 +18,7 @@ from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
 from bridge.sip.settings import DnsMode, Transport, TrunkAuth
 
+MIN_CONSOLE_TOKEN = 16
 _NARROWEST = {4: 8, 6: 16}
 """Prefix lengths by IP version: no carrier sends from more than this."""
 
@@ -71,6 +72,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     yield from dialling_contradictions(config)
     yield from _media(config)
     yield from _places(config)
+    yield from _console(config)
 
 
 def _appservice(config: Config) -> Iterator[Finding]:
@@ -178,6 +180,17 @@ def _places(config: Config) -> Iterator[Finding]:
             yield location, f"the directory {path.parent} does not exist"
 
 
+def _console(config: Config) -> Iterator[Finding]:
+    token = config.ops.console.token.get_secret_value()
+    if token and len(token) < MIN_CONSOLE_TOKEN:
+        yield ("ops", "console", "token"), f"must have at least {MIN_CONSOLE_TOKEN} characters: it opens every call"
+    if token and token in (
+        config.appservice.as_token.get_secret_value(),
+        config.appservice.hs_token.get_secret_value(),
+    ):
+        yield ("ops", "console", "token"), "must differ from the tokens of appservice"
+
+
 def warnings(config: Config) -> list[str]:
     """What is allowed and yet perhaps not meant, one sentence each."""
     return [
@@ -186,6 +199,7 @@ def warnings(config: Config) -> list[str]:
         *_loopback(config),
         *idle_limits(config),
         *_exposed_secrets(config),
+        *_exposed_console(config),
         *certificate_warnings(config),
     ]
 
@@ -235,11 +249,17 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
     appservice, homeserver = config.appservice, config.homeserver
     files = [appservice.as_token_file, appservice.hs_token_file, config.sip.tls.private_key]
     files += [homeserver.puppet_token_file, homeserver.admin_token_file]
+    files += [config.ops.console.token_file, config.ops.hep.password_file]
     for trunk in config.trunks.values():
         files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]
     for file in files:
         if file is not None and _readable_by_others(file):
             yield f"{file}: every user of this machine can read it; chmod 600 {file}"
+
+
+def _exposed_console(config: Config) -> Iterator[str]:
+    if config.ops.console.is_on and not _is_loopback(config.ops.listen.host):
+        yield "ops.console: is served in the clear on ops.listen, so put a proxy with TLS in front of it"
 
 
 def _readable_by_others(file: Path) -> bool:

@@ -13,6 +13,8 @@ from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from bridge.media.sounds import Sound, read_wav
 from bridge.numbers.region import region_plan
+from bridge.ops.traces.hep import HepSettings
+from bridge.ops.traces.recorder import TraceSettings
 from bridge.sip.settings import DialRules, Dtmf, SipSettings, TlsSettings, Trunk, TrunkTls
 
 _INSTANCES = uuid.UUID("6b0c0ad5-3a1f-4f0e-9d0b-6d1b1d7f4c52")
@@ -145,6 +147,24 @@ def _hold_music(media: MediaConfig) -> Sound | None:
     if media.hold_music is not None:
         return read_wav(media.hold_music)
     return hold_tone() if media.hold_tone else None
+
+
+def trace_settings(config: Config) -> TraceSettings:
+    """What is kept of each call. The file lies beside the database, which is where we may write."""
+    ops, store = config.ops, config.store.path
+    server = ops.hep.server
+    fields = (parse_header_lines(trunk.headers.get_secret_value()) for trunk in config.trunks.values())
+    hep = None
+    if server is not None:
+        password = ops.hep.password.get_secret_value()
+        hep = HepSettings(host=server.host, port=server.port, capture_id=ops.hep.capture_id, password=password)
+    return TraceSettings(
+        path=store.with_name(f"{store.stem}-traces{store.suffix}") if ops.trace_days else None,
+        days=ops.trace_days,
+        max_mb=ops.trace_mb,
+        secret_headers=frozenset(name for lines in fields for name, _ in lines),
+        hep=hep,
+    )
 
 
 def media_policies(config: Config) -> Mapping[TrunkName, SipMediaPolicy]:

@@ -50,6 +50,7 @@ Who = Annotated[str, PlainValidator(identities.parse_who)]
 Callers = Annotated[str, PlainValidator(identities.parse_callers)]
 ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]
 TrunkServer = Annotated[values.Address, PlainValidator(values.parse_server)]
+OptionalAddress = Annotated[values.Address | None, PlainValidator(values.parse_optional_address)]
 OptionalServer = Annotated[values.Address | None, PlainValidator(values.parse_optional_server)]
 SipListener = Annotated[Listener, PlainValidator(values.parse_listener)]
 SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
@@ -114,11 +115,16 @@ def _header_lines(value: object) -> SecretStr:
     return secret
 
 
+def _header_name(value: object) -> str:
+    return values.header_name(values.text(value))
+
+
 Localpart = Annotated[str, PlainValidator(_localpart)]
 Word = Annotated[str, BeforeValidator(values.text), AfterValidator(_no_spaces), Field(min_length=1, max_length=255)]
 Token = Annotated[SecretStr, PlainValidator(_token)]
 OptionalToken = Annotated[SecretStr, PlainValidator(_optional_token)]
 Password = Annotated[SecretStr, PlainValidator(_secret)]
+HeaderName = Annotated[str, PlainValidator(_header_name)]
 HeaderLines = Annotated[SecretStr, PlainValidator(_header_lines)]
 FilePath = Annotated[Path, PlainValidator(values.parse_path)]
 OptionalMxc = Annotated[str, PlainValidator(identities.parse_optional_mxc)]

@@ -14,7 +14,8 @@ from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
 from bridge.config.kinds import DEFAULT_REGION
-from bridge.config.model import Config, OpsConfig, StoreConfig, TlsFilesConfig
+from bridge.config.model import Config, StoreConfig, TlsFilesConfig
+from bridge.config.operations import OpsConfig
 from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
 from bridge.config.wording import location_of, worded
@@ -92,6 +93,10 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
             group.setdefault(key, str(default))
         _make_absolute(group, key, base)
     _make_tls_absolute(tree.get("sip"), base)
+    ops = tree.get("ops")
+    if isinstance(ops, dict):
+        _make_absolute(ops.get("console"), "token_file", base)
+        _make_absolute(ops.get("hep"), "password_file", base)
     trunks = tree.get("trunks")
     for trunk in trunks.values() if isinstance(trunks, dict) else ():
         _make_absolute(trunk, "password_file", base)

@@ -9,13 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-)
+from pydantic import BeforeValidator, Field, SecretStr
 
 from bridge.config import values
 from bridge.config.kinds import (
@@ -66,6 +60,8 @@ from bridge.config.kinds import (
     Who,
     Word,
 )
+from bridge.config.operations import LoggingConfig, OpsConfig
+from bridge.config.section import Section
 from bridge.core.presence import RingWhen
 from bridge.media.policy import SrtpUse
 from bridge.media.settings import PathChoice
@@ -86,33 +82,11 @@ from bridge.sip.settings import (
 )
 
 
-class LogLevel(enum.StrEnum):
-    """Least important lines that are written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(enum.StrEnum):
-    """How a line looks."""
-
-    JSON = "json"
-    CONSOLE = "console"
-
-
 class EarlyMedia(enum.StrEnum):
     """What a caller hears until the phone is answered."""
 
     RINGBACK = "ringback"
     ANSWER = "answer"
-
-
-class Section(BaseModel):
-    """A group of settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class HomeserverConfig(Section):
@@ -340,22 +314,6 @@ class StoreConfig(Section):
     """`store`: what must survive a restart."""
 
     path: FilePath = Path("trunkline.sqlite3")
-
-
-class OpsConfig(Section):
-    """`ops`: metrics, health and call records."""
-
-    listen: ListenAddress = values.Address(host="127.0.0.1", port=9464)
-    call_records: OptionalPath = Path("call-records.jsonl")
-    """`None` writes no records."""
-    record_numbers: Flag = False
-
-
-class LoggingConfig(Section):
-    """`logging`."""
-
-    level: LogLevel = LogLevel.INFO
-    format: LogFormat = LogFormat.JSON
 
 
 class Config(Section):

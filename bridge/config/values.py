@@ -119,6 +119,23 @@ def parse_address(value: object) -> Address:
     return Address(host=parse_host(host), port=parse_port(port))
 
 
+def parse_optional_address(value: object) -> Address | None:
+    """`host:port` to send to, or nothing."""
+    if not text(value):
+        return None
+    address = parse_address(value)
+    if not address.port:
+        raise ValueError("expected a port from 1 to 65535, found 0")
+    return address
+
+
+def header_name(word: str) -> str:
+    """The name of an HTTP or SIP header field."""
+    if not _TOKEN.match(word):
+        raise ValueError(f"expected the name of a header field, found '{word}'")
+    return word
+
+
 def parse_server(value: object) -> Address:
     """`host` or `host:port` of a trunk; 0 when no port is given, for then the DNS may name it (RFC 3263 §4.2)."""
     word = text(value)

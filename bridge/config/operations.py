@@ -1,0 +1,80 @@
+"""The sections of the configuration that are for operators: `ops` and `logging`."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from bridge.config import values
+from bridge.config.kinds import (
+    Flag,
+    HeaderName,
+    ListenAddress,
+    OptionalAddress,
+    OptionalPath,
+    OptionalToken,
+    Password,
+    SourceNetwork,
+)
+from bridge.config.section import Section
+
+
+class LogLevel(enum.StrEnum):
+    """Least important lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(enum.StrEnum):
+    """How a line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class HepConfig(Section):
+    """`ops.hep`: copies of SIP messages for a Homer server."""
+
+    server: OptionalAddress = None
+    """`None` sends none."""
+    capture_id: Annotated[int, Field(strict=True, ge=0, le=4_294_967_295)] = 1
+    password: Password = SecretStr("")
+    password_file: OptionalPath = None
+
+
+class ConsoleConfig(Section):
+    """`ops.console`: a web page on the ops port. Off unless somebody can log in."""
+
+    token: OptionalToken = SecretStr("")
+    token_file: OptionalPath = None
+    proxies: tuple[SourceNetwork, ...] = ()
+    user_header: HeaderName = "X-Forwarded-Email"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anybody can log in."""
+        return bool(self.token.get_secret_value() or self.proxies)
+
+
+class OpsConfig(Section):
+    """`ops`: metrics, health, call records, traces and the console."""
+
+    listen: ListenAddress = values.Address(host="127.0.0.1", port=9464)
+    call_records: OptionalPath = Path("call-records.jsonl")
+    """`None` writes no records."""
+    record_numbers: Flag = False
+    trace_days: Annotated[float, Field(strict=True, ge=0, le=3_650, allow_inf_nan=False)] = 7.0
+    trace_mb: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
+    hep: HepConfig = HepConfig()
+    console: ConsoleConfig = ConsoleConfig()
+
+
+class LoggingConfig(Section):
+    """`logging`."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.JSON
