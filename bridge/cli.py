@@ -104,6 +104,34 @@ def explain_call(path: Path, user: str, number: str, room: str | None) -> None:
         raise SystemExit(1)
 
 
+@main.command("trace")
+@_config_option
+@click.argument("name", metavar="[CALL]", required=False)
+@click.option("--show-numbers", is_flag=True, help="Show numbers, user ids and addresses instead of keyed hashes.")
+@click.option("--messages", is_flag=True, help="Show SIP messages in full.")
+def trace_call(path: Path, name: str | None, show_numbers: bool, messages: bool) -> None:
+    """Show the life of one call step by step, or list the last calls.
+
+    CALL is a call_id of log lines and call records, a Matrix call id, or the Call-ID of SIP.
+    """
+    config = _load(path)
+    from bridge.config import trace_settings
+    from bridge.core.pii import use_redaction_key
+    from bridge.ops.logs import redaction_key
+    from bridge.ops.traces.ladder import ladder_of, overview_of
+    from bridge.ops.traces.showing import Showing
+
+    use_redaction_key(redaction_key(config.appservice.as_token.get_secret_value()))
+    file, showing = trace_settings(config).path, Showing(numbers=show_numbers)
+    if file is None:
+        raise click.ClickException("no traces are kept: ops.trace_days is 0")
+    try:
+        lines = ladder_of(file, name, showing, messages=messages) if name else overview_of(file, showing)
+    except TrunklineError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join(lines))
+
+
 @main.command()
 def version() -> None:
     """Print the version."""

@@ -12,6 +12,7 @@ import structlog
 from bridge.app.address_book import AddressBookFile
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
+from bridge.app.call_tracing import CallTracing
 from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
@@ -36,7 +37,15 @@ from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
 from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
-from bridge.config import Config, changed_settings, matrix_settings, media_policies, media_settings, sip_settings
+from bridge.config import (
+    Config,
+    changed_settings,
+    matrix_settings,
+    media_policies,
+    media_settings,
+    sip_settings,
+    trace_settings,
+)
 from bridge.core.clock import SystemClock
 from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
@@ -54,7 +63,9 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.server import Heartbeat, OpsServer
 from bridge.ops.service_manager import ServiceManager
+from bridge.ops.traces.recorder import CallRecorder
 from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
+from bridge.sip.io.capture import nobody
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
@@ -156,12 +167,23 @@ class Application:
         self._records = CallRecords(
             config.ops.call_records, telemetry=self.telemetry, record_numbers=config.ops.record_numbers
         )
+        self._recorder = self._call_recorder()
+        self._tracing = CallTracing(self._recorder, self._clock)
         self._engine = EmbeddedEngine(
             media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
         )
         self._sip = SipEndpoint(
-            sip_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
+            sip_settings(config),
+            entropy=self._entropy,
+            clock=self._clock,
+            telemetry=self.telemetry,
+            capture=self._tracing.capture if self._recorder is not None else nobody,
         )
+
+    def _call_recorder(self) -> CallRecorder | None:
+        settings = trace_settings(self._config)
+        wanted = settings.path is not None or settings.hep is not None
+        return CallRecorder(settings, telemetry=self.telemetry) if wanted else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningBridge]:
@@ -203,7 +225,7 @@ class Application:
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             await self._start_ops(stack, store, matrix, switchboard)
             chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
-            for work in (*chores, phones.run()):
+            for work in (*chores, phones.run(), self._tracing.measure_all(switchboard.directory)):
                 stack.callback(background.create_task(work).cancel)
             yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
 
@@ -212,6 +234,9 @@ class Application:
         background = await stack.enter_async_context(asyncio.TaskGroup())
         background.create_task(self._records.run())
         stack.callback(self._records.stop)
+        if self._recorder is not None:
+            self._recorder.start()
+            stack.push_async_callback(asyncio.to_thread, self._recorder.stop)
         return background
 
     async def _meter(self, store: Store, matrix: MatrixService) -> Meter:
@@ -245,6 +270,7 @@ class Application:
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
+            tracing=self._tracing,
         )
 
     def _bot(

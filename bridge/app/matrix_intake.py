@@ -142,6 +142,8 @@ class MatrixIntake:
 
     def _of_a_call(self, event: RoomEvent, content: InCall) -> None:
         live = self._switchboard.directory.by_matrix_call(event.room_id, content.call_id)
+        if live is not None:
+            self._switchboard.tracing.matrix_in(live, event)
         if isinstance(content, CallReplaces):
             self._hand_over(event, live, content)
             return
@@ -241,6 +243,7 @@ class MatrixIntake:
         decision = refusal or self._decide(call_id, event.sender, event.room_id, dialled)
         live = LiveCall(call=self._call(call_id, event, invite, ghost, decision, caller_name))
         first = _first_event(decision, age_s=self._age_s(event))
+        self._switchboard.tracing.matrix_in(live, event)
         self._switchboard.open(live, first)
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
@@ -317,6 +320,7 @@ class MatrixIntake:
         )
 
     def _cross(self, live: LiveCall, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
+        self._switchboard.tracing.matrix_in(live, event)
         crossing = ev.CrossingInvite(
             matrix_call_id=invite.call_id,
             room_id=event.room_id,

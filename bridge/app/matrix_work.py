@@ -6,6 +6,7 @@ from typing import assert_never
 
 import structlog
 
+from bridge.app.call_tracing import CallTracing
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -63,11 +64,14 @@ class Origin:
 class MatrixWork:
     """Each command runs in the call's Matrix lane; `feed` gets its result."""
 
-    def __init__(self, matrix: MatrixPort, feed: Feed, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, matrix: MatrixPort, feed: Feed, clock: Clock, telemetry: Telemetry, tracing: CallTracing
+    ) -> None:
         self._matrix = matrix
         self._feed = feed
         self._clock = clock
         self._telemetry = telemetry
+        self._tracing = tracing
         self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
 
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
@@ -151,6 +155,7 @@ class MatrixWork:
         """Until the homeserver has our invite, or nobody wants it any more."""
         if origin.room_id is None or origin.ghost is None:
             return
+        self._tracing.matrix_out(live, invite.type, invite.content)
         live.inviting = live.invite_txn_id(origin.identity.call_id)
         try:
             await self._matrix.send_and_wait(
@@ -174,6 +179,7 @@ class MatrixWork:
         """Hand an event over for delivery."""
         if origin.room_id is None or origin.ghost is None:
             return
+        self._tracing.matrix_out(live, event.type, event.content)
         farewell = event.type in _FAREWELLS
         kind = event.type.rpartition(".")[2]
         await self._matrix.send(

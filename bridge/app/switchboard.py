@@ -10,6 +10,7 @@ from typing import assert_never
 
 import structlog
 
+from bridge.app.call_tracing import CallTracing
 from bridge.app.directory import Directory
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
@@ -69,16 +70,18 @@ class Switchboard:
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
+        tracing: CallTracing | None = None,
     ) -> None:
         self.directory = Directory()
         self.accepting = True
+        self.tracing = tracing or CallTracing()
         self._clock = clock
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
         self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry)
         self._sip = SipWork(sip, self.directory)
-        self._matrix = MatrixWork(matrix, self.feed, clock, telemetry)
+        self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
         self._meter = meter
@@ -99,6 +102,7 @@ class Switchboard:
                 sip_call_id=call.sip_call_id,
                 matrix_call_id=call.matrix.call_id,
             )
+        self.tracing.opened(live)
         if not isinstance(first, ev.CallRefused):
             self._memory.remember(live)
         self.feed(live, first)
@@ -132,6 +136,7 @@ class Switchboard:
             self._memory.remember(live)
         self._carry_out_all(live, commands)
         self._meter.follow(live)
+        self.tracing.followed(live, event, before, illegal=call.illegal_events != illegal)
 
     def _all_of(self, user: UserId) -> list[LiveCall]:
         """A user's calls, those included that the user has left to somebody else."""
@@ -237,6 +242,7 @@ class Switchboard:
     async def _report(self, live: LiveCall, verdict: Verdict) -> None:
         with bind_call(live.call.call_id):
             try:
+                self.tracing.finished(live, verdict)
                 await self._on_finished(live, verdict)
             except Exception:
                 log.exception("call_report_failed")

@@ -163,6 +163,12 @@ METRICS: tuple[Metric, ...] = (
     _gauge("tasks", "asyncio tasks of the signalling loop."),
     _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
     _counter("call_records_total", "Call records by what became of them.", outcome=_of("written", "failed", "lost")),
+    _counter(
+        "trace_items_total",
+        "Steps of calls for the file of traces, by what became of them; dropped: the disk did not keep up.",
+        outcome=_of("written", "failed", "dropped"),
+    ),
+    _counter("hep_messages_total", "Copies of SIP messages for a Homer server.", outcome=_of("sent", "failed")),
     # Calls.
     _gauge("draining", "1 after SIGTERM: no new calls, and those that are up finish."),
     _counter(

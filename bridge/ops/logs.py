@@ -23,7 +23,7 @@ from bridge.ops.scrubbing import scrub
 _LIBRARIES = ("aiohttp", "aioice", "aiortc", "alembic", "asyncio", "sqlalchemy")
 _QUEUE_LINES = 10_000
 _EXIT_LIMIT_S = 2.0
-_UNSEEN = {
+UNSEEN = {
     code: f"\\u{code:04x}"
     for code in (*range(0x0A), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
@@ -139,7 +139,7 @@ def _renderer(json: bool) -> Processor:
         if json
         else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
-    return lambda logger, method, event: str(render(logger, method, event)).translate(_UNSEEN)
+    return lambda logger, method, event: str(render(logger, method, event)).translate(UNSEEN)
 
 
 def _as_text(value: object) -> str:

@@ -14,6 +14,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow
 from bridge.sip.events import OutgoingCall, OutgoingText, SipEvent
 from bridge.sip.io.addresses import local_addresses
+from bridge.sip.io.capture import Capture, nobody
 from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.driver import Driver
 from bridge.sip.io.gate import Gate
@@ -62,6 +63,7 @@ class SipEndpoint:
         clock: Clock,
         telemetry: Telemetry,
         resolver: Resolver | None = None,
+        capture: Capture = nobody,
     ) -> None:
         self._settings = settings
         self._entropy = entropy
@@ -82,6 +84,7 @@ class SipEndpoint:
             on_input=self._driver.run,
             on_failed=self._driver.process,
             on_fault=self._report,
+            capture=capture,
         )
         self._finder = TrunkFinder(
             resolver,
@@ -292,6 +295,7 @@ class SipEndpoint:
     def _take_message(self, payload: bytes, flow: Flow) -> None:
         received = self._gate.screen(payload, flow) if self._gate is not None else None
         if received is not None:
+            self._network.show_received(payload, flow)
             self._driver.run(received)
 
     async def _bind(self, listener: Listener) -> None:

@@ -19,6 +19,7 @@ from bridge.sip.actions import (
     SendFailed,
     Unreachable,
 )
+from bridge.sip.io.capture import Capture, Captured, nobody
 from bridge.sip.io.detours import Detours
 from bridge.sip.io.owned_tasks import OwnedTasks
 from bridge.sip.io.resolver import Resolver
@@ -51,6 +52,7 @@ class Network:
         on_input: Callable[[NetworkInput], None],
         on_failed: Callable[[SendFailed], None],
         on_fault: Callable[[Exception], None],
+        capture: Capture = nobody,
     ) -> None:
         """`on_input` hears of what happens by itself, `on_failed` of what fails while it is being sent."""
         self._resolver = resolver
@@ -58,6 +60,7 @@ class Network:
         self._on_message = on_message
         self._on_input = on_input
         self._on_failed = on_failed
+        self._capture = capture
         self._sockets: list[UdpSocket] = []
         self._bound: list[Listener] = []
         self._detours = Detours()
@@ -143,6 +146,7 @@ class Network:
         self._send_to(action, addresses[0])
 
     def _send_to(self, action: Send, address: Address) -> None:
+        self._show(action.payload, action.flow, address, outgoing=True)
         match action.flow.transport:
             case Transport.UDP:
                 bound = self._socket_for(address.host, action.flow.listener)
@@ -187,6 +191,24 @@ class Network:
             remedy = REMEDIES[reason]
             fields = {"direction": direction, "peer": Pii(peer.host), "reason": reason, "remedy": remedy}
             _log.warning("tls_failed", **known, **fields, suppressed=suppressed)
+
+    # Both.
+
+    def show_received(self, payload: bytes, flow: Flow) -> None:
+        """Let the capture see a message that came in and is going to be read."""
+        self._show(payload, flow, flow.address, outgoing=False)
+
+    def _show(self, payload: bytes, flow: Flow, remote: Address, *, outgoing: bool) -> None:
+        if self._capture is not nobody:
+            local = self._local(flow)
+            self._capture(Captured(outgoing, payload, flow.transport, local, remote))
+
+    def _local(self, flow: Flow) -> Address:
+        listeners = [listener for listener in self._bound if listener.transport is flow.transport]
+        if not listeners:
+            return Address("", 0)
+        listener = listeners[flow.listener if flow.listener < len(listeners) else 0]
+        return Address(listener.host, listener.port)
 
     # Sockets.
 

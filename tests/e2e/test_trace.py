@@ -1,0 +1,61 @@
+"""An operator asks afterwards what happened in a call: `trunkline trace`, and a Homer server that was listening."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+from tests.e2e.exchange import PHONE, open_exchange
+from tests.e2e.phone import Phone
+from tests.e2e.running_bridge import COMMAND
+from tests.e2e.webrtc import mute_offer
+
+
+async def trace(config: Path, *words: str) -> str:
+    """What the command prints."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "trace", "--config", config, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(30):
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+async def test_a_call_can_be_explained_afterwards(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as homer:
+        homer.bind(("127.0.0.1", 0))
+        homer.setblocking(False)
+        hep = {"server": f"127.0.0.1:{homer.getsockname()[1]}"}
+        async with (
+            open_exchange(tmp_path, {"ops": {"hep": hep}}) as exchange,
+            Phone(tmp_path, PHONE, port=exchange.phone_port) as phone,
+        ):
+            alice = await exchange.user("alice", PHONE)
+            await alice.invite("their-call", mute_offer(1, port=exchange.mute_port))
+            await alice.answered("their-call")
+            await phone.wait_answered()
+            await alice.hang_up("their-call")
+            await phone.wait_closed()
+            await exchange.bridge.wait_metric("calls_active", 0)
+            record = exchange.bridge.records()[-1]
+            config = exchange.bridge.config
+        captured = []
+        while True:
+            try:
+                captured.append(homer.recv(65_535))
+            except BlockingIOError:
+                break
+    assert str(record["call_id"]) in await trace(config)
+    for name in ("their-call", str(record["call_id"])):
+        text = await trace(config, name, "--messages")
+        positions = [
+            text.index(step)
+            for step in ("m.call.invite", "│INVITE ", "200 Answering (INVITE)", "m.call.answer", "│BYE ")
+        ]
+        assert positions == sorted(positions)
+        assert "verdict: success: completed" in text
+        assert PHONE not in text
+        assert "alice" not in text
+        assert all(len(line) <= 100 for line in text.splitlines() if "┊" not in line)
+    assert PHONE in await trace(config, "their-call", "--show-numbers")
+    assert sum(str(record["call_id"]).encode() in packet for packet in captured) >= 4
