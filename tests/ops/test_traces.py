@@ -115,6 +115,11 @@ def test_digits_are_crossed_out(kind: str, body: str, left: str) -> None:
     assert cleaned.partition(b"\r\n\r\n")[2].decode() == left
 
 
+def test_what_people_write_to_each_other_is_crossed_out() -> None:
+    message = sip("MESSAGE sip:a@b SIP/2.0", body="see you at eight").replace(b"1 INVITE", b"1 MESSAGE")
+    assert Cleaner().clean(message).endswith(b"\r\n\r\n" + b"*" * len("see you at eight"))
+
+
 @pytest.mark.parametrize(
     ("line", "title"), [("BYE sip:a@b SIP/2.0", "BYE"), ("SIP/2.0 180 Ringing", "180 Ringing (INVITE)")]
 )

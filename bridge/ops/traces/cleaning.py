@@ -1,4 +1,4 @@
-"""SIP messages without what opens doors: credentials, keys of audio, digits that somebody pressed.
+"""SIP messages without what opens doors or is nobody's business: credentials, keys of audio, pressed digits, texts.
 
 Numbers and names stay: who may see them is decided where a message is shown (`traces.showing`). A body keeps its
 length, so that Content-Length stays true.
@@ -43,6 +43,8 @@ class Cleaner:
         body = _KEYS.sub(_crossed_out, body)
         if _OF_KEYPAD.search(head):
             body = _SIGNAL.sub(lambda match: (match["name"] or b"") + b"*" * len(match["keys"]), body)
+        if (method := _CSEQ.search(head)) and method[1].upper() == b"MESSAGE":
+            body = b"*" * len(body)
         return cleaned + blank_line + body
 
 
