@@ -162,7 +162,6 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("appservice: {bot_localpart: Bot}", "appservice.bot_localpart", "expected a-z, 0-9"),
         ("appservice: {id: 'a b'}", "appservice.id", "must not contain spaces"),
         ("media: {rtp_host: localhost}", "media.rtp_host", "expected an address such as 192.0.2.10"),
-        ("media: {engine: native, hold_tone: true}", "media.engine", "plays nothing to a phone that is held"),
         ("media: {hold_music: nowhere.wav}", "media.hold_music", "nowhere.wav cannot be read"),
         ("media: {rtp_host: 0.0.0.0}", "media.advertised_host", "is required when rtp_host is every address"),
         ("media: {ports: 20000}", "media.ports", "expected text, found the number 20000"),

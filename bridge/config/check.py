@@ -153,9 +153,7 @@ def _inbound(config: Config) -> Iterator[Finding]:
 
 def _media(config: Config) -> Iterator[Finding]:
     media = config.media
-    if media.engine is PathChoice.NATIVE and (media.hold_tone or media.hold_music):
-        yield ("media", "engine"), "is native, which plays nothing to a phone that is held"
-    elif media.engine is PathChoice.NATIVE and native_path.load() is None:
+    if media.engine is PathChoice.NATIVE and native_path.load() is None:
         yield ("media", "engine"), "is native, and the package trunkline-native is not installed"
     if _is_any(media.rtp_host) and not media.advertised_host:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"

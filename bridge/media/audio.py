@@ -5,13 +5,14 @@ from collections.abc import Callable
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
+from bridge.media.digit_listener import DigitListener
 from bridge.media.direction import Direction
-from bridge.media.engine import LegStats, MediaStats
+from bridge.media.engine import Ear, LegStats, MediaStats
 from bridge.media.formats import LegFormats
 from bridge.media.outbound import OutboundStream
+from bridge.media.player import Playing
 from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
-from bridge.media.sounds import Sound
 
 SendBytes = Callable[[bytes], object]
 
@@ -38,6 +39,7 @@ class CallAudio:
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None
         self._partner: CallAudio | None = None
+        self._listener: DigitListener | None = None
         self._report_due = clock.monotonic() + REPORT_INTERVAL_S
 
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
@@ -63,12 +65,19 @@ class CallAudio:
         self.to_sip.configure(self._matrix if self._partner is None else self._partner._sip, self._sip)
         self.to_matrix.configure(self._sip, self._matrix)
 
-    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool, music: Sound | None = None) -> None:
-        """Which way audio may flow, whether pauses towards the phone are filled, and what it hears instead."""
-        self.to_sip.entertain(music)
+    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
+        """Which way audio may flow, and whether pauses towards the phone are filled."""
         self.to_sip.enable(to_sip)
         self.to_sip.filling = filling
         self.to_matrix.enable(to_matrix)
+
+    def play(self, ear: Ear, playing: Playing | None) -> None:
+        """Let one side hear this in the place of the other; `None` is the other again."""
+        (self.to_sip if ear is Ear.PHONE else self.to_matrix).play(playing)
+
+    def listen(self, on_digit: Callable[[str], object] | None) -> None:
+        """Tell of keys of the phone, or no longer."""
+        self._listener = None if on_digit is None else DigitListener(on_digit)
 
     def expect_new_phone(self) -> None:
         """The phone is another one, or elsewhere: open the path, and continue the stream whatever its numbers."""
@@ -97,6 +106,8 @@ class CallAudio:
             self._telemetry.count("rtp_discarded_total", reason="malformed")
             return False
         now = self._clock.monotonic()
+        if self._listener is not None and self._sip is not None and reception is self._from_sip:
+            self._listener.hear(packet, self._sip)
         reception.receive(packet, now, direction.receive(packet, now))
         return True
 

@@ -15,6 +15,7 @@ from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix
 from bridge.media.call_settings import CallMediaSettings
+from bridge.media.call_sounds import CallSounds
 from bridge.media.closing import Closable, close_each, take_all
 from bridge.media.description_reader import DescriptionReader
 from bridge.media.engine import (
@@ -39,7 +40,6 @@ from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sip_side import SipSide
-from bridge.media.sounds import Sound
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 
@@ -71,6 +71,7 @@ class CallMedia:
         self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
+        self.sounds = CallSounds(call_id, self._settings.hold_music, around.emit)
         self._path = around.paths.make(
             PathNeeds(
                 ports=around.ports,
@@ -80,9 +81,11 @@ class CallMedia:
                 log=self._log,
                 trusted=self._settings.rtp_sources,
                 signal_digit=None if policy.digits_in_rtp else self._signal_digit,
-                music=self._music,
+                played=self.sounds.played,
+                phone_digit=self.sounds.phone_digit,
             )
         )
+        self.sounds.attach(self._path)
         self._stream = LocalStream(
             session=around.entropy.integer(1 << 32, 1 << 61),
             version=0,
@@ -286,6 +289,8 @@ class CallMedia:
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         """Keys of the phone that came by signalling."""
+        for digit in digits:
+            self.sounds.phone_digit(digit)
         partner = self._partner
         if partner is None or partner._policy.digits_in_rtp:
             self._path.press(digits, duration_ms)
@@ -312,17 +317,13 @@ class CallMedia:
             return
         matrix = self._matrix_remote
         self._path.configure(self._matrix_formats, self._phone.formats)
+        self.sounds.hold(self._phone.flow is Flow.SENDONLY and self._partner is None)
         self._path.let_through(
             to_sip=self._phone.listens,
             # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
             filling=self._connected or self._matrix is None,
             to_matrix=self._connected and matrix is not None and matrix.flow.receives,
         )
-
-    def _music(self) -> Sound | None:
-        """What the phone hears while the user's client holds it."""
-        held = self._phone.flow is Flow.SENDONLY and self._partner is None
-        return self._settings.hold_music if held else None
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""

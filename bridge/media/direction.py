@@ -11,9 +11,9 @@ from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
 from bridge.media.formats import COMFORT_NOISE, G711, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
+from bridge.media.player import Player, Playing
 from bridge.media.rewriter import Rewriter
 from bridge.media.rtp import RtpPacket
-from bridge.media.sounds import Sound
 from bridge.media.transcoder import Transcoder
 
 PRIMING_PACKETS = 5
@@ -48,8 +48,9 @@ class Direction:
         self.signal_digit: Callable[[str, int], object] | None = None
         """Who takes digits, and their length in milliseconds, where the target has no events for them."""
         self.transcoder: Transcoder | None = None
-        self._music: Sound | None = None
-        self._music_frame = 0
+        self.on_played: Callable[[int], object] | None = None
+        """Who is told the number of a sound that has been played to its end."""
+        self._player = Player(outbound)
         self._write = send
         self._fills_pauses = fills_pauses
         self._source: LegFormats | None = None
@@ -73,6 +74,7 @@ class Direction:
         """Let audio through or hold it back; what waits to be played is out of date afterwards."""
         if not enabled:
             self._drop_transcoder()
+            self._player.pause()
         self.enabled = enabled
 
     def expect_new_source(self) -> None:
@@ -80,11 +82,10 @@ class Direction:
         self._drop_transcoder()
         self._rewriter.restart()
 
-    def entertain(self, music: Sound | None) -> None:
-        """Play this in the place of the source until told otherwise; `None` is the source again."""
-        if music is not self._music:
-            self.expect_new_source()
-            self._music, self._music_frame = music, 0
+    def play(self, playing: Playing | None) -> None:
+        """Play this in the place of the source, to its end or until told otherwise; `None` is the source again."""
+        self.expect_new_source()
+        self._player.play(playing)
 
     def prime(self) -> None:
         """Open the path to a new address with a little silence."""
@@ -109,7 +110,7 @@ class Direction:
             return None
         digits = self._source.received_digits(packet.payload_type)
         codec = self._source.received_codec(packet.payload_type)
-        if self._target is None or not self.enabled or self._music is not None:
+        if self._target is None or not self.enabled or self._player.busy:
             return codec.clock_rate if codec else None
         if digits is not None:
             self._receive_digit(packet, digits, self._target, now)
@@ -228,8 +229,8 @@ class Direction:
             return
         if self.keypad.busy:
             self._press(target, now)
-        if self._music is not None and target.send.codec in G711:
-            self._play_music(self._music, target, now)
+        if self._player.busy:
+            self._play_sound(target, now)
         elif self.transcoder is not None:
             self._play(self.transcoder, target, now)
         elif self._fills_pauses and self._needs_filling(now):
@@ -270,18 +271,17 @@ class Direction:
             )
         )
 
-    def _play_music(self, music: Sound, target: LegFormats, now: float) -> None:
-        clock_rate, first = target.send.codec.clock_rate, self._music_frame == 0
-        step = round(_FRAME_S * clock_rate)
-        self._timeline = self.outbound.position(now, clock_rate) if first else (self._timeline + step) & 0xFFFFFFFF
-        frames = music.frames(target.send.codec)
-        payload = frames[self._music_frame % len(frames)]
-        self._music_frame += 1
-        self._send(
-            self.outbound.append(
-                payload, payload_type=target.send.payload_type, timestamp=self._timeline, marker=first, now=now
-            )
-        )
+    def _play_sound(self, target: LegFormats, now: float) -> None:
+        if now < self._digit_until:
+            self._player.pause()
+            return
+        for packet in self._player.packets(target.send, now):
+            self._send(packet)
+        number = self._player.ended()
+        if number is not None:
+            self.expect_new_source()
+            if self.on_played is not None:
+                self.on_played(number)
 
     def _needs_filling(self, now: float) -> bool:
         sent_at = self.outbound.sent_at

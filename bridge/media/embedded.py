@@ -2,8 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import structlog
 
@@ -15,7 +14,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.media import native_path, opus
 from bridge.media.call_media import CallMedia, Surroundings
 from bridge.media.call_settings import CallMediaSettings
-from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
+from bridge.media.engine import MediaEvent, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.ice_path import WebRtcSettings
 from bridge.media.media_thread import MediaThread
@@ -25,96 +24,16 @@ from bridge.media.playout_delay import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
+from bridge.media.session import EmbeddedSession, limited
 from bridge.media.settings import MediaSettings, PathChoice
 from bridge.media.verdicts import unavailable
 
-_STEP_LIMIT_S = 10.0
+__all__ = ["EmbeddedEngine", "EmbeddedSession"]
+
 _LOOK_AFTER_EVERY = 12
 """Ticks between two looks at reports and time limits: about four a second."""
 _MOST_LATE_S = 0.2
 _log = structlog.get_logger()
-T = TypeVar("T")
-
-
-class EmbeddedSession:
-    """The application's handle of one call; every step runs on the media thread, one after the other.
-
-    Descriptions are read here, before the step: nothing that a stranger can make expensive shares a thread with audio.
-    """
-
-    def __init__(
-        self, media: CallMedia, thread: MediaThread, close: Callable[[CallMedia], Coroutine[Any, Any, MediaStats]]
-    ) -> None:
-        self._media = media
-        self._thread = thread
-        self._close = close
-        self._in_order = asyncio.Lock()
-
-    async def set_matrix_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_offer(self._media.reader.matrix(sdp, answer=False)))
-
-    async def create_matrix_answer(self) -> str:
-        return await self._step(self._media.create_matrix_answer())
-
-    async def create_matrix_offer(self) -> str:
-        return await self._step(self._media.create_matrix_offer())
-
-    async def set_matrix_answer(self, sdp: str) -> None:
-        await self._step(self._media.set_matrix_answer(self._media.reader.matrix(sdp, answer=True)))
-
-    async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
-        await self._step(self._media.add_matrix_candidates(tuple(candidates)))
-
-    async def reset_matrix_leg(self) -> None:
-        await self._step(self._media.reset_matrix_leg())
-
-    async def create_sip_offer(self, *, to_another: bool = False) -> str:
-        return await self._step(self._media.create_sip_offer(to_another=to_another))
-
-    async def create_sip_reoffer(self) -> str | None:
-        return await self._step(self._media.create_sip_reoffer())
-
-    async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
-        remote = None if sdp is None else self._media.reader.sip(sdp)
-        await self._step(self._media.set_sip_answer(remote, from_another=from_another, early=early))
-
-    async def set_sip_offer(self, sdp: str) -> None:
-        await self._step(self._media.set_sip_offer(self._media.reader.sip(sdp)))
-
-    async def create_sip_answer(self) -> str:
-        return await self._step(self._media.create_sip_answer())
-
-    async def play_digits(self, digits: str, duration_ms: int) -> None:
-        await self._step(self._media.play_digits(digits, duration_ms))
-
-    async def join(self, other: MediaSession) -> None:
-        if not isinstance(other, EmbeddedSession):
-            raise unavailable("the other session belongs to another engine")
-        await self._step(self._media.join(other._media))
-
-    def stats(self) -> MediaStats:
-        return self._media.stats()
-
-    async def close(self) -> MediaStats:
-        if self._media.closed or not self._thread.running:
-            return self._media.stats()
-        return await self._step(self._close(self._media))
-
-    async def _step(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run one step with a time limit. Raises :class:`bridge.media.engine.MediaError`."""
-        async with self._in_order:
-            if not self._thread.running:
-                work.close()
-                raise unavailable("the engine is stopped")
-            try:
-                return await self._thread.call(_limited(work))
-            except TimeoutError as error:
-                raise unavailable("a step took too long") from error
-
-
-async def _limited(work: Coroutine[Any, Any, T]) -> T:
-    async with asyncio.timeout(_STEP_LIMIT_S):
-        return await work
 
 
 class EmbeddedEngine:
@@ -206,7 +125,7 @@ class EmbeddedEngine:
     async def _close_all(self) -> None:
         """Close every call; what cannot be closed is told, and keeps neither the others nor the thread."""
         calls, self._calls = list(self._calls.values()), {}
-        results = await asyncio.gather(*(_limited(media.close()) for media in calls), return_exceptions=True)
+        results = await asyncio.gather(*(limited(media.close()) for media in calls), return_exceptions=True)
         for media, result in zip(calls, results, strict=True):
             if isinstance(result, BaseException):
                 self._report("media_close_failed", media, result)
@@ -248,13 +167,9 @@ class EmbeddedEngine:
 
 
 def _choose_paths(settings: MediaSettings) -> PacketPaths:
-    """Music on hold is played by the portable path alone.
-
-    Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed.
-    """
+    """Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed."""
     choice = settings.engine
-    plays = settings.hold_music is not None and choice is PathChoice.AUTO
-    module = None if plays or choice is PathChoice.PORTABLE else native_path.load()
+    module = None if choice is PathChoice.PORTABLE else native_path.load()
     if module is not None:
         return NativePaths(module)
     if choice is PathChoice.NATIVE:

@@ -10,21 +10,24 @@ import importlib
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.media import opus
-from bridge.media.engine import LegStats, MediaStats
-from bridge.media.formats import LegFormats
+from bridge.media.engine import Ear, LegStats, MediaStats
+from bridge.media.formats import Codec, LegFormats
 from bridge.media.ice import IceAgent
 from bridge.media.keypad import KEYS
 from bridge.media.outbound import OutboundStream
 from bridge.media.path import PathNeeds
+from bridge.media.player import Playing
 from bridge.media.ports import PortPair
 from bridge.media.sdes import CryptoLine
 from bridge.media.sdp_sip import RemoteSip
+from bridge.media.sounds import Sound
 from bridge.media.srtp import SrtpContext
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg
@@ -145,10 +148,26 @@ class NativePath:
     def press(self, digits: str, duration_ms: int) -> None:
         self._hearer.press(event_codes(digits), duration_ms, of_partner=self._partner is not None)
 
-    def pressed(self, event: int, duration_ms: int) -> None:
-        """A key of the Matrix client, for signalling to tell."""
-        if self._needs.signal_digit is not None:
-            self._needs.signal_digit(KEYS[event], duration_ms)
+    def play(self, ear: Ear, playing: Playing | None) -> None:
+        given = None
+        if playing is not None:
+            given = self._paths.shared(playing.sound), playing.repeats, playing.number
+        self.call.play(ear is Ear.PHONE, given)
+
+    def listen(self, wanted: bool) -> None:
+        self.call.listen(wanted)
+
+    def happened(self, kind: str, value: int, duration_ms: int) -> None:
+        """The native side tells something."""
+        match kind:
+            case "heard" if self._leg is not None:
+                self._leg.heard()
+            case "pressed" if self._needs.signal_digit is not None:
+                self._needs.signal_digit(KEYS[value], duration_ms)
+            case "phone_digit":
+                self._needs.phone_digit(KEYS[value])
+            case "played":
+                self._needs.played(value)
 
     # The Matrix leg
 
@@ -194,11 +213,6 @@ class NativePath:
         if owner is not None:
             agent, index = owner
             agent.take_back(index, datagram, source)
-
-    def heard(self) -> None:
-        """The first audio of the Matrix leg has come."""
-        if self._leg is not None:
-            self._leg.heard()
 
     def matrix_packet(self, plain: bytes) -> None:
         """None comes: a leg is handed over in the same step in which its keys are made."""
@@ -260,6 +274,7 @@ class NativePaths:
         self._telemetry: Telemetry | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[int, NativePath] = {}
+        self._sounds: WeakKeyDictionary[Sound, trunkline_native.Sound] = WeakKeyDictionary()
 
     def start(self, telemetry: Telemetry) -> None:
         self._engine = engine = self._module.Engine(threads=len(os.sched_getaffinity(0)), opus=opus.path())
@@ -299,23 +314,25 @@ class NativePaths:
         call.close()
         self._calls.pop(call.number, None)
 
+    def shared(self, sound: Sound) -> "trunkline_native.Sound":
+        """The native form of a sound, made once for all calls that play it."""
+        if sound not in self._sounds:
+            self._sounds[sound] = self._module.Sound([(codec.value, sound.frames(codec)) for codec in Codec])
+        return self._sounds[sound]
+
     def _collect(self) -> None:
         """What the threads have for us; each in a step of its own, for a fault in one is not the others' fault."""
         if self._engine is None or self._loop is None:
             return
-        datagrams, pressed, heard = self._engine.collect()
+        datagrams, news = self._engine.collect()
         for number, socket, datagram, source in datagrams:
             path = self._calls.get(number)
             if path is not None:
                 self._loop.call_soon(path.take_back, socket, datagram, source)
-        for number, event, duration_ms in pressed:
+        for number, kind, value, duration_ms in news:
             path = self._calls.get(number)
             if path is not None:
-                self._loop.call_soon(path.pressed, event, duration_ms)
-        for number in heard:
-            path = self._calls.get(number)
-            if path is not None:
-                self._loop.call_soon(path.heard)
+                self._loop.call_soon(path.happened, kind, value, duration_ms)
 
     def look_after(self) -> None:
         if self._engine is None or self._telemetry is None:

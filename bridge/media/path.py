@@ -13,12 +13,12 @@ from structlog.typing import FilteringBoundLogger
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
-from bridge.media.engine import MediaStats
+from bridge.media.engine import Ear, MediaStats
 from bridge.media.formats import LegFormats
 from bridge.media.latch import Networks
+from bridge.media.player import Playing
 from bridge.media.ports import PortPool
 from bridge.media.sdp_sip import RemoteSip
-from bridge.media.sounds import Sound
 from bridge.media.srtp import SrtpContext
 from bridge.media.webrtc import WebRtcLeg
 
@@ -36,9 +36,10 @@ class PathNeeds:
     """Where RTP may come from besides the address that a phone announced."""
     signal_digit: Callable[[str, int], object] | None
     """Who takes the Matrix client's digits, and their length in ms, where the phone has no events for them."""
-    music: Callable[[], Sound | None]
-    """What the phone hears in the place of the Matrix client; may change whenever `let_through` is called. A path that
-    cannot play is not chosen where it is configured."""
+    played: Callable[[int], object]
+    """Who is told the number of a sound that has been played to its end."""
+    phone_digit: Callable[[str], object]
+    """Who takes the phone's keys while they are listened for."""
 
 
 class PacketPath(Protocol):
@@ -85,6 +86,14 @@ class PacketPath(Protocol):
 
     def press(self, digits: str, duration_ms: int) -> None:
         """Send keys to whoever hears the phone: the Matrix client, or the phone of another call."""
+        ...
+
+    def play(self, ear: Ear, playing: Playing | None) -> None:
+        """Let one side hear this in the place of the other, while it may hear anything; `None` is the other again."""
+        ...
+
+    def listen(self, wanted: bool) -> None:
+        """Tell of keys of the phone as soon as they are recognised, or no longer."""
         ...
 
     def carry(self, leg: WebRtcLeg) -> None:

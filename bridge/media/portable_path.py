@@ -3,9 +3,10 @@
 from bridge.core.telemetry import Telemetry
 from bridge.media.audio import CallAudio
 from bridge.media.closing import take_all
-from bridge.media.engine import MediaStats
+from bridge.media.engine import Ear, MediaStats
 from bridge.media.formats import LegFormats
 from bridge.media.path import PathNeeds
+from bridge.media.player import Playing
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.srtp import SrtpContext
@@ -17,7 +18,7 @@ class PortablePath:
 
     def __init__(self, needs: PathNeeds) -> None:
         self.heard_phone_at: float | None = None
-        self._now, self._music = needs.clock.monotonic, needs.music
+        self._now, self._phone_digit = needs.clock.monotonic, needs.phone_digit
         self._leg: WebRtcLeg | None = None
         self._sip = RtpLeg(
             needs.ports,
@@ -37,6 +38,7 @@ class PortablePath:
             to_sip_rtcp=self._sip.send_rtcp,
         )
         self._audio.to_sip.signal_digit = needs.signal_digit
+        self._audio.to_sip.on_played = self._audio.to_matrix.on_played = needs.played
 
     @property
     def ssrc(self) -> int:
@@ -53,7 +55,7 @@ class PortablePath:
         self._audio.configure(matrix, sip)
 
     def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
-        self._audio.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix, music=self._music())
+        self._audio.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
 
     def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
         moved = self._sip.direct(remote)
@@ -68,6 +70,12 @@ class PortablePath:
 
     def press(self, digits: str, duration_ms: int) -> None:
         self._audio.from_phone.keypad.press(digits, duration_ms)
+
+    def play(self, ear: Ear, playing: Playing | None) -> None:
+        self._audio.play(ear, playing)
+
+    def listen(self, wanted: bool) -> None:
+        self._audio.listen(self._phone_digit if wanted else None)
 
     def carry(self, leg: WebRtcLeg) -> None:
         self._leg = leg

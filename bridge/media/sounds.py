@@ -4,11 +4,11 @@ import threading
 import wave
 from pathlib import Path
 
-from bridge.media.coders import FRAME_BYTES, RATE, make_encoder
+from bridge.media.coders import FRAME_BYTES, RATE, make_encoder, silence
 from bridge.media.formats import Codec
 
 LONGEST_S = 600
-FRAMES_PER_S = 50
+FRAME_MS = 20
 
 
 class SoundError(ValueError):
@@ -32,9 +32,9 @@ class Sound:
         self._encoding = threading.Lock()
 
     @property
-    def duration_s(self) -> float:
+    def duration_ms(self) -> int:
         """How long it takes to play it once."""
-        return self.frame_count / FRAMES_PER_S
+        return self.frame_count * FRAME_MS
 
     def prepare(self) -> None:
         """Encode for every codec, which takes 2 ms for a second of sound: not on a thread that carries audio."""
@@ -48,6 +48,21 @@ class Sound:
                 self._encoded[codec] = self._encode(codec)
             return self._encoded[codec]
 
+    def payload(self, codec: Codec, start_ms: int, length_ms: int, *, repeats: bool) -> bytes:
+        """What is played from a moment on; beyond the end it begins anew, or is silent.
+
+        An Opus frame can be neither cut nor joined: there, `length_ms` is 20.
+        """
+        frames = self.frames(codec)
+        first, end_ms = start_ms // FRAME_MS, start_ms + length_ms
+        if codec is Codec.OPUS:
+            return frames[first % len(frames)]
+        wanted = range(first, -(-end_ms // FRAME_MS))
+        quiet = silence(codec)
+        coded = b"".join(frames[n % len(frames)] if repeats or n < len(frames) else quiet for n in wanted)
+        per_ms = len(quiet) // FRAME_MS
+        return coded[(start_ms - first * FRAME_MS) * per_ms :][: length_ms * per_ms]
+
     def _encode(self, codec: Codec) -> tuple[bytes, ...]:
         encoder = make_encoder(codec)
         try:
@@ -57,9 +72,9 @@ class Sound:
             encoder.close()
 
 
-def silence(duration_s: float) -> Sound:
+def pause(duration_s: float) -> Sound:
     """Nothing to be heard, for a while."""
-    return Sound(bytes(FRAME_BYTES * max(round(duration_s * FRAMES_PER_S), 1)))
+    return Sound(bytes(FRAME_BYTES * max(round(duration_s * 1000 / FRAME_MS), 1)))
 
 
 def read_wav(path: Path) -> Sound:

@@ -8,13 +8,14 @@ import pytest
 
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
+from bridge.core.ids import CallId
 from bridge.media import g711, tones
 from bridge.media.embedded import EmbeddedEngine
-from bridge.media.engine import MediaEvent
+from bridge.media.engine import Ear, MediaEvent, SoundPlayed
 from bridge.media.formats import Codec
 from bridge.media.hold_music import hold_tone
-from bridge.media.settings import MediaSettings, PathChoice
-from bridge.media.sounds import LONGEST_S, Sound, SoundError, read_wav
+from bridge.media.settings import MediaSettings
+from bridge.media.sounds import LONGEST_S, Sound, SoundError, pause, read_wav
 from tests.e2e.sound import Tone, sine, write_wav
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
@@ -25,7 +26,6 @@ from tests.media.waiting import Collected
 MUSIC_HZ = 500.0
 
 
-@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
 @pytest.mark.parametrize(("formats", "payload_type"), [("0 101", 0), ("8 101", 8)])
 async def test_a_held_phone_hears_the_music_and_then_the_user_again(
     settings: MediaSettings,
@@ -64,7 +64,6 @@ async def test_a_held_phone_hears_the_music_and_then_the_user_again(
     await engine.stop()
 
 
-@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
 async def test_a_phone_that_holds_as_well_gets_no_music(
     settings: MediaSettings,
     events: Collected[MediaEvent],
@@ -84,13 +83,13 @@ async def test_a_phone_that_holds_as_well_gets_no_music(
     await session.set_sip_offer(phone.sdp(flow="sendonly", version=2))
     await session.create_sip_answer()
     sent = session.stats().sip.packets_sent
-    media = session._media
-
-    async def a_second_of_ticks() -> None:
-        for number in range(50):
-            media.tick(SystemClock().monotonic() + number * 0.02)
-
-    await session._thread.call(a_second_of_ticks())
+    # A call beside it tells when half a second is over.
+    beside, other = await engine.open(CallId("beside")), await Phone.open()
+    await beside.set_sip_offer(other.sdp())
+    await beside.create_sip_answer()
+    played = SoundPlayed(call_id=CallId("beside"), number=await beside.play(pause(0.5), Ear.PHONE))
+    await events.until(lambda seen: played in seen)
+    await other.close()
     assert session.stats().sip.packets_sent == sent
     await engine.stop()
 

@@ -1,9 +1,10 @@
 """The native packet path against the portable one: the same packets in, octet for octet the same packets out.
 
 Both get the same random life of a call: audio that is lost, late, doubled or of a new source, digits, reports, junk,
-hold, other codecs, keys by signalling, and a clock that is not always on time.
+hold, other codecs, keys by signalling, sounds of our own, and a clock that is not always on time.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -14,9 +15,12 @@ from bridge.core.entropy import SeededEntropy
 from bridge.media import g711, native_path, opus
 from bridge.media.audio import CallAudio
 from bridge.media.dtmf import TelephoneEvent
+from bridge.media.engine import Ear
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS
+from bridge.media.player import Playing
 from bridge.media.rtp import RtpPacket
+from bridge.media.sounds import Sound
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import tone_frames
 
@@ -26,6 +30,7 @@ else:
     native = pytest.importorskip("trunkline_native", reason="the native packet path was not built: no Rust here")
 
 STEPS = 1500
+SOUNDS = [Sound(b"".join(tone_frames(600, count))) for count in (1, 7, 40)]
 G711_PHONE = LegFormats(
     receive=(AudioFormat(payload_type=0, codec=Codec.PCMU), AudioFormat(payload_type=8, codec=Codec.PCMA)),
     receive_digits=(DigitFormat(payload_type=101, clock_rate=8000),),
@@ -66,7 +71,8 @@ class Pair:
     def __init__(self, seed: int, *, signals: bool) -> None:
         self.clock, self.telemetry = SteppedClock(), CountingTelemetry()
         self.sent: list[tuple[str, bytes]] = []
-        self.pressed: list[tuple[int, int]] = []
+        self.happened: list[tuple[int, str, int, int]] = []
+        self._numbers = itertools.count(1)
 
         def sends(target: str) -> Callable[[bytes], object]:
             return lambda packet: self.sent.append((target, packet))
@@ -80,7 +86,8 @@ class Pair:
             to_sip_rtcp=sends("sip_rtcp"),
         )
         if signals:
-            self.portable.to_sip.signal_digit = lambda key, ms: self.pressed.append((KEYS.index(key), ms))
+            self.portable.to_sip.signal_digit = lambda key, ms: self._note("pressed", KEYS.index(key), ms)
+        self.portable.to_sip.on_played = self.portable.to_matrix.on_played = lambda number: self._note("played", number)
         self.native = native.Bench(
             to_matrix=self.portable.to_matrix.outbound.begins,
             to_sip=self.portable.to_sip.outbound.begins,
@@ -89,6 +96,22 @@ class Pair:
             opus=opus.path(),
             now=self.clock.now,
         )
+
+    def _note(self, kind: str, value: int, duration_ms: int = 0) -> None:
+        self.happened.append((0, kind, value, duration_ms))
+
+    def play(self, ear: Ear, sound: Sound | None, *, repeats: bool) -> None:
+        number, to_phone = next(self._numbers), ear is Ear.PHONE
+        if sound is None:
+            self.portable.play(ear, None)
+            self.native.play(to_phone, None)
+        else:
+            self.portable.play(ear, Playing(sound=sound, repeats=repeats, number=number))
+            self.native.play(to_phone, (native.Sound([(c.value, sound.frames(c)) for c in Codec]), repeats, number))
+
+    def listen(self, wanted: bool) -> None:
+        self.portable.listen((lambda key: self._note("phone_digit", KEYS.index(key))) if wanted else None)
+        self.native.listen(wanted)
 
     def matrix(self, packet: bytes) -> None:
         self.portable.matrix_packet(packet)
@@ -128,11 +151,11 @@ class Pair:
 
     def compare(self) -> None:
         """Everything that was sent or told since the last time, in its order, and the numbers."""
-        packets, pressed = self.native.take()
+        packets, happened = self.native.take()
         assert packets == self.sent
-        assert pressed == self.pressed
+        assert sorted(happened) == sorted(self.happened)
         self.sent.clear()
-        self.pressed.clear()
+        self.happened.clear()
         stats = self.portable.stats(off_path_dropped=0)
         matrix, sip, transcoded, digits, concealed = self.native.numbers()
         for ours, theirs in ((matrix, stats.matrix), (sip, stats.sip)):
@@ -243,8 +266,13 @@ def live(pair: Pair, chance: random.Random, client: LegFormats, phone: LegFormat
         pair.configure(chance.choice((client, client, OPUS_CLIENT)), chance.choice((phone, phone, G711_PHONE)))
     elif fate < 0.98:
         pair.press(chance.choice(("1", "#55", "x9A")), chance.choice((10, 100, 240)))
-    elif fate < 0.99:
+    elif fate < 0.984:
         pair.expect_new_phone()
+    elif fate < 0.987:
+        pair.listen(chance.random() < 0.8)
+    elif fate < 0.99:
+        sound = chance.choice((*SOUNDS, None))
+        pair.play(chance.choice(list(Ear)), sound, repeats=chance.random() < 0.1)
     else:
         pair.sip_report(chance.choice((b"\x80\xc8\0\x06" + chance.randbytes(24), chance.randbytes(30), b"")))
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::digit_listener::DigitListener;
 use crate::direction::Direction;
 use crate::formats::Formats;
 use crate::opus::Library;
 use crate::outbound::{OutboundStream, Start};
 use crate::outbox::{Outbox, Target};
+use crate::player::Playing;
 use crate::reception::{Moment, REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report};
 use crate::rtp::{Packet, is_rtcp};
 
@@ -51,6 +53,8 @@ pub struct CallAudio {
     matrix_clock: Option<u32>,
     sip_clock: Option<u32>,
     report_due: f64,
+    sip: Option<Formats>,
+    listener: Option<DigitListener>,
 }
 
 impl CallAudio {
@@ -66,6 +70,8 @@ impl CallAudio {
             matrix_clock: None,
             sip_clock: None,
             report_due: beginning.now + REPORT_INTERVAL_S,
+            sip: None,
+            listener: None,
         }
     }
 
@@ -73,6 +79,7 @@ impl CallAudio {
     pub fn configure(&mut self, matrix: Option<Formats>, sip: Option<Formats>, feed: Option<Formats>) {
         let clock_of = |formats: &Option<Formats>| formats.as_ref().map(|formats| formats.send.codec.clock_rate());
         (self.matrix_clock, self.sip_clock) = (clock_of(&matrix), clock_of(&sip));
+        self.sip.clone_from(&sip);
         self.to_sip.configure(feed, sip.clone());
         self.to_matrix.configure(sip, matrix);
     }
@@ -84,18 +91,39 @@ impl CallAudio {
         self.to_matrix.enable(to_matrix);
     }
 
+    /// Let one side, the phone or the Matrix client, hear this in the place of the other; `None` is the other again.
+    pub fn play(&mut self, to_phone: bool, playing: Option<Playing>) {
+        if to_phone { self.to_sip.play(playing) } else { self.to_matrix.play(playing) }
+    }
+
+    /// Tell of keys of the phone, or no longer.
+    pub fn listen(&mut self, wanted: bool) {
+        self.listener = wanted.then(DigitListener::default);
+    }
+
+    fn hear_digits(&mut self, packet: &Packet, out: &mut Outbox) {
+        if let (Some(listener), Some(formats)) = (self.listener.as_mut(), &self.sip) {
+            listener.hear(packet, formats, out);
+        }
+    }
+
     /// RTP or RTCP of the Matrix leg, decrypted; `false` when it was malformed.
     pub fn matrix_packet(&mut self, plain: &[u8], now: f64, out: &mut Outbox) -> bool {
         if is_rtcp(plain) {
             heard_report(&mut self.from_matrix, plain, now)
         } else {
-            received(&mut self.to_sip, &mut self.from_matrix, plain, now, out)
+            let Some(packet) = Packet::parse(plain) else { return false };
+            received(&mut self.to_sip, &mut self.from_matrix, &packet, now, out);
+            true
         }
     }
 
     /// RTP of the phone; `false` when it was malformed.
     pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
-        received(&mut self.to_matrix, &mut self.from_sip, datagram, now, out)
+        let Some(packet) = Packet::parse(datagram) else { return false };
+        self.hear_digits(&packet, out);
+        received(&mut self.to_matrix, &mut self.from_sip, &packet, now, out);
+        true
     }
 
     /// RTP of another call's phone, for this one; the answer is its clock rate when it was audio.
@@ -104,7 +132,8 @@ impl CallAudio {
     }
 
     /// RTP of the phone that went to another call.
-    pub fn to_partner(&mut self, packet: &Packet, now: f64, clock_rate: Option<u32>) {
+    pub fn to_partner(&mut self, packet: &Packet, now: f64, clock_rate: Option<u32>, out: &mut Outbox) {
+        self.hear_digits(packet, out);
         self.from_sip.receive(packet, now, clock_rate);
     }
 
@@ -156,11 +185,9 @@ impl CallAudio {
     }
 }
 
-fn received(direction: &mut Direction, reception: &mut Reception, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
-    let Some(packet) = Packet::parse(datagram) else { return false };
-    let clock_rate = direction.receive(&packet, now, out);
-    reception.receive(&packet, now, clock_rate);
-    true
+fn received(direction: &mut Direction, reception: &mut Reception, packet: &Packet, now: f64, out: &mut Outbox) {
+    let clock_rate = direction.receive(packet, now, out);
+    reception.receive(packet, now, clock_rate);
 }
 
 fn heard_report(reception: &mut Reception, datagram: &[u8], now: f64) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::audio::CallAudio;
 use crate::discards::{Discard, Discards};
-use crate::mailbox::{Mailbox, Returned};
+use crate::mailbox::{Mailbox, News, Returned};
 use crate::outbox::{Outbox, Target};
 use crate::phone::Phone;
 use crate::reception::Moment;
@@ -145,14 +145,16 @@ impl Call {
     }
 
     /// Count RTP that went to the partner.
-    pub fn gave_to_partner(&mut self, now: f64, clock_rate: Option<u32>, bench: &Workbench) {
+    pub fn gave_to_partner(&mut self, now: f64, clock_rate: Option<u32>, bench: &mut Workbench) {
+        bench.outbox.clear();
         match Packet::parse(&bench.datagram) {
             Some(packet) => {
-                self.audio.to_partner(&packet, now, clock_rate);
+                self.audio.to_partner(&packet, now, clock_rate, &mut bench.outbox);
                 self.heard_phone_at = Some(now);
             }
             None => self.discards.count(Discard::Malformed),
         }
+        self.send_out(bench);
     }
 
     fn take_rtcp(&mut self, source: SocketAddr, now: f64, bench: &mut Workbench) {
@@ -171,7 +173,7 @@ impl Call {
                 if !std::mem::replace(&mut leg.heard, true)
                     && let Some(mailbox) = self.mailbox.upgrade()
                 {
-                    mailbox.tell_heard(self.number);
+                    mailbox.tell(self.number, News::Heard);
                 }
                 if !self.audio.matrix_packet(&bench.datagram, now, &mut bench.outbox) {
                     self.discards.count(Discard::Malformed);
@@ -222,9 +224,9 @@ impl Call {
                 _ => {}
             }
         }
-        for pressed in &bench.outbox.pressed {
+        for news in bench.outbox.news() {
             if let Some(mailbox) = self.mailbox.upgrade() {
-                mailbox.tell(self.number, *pressed);
+                mailbox.tell(self.number, news);
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::g711;
 use crate::opus::Library;
 use crate::outbound::{Content, OutboundStream};
 use crate::outbox::{Outbox, Pressed, Target};
+use crate::player::{Player, Playing};
 use crate::rewriter::Rewriter;
 use crate::rtp::Packet;
 use crate::transcoder::Transcoder;
@@ -19,6 +20,7 @@ const PRIMING_PACKETS: u32 = 5;
 const KEEP_ALIVE_AFTER_S: f64 = 0.5;
 const DIGIT_HOLDS_AUDIO_S: f64 = 0.06;
 const FRAME_S: f64 = 0.020;
+const PACKET_MS: u32 = 20;
 /// Digits that leave by signalling are measured with this clock.
 const SIGNALLED_RATE: u32 = 8000;
 
@@ -53,6 +55,7 @@ pub struct Direction {
     digit_until: f64,
     concealed_before: u64,
     payload: Vec<u8>,
+    player: Player,
 }
 
 impl Direction {
@@ -81,6 +84,7 @@ impl Direction {
             digit_until: 0.0,
             concealed_before: 0,
             payload: Vec::new(),
+            player: Player::default(),
         }
     }
 
@@ -96,6 +100,7 @@ impl Direction {
     pub fn enable(&mut self, enabled: bool) {
         if !enabled {
             self.drop_transcoder();
+            self.player.pause();
         }
         self.enabled = enabled;
     }
@@ -104,6 +109,12 @@ impl Direction {
     pub fn expect_new_source(&mut self) {
         self.drop_transcoder();
         self.rewriter.restart();
+    }
+
+    /// Play this in the place of the source, to its end or until told otherwise; `None` is the source again.
+    pub fn play(&mut self, playing: Option<Playing>) {
+        self.expect_new_source();
+        self.player.play(playing);
     }
 
     /// Open the path to a new address with a little silence.
@@ -124,7 +135,9 @@ impl Direction {
         let digits = source.received_digits(packet.payload_type);
         let codec = source.received_codec(packet.payload_type);
         let clock_rate = codec.map(Codec::clock_rate);
-        let Some(target) = self.target.as_ref().filter(|_| self.enabled) else { return clock_rate };
+        let Some(target) = self.target.as_ref().filter(|_| self.enabled && !self.player.busy()) else {
+            return clock_rate;
+        };
         let (send, send_digits) = (target.send, target.send_digits);
         if let Some(digits) = digits {
             self.receive_digit(packet, digits, send_digits, now, out);
@@ -248,8 +261,10 @@ impl Direction {
         if self.keypad.busy() {
             self.press(send.codec, send_digits, now, out);
         }
-        if self.transcoder.is_some() {
-            self.play(send, now, out);
+        if self.player.busy() {
+            self.play_sound(send, now, out);
+        } else if self.transcoder.is_some() {
+            self.play_source(send, now, out);
         } else if self.fills_pauses && self.needs_filling(now) {
             self.fill(send, now, out);
         }
@@ -269,7 +284,19 @@ impl Direction {
         out.packet(self.goes_to, &self.outbound.append(content, now));
     }
 
-    fn play(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+    fn play_sound(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+        if now < self.digit_until {
+            self.player.pause();
+            return;
+        }
+        self.player.send(send, PACKET_MS, &mut self.outbound, self.goes_to, now, out);
+        if let Some(number) = self.player.ended() {
+            self.expect_new_source();
+            out.played.push(number);
+        }
+    }
+
+    fn play_source(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
         let Some(transcoder) = self.transcoder.as_mut() else { return };
         let heard = transcoder.frame(now, &mut self.payload);
         let frame = (FRAME_S * f64::from(send.codec.clock_rate())).round_ties_even() as u32;

@@ -25,15 +25,26 @@ pub struct Returned {
     pub source: SocketAddr,
 }
 
+/// Something that happened in a call.
+#[derive(Clone, Copy)]
+pub enum News {
+    /// The Matrix leg was heard for the first time.
+    Heard,
+    /// A key of the Matrix client has ended, for signalling to tell.
+    Pressed(Pressed),
+    /// A key of the phone, by its event code.
+    PhoneDigit(u8),
+    /// The sound of this number has been played to its end.
+    Played(u32),
+}
+
 /// Everything that waits.
 #[derive(Default)]
 pub struct Contents {
     /// Connectivity checks and DTLS.
     pub returned: Vec<Returned>,
-    /// Keys that ended, with the call in which they were pressed.
-    pub pressed: Vec<(u32, Pressed)>,
-    /// Calls whose Matrix leg was heard for the first time.
-    pub heard: Vec<u32>,
+    /// What happened, with the call.
+    pub news: Vec<(u32, News)>,
     of_call: HashMap<u32, u32>,
 }
 
@@ -68,17 +79,10 @@ impl Mailbox {
         true
     }
 
-    /// Tell of a key.
-    pub fn tell(&self, call: u32, pressed: Pressed) {
+    /// Tell what happened.
+    pub fn tell(&self, call: u32, news: News) {
         let mut contents = self.lock();
-        contents.pressed.push((call, pressed));
-        self.ring(&contents);
-    }
-
-    /// Tell of a first packet.
-    pub fn tell_heard(&self, call: u32) {
-        let mut contents = self.lock();
-        contents.heard.push(call);
+        contents.news.push((call, news));
         self.ring(&contents);
     }
 
@@ -92,7 +96,7 @@ impl Mailbox {
 
     /// Wake Python with the first thing that waits.
     fn ring(&self, contents: &Contents) {
-        if contents.returned.len() + contents.pressed.len() + contents.heard.len() == 1 {
+        if contents.returned.len() + contents.news.len() == 1 {
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
         }
     }

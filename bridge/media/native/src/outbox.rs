@@ -1,5 +1,6 @@
 //! What is to be sent, gathered while a packet or a tick is worked on: no allocation once a call has settled.
 
+use crate::mailbox::News;
 use crate::rtp::Packet;
 
 /// Where something goes.
@@ -29,6 +30,10 @@ pub struct Outbox {
     parcels: Vec<(Target, usize)>,
     /// Keys that have ended.
     pub pressed: Vec<Pressed>,
+    /// Keys of the phone that are listened for, by their event codes.
+    pub phone_digits: Vec<u8>,
+    /// Sounds that have been played to their end.
+    pub played: Vec<u32>,
 }
 
 impl Outbox {
@@ -54,10 +59,19 @@ impl Outbox {
         })
     }
 
+    /// What happened, one kind after the other.
+    pub fn news(&self) -> impl Iterator<Item = News> {
+        let pressed = self.pressed.iter().map(|pressed| News::Pressed(*pressed));
+        let phone_digits = self.phone_digits.iter().map(|event| News::PhoneDigit(*event));
+        pressed.chain(phone_digits).chain(self.played.iter().map(|number| News::Played(*number)))
+    }
+
     /// Begin anew.
     pub fn clear(&mut self) {
         self.octets.clear();
         self.parcels.clear();
         self.pressed.clear();
+        self.phone_digits.clear();
+        self.played.clear();
     }
 }

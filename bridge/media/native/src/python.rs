@@ -7,18 +7,21 @@ use std::sync::{Arc, Weak};
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::audio::{Beginning, CallAudio, LegNumbers};
 use crate::call::Call;
 use crate::formats::{Audio, Codec, Digits, Formats};
 use crate::latch::Network;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, News};
 use crate::opus;
 use crate::outbound::Start;
 use crate::outbox::{Outbox, Target};
 use crate::phone::{Key, Phone};
+use crate::player::Playing;
 use crate::reception::Moment;
+use crate::sounds;
 use crate::srtp::{Context, Profile};
 use crate::webrtc::WebRtc;
 use crate::worker::{SharedCall, Worker, lock, now};
@@ -31,6 +34,10 @@ type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u
 type PyKey = (String, Vec<u8>);
 type PyAddress = (String, u16);
 type PyLegNumbers = (u64, u64, i64, f64);
+/// A sound, whether it repeats, and its number.
+type PyPlaying<'a> = (PyRef<'a, Sound>, bool, u32);
+/// A call, what happened, which key or sound, for how long.
+type PyNews = (u32, &'static str, u32, u32);
 
 fn start((ssrc, timestamp, sequence): PyStart) -> Start {
     Start { ssrc, timestamp, sequence }
@@ -94,6 +101,40 @@ fn leg(numbers: LegNumbers) -> PyLegNumbers {
 
 fn library(path: Option<&str>) -> Option<Arc<opus::Library>> {
     path.and_then(opus::library)
+}
+
+fn playing(given: Option<PyPlaying<'_>>) -> Option<Playing> {
+    given.map(|(sound, repeats, number)| Playing { sound: sound.shared.clone(), repeats, number })
+}
+
+fn news((call, news): (u32, News)) -> PyNews {
+    match news {
+        News::Heard => (call, "heard", 0, 0),
+        News::Pressed(pressed) => (call, "pressed", pressed.event.into(), pressed.duration_ms),
+        News::PhoneDigit(event) => (call, "phone_digit", event.into(), 0),
+        News::Played(number) => (call, "played", number, 0),
+    }
+}
+
+/// A sound of our own, coded once for all calls that play it.
+#[pyclass(frozen)]
+struct Sound {
+    shared: Arc<sounds::Sound>,
+}
+
+#[pymethods]
+impl Sound {
+    /// From the payloads of each 20 ms, for every codec.
+    #[new]
+    fn new(coded: Vec<(String, Vec<PyBackedBytes>)>) -> PyResult<Self> {
+        let form = |(name, frames): (String, Vec<PyBackedBytes>)| {
+            let frames = frames.iter().map(|frame| frame.to_vec()).collect();
+            Ok::<_, PyErr>(sounds::Coded { codec: codec(&name)?, frames })
+        };
+        let coded = coded.into_iter().map(form).collect::<PyResult<_>>()?;
+        let sound = sounds::Sound::new(coded).ok_or_else(|| PyValueError::new_err("no sound, or several"))?;
+        Ok(Self { shared: Arc::new(sound) })
+    }
 }
 
 /// One direction of SRTP, for tests that hold it against other implementations.
@@ -170,6 +211,14 @@ impl Bench {
         self.audio.to_matrix.keypad.press(&events, duration_ms);
     }
 
+    fn play(&mut self, to_phone: bool, given: Option<PyPlaying<'_>>) {
+        self.audio.play(to_phone, playing(given));
+    }
+
+    fn listen(&mut self, wanted: bool) {
+        self.audio.listen(wanted);
+    }
+
     fn matrix_packet(&mut self, plain: &[u8], now: f64) -> bool {
         self.audio.matrix_packet(plain, now, &mut self.out)
     }
@@ -194,13 +243,13 @@ impl Bench {
         self.audio.close(&mut self.out);
     }
 
-    /// Packets in the order in which they leave, and keys for signalling.
+    /// Packets in the order in which they leave; what happened: keys for signalling, keys of the phone, ends of sounds.
     #[allow(clippy::type_complexity)]
-    fn take<'py>(&mut self, py: Python<'py>) -> (Vec<(&'static str, Bound<'py, PyBytes>)>, Vec<(u8, u32)>) {
+    fn take<'py>(&mut self, py: Python<'py>) -> (Vec<(&'static str, Bound<'py, PyBytes>)>, Vec<PyNews>) {
         let parcels = self.out.parcels().map(|(target, octets)| (name(target), PyBytes::new(py, octets))).collect();
-        let pressed = self.out.pressed.iter().map(|pressed| (pressed.event, pressed.duration_ms)).collect();
+        let happened = self.out.news().map(|happened| news((0, happened))).collect();
         self.out.clear();
-        (parcels, pressed)
+        (parcels, happened)
     }
 
     fn numbers(&self) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
@@ -283,19 +332,15 @@ impl Engine {
         Ok(NativeCall { number, call, worker: Arc::downgrade(&worker) })
     }
 
-    /// What came since the last time: datagrams for ICE and DTLS, keys that were pressed, calls heard for the first time.
+    /// What came since the last time: datagrams for ICE and DTLS, and what happened in which call.
     #[allow(clippy::type_complexity)]
-    fn collect<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> (Vec<(u32, u32, Bound<'py, PyBytes>, PyAddress)>, Vec<(u32, u8, u32)>, Vec<u32>) {
+    fn collect<'py>(&self, py: Python<'py>) -> (Vec<(u32, u32, Bound<'py, PyBytes>, PyAddress)>, Vec<PyNews>) {
         let contents = self.mailbox.empty();
         let returned = contents.returned.into_iter().map(|item| {
             let source = (item.source.ip().to_string(), item.source.port());
             (item.call, item.socket, PyBytes::new(py, &item.datagram), source)
         });
-        let pressed = contents.pressed.into_iter().map(|(call, key)| (call, key.event, key.duration_ms));
-        (returned.collect(), pressed.collect(), contents.heard)
+        (returned.collect(), contents.news.into_iter().map(news).collect())
     }
 
     /// Faults that were survived, since the last time.
@@ -403,6 +448,17 @@ impl NativeCall {
         });
     }
 
+    /// Let one side hear a sound in the place of the other; `None` is the other again.
+    fn play(&self, py: Python<'_>, to_phone: bool, given: Option<PyPlaying<'_>>) {
+        let playing = playing(given);
+        self.with(py, |call| call.audio.play(to_phone, playing));
+    }
+
+    /// Tell of keys of the phone, or no longer.
+    fn listen(&self, py: Python<'_>, wanted: bool) {
+        self.with(py, |call| call.audio.listen(wanted));
+    }
+
     /// Encrypt and decrypt for a Matrix leg whose DTLS is up; one that was there before is let go.
     fn attach(&self, py: Python<'_>, ours: PyKey, theirs: PyKey) -> PyResult<()> {
         let leg = WebRtc::new(context(ours)?, context(theirs)?, now());
@@ -493,6 +549,7 @@ impl NativeCall {
 #[pymodule]
 fn trunkline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Srtp>()?;
+    module.add_class::<Sound>()?;
     module.add_class::<Bench>()?;
     module.add_class::<Engine>()?;
     module.add_class::<NativeCall>()

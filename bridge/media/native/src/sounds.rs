@@ -1,0 +1,56 @@
+//! Sounds of our own, coded once for all calls: Python reads and encodes them.
+
+use crate::formats::Codec;
+use crate::g711;
+
+/// The sound is kept in frames of so many milliseconds.
+pub const FRAME_MS: u32 = 20;
+
+/// One codec's form of a sound.
+pub struct Coded {
+    /// Whose.
+    pub codec: Codec,
+    /// The payload of each 20 ms.
+    pub frames: Vec<Vec<u8>>,
+}
+
+/// Audio in frames of 20 ms, in the form of every codec.
+pub struct Sound {
+    coded: Vec<Coded>,
+    frame_count: usize,
+}
+
+impl Sound {
+    /// `None` when there is nothing in it, or the forms are not of one length.
+    pub fn new(coded: Vec<Coded>) -> Option<Self> {
+        let frame_count = coded.first().map_or(0, |form| form.frames.len());
+        let even = coded.iter().all(|form| form.frames.len() == frame_count);
+        (frame_count > 0 && even).then_some(Self { coded, frame_count })
+    }
+
+    /// How long it takes to play it once.
+    pub fn duration_ms(&self) -> u64 {
+        self.frame_count as u64 * u64::from(FRAME_MS)
+    }
+
+    /// Write what is played from a moment on; beyond the end it begins anew, or is silent.
+    ///
+    /// An Opus frame can be neither cut nor joined: there, `length_ms` is 20.
+    pub fn payload(&self, codec: Codec, start_ms: u64, length_ms: u32, repeats: bool, out: &mut Vec<u8>) {
+        out.clear();
+        let Some(form) = self.coded.iter().find(|form| form.codec == codec) else { return };
+        let (count, frame_ms) = (self.frame_count, u64::from(FRAME_MS));
+        let (first, end_ms) = ((start_ms / frame_ms) as usize, start_ms + u64::from(length_ms));
+        if codec == Codec::Opus {
+            out.extend_from_slice(&form.frames[first % count]);
+            return;
+        }
+        let quiet = g711::silence(codec);
+        for number in first..end_ms.div_ceil(frame_ms) as usize {
+            out.extend_from_slice(if repeats || number < count { &form.frames[number % count] } else { quiet });
+        }
+        let per_ms = quiet.len() / FRAME_MS as usize;
+        out.drain(..(start_ms % frame_ms) as usize * per_ms);
+        out.truncate(length_ms as usize * per_ms);
+    }
+}
