@@ -7,6 +7,7 @@ hold, other codecs, keys by signalling, sounds of our own, and a clock that is n
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,12 +71,12 @@ class Pair:
 
     def __init__(self, seed: int, *, signals: bool) -> None:
         self.clock, self.telemetry = SteppedClock(), CountingTelemetry()
-        self.sent: list[tuple[str, bytes]] = []
-        self.happened: list[tuple[int, str, int, int]] = []
+        self.sent = sent = list[tuple[str, bytes]]()
+        happened: list[tuple[int, str, int, int]] = []
         self._numbers = itertools.count(1)
 
         def sends(target: str) -> Callable[[bytes], object]:
-            return lambda packet: self.sent.append((target, packet))
+            return lambda packet: sent.append((target, packet))
 
         self.portable = CallAudio(
             entropy=SeededEntropy(seed),
@@ -85,9 +86,15 @@ class Pair:
             to_sip=sends("sip"),
             to_sip_rtcp=sends("sip_rtcp"),
         )
+
+        def note(kind: str, value: int, duration_ms: int = 0) -> None:
+            happened.append((0, kind, value, duration_ms))
+
+        # None of these refers to the pair: it has to go with its thread.
+        self.happened, self._note = happened, note
         if signals:
-            self.portable.to_sip.signal_digit = lambda key, ms: self._note("pressed", KEYS.index(key), ms)
-        self.portable.to_sip.on_played = self.portable.to_matrix.on_played = lambda number: self._note("played", number)
+            self.portable.to_sip.signal_digit = lambda key, ms: note("pressed", KEYS.index(key), ms)
+        self.portable.to_sip.on_played = self.portable.to_matrix.on_played = partial(note, "played")
         self.native = native.Bench(
             to_matrix=self.portable.to_matrix.outbound.begins,
             to_sip=self.portable.to_sip.outbound.begins,
@@ -96,9 +103,6 @@ class Pair:
             opus=opus.path(),
             now=self.clock.now,
         )
-
-    def _note(self, kind: str, value: int, duration_ms: int = 0) -> None:
-        self.happened.append((0, kind, value, duration_ms))
 
     def play(self, ear: Ear, sound: Sound | None, *, repeats: bool) -> None:
         number, to_phone = next(self._numbers), ear is Ear.PHONE
@@ -110,7 +114,8 @@ class Pair:
             self.native.play(to_phone, (native.Sound([(c.value, sound.frames(c)) for c in Codec]), repeats, number))
 
     def listen(self, wanted: bool) -> None:
-        self.portable.listen((lambda key: self._note("phone_digit", KEYS.index(key))) if wanted else None)
+        note = self._note
+        self.portable.listen((lambda key: note("phone_digit", KEYS.index(key))) if wanted else None)
         self.native.listen(wanted)
 
     def matrix(self, packet: bytes) -> None:
