@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import call_setup, flood, media, sip_attacks, sip_load, sip_parse
+from tests.bench import call_setup, flood, media, media_report, sip_attacks, sip_load, sip_parse
 
 Row = dict[str, str | float]
 
@@ -17,6 +17,8 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "flood": flood.run,
     "media": media.run,
 }
+SHOWN: dict[str, Callable[[list[Row]], None]] = {"media": media_report.show}
+"""How a benchmark's rows are printed, where a line for each would be no help."""
 _RESULTS = Path(".bench")
 
 
@@ -30,11 +32,15 @@ def main(wanted: list[str]) -> int:
     for name in wanted or BENCHMARKS:
         print(f"{name}:", flush=True)
         rows = BENCHMARKS[name]()
-        for row in rows:
-            print(f"  {_described(row)}")
+        SHOWN.get(name, _show)(rows)
         lines = (json.dumps(row) for row in rows)
         (_RESULTS / f"{name}.json").write_text("".join(f"{line}\n" for line in lines))
     return 0
+
+
+def _show(rows: list[Row]) -> None:
+    for row in rows:
+        print(f"  {_described(row)}")
 
 
 def _described(row: Row) -> str:

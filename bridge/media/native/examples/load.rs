@@ -1,8 +1,10 @@
 //! The other ends of many calls at once, for `make bench`: clients that speak SRTP and phones that speak RTP.
 //!
-//! `load floor` measures what no packet path can do without. Otherwise the calls come on the standard input, one a line:
-//! descriptor and remote address of the client's socket, profile, keys of both directions, then descriptor and remote
-//! address of the phone's. The first line says for how many seconds to speak, and with which payloads.
+//! `load floor LIBOPUS` measures what no packet path can do without, with a second of PCM in hexadecimal on the standard
+//! input. Otherwise the calls come there, one a line: descriptor and remote address of the client's socket, profile, keys
+//! of both directions, then descriptor and remote address of the phone's. The first line says for how many seconds to
+//! speak, how the way of the audio is timed (`stamps` in packets that come through as they are, else by the frame of the
+//! client's voice that is the first loud one), and with which payloads.
 
 use std::io::{BufRead, stdin};
 use std::net::{SocketAddr, UdpSocket};
@@ -11,11 +13,70 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use trunkline_native::formats::Codec;
 use trunkline_native::rtp::{Packet, is_rtcp};
 use trunkline_native::srtp::{Context, Profile};
+use trunkline_native::{g711, opus};
 
 const FRAME: Duration = Duration::from_millis(20);
+const FRAME_SAMPLES: usize = 160;
 const FLOOR_PACKETS: u32 = 100_000;
+const FLOOR_FRAMES: usize = 1500;
+/// A quiet voice never reaches this sample, a loud one does within a millisecond.
+const LOUD: i32 = 4500;
+/// So many quiet samples make the next loud one the beginning of something.
+const QUIET_SAMPLES: u32 = 1600;
+const STAMP_NIBBLES: usize = 16;
+
+/// How the way of the audio is timed.
+#[derive(Clone, Copy)]
+enum Timing {
+    /// Packets of both directions begin with the time at which they were sent.
+    Stamps,
+    /// The client's voice becomes loud with this frame, which the phone can hear after any codec.
+    Onset(u32),
+}
+
+/// The time in sixteen codes of PCMU that are the same after decoding and encoding.
+fn stamp(payload: &mut [u8], time_ns: u64) {
+    for (index, code) in payload.iter_mut().take(STAMP_NIBBLES).enumerate() {
+        *code = 0x20 | (time_ns >> (4 * index)) as u8 & 0x0F;
+    }
+}
+
+/// What [`stamp`] wrote; `None` for anything else.
+fn stamped(payload: &[u8]) -> Option<u64> {
+    let codes = payload.first_chunk::<STAMP_NIBBLES>().filter(|codes| codes.iter().all(|code| code >> 4 == 2))?;
+    Some(codes.iter().rev().fold(0, |time, code| time << 4 | u64::from(code & 0x0F)))
+}
+
+/// Waits in one call for the phone to hear the client become loud.
+#[derive(Default)]
+struct Onset {
+    sent_ns: Option<u64>,
+    quiet: u32,
+}
+
+impl Onset {
+    /// From sending the frame to the moment at which its beginning is played, when this packet of PCMU has it.
+    fn heard(&mut self, payload: &[u8], now_ns: u64) -> Option<u64> {
+        let mut samples = Vec::with_capacity(payload.len());
+        g711::decode(Codec::Pcmu, payload, &mut samples);
+        let mut delay = None;
+        for (index, sample) in samples.iter().enumerate() {
+            if i32::from(*sample).abs() < LOUD {
+                self.quiet += 1;
+                continue;
+            }
+            if self.quiet >= QUIET_SAMPLES {
+                let played_ns = now_ns + index as u64 * 125_000;
+                delay = self.sent_ns.take().map(|sent_ns| played_ns.saturating_sub(sent_ns));
+            }
+            self.quiet = 0;
+        }
+        delay
+    }
+}
 
 /// One stream that is spoken.
 struct Voice {
@@ -34,11 +95,16 @@ impl Voice {
         Self { payload_type, step, frames: next().split(',').map(octets).collect(), number: 0 }
     }
 
+    /// Whether the next packet has this frame.
+    fn is_at(&self, frame: u32) -> bool {
+        self.number % self.frames.len() as u32 == frame
+    }
+
     /// The next packet; where it is to come through unchanged, it begins with the time.
-    fn packet(&mut self, ssrc: u32, stamp: Option<u64>, out: &mut Vec<u8>) {
+    fn packet(&mut self, ssrc: u32, time_ns: Option<u64>, out: &mut Vec<u8>) {
         let mut payload = self.frames[self.number as usize % self.frames.len()].clone();
-        if let Some(stamp) = stamp {
-            payload[..8].copy_from_slice(&stamp.to_be_bytes());
+        if let Some(time_ns) = time_ns {
+            stamp(&mut payload, time_ns);
         }
         let (sequence, timestamp) = (self.number as u16, self.number.wrapping_mul(self.step));
         let (payload_type, marker) = (self.payload_type, self.number == 0);
@@ -57,6 +123,7 @@ struct Call {
     trunk: SocketAddr,
     client_voice: Voice,
     phone_voice: Voice,
+    onset: Onset,
 }
 
 #[derive(Default)]
@@ -68,14 +135,16 @@ struct Heard {
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("floor") {
-        return floor();
+        return floor(&std::env::args().nth(2).expect("the path of libopus"));
     }
     let mut lines = stdin().lock().lines().map_while(Result::ok);
     let head = lines.next().expect("a first line");
     let fields: Vec<&str> = head.split(' ').collect();
-    let (seconds, stamped): (f64, bool) = (fields[0].parse().expect("seconds"), fields[1] == "stamped");
+    let seconds: f64 = fields[0].parse().expect("seconds");
+    let timing =
+        if fields[1] == "stamps" { Timing::Stamps } else { Timing::Onset(fields[1].parse().expect("a frame")) };
     let mut calls: Vec<Call> = lines.map(|line| call(&line, fields[2], fields[3])).collect();
-    let (sent, mut heard) = run(&mut calls, Duration::from_secs_f64(seconds), stamped);
+    let (sent, mut heard) = run(&mut calls, Duration::from_secs_f64(seconds), timing);
     heard.latencies_ns.sort_unstable();
     let quantile = |share: f64| match heard.latencies_ns.len() {
         0 => 0,
@@ -101,6 +170,7 @@ fn call(line: &str, client_voice: &str, phone_voice: &str) -> Call {
         trunk: fields[6].parse().expect("an address"),
         client_voice: Voice::read(client_voice),
         phone_voice: Voice::read(phone_voice),
+        onset: Onset::default(),
     }
 }
 
@@ -117,8 +187,8 @@ fn octets(hex: &str) -> Vec<u8> {
 }
 
 /// Speak and listen, every call in its turn of a frame; how many packets were sent, both ways together.
-fn run(calls: &mut [Call], length: Duration, stamped: bool) -> (u64, Heard) {
-    let ear = Ear::new(calls, stamped);
+fn run(calls: &mut [Call], length: Duration, timing: Timing) -> (u64, Heard) {
+    let ear = Ear::new(calls, timing);
     let (begin, count) = (ear.begin, calls.len() as u32);
     let (mut heard, mut sent, mut turn, mut packet) = (Heard::default(), 0, 0u32, Vec::new());
     while begin.elapsed() < length {
@@ -128,7 +198,11 @@ fn run(calls: &mut [Call], length: Duration, stamped: bool) -> (u64, Heard) {
             continue;
         }
         let call = &mut calls[(turn % count) as usize];
-        let stamp = stamped.then(|| begin.elapsed().as_nanos() as u64);
+        let now_ns = begin.elapsed().as_nanos() as u64;
+        let stamp = matches!(timing, Timing::Stamps).then_some(now_ns);
+        if matches!(timing, Timing::Onset(frame) if call.client_voice.is_at(frame)) {
+            call.onset.sent_ns = Some(now_ns);
+        }
         call.client_voice.packet(1, stamp, &mut packet);
         assert!(call.encrypt.protect(&mut packet), "a packet that could not be encrypted");
         sent += u64::from(call.client.send_to(&packet, call.bridge).is_ok());
@@ -143,18 +217,18 @@ fn run(calls: &mut [Call], length: Duration, stamped: bool) -> (u64, Heard) {
 struct Ear {
     epoll: OwnedFd,
     begin: Instant,
-    stamped: bool,
+    timing: Timing,
 }
 
 impl Ear {
-    fn new(calls: &[Call], stamped: bool) -> Self {
+    fn new(calls: &[Call], timing: Timing) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
         let sockets = calls.iter().flat_map(|call| [&call.client, &call.phone]);
         for (index, socket) in sockets.enumerate() {
             let token = epoll::EventData::new_u64(index as u64);
             epoll::add(&epoll, socket, token, epoll::EventFlags::IN).expect("a socket that can be watched");
         }
-        Self { epoll, begin: Instant::now(), stamped }
+        Self { epoll, begin: Instant::now(), timing }
     }
 
     /// Wait for packets for so long, and take those that are there.
@@ -184,16 +258,27 @@ impl Ear {
         }
         let Some(packet) = Packet::parse(&datagram) else { return };
         *if is_client { &mut heard.by_client } else { &mut heard.by_phone } += 1;
-        if let Some(stamp) = packet.payload.first_chunk::<8>().filter(|_| self.stamped) {
-            let now = self.begin.elapsed().as_nanos() as u64;
-            // Silence that the bridge fills in carries no time.
-            heard.latencies_ns.extend(now.checked_sub(u64::from_be_bytes(*stamp)).filter(|ns| *ns < 1 << 33));
-        }
+        let now_ns = self.begin.elapsed().as_nanos() as u64;
+        let delay_ns = match self.timing {
+            Timing::Stamps => stamped(packet.payload).and_then(|sent_ns| now_ns.checked_sub(sent_ns)),
+            Timing::Onset(_) if is_client => None,
+            Timing::Onset(_) => call.onset.heard(packet.payload, now_ns),
+        };
+        heard.latencies_ns.extend(delay_ns);
     }
 }
 
-/// Nanoseconds of processor time that one packet costs: to receive, to send, to encrypt or decrypt.
-fn floor() {
+/// Nanoseconds of processor time that one packet costs: to receive, to send, to encrypt or decrypt; and one frame of
+/// audio, to decode from Opus and to encode to it.
+fn floor(libopus: &str) {
+    let [receive, send, srtp] = packet_floor();
+    let [decode, encode] = codec_floor(libopus);
+    println!(
+        r#"{{"receive_ns": {receive:.0}, "send_ns": {send:.0}, "srtp_ns": {srtp:.0}, "decode_ns": {decode:.0}, "encode_ns": {encode:.0}}}"#
+    );
+}
+
+fn packet_floor() -> [f64; 3] {
     let there = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let here = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let address = here.local_addr().expect("an address");
@@ -210,8 +295,24 @@ fn floor() {
         spent[1] += timed(|| assert!(decrypt.unprotect(&mut packet).is_ok()));
     }
     let [watch, srtp, send, receive] = spent.map(|seconds| seconds * 1e9 / f64::from(FLOOR_PACKETS));
-    let (receive, send, srtp) = (receive - watch, send - watch, srtp / 2.0 - watch);
-    println!(r#"{{"receive_ns": {receive:.0}, "send_ns": {send:.0}, "srtp_ns": {srtp:.0}}}"#);
+    [receive - watch, send - watch, srtp / 2.0 - watch]
+}
+
+fn codec_floor(libopus: &str) -> [f64; 2] {
+    let text = stdin().lock().lines().next().expect("PCM").expect("text");
+    let octets = octets(&text);
+    let samples: Vec<i16> = octets.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    let library = opus::library(libopus).expect("libopus");
+    let mut encoder = opus::Encoder::new(library.clone()).expect("an encoder");
+    let mut decoder = opus::Decoder::new(library).expect("a decoder");
+    let (mut packet, mut heard, mut spent) = (Vec::new(), Vec::new(), [0.0; 2]);
+    for frame in samples.chunks_exact(FRAME_SAMPLES).cycle().take(FLOOR_FRAMES) {
+        packet.clear();
+        heard.clear();
+        spent[1] += timed(|| assert!(encoder.encode(frame, &mut packet).is_ok()));
+        spent[0] += timed(|| assert!(decoder.decode(&packet, &mut heard).is_ok()));
+    }
+    spent.map(|seconds| seconds * 1e9 / FLOOR_FRAMES as f64)
 }
 
 /// Seconds of processor time that something takes, those of looking at the watch included.

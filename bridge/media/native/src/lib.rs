@@ -10,7 +10,7 @@ mod direction;
 pub mod discards;
 pub mod dtmf;
 pub mod formats;
-mod g711;
+pub mod g711;
 pub mod latch;
 pub mod mailbox;
 pub mod opus;
