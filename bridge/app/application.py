@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -220,8 +221,9 @@ class Application:
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
-            texts = self._texts(matrix, meter)
-            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter)
+            wishes = self._wishes(people, meter)
+            texts = self._texts(matrix, meter, wishes)
+            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             await self._start_ops(stack, store, matrix, switchboard)
             chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
@@ -288,13 +290,25 @@ class Application:
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
-    def _texts(self, matrix: MatrixService, meter: Meter) -> TextDesk:
+    def _wishes(self, people: People, meter: Meter) -> Wishes:
+        numbers = self._config.numbers
+        return Wishes(
+            people.settings,
+            self._plan,
+            self._clock,
+            may_spend=meter.may_spend,
+            blocked=numbers.blocked,
+            time_zone=ZoneInfo(numbers.time_zone) if numbers.time_zone else None,
+        )
+
+    def _texts(self, matrix: MatrixService, meter: Meter, wishes: Wishes) -> TextDesk:
         return TextDesk(
             sip=self._sip,
             rooms=matrix,
             plan=self._plan,
             sides=text_sides(self._config),
             meter=meter,
+            refuses=wishes.refuses,
             per_day=self._config.permissions.texts_per_day,
             clock=self._clock,
             entropy=self._entropy,
@@ -311,6 +325,7 @@ class Application:
         bot: BotRoom,
         texts: TextDesk,
         meter: Meter,
+        wishes: Wishes,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = self._plan, call_times(self._config), self._config.calls.call_waiting
@@ -320,7 +335,7 @@ class Application:
             sides=self._sides,
             meter=meter,
             ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
-            wishes=Wishes(people.settings, plan, self._clock, may_spend=meter.may_spend),
+            wishes=wishes,
             call_waiting=call_waiting,
             times=times,
             clock=self._clock,

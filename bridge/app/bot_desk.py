@@ -15,6 +15,7 @@ from bridge.core.presence import RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
+from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER
 
@@ -84,6 +85,13 @@ class BotDesk:
             case said.Anonymous():
                 await self._settings.change(user, withheld=command.on)
                 return replies.anonymous(on=command.on)
+            case said.Block():
+                return await self._block(user, command)
+            case said.AnonymousCallers():
+                await self._settings.change(user, refuses_anonymous=not command.accepted)
+                return replies.anonymous_callers(accepted=command.accepted)
+            case said.SetHours():
+                return await self._hours(user, command.hours)
             case said.Ring():
                 return await self._ring(user, command.when)
             case said.Resume():
@@ -128,6 +136,29 @@ class BotDesk:
             return replies.NO_PRESENCE
         await self._settings.change(user, ring_when=when)
         return replies.RINGING[when]
+
+    async def _hours(self, user: UserId, text: str) -> str:
+        try:
+            if text:
+                parse_hours(text)
+        except ValueError:
+            return replies.misused(said.HOURS_USAGE)
+        await self._settings.change(user, hours=text)
+        return replies.hours(text)
+
+    async def _block(self, user: UserId, command: said.Block) -> str:
+        shown = await self._shown(user)
+        if not command.number:
+            return replies.blocked([shown(number) for number in sorted(self._settings.blocked(user))])
+        number = self._plan.read(user, command.number)
+        if number is None:
+            return NO_NUMBER.user_text or replies.FAILED
+        if not command.on:
+            known = await self._settings.unblock(user, number)
+            return replies.now_unblocked(shown(number)) if known else replies.NOT_BLOCKED
+        if not await self._settings.block(user, number):
+            return replies.TOO_MANY_BLOCKED
+        return replies.now_blocked(shown(number))
 
     async def _resume(self, user: UserId, command: said.Resume) -> str:
         if user not in self._admins:

@@ -133,6 +133,7 @@ class TextDesk:
         plan: NumberPlan,
         sides: Mapping[TrunkName, TextSide],
         meter: Meter,
+        refuses: Callable[[UserId, str], Verdict | None],
         per_day: int,
         clock: Clock,
         entropy: Entropy,
@@ -143,6 +144,7 @@ class TextDesk:
         self._plan = plan
         self._sides = sides
         self._meter = meter
+        self._refuses = refuses
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
@@ -315,6 +317,8 @@ class TextDesk:
         user = self._plan.user_of(event.called)
         if user is None:
             return 404
+        if (refusal := self._refuses(user, event.caller)) is not None:
+            return refusal.sip_status
         if not event.body.strip():
             return 200
         if not self._received.spend(event.trunk, self._clock.monotonic()):

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import TypedDict, Unpack
 
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.ids import UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
+from bridge.numbers.hours import parse_hours
+from bridge.numbers.permission import longest
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.sip.events import IncomingCall
 from bridge.store import Store
@@ -17,6 +21,16 @@ DO_NOT_DISTURB = Verdict(result=Result.CLIENT, reason="do_not_disturb", sip_stat
 """The called user wants no calls; to the phone that is busy, as it is on every desk phone."""
 FORWARDED = Verdict(result=Result.CLIENT, reason="forwarded", sip_status=302)
 """The called user wants calls to go to another number; the trunk makes that call."""
+
+BLOCKED = Verdict(result=Result.POLICY, reason="blocked", sip_status=603, q850=21)
+"""The called user, or the configuration, wants no calls from this number (RFC 3261 §21.6.2)."""
+ANONYMOUS = Verdict(result=Result.POLICY, reason="anonymous", sip_status=433, q850=21)
+"""The called user wants to know who calls (RFC 5079)."""
+OUT_OF_HOURS = Verdict(result=Result.CLIENT, reason="out_of_hours", sip_status=480, q850=20)
+"""The called user wants no calls at this time of the week."""
+
+MAX_BLOCKED = 1_000
+"""Numbers that one user may block."""
 
 MAX_DIVERSIONS = 5
 """A call that was forwarded so often by others rings where it is."""
@@ -33,42 +47,61 @@ class Wish:
     forward_to: str = ""
 
 
+class Changes(TypedDict, total=False):
+    """Settings that a user may change: those of `StoredSettings`."""
+
+    do_not_disturb: bool
+    forward: str
+    ring_when: RingWhen | None
+    withheld: bool | None
+    hours: str
+    refuses_anonymous: bool
+
+
 class UserSettings:
     """All settings, read once: few users change any, and a call must not wait for the disk."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._settings: dict[UserId, StoredSettings] = {}
+        self._blocked: dict[UserId, set[str]] = {}
 
     async def load(self) -> None:
         """Learn what is on disk; before that, nobody has set anything."""
         self._settings = await self._store.settings.all()
+        for user, number in await self._store.blocked.all():
+            self._blocked.setdefault(user, set()).add(number)
 
     def of(self, user: UserId) -> StoredSettings:
         return self._settings.get(user, StoredSettings())
 
-    async def change(
-        self,
-        user: UserId,
-        *,
-        do_not_disturb: bool | None = None,
-        forward: str | None = None,
-        ring_when: RingWhen | None = None,
-        withheld: bool | None = None,
-    ) -> StoredSettings:
+    async def change(self, user: UserId, **changes: Unpack[Changes]) -> StoredSettings:
         """Set what is given, on disk first; returns all of the user's settings."""
-        settings = self.of(user)
-        if do_not_disturb is not None:
-            settings = replace(settings, do_not_disturb=do_not_disturb)
-        if forward is not None:
-            settings = replace(settings, forward=forward)
-        if ring_when is not None:
-            settings = replace(settings, ring_when=ring_when)
-        if withheld is not None:
-            settings = replace(settings, withheld=withheld)
+        settings = replace(self.of(user), **changes)
         await self._store.settings.put(user, settings)
         self._settings[user] = settings
         return settings
+
+    def blocked(self, user: UserId) -> frozenset[str]:
+        """The numbers that a user does not want to be called by."""
+        return frozenset(self._blocked.get(user, ()))
+
+    async def block(self, user: UserId, number: str) -> bool:
+        """Want no calls from a number; false when the user has blocked as many as one may."""
+        mine = self._blocked.setdefault(user, set())
+        if number not in mine and len(mine) >= MAX_BLOCKED:
+            return False
+        await self._store.blocked.put(user, number)
+        mine.add(number)
+        return True
+
+    async def unblock(self, user: UserId, number: str) -> bool:
+        """Let a number through again; false when it was not blocked."""
+        if number not in self._blocked.get(user, ()):
+            return False
+        await self._store.blocked.drop(user, number)
+        self._blocked[user].discard(number)
+        return True
 
 
 class Wishes:
@@ -81,19 +114,41 @@ class Wishes:
         clock: Clock,
         *,
         may_spend: Callable[[UserId], bool] = lambda user: True,
+        blocked: tuple[str, ...] = (),
+        time_zone: tzinfo | None = None,
     ) -> None:
         self._settings = settings
         self._plan = plan
         self._clock = clock
         self._may_spend = may_spend
+        self._blocked = blocked
+        self._time_zone = time_zone
         self._forwards = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
-        """Forwarding comes before not being disturbed: it disturbs nobody. `None` rings the user."""
+        """`None` rings the user. Forwarding comes before not being disturbed: it disturbs nobody."""
         settings = self._settings.of(user)
+        if (refusal := self.refuses(user, event.caller)) is not None:
+            return Wish(verdict=refusal)
         if settings.forward and (number := self._target(user, settings.forward, event)):
             return Wish(verdict=FORWARDED, forward_to=number)
-        return Wish(verdict=DO_NOT_DISTURB) if settings.do_not_disturb else None
+        if settings.do_not_disturb:
+            return Wish(verdict=DO_NOT_DISTURB)
+        return None if self._is_within_hours(settings) else Wish(verdict=OUT_OF_HOURS)
+
+    def refuses(self, user: UserId, caller: str) -> Verdict | None:
+        """Whether calls and texts of this caller reach the user at no time."""
+        number = self._plan.caller_number(caller)
+        if not number:
+            return ANONYMOUS if self._settings.of(user).refuses_anonymous else None
+        unwanted = number in self._settings.blocked(user) or bool(longest(self._blocked, number))
+        return BLOCKED if unwanted else None
+
+    def _is_within_hours(self, settings: StoredSettings) -> bool:
+        """What can be written to the store can be read."""
+        if not settings.hours:
+            return True
+        return parse_hours(settings.hours).cover(datetime.fromtimestamp(self._clock.wall(), self._time_zone))
 
     def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
         """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.

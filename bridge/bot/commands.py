@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bridge.core.presence import RingWhen
 
 MAX_TEXT = 500
 """Characters; what is longer was not meant for us."""
+
+HOURS_USAGE = "hours mon-fri 9:00-17:00, sat 10:00-13:00, or hours off"
 
 _NUMBER = re.compile(r"[+0-9().\-/*#]+")
 _QUOTES = "\"'\u201c\u201d\u201e\u00ab\u00bb"
@@ -69,6 +72,28 @@ class Anonymous:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Whether a number may call; empty lists those that may not."""
+
+    number: str = field(repr=False)
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnonymousCallers:
+    """Whether callers who show no number may call."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetHours:
+    """When phones may ring; empty is always."""
+
+    hours: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameNumber:
     """What a number is called; empty forgets it."""
 
@@ -105,6 +130,9 @@ Command = (
     | Forward
     | Ring
     | Anonymous
+    | Block
+    | AnonymousCallers
+    | SetHours
     | NameNumber
     | Resume
     | Misused
@@ -137,6 +165,26 @@ def _anonymous(rest: str) -> Command:
             return Anonymous(on=state == "on")
         case _:
             return Misused(usage="anonymous on, or anonymous off")
+
+
+def _block(rest: str) -> Command:
+    return Block(number=rest)
+
+
+def _unblock(rest: str) -> Command:
+    return Block(number=rest, on=False) if rest else Misused(usage="unblock NUMBER")
+
+
+def _anonymous_callers(rest: str, *, accepted: bool) -> Command:
+    if rest.lower().removesuffix(" callers") == "anonymous":
+        return AnonymousCallers(accepted=accepted)
+    return Misused(usage="refuse anonymous, or accept anonymous")
+
+
+def _hours(rest: str) -> Command:
+    if not rest:
+        return Misused(usage=HOURS_USAGE)
+    return SetHours(hours="" if rest.lower() in ("off", "always") else rest.lower())
 
 
 def _forward(rest: str) -> Command:
@@ -180,6 +228,11 @@ _WORDS: dict[str, Callable[[str], Command]] = {
     "anonymous": _anonymous,
     "forward": _forward,
     "ring": _ring,
+    "block": _block,
+    "unblock": _unblock,
+    "refuse": partial(_anonymous_callers, accepted=False),
+    "accept": partial(_anonymous_callers, accepted=True),
+    "hours": _hours,
     "name": _name,
     "resume": _resume,
 }

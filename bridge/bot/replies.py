@@ -31,6 +31,8 @@ HISTORY_IS_OFF = "Past calls are not kept here."
 TOO_MANY_NAMES = "You have named too many numbers. Forget one first."
 NO_ADMIN = "Only administrators of the telephone service can do that."
 NOT_SUSPENDED = "Calls of that user are not suspended."
+NOT_BLOCKED = "That number is not blocked."
+TOO_MANY_BLOCKED = "You have blocked too many numbers. Unblock one first."
 NO_NAME = "That name cannot be shown. Please choose another."
 
 HELP = "\n".join(
@@ -42,6 +44,9 @@ HELP = "\n".join(
         "forward NUMBER, forward off: send calls from phones to another number",
         "anonymous on, anonymous off: whether those whom you call see no number",
         "ring always, ring unless offline, ring when online: when phones that call you ring",
+        "hours mon-fri 9:00-17:00, hours off: when phones that call you ring",
+        "block NUMBER, unblock NUMBER, block: numbers that cannot call you",
+        "refuse anonymous, accept anonymous: whether callers who show no number can call you",
         "name NUMBER NAME: what you want to call a number; without a name I forget it",
         "voicemail: a room from which you can call your voicemail",
     )
@@ -52,11 +57,14 @@ _ENDS: Mapping[str, Mapping[str, str]] = {
     "inbound": {
         **dict.fromkeys(_MISSED, "missed"),
         "answered_elsewhere": "answered elsewhere",
+        "anonymous": "refused, no number was shown",
+        "blocked": "refused, blocked",
         "busy": "missed, you were busy",
         "declined": "you declined",
         "do_not_disturb": "missed, do not disturb was on",
         "forwarded": "forwarded",
         "not_there": "missed, you were away",
+        "out_of_hours": "missed, outside of your hours",
     },
     "outbound": {
         "busy": "busy",
@@ -101,6 +109,26 @@ def forwarded(number: str, *, not_over: Sequence[str]) -> str:
 def anonymous(*, on: bool) -> str:
     """After a change."""
     return "Those whom you call now see no number." if on else "Those whom you call now see a number."
+
+
+def blocked(numbers: Sequence[str]) -> str:
+    return f"These numbers cannot call you: {_listed(numbers)}." if numbers else "No number is blocked."
+
+
+def now_blocked(number: str) -> str:
+    return f"{number} cannot call you or write to you any more."
+
+
+def now_unblocked(number: str) -> str:
+    return f"{number} can call you again."
+
+
+def anonymous_callers(*, accepted: bool) -> str:
+    return f"Callers who show no number {'can call you again' if accepted else 'are turned away now'}."
+
+
+def hours(text: str) -> str:
+    return f"Phones that call you ring {text} only." if text else "Phones that call you ring at all hours."
 
 
 def resumed(user: str) -> str:
@@ -155,6 +183,8 @@ def status(state: State, shown: Shown) -> str:
             f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
             f"Forwarding: {f'to {shown(forward)}' if forward else 'off'}",
             *([f"Anonymous: {'on' if withheld else 'off'}"] if withheld is not None else []),
+            *([f"Hours: {state.settings.hours}"] if state.settings.hours else []),
+            *(["Anonymous callers: refused"] if state.settings.refuses_anonymous else []),
             *([f"Ringing: {_RING_WHEN[when]}"] if when is not None else []),
             f"Calls now: {_listed([_call_now(call, shown) for call in state.calls]) or 'none'}",
             f"Telephone network: {trunks or 'not connected'}",

@@ -1,6 +1,7 @@
 """Text of the configuration file as users, servers, numbers and names."""
 
 import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
@@ -161,6 +162,17 @@ def parse_region(value: object) -> str:
 def parse_optional_region(value: object) -> str:
     """A region, or nothing."""
     return parse_region(value) if text(value) else ""
+
+
+def parse_time_zone(value: object) -> str:
+    """A name of the IANA time zone database, or nothing."""
+    word = text(value)
+    try:
+        if word:
+            ZoneInfo(word)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"expected a time zone such as 'Europe/Berlin', found '{word}'") from None
+    return word
 
 
 def parse_number_prefix(value: object) -> str:

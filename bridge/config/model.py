@@ -53,6 +53,7 @@ from bridge.config.kinds import (
     SourceNetwork,
     Srtp,
     Text,
+    TimeZone,
     Token,
     TrunkCodec,
     TrunkServer,
@@ -232,6 +233,8 @@ class NumbersConfig(Section):
     inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
     dial_plan: tuple[DialRuleConfig, ...] = ()
     caller_ids: Mapping[Who, CallerId] = Field(default_factory=dict)
+    blocked: tuple[Prefix, ...] = ()
+    time_zone: TimeZone = ""
     address_book: OptionalPath = None
     avatar: OptionalMxc = ""
     emergency: tuple[ShortCode, ...] = ("112", "911", "999", "110", "113", "118", "119", "000", "111")

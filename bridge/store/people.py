@@ -1,4 +1,4 @@
-"""What belongs to a user: settings, names for numbers, past calls."""
+"""What belongs to a user: settings, unwanted callers, names for numbers, past calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from bridge.core.ids import UserId
 from bridge.core.presence import RingWhen
 from bridge.store.database import Database
-from bridge.store.tables import own_names, past_calls, user_settings
+from bridge.store.tables import blocked_numbers, own_names, past_calls, user_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,10 @@ class StoredSettings:
     """What the user's presence has to be for a call to ring; `None` leaves it to the configuration."""
     withheld: bool | None = None
     """Whether the user's number is kept from those whom the user calls; `None` leaves it to the configuration."""
+    hours: str = ""
+    """When phones may ring, as `bridge.numbers.hours` reads it; empty is always."""
+    refuses_anonymous: bool = False
+    """Whether callers who show no number are turned away."""
 
 
 class SettingsTable:
@@ -47,6 +51,8 @@ class SettingsTable:
             "forward": settings.forward,
             "ring_when": settings.ring_when or "",
             "withheld": settings.withheld,
+            "hours": settings.hours,
+            "refuses_anonymous": settings.refuses_anonymous,
         }
         statement: Executable = delete(user_settings).where(user_settings.c.user_id == user_id)
         if settings != StoredSettings():
@@ -61,7 +67,34 @@ def _settings(row: Row[Any]) -> StoredSettings:
         forward=row.forward,
         ring_when=RingWhen(row.ring_when) if row.ring_when in set(RingWhen) else None,
         withheld=row.withheld,
+        hours=row.hours,
+        refuses_anonymous=row.refuses_anonymous,
     )
+
+
+class BlockedNumbers:
+    """Unwanted callers by user."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> tuple[tuple[UserId, str], ...]:
+        """Everybody's."""
+
+        def work(connection: Connection) -> tuple[tuple[UserId, str], ...]:
+            return tuple((UserId(row.user_id), row.number) for row in connection.execute(select(blocked_numbers)))
+
+        return await self._database.read(work)
+
+    async def put(self, user_id: UserId, number: str) -> None:
+        """Block a caller."""
+        row = insert(blocked_numbers).values(user_id=user_id, number=number)
+        await _write(self._database, row.on_conflict_do_nothing())
+
+    async def drop(self, user_id: UserId, number: str) -> None:
+        """Let a caller through again."""
+        mine = (blocked_numbers.c.user_id == user_id, blocked_numbers.c.number == number)
+        await _write(self._database, delete(blocked_numbers).where(*mine))
 
 
 class OwnNames:

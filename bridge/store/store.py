@@ -8,7 +8,7 @@ from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
 from bridge.store.lock import DatabaseLock
 from bridge.store.outbox import Outbox
-from bridge.store.people import OwnNames, PastCalls, SettingsTable
+from bridge.store.people import BlockedNumbers, OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
 from bridge.store.spending import SpendTable, SuspensionTable
 from bridge.store.upgrade import upgrade_database
@@ -33,6 +33,7 @@ class Store:
         self.calls = ActiveCalls(database)
         self.ended_calls = EndedCalls(database)
         self.settings = SettingsTable(database)
+        self.blocked = BlockedNumbers(database)
         self.own_names = OwnNames(database)
         self.past_calls = PastCalls(database)
         self.spending = SpendTable(database)

@@ -125,8 +125,18 @@ user_settings = Table(
     Column("forward", String, nullable=False),
     Column("ring_when", String, nullable=False, server_default=""),
     Column("withheld", Boolean, nullable=True),
+    Column("hours", String, nullable=False, server_default=""),
+    Column("refuses_anonymous", Boolean, nullable=False, server_default=false()),
 )
-"""What users have set for themselves; `forward` is a number, or empty, and `ring_when` a rule, or empty."""
+"""What users have set; `forward` is a number, `ring_when` a rule, `hours` as they are written; or empty."""
+
+blocked_numbers = Table(
+    "blocked_numbers",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("number", String, primary_key=True),
+)
+"""Callers that a user does not want."""
 
 own_names = Table(
     "own_names",

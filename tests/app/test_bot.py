@@ -298,6 +298,35 @@ async def test_forwarding_is_refused_as_a_call_there_would_be(scene: Scene) -> N
     assert scene.people.settings.of(ALICE).forward == ""
 
 
+async def test_numbers_are_blocked_listed_and_let_through_again(scene: Scene) -> None:
+    room = await scene.invite_bot()
+    assert await scene.ask(room, "block") == replies.blocked([])
+    assert "cannot call you" in await scene.ask(room, "block +1 555 5550177")
+    assert scene.people.settings.blocked(ALICE) == {"+15555550177"}
+    assert "+1" in await scene.ask(room, "block")
+    assert "can call you again" in await scene.ask(room, "unblock +1 555 5550177")
+    assert await scene.ask(room, "unblock +1 555 5550177") == replies.NOT_BLOCKED
+    assert await scene.ask(room, "block me") == NO_NUMBER.user_text
+
+
+async def test_hours_are_set_as_they_are_written(scene: Scene) -> None:
+    room = await scene.invite_bot()
+    assert "mon-fri 9:00-17:00" in await scene.ask(room, "hours Mon-Fri 9:00-17:00")
+    assert scene.people.settings.of(ALICE).hours == "mon-fri 9:00-17:00"
+    assert "Hours: mon-fri 9:00-17:00" in await scene.ask(room, "status")
+    assert "Please say it like this" in await scene.ask(room, "hours from nine to five")
+    assert scene.people.settings.of(ALICE).hours == "mon-fri 9:00-17:00"
+    assert "all hours" in await scene.ask(room, "hours off")
+
+
+async def test_callers_without_a_number_are_turned_away_on_request(scene: Scene) -> None:
+    room = await scene.invite_bot()
+    assert "turned away" in await scene.ask(room, "refuse anonymous")
+    assert scene.people.settings.of(ALICE).refuses_anonymous
+    assert "Anonymous callers: refused" in await scene.ask(room, "status")
+    assert "can call you again" in await scene.ask(room, "accept anonymous")
+
+
 async def test_history_shows_the_last_ten_calls_by_name(scene: Scene) -> None:
     room = await scene.invite_bot()
     assert await scene.ask(room, "history") == replies.NO_HISTORY

@@ -17,8 +17,10 @@ from bridge.app.text_desk import (
     TextDesk,
     TextSide,
 )
+from bridge.app.user_settings import BLOCKED
 from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
+from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.limits import Cap, Limit
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
@@ -65,12 +67,14 @@ class Texts:
     ) -> None:
         self.stage = stage
         self.sip = StageTexts()
+        self.refusal: Verdict | None = None
         self.desk = TextDesk(
             sip=self.sip,
             rooms=stage.matrix,
             plan=stage.plan,
             sides={TRUNK: TextSide(texting=texting, price=price), PBX: TextSide(texting=Texting.NONE, price=0)},
             meter=stage.meter,
+            refuses=lambda user, caller: self.refusal,
             per_day=per_day,
             clock=stage.clock,
             entropy=SeededEntropy(2),
@@ -266,6 +270,11 @@ class TestFromAPhone:
 
     async def test_nobodys_number_is_not_found(self, texts: Texts) -> None:
         assert await texts.receive(called="+15550000") == 404
+        assert not texts.said()
+
+    async def test_a_writer_whose_calls_are_not_wanted_is_turned_away(self, texts: Texts) -> None:
+        texts.refusal = BLOCKED
+        assert await texts.receive() == 603
         assert not texts.said()
 
     async def test_an_empty_one_is_taken_and_not_shown(self, texts: Texts) -> None:

@@ -1,15 +1,20 @@
 """What users have set for themselves decides before anything rings."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bridge.app.plan import ring_rule
-from bridge.app.user_settings import FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings
-from bridge.core.ids import UserId
+from bridge.app.user_settings import BLOCKED, FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings, Wishes
+from bridge.core.ids import DialogKey, SipCallId, UserId
 from bridge.core.presence import RingWhen
+from bridge.numbers.policy import NumberPlan
+from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
-from tests.app.stage import ALICE, PBX, Stage
+from tests.app.stage import ALICE, BOB, PBX, PHONE, TRUNK, Stage
 from tests.test_config import MINIMAL, load
 
 MOBILE = "+15550122"
@@ -119,3 +124,79 @@ async def test_the_wish_to_be_anonymous_is_remembered(stage: Stage) -> None:
     again = UserSettings(stage.store)
     await again.load()
     assert again.of(ALICE) == StoredSettings(withheld=False)
+
+
+async def test_a_blocked_number_is_declined_and_another_rings(stage: Stage) -> None:
+    await stage.settings.block(ALICE, PHONE)
+    await stage.incoming("one")
+    assert stage.sip.commands[-1][2] == 603
+    assert stage.reasons() == ["blocked"]
+    assert await stage.settings.unblock(ALICE, PHONE)
+    assert not await stage.settings.unblock(ALICE, PHONE)
+    await stage.incoming("two")
+    assert stage.sip.names()[-1] == "ring"
+
+
+async def test_blocked_numbers_are_there_after_a_restart(stage: Stage) -> None:
+    await stage.settings.block(ALICE, PHONE)
+    again = UserSettings(stage.store)
+    await again.load()
+    assert again.blocked(ALICE) == {PHONE}
+    assert again.blocked(BOB) == frozenset()
+
+
+async def test_only_so_many_numbers_are_blocked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.app.user_settings.MAX_BLOCKED", 1)
+    assert await stage.settings.block(ALICE, PHONE)
+    assert await stage.settings.block(ALICE, PHONE)
+    assert not await stage.settings.block(ALICE, "+15550111")
+
+
+@pytest.mark.parametrize(("caller", "rings"), [("", False), (PHONE, True)])
+async def test_callers_without_a_number_are_refused_where_the_user_wants_it(
+    stage: Stage, caller: str, rings: bool
+) -> None:
+    await stage.settings.change(ALICE, refuses_anonymous=True)
+    await stage.incoming(caller=caller)
+    assert (stage.sip.names() == ["ring"]) is rings
+    assert rings or stage.sip.commands[-1][2] == 433
+
+
+@pytest.mark.parametrize(("hours", "rings"), [("mon-sun 0:00-24:00", True), ("", True), (None, False)])
+async def test_outside_of_the_hours_of_a_user_nothing_rings(stage: Stage, hours: str | None, rings: bool) -> None:
+    if hours is None:
+        now = datetime.fromtimestamp(stage.clock.wall())
+        day = (now + timedelta(days=2)).strftime("%a").lower()
+        hours = f"{day} 0:00-24:00"
+    await stage.settings.change(ALICE, hours=hours)
+    await stage.incoming()
+    assert (stage.sip.names() == ["ring"]) is rings
+    assert rings or stage.reasons() == ["out_of_hours"]
+
+
+@dataclass(frozen=True)
+class StillClock:
+    now: float
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("zone", "rings"), [("Europe/Berlin", True), ("Europe/London", False)])
+async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, rings: bool) -> None:
+    await stage.settings.change(ALICE, hours="mon 9:00-10:00")
+    clock = StillClock(datetime(2026, 3, 2, 8, 30, tzinfo=UTC).timestamp())
+    wishes = Wishes(stage.settings, NumberPlan(inbound={}), clock, time_zone=ZoneInfo(zone))
+    call = IncomingCall(
+        dialog=DialogKey("in"), trunk=TRUNK, sip_call_id=SipCallId("abc"), called="+15550199", caller=PHONE
+    )
+    assert (wishes.for_call(ALICE, call) is None) is rings
+
+
+@pytest.mark.parametrize(("caller", "refused"), [("+4420123456", True), ("4711", True), ("47110", False), ("", False)])
+async def test_the_configuration_blocks_for_everybody(stage: Stage, caller: str, refused: bool) -> None:
+    wishes = Wishes(stage.settings, NumberPlan(inbound={}), stage.clock, blocked=("+44", "4711"))
+    assert wishes.refuses(BOB, caller) == (BLOCKED if refused else None)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from bridge.bot.commands import (
     Anonymous,
+    AnonymousCallers,
+    Block,
     CallNumber,
     Command,
     DoNotDisturb,
@@ -15,6 +17,7 @@ from bridge.bot.commands import (
     NameNumber,
     Resume,
     Ring,
+    SetHours,
     ShowHistory,
     Status,
     Unknown,
@@ -40,6 +43,13 @@ from bridge.core.presence import RingWhen
         ("forward OFF", Forward(number="")),
         ("anonymous ON", Anonymous(on=True)),
         ("anonymous off", Anonymous(on=False)),
+        ("block (555) 0100", Block(number="(555) 0100")),
+        ("block", Block(number="")),
+        ("Unblock +15550100", Block(number="+15550100", on=False)),
+        ("refuse anonymous", AnonymousCallers(accepted=False)),
+        ("accept Anonymous callers", AnonymousCallers(accepted=True)),
+        ("hours Mon-Fri 9:00-17:00", SetHours(hours="mon-fri 9:00-17:00")),
+        ("hours off", SetHours(hours="")),
         ("ring always", Ring(when=RingWhen.ALWAYS)),
         ("Ring  Unless offline", Ring(when=RingWhen.NOT_OFFLINE)),
         ("ring when online", Ring(when=RingWhen.ONLINE)),
@@ -61,7 +71,7 @@ def test_commands_are_understood(text: str, command: Command) -> None:
     "text",
     [
         *("call", "dnd", "dnd maybe", "forward", "forward to ", "ring", "ring never", "name", "name Jane"),
-        *("resume", "resume alice", "anonymous"),
+        *("resume", "resume alice", "anonymous", "unblock", "refuse", "accept all", "hours"),
     ],
 )
 def test_a_command_without_what_it_needs_is_explained(text: str) -> None:
