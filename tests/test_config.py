@@ -531,7 +531,7 @@ def test_keys_of_audio_are_not_sent_where_everybody_can_read_them(tmp_path: Path
 
 def test_a_codec_that_is_not_spoken_is_named(tmp_path: Path) -> None:
     found = faults(tmp_path, MINIMAL + "trunks: {pbx: {server: 127.0.0.1, codecs: [G729]}}")
-    assert found == {"trunks.pbx.codecs[0]": "expected PCMU or PCMA, found 'G729'"}
+    assert found == {"trunks.pbx.codecs[0]": "expected one of OPUS, G722, PCMU, PCMA, found 'G729'"}
 
 
 def test_two_trunks_that_look_the_same_to_a_call_are_a_warning(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
-from bridge.media.formats import G711, Codec
+from bridge.media.formats import Codec
 from bridge.media.policy import SrtpUse
 from bridge.sip.settings import Listener, Network
 
@@ -136,8 +136,8 @@ Name = Annotated[TrunkName, PlainValidator(identities.parse_trunk_name)]
 def _trunk_codec(value: object) -> Codec:
     """A codec by its name in descriptions, in whatever case."""
     name = values.text(value).upper()
-    if name not in G711:
-        raise ValueError(f"expected {' or '.join(G711)}, found '{values.text(value)}'")
+    if name not in tuple(Codec):
+        raise ValueError(f"expected one of {', '.join(Codec)}, found '{values.text(value)}'")
     return Codec(name)
 
 

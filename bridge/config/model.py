@@ -64,6 +64,7 @@ from bridge.config.kinds import (
 from bridge.config.operations import LoggingConfig, OpsConfig
 from bridge.config.section import Section
 from bridge.core.presence import RingWhen
+from bridge.media.formats import Codec
 from bridge.media.policy import SrtpUse
 from bridge.media.settings import PathChoice
 from bridge.numbers.dial_plan import Choose
@@ -174,7 +175,7 @@ class TrunkConfig(Section):
     register_expires_s: Annotated[int, Field(strict=True, ge=60, le=86_400)] = 600
     register_outbound: Flag = False
     sources: tuple[SourceNetwork, ...] = ()
-    codecs: Annotated[tuple[TrunkCodec, ...], Field(max_length=2)] = ()
+    codecs: Annotated[tuple[TrunkCodec, ...], Field(max_length=len(Codec))] = ()
     ptime_ms: Literal[10, 20, 30, 40, 50, 60] = 20
     srtp: Srtp = SrtpUse.OFF
     srtp_without_tls: Flag = False

@@ -29,6 +29,7 @@ from bridge.media.engine import (
 )
 from bridge.media.formats import LegFormats
 from bridge.media.negotiation import (
+    client_ptime,
     matrix_answer_formats,
     matrix_offer_audio,
     matrix_offered_formats,
@@ -143,13 +144,18 @@ class CallMedia:
         if self._matrix_formats is not None:
             self._phone.flow = remote.flow
         phone = self._phone
-        self._matrix_formats = matrix_answer_formats(remote, phone.formats, phone.phone, self._matrix_formats)
+        self._matrix_formats = matrix_answer_formats(
+            remote, phone.formats, phone.phone, self._matrix_formats, self._policy
+        )
         if is_new:
             self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
             leg.start(self._around.tasks, self._matrix_setup)
         leg.restart(self._around.tasks)
         self._reconfigure()
-        return sdp_matrix.write_answer(remote, leg.local, self._next_stream(), self._matrix_formats, self._matrix_setup)
+        ptime_ms = client_ptime(phone.formats, phone.phone)
+        return sdp_matrix.write_answer(
+            remote, leg.local, self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms
+        )
 
     async def _answering_leg(self) -> tuple[WebRtcLeg, bool]:
         """The leg that the answer describes, and whether it has yet to be started."""
@@ -166,8 +172,9 @@ class CallMedia:
         if self._matrix is not None:
             raise unavailable("there is a description already")
         self._matrix = await self._new_leg(None, controlling=True)
-        audio = matrix_offer_audio(self._phone.formats, self._phone.phone)
-        return sdp_matrix.write_offer(self._matrix.local, self._next_stream(), audio)
+        formats, phone = self._phone.formats, self._phone.phone
+        audio, ptime_ms = matrix_offer_audio(formats, phone, self._policy), client_ptime(formats, phone)
+        return sdp_matrix.write_offer(self._matrix.local, self._next_stream(), audio, ptime_ms)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bridge.media import g711
 from bridge.media.coders import silence
 from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
-from bridge.media.formats import COMFORT_NOISE, G711, Codec, DigitFormat, LegFormats
+from bridge.media.formats import COMFORT_NOISE, FRAME_MS, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Player, Playing
@@ -23,12 +23,12 @@ _DIGIT_HOLDS_AUDIO_S = 0.06
 _FRAME_S = 0.020
 _SIGNALLED = DigitFormat(payload_type=0, clock_rate=8000)
 """Digits that leave by signalling are measured with this clock."""
-_LAWS: dict[tuple[Codec, Codec], Callable[[bytes], bytes]] = {
+_PASSED_THROUGH: dict[tuple[Codec, Codec], Callable[[bytes], bytes]] = {
     (Codec.PCMU, Codec.PCMA): g711.ulaw_to_alaw,
     (Codec.PCMA, Codec.PCMU): g711.alaw_to_ulaw,
-    (Codec.PCMU, Codec.PCMU): bytes,
-    (Codec.PCMA, Codec.PCMA): bytes,
+    **{(codec, codec): bytes for codec in Codec},
 }
+"""What needs no decoder: at most another law, octet by octet."""
 
 
 class Direction:
@@ -68,6 +68,8 @@ class Direction:
         """Take what the legs agreed on; called again after every negotiation."""
         if target != self._target:
             self.expect_new_source()
+        if target is not None:
+            self._rewriter.clock_rate = target.send.codec.clock_rate
         self._source, self._target = source, target
 
     def enable(self, enabled: bool) -> None:
@@ -125,21 +127,26 @@ class Direction:
         if self.keypad.busy:
             self._leave_out(packet, now)
             return
-        translate = _LAWS.get((codec, target.send.codec))
-        if translate is not None:
+        pair = (codec, target.send.codec)
+        translate = _PASSED_THROUGH.get(pair)
+        if translate is not None and not self._repacks(pair) and target.packets.fit(codec, packet.payload):
             self._drop_transcoder()
             payload = translate(packet.payload)
             self._send(self._rewriter.rewrite(packet, payload, payload_type=target.send.payload_type, now=now))
             return
-        self._transcoding(codec, target.send.codec, now).push(packet, now)
+        self._transcoding(*pair, target.packets.made_ms, now).push(packet, now)
 
-    def _transcoding(self, source: Codec, target: Codec, now: float) -> Transcoder:
+    def _repacks(self, pair: tuple[Codec, Codec]) -> bool:
+        """Whether this source's packets had another length than the target takes: from then on all are made anew."""
+        return self.transcoder is not None and (self.transcoder.source, self.transcoder.target) == pair
+
+    def _transcoding(self, source: Codec, target: Codec, packet_ms: int, now: float) -> Transcoder:
         """The transcoder for a pair of codecs, kept while the pair stays."""
         current = self.transcoder
         if current is not None and (current.source, current.target) == (source, target):
             return current
         self._drop_transcoder()
-        self.transcoder = Transcoder(source, target)
+        self.transcoder = Transcoder(source, target, packet_ms)
         self._was_transcoded = True
         self._timeline = self.outbound.position(now, target.clock_rate)
         return self.transcoder
@@ -257,25 +264,32 @@ class Direction:
         )
 
     def _play(self, transcoder: Transcoder, target: LegFormats, now: float) -> None:
-        payload = transcoder.frame(now)
-        self._timeline = (self._timeline + round(_FRAME_S * target.send.codec.clock_rate)) & 0xFFFFFFFF
-        if payload is None and self._fills_pauses:
-            payload = transcoder.background()
-        if payload is None or now < self._digit_until:
-            self._paused = self._paused or payload is None
+        clock_rate = target.send.codec.clock_rate
+        payloads = transcoder.frame(now)
+        if payloads is None and self._fills_pauses:
+            payloads = transcoder.background()
+        if payloads is None:
+            transcoder.break_off()
+            self._timeline = (self._timeline + clock_rate * FRAME_MS // 1000) & 0xFFFFFFFF
+            self._paused = True
             return
+        for payload in payloads:
+            self._timeline = (self._timeline + clock_rate * transcoder.packet_ms // 1000) & 0xFFFFFFFF
+            if now >= self._digit_until:
+                self._send_played(payload, target, now)
+
+    def _send_played(self, payload: bytes, target: LegFormats, now: float) -> None:
         marker, self._paused = self._paused, False
+        payload_type, timestamp = target.send.payload_type, self._timeline
         self._send(
-            self.outbound.append(
-                payload, payload_type=target.send.payload_type, timestamp=self._timeline, marker=marker, now=now
-            )
+            self.outbound.append(payload, payload_type=payload_type, timestamp=timestamp, marker=marker, now=now)
         )
 
     def _play_sound(self, target: LegFormats, now: float) -> None:
         if now < self._digit_until:
             self._player.pause()
             return
-        for packet in self._player.packets(target.send, now):
+        for packet in self._player.packets(target.send, now, target.packets.made_ms):
             self._send(packet)
         number = self._player.ended()
         if number is not None:
@@ -293,12 +307,10 @@ class Direction:
 
     def _fill(self, target: LegFormats, now: float) -> None:
         """One frame of silence between the packets of a source that pauses."""
-        if target.send.codec not in G711:
-            return
         self._rewriter.restart()
         self._send(
             self.outbound.append(
-                silence(target.send.codec),
+                silence(target.send.codec, target.packets.made_ms),
                 payload_type=target.send.payload_type,
                 timestamp=self.outbound.position(now, target.send.codec.clock_rate),
                 marker=self.outbound.sent_at is None,

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 _OFF_PATH = "off_path"
 _log = structlog.get_logger()
-PlainFormats = tuple[list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None]
+PlainFormats = tuple[
+    list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None, tuple[int, bool, int]
+]
 
 
 def load() -> ModuleType | None:
@@ -58,6 +60,7 @@ def plain(formats: LegFormats | None) -> PlainFormats | None:
         [(entry.payload_type, entry.clock_rate) for entry in formats.receive_digits],
         (send.payload_type, send.codec.value),
         None if digits is None else (digits.payload_type, digits.clock_rate),
+        (formats.packets.made_ms, formats.packets.exact, formats.packets.longest_ms),
     )
 
 

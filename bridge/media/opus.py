@@ -1,7 +1,7 @@
 """Opus through ctypes: the libopus that PyAV's wheel carries, else the system's.
 
-Telephone audio is 8 kHz, one channel; libopus resamples inside, so no other resampler is needed. Calls release the
-interpreter lock. API: libopus 1.x, `opus_encoder_create` and following.
+Telephone audio is 8 or 16 kHz, one channel; libopus resamples inside, so no other resampler is needed. Calls release
+the interpreter lock. API: libopus 1.x, `opus_encoder_create` and following.
 """
 
 import ctypes
@@ -14,8 +14,10 @@ from pathlib import Path
 RATE = 8000
 _APPLICATION_VOIP = 2048
 _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4010, 4012, 4014
-_LONGEST_FRAME = RATE * 120 // 1000
+_LONGEST_S = 0.120
 """An Opus packet holds at most 120 ms (RFC 6716 §3.4)."""
+_BITRATES = {8000: 24000, 16000: 32000}
+"""Bits a second that speech sampled at this rate needs, room for redundancy included."""
 _LARGEST_PACKET = 1275
 
 
@@ -69,17 +71,17 @@ def path() -> str:
 
 
 class OpusEncoder:
-    """20 ms frames of 8 kHz mono PCM to Opus with in-band FEC (RFC 6716 §2.1.7)."""
+    """Frames of mono PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7)."""
 
-    def __init__(self, *, bitrate: int = 24000, complexity: int = 5, expected_loss_percent: int = 5) -> None:
+    def __init__(self, rate: int = RATE, *, complexity: int = 5, expected_loss_percent: int = 5) -> None:
         self._library = _library()
         error = ctypes.c_int()
-        self._state: int | None = self._library.opus_encoder_create(RATE, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        self._state: int | None = self._library.opus_encoder_create(rate, 1, _APPLICATION_VOIP, ctypes.byref(error))
         if not self._state:
             raise OpusError(f"opus_encoder_create: {error.value}")
         self._output = ctypes.create_string_buffer(_LARGEST_PACKET)
         for request, value in (
-            (_SET_BITRATE, bitrate),
+            (_SET_BITRATE, _BITRATES[rate]),
             (_SET_COMPLEXITY, complexity),
             (_SET_INBAND_FEC, 1),
             (_SET_PACKET_LOSS_PERC, expected_loss_percent),
@@ -105,19 +107,20 @@ class OpusEncoder:
 
 
 class OpusDecoder:
-    """Opus of any rate and channel count to 8 kHz mono PCM."""
+    """Opus of any rate and channel count to mono PCM at 8 or 16 kHz."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int = RATE) -> None:
         self._library = _library()
+        self._longest = round(rate * _LONGEST_S)
         error = ctypes.c_int()
-        self._state: int | None = self._library.opus_decoder_create(RATE, 1, ctypes.byref(error))
+        self._state: int | None = self._library.opus_decoder_create(rate, 1, ctypes.byref(error))
         if not self._state:
             raise OpusError(f"opus_decoder_create: {error.value}")
-        self._output = ctypes.create_string_buffer(2 * _LONGEST_FRAME)
+        self._output = ctypes.create_string_buffer(2 * self._longest)
 
     def decode(self, packet: bytes) -> bytes:
         """The audio of one packet."""
-        return self._decode(packet, _LONGEST_FRAME, fec=False)
+        return self._decode(packet, self._longest, fec=False)
 
     def recover(self, following: bytes, samples: int) -> bytes:
         """The audio of a lost packet, from the redundancy in the one that follows it; concealed when it has none."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bridge.media.formats import AudioFormat, Codec
+from bridge.media.formats import FRAME_MS, AudioFormat, Codec
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpPacket, timestamp_delta
-from bridge.media.sounds import FRAME_MS, Sound
+from bridge.media.sounds import Sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

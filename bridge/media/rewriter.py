@@ -18,7 +18,8 @@ class Rewriter:
 
     def __init__(self, outbound: OutboundStream, *, clock_rate: int) -> None:
         self._outbound = outbound
-        self._clock_rate = clock_rate
+        self.clock_rate = clock_rate
+        """Of the stream; another one takes effect with the next source."""
         self._ssrc: int | None = None
         self._highest = 0
         self._sequence_offset = 0
@@ -89,8 +90,8 @@ class Rewriter:
 
     def _anchor(self, packet: RtpPacket, now: float) -> None:
         """Continue our stream with a new source: next number, and as much time as has passed (at least one frame)."""
-        outbound, frame = self._outbound, self._clock_rate // 50
-        start = outbound.position(now, self._clock_rate)
+        outbound, frame = self._outbound, self.clock_rate // 50
+        start = outbound.position(now, self.clock_rate)
         if outbound.sent_at is not None and timestamp_delta(start, outbound.timestamp) < frame:
             start = outbound.timestamp + frame
         self._ssrc, self._highest = packet.ssrc, packet.sequence

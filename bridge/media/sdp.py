@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.media.formats import TELEPHONE_EVENT, AudioFormat, Codec, DigitFormat
+from bridge.media.formats import TELEPHONE_EVENT, AudioFormat, Codec, DigitFormat, PacketWish
 
 MAX_SIZE = 65536
 MAX_SECTIONS = 32
 MAX_FORMATS = 64
 MAX_ATTRIBUTES = 500
 """More than ten times what browsers and phones write; each bounds what a description can cost."""
-_STATIC = {0: Codec.PCMU, 8: Codec.PCMA}
+_STATIC = {0: Codec.PCMU, 8: Codec.PCMA, 9: Codec.G722}
 """Payload types that need no rtpmap (RFC 3551 §6)."""
 
 
@@ -188,6 +188,18 @@ def audio_formats(section: MediaSection) -> tuple[tuple[AudioFormat, ...], tuple
     return tuple(audio), tuple(digits)
 
 
+def packet_wish(section: MediaSection) -> PacketWish:
+    """How long the packets are to be that the writer of a section receives; what cannot be read is not said."""
+    ptime, maxptime = section.value("ptime"), section.value("maxptime")
+    return PacketWish(ptime_ms=_milliseconds(ptime), maxptime_ms=_milliseconds(maxptime))
+
+
+def _milliseconds(text: str | None) -> int:
+    """A length in whole milliseconds: some write fractions (RFC 8866 §6.4)."""
+    whole = (text or "").partition(".")[0]
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) <= 4 else 0
+
+
 def _encodings(section: MediaSection) -> dict[str, tuple[str, int]]:
     """Upper-case name and clock rate by payload type, the first mapping of each (names ignore case, RFC 8866 §6.6)."""
     found: dict[str, tuple[str, int]] = {}
@@ -214,7 +226,7 @@ def format_lines(audio: Sequence[AudioFormat], digits: Sequence[DigitFormat]) ->
                 f"a=fmtp:{chosen.payload_type} minptime=10;useinbandfec=1",
             ]
         else:
-            lines.append(f"a=rtpmap:{chosen.payload_type} {chosen.codec}/8000")
+            lines.append(f"a=rtpmap:{chosen.payload_type} {chosen.codec}/{chosen.codec.clock_rate}")
     for events in digits:
         lines += [
             f"a=rtpmap:{events.payload_type} telephone-event/{events.clock_rate}",

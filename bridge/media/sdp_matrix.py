@@ -12,15 +12,16 @@ from aioice import Candidate
 
 from bridge.media import sdp
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
-from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.formats import FRAME_MS, AudioFormat, Codec, DigitFormat, LegFormats, PacketWish
 
 _DIGEST_SIZES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
 _ICE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_-]+")
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP")
 _TOKEN = re.compile(r"[!-~]{1,64}")
-OUR_OPUS = AudioFormat(payload_type=111, codec=Codec.OPUS)
-OUR_G711 = {
+OUR_AUDIO = {
+    Codec.OPUS: AudioFormat(payload_type=111, codec=Codec.OPUS),
+    Codec.G722: AudioFormat(payload_type=9, codec=Codec.G722),
     Codec.PCMU: AudioFormat(payload_type=0, codec=Codec.PCMU),
     Codec.PCMA: AudioFormat(payload_type=8, codec=Codec.PCMA),
 }
@@ -58,6 +59,7 @@ class RemoteMatrix:
     setup: Setup
     audio: tuple[AudioFormat, ...]
     digits: tuple[DigitFormat, ...]
+    wish: PacketWish
     flow: sdp.Flow
     rtcp_mux: bool
     candidates: tuple[Candidate, ...]
@@ -112,6 +114,7 @@ def read_remote(text: str, *, answer: bool, allow_loopback: bool) -> RemoteMatri
         setup=_setup(description, section, answer=answer),
         audio=audio,
         digits=digits,
+        wish=sdp.packet_wish(section),
         flow=description.flow(section),
         rtcp_mux=section.has("rtcp-mux"),
         candidates=candidates,
@@ -190,17 +193,32 @@ def belongs(remote: RemoteMatrix, mid: str | None, index: int | None) -> bool:
     return bool(mid) or index is None or index == remote.section_index
 
 
-def write_offer(transport: LocalTransport, stream: LocalStream, audio: Sequence[AudioFormat]) -> str:
+def write_offer(
+    transport: LocalTransport, stream: LocalStream, audio: Sequence[AudioFormat], ptime_ms: int = FRAME_MS
+) -> str:
     """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call)."""
     head = [*_session_lines(transport, stream), "a=group:BUNDLE 0"]
     section = _audio_lines(
-        transport, stream, audio, OUR_DIGITS, mid="0", setup=Setup.ACTPASS, flow=sdp.Flow.SENDRECV, rtcp_mux=True
+        transport,
+        stream,
+        audio,
+        OUR_DIGITS,
+        mid="0",
+        setup=Setup.ACTPASS,
+        flow=sdp.Flow.SENDRECV,
+        rtcp_mux=True,
+        ptime_ms=ptime_ms,
     )
     return sdp.join([*head, *section])
 
 
 def write_answer(
-    remote: RemoteMatrix, transport: LocalTransport, stream: LocalStream, formats: LegFormats, setup: Setup
+    remote: RemoteMatrix,
+    transport: LocalTransport,
+    stream: LocalStream,
+    formats: LegFormats,
+    setup: Setup,
+    ptime_ms: int = FRAME_MS,
 ) -> str:
     """Our answer: the sections of the offer in their order, all but one audio rejected (RFC 3264 §6).
 
@@ -223,6 +241,7 @@ def write_answer(
             setup=setup,
             flow=remote.flow.mirrored,
             rtcp_mux=remote.rtcp_mux,
+            ptime_ms=ptime_ms,
             protocol=section.protocol,
         )
     return sdp.join(lines)
@@ -257,6 +276,7 @@ def _audio_lines(
     setup: Setup,
     flow: sdp.Flow,
     rtcp_mux: bool,
+    ptime_ms: int,
     protocol: str = "UDP/TLS/RTP/SAVPF",
 ) -> list[str]:
     return [
@@ -274,7 +294,7 @@ def _audio_lines(
         f"a=msid:{stream.stream} {stream.track}",
         *(["a=rtcp-mux"] if rtcp_mux else []),
         *sdp.format_lines(audio, digits),
-        "a=ptime:20",
+        f"a=ptime:{ptime_ms}",
         f"a=ssrc:{stream.ssrc} cname:{stream.cname}",
         f"a=ssrc:{stream.ssrc} msid:{stream.stream} {stream.track}",
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bridge.media import sdp
 from bridge.media.candidates import is_reachable
-from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketWish
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy, SrtpUse
 from bridge.media.sdes import CryptoLine, read_lines
 
@@ -14,13 +14,26 @@ PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
 _PROTOCOLS = {PLAIN: False, "RTP/AVPF": False, SECURE: True, "RTP/SAVPF": True}
 """And whether each stands for encryption."""
 _LOWEST_PORT = 1024
-OUR_AUDIO = (AudioFormat(payload_type=0, codec=Codec.PCMU), AudioFormat(payload_type=8, codec=Codec.PCMA))
-OUR_DIGITS = (DigitFormat(payload_type=101, clock_rate=8000),)
+OUR_AUDIO = (
+    AudioFormat(payload_type=0, codec=Codec.PCMU),
+    AudioFormat(payload_type=8, codec=Codec.PCMA),
+    AudioFormat(payload_type=9, codec=Codec.G722),
+    AudioFormat(payload_type=111, codec=Codec.OPUS),
+)
+_DIGITS = DigitFormat(payload_type=101, clock_rate=8000)
+_OPUS_DIGITS = DigitFormat(payload_type=110, clock_rate=48000)
 
 
 def our_audio(policy: SipMediaPolicy) -> tuple[AudioFormat, ...]:
     """The codecs of a trunk under the payload types that we offer them as."""
     return tuple(entry for entry in OUR_AUDIO if entry.codec in policy.allowed)
+
+
+def our_digits(policy: SipMediaPolicy) -> tuple[DigitFormat, ...]:
+    """The events that we offer: with Opus for its clock too, which is what they should have (RFC 4733 §2.1)."""
+    if not policy.digits_in_rtp:
+        return ()
+    return (_DIGITS, _OPUS_DIGITS) if Codec.OPUS in policy.allowed else (_DIGITS,)
 
 
 class NotEncrypted(sdp.SdpError):
@@ -38,6 +51,7 @@ class RemoteSip:
     rtcp_port: int
     audio: tuple[AudioFormat, ...]
     digits: tuple[DigitFormat, ...]
+    wish: PacketWish
     flow: sdp.Flow
     protocol: str
     crypto: tuple[CryptoLine, ...]
@@ -76,6 +90,7 @@ def read_remote(
     audio = tuple(entry for entry in audio if entry.codec in policy.allowed)
     if not audio:
         raise sdp.SdpError(f"none of {', '.join(policy.allowed)}")
+    clock_rates = {entry.clock_rate for entry in our_digits(policy)}
     if section.port < _LOWEST_PORT:
         raise sdp.SdpError("port is privileged")
     return RemoteSip(
@@ -84,7 +99,8 @@ def read_remote(
         port=section.port,
         rtcp_port=_rtcp_port(section),
         audio=audio,
-        digits=tuple(entry for entry in digits if policy.digits_in_rtp and entry.clock_rate == 8000),
+        digits=tuple(entry for entry in digits if entry.clock_rate in clock_rates),
+        wish=sdp.packet_wish(section),
         flow=description.flow(section),
         protocol=section.protocol,
         crypto=crypto,
@@ -143,7 +159,7 @@ def write_offer(
     protocol: str = PLAIN,
 ) -> str:
     """Our offer, or the repetition of what was agreed."""
-    digits = OUR_DIGITS if local.policy.digits_in_rtp else ()
+    digits = our_digits(local.policy)
     return sdp.join([*_session_lines(local), *_audio_lines(local, audio, digits, flow, protocol, crypto)])
 
 
@@ -163,8 +179,8 @@ def write_answer(
     flow = agreed_flow(remote).limited_to(flow)
     for index, section in enumerate(remote.description.media):
         if index == remote.section_index:
-            chosen, digits = (formats.send,), formats.receive_digits
-            lines += _audio_lines(local, chosen, digits, flow, section.protocol, crypto)
+            digits = (formats.send_digits,) if formats.send_digits is not None else ()
+            lines += _audio_lines(local, (formats.send,), digits, flow, section.protocol, crypto)
         else:
             shown = section.formats[0] if section.formats else "0"
             lines.append(f"m={section.kind} 0 {section.protocol} {shown}")

@@ -5,10 +5,9 @@ import wave
 from pathlib import Path
 
 from bridge.media.coders import FRAME_BYTES, RATE, make_encoder, silence
-from bridge.media.formats import Codec
+from bridge.media.formats import FRAME_MS, OCTETS_PER_MS, Codec
 
 LONGEST_S = 600
-FRAME_MS = 20
 
 
 class SoundError(ValueError):
@@ -60,8 +59,7 @@ class Sound:
         wanted = range(first, -(-end_ms // FRAME_MS))
         quiet = silence(codec)
         coded = b"".join(frames[n % len(frames)] if repeats or n < len(frames) else quiet for n in wanted)
-        per_ms = len(quiet) // FRAME_MS
-        return coded[(start_ms - first * FRAME_MS) * per_ms :][: length_ms * per_ms]
+        return coded[(start_ms - first * FRAME_MS) * OCTETS_PER_MS :][: length_ms * OCTETS_PER_MS]
 
     def _encode(self, codec: Codec) -> tuple[bytes, ...]:
         encoder = make_encoder(codec)

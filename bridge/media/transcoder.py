@@ -1,9 +1,10 @@
 """One direction of audio between two codecs: playout, decoder and encoder in a row, driven by a 20 ms clock."""
 
-from bridge.media.coders import FRAME_BYTES, FRAME_SAMPLES, RATE, make_decoder, make_encoder
+from bridge.media.coders import FRAMES_PER_S, common_rate, make_decoder
 from bridge.media.comfort import ComfortNoise
-from bridge.media.formats import Codec
+from bridge.media.formats import FRAME_MS, Codec
 from bridge.media.opus import OpusError
+from bridge.media.packing import Packer
 from bridge.media.pcm import UNITY, to_octets, to_samples
 from bridge.media.playout import Piece, PieceKind, PlayoutBuffer
 from bridge.media.rtp import RtpPacket
@@ -19,14 +20,16 @@ _FRAMES_BETWEEN = 5
 
 
 class Transcoder:
-    """Takes packets of one codec whenever they come; gives one payload of the other every 20 ms."""
+    """Takes packets of one codec whenever they come; gives payloads of the other, of `packet_ms`, by a 20 ms clock."""
 
-    def __init__(self, source: Codec, target: Codec) -> None:
-        self.source, self.target = source, target
+    def __init__(self, source: Codec, target: Codec, packet_ms: int = FRAME_MS) -> None:
+        self.source, self.target, self.packet_ms = source, target, packet_ms
         self.playout = PlayoutBuffer(clock_rate=source.clock_rate)
-        self._ticks_per_sample = source.clock_rate // RATE
-        self._decoder = make_decoder(source)
-        self._encoder = make_encoder(target)
+        self._rate = common_rate(source, target)
+        self._frame = self._rate // FRAMES_PER_S
+        """Samples of 20 ms."""
+        self._decoder = make_decoder(source, self._rate)
+        self._packer = Packer(target, self._rate, packet_ms)
         self._noise = ComfortNoise()
         self._ssrc: int | None = None
         self._pcm = bytearray()
@@ -53,29 +56,34 @@ class Transcoder:
             self._ssrc = packet.ssrc
         self.playout.push(sequence=packet.sequence, timestamp=packet.timestamp, payload=payload, now=now)
 
-    def frame(self, now: float) -> bytes | None:
-        """The payload that is due, `None` while the source is silent."""
+    def frame(self, now: float) -> list[bytes] | None:
+        """The payloads that are due, `None` while the source is silent."""
+        size = 2 * self._frame
         self._gather(now)
-        if len(self._pcm) >= FRAME_BYTES and self._mend_delay():
+        if len(self._pcm) >= size and self._mend_delay():
             self._gather(now)
         if not self._pcm:
             return None
-        missing = FRAME_SAMPLES - len(self._pcm) // 2
+        missing = self._frame - len(self._pcm) // 2
         self._pcm += to_octets(self._noise.samples(missing))
-        pcm = bytes(self._pcm[:FRAME_BYTES])
-        del self._pcm[:FRAME_BYTES]
-        return self._encoder.encode(pcm)
+        pcm = bytes(self._pcm[:size])
+        del self._pcm[:size]
+        return self._packer.pack(pcm)
 
-    def background(self) -> bytes:
-        """The payload of a frame in which nobody speaks."""
-        return self._encoder.encode(to_octets(self._noise.samples(FRAME_SAMPLES)))
+    def background(self) -> list[bytes]:
+        """The payloads of a frame in which nobody speaks."""
+        return self._packer.pack(to_octets(self._noise.samples(self._frame)))
+
+    def break_off(self) -> None:
+        """Nothing is sent while nobody speaks: what comes next begins a packet."""
+        self._packer.forget()
 
     def _gather(self, now: float) -> None:
         """Add pieces until there is a frame, or none is due."""
         for _ in range(_MOST_PIECES):
-            if len(self._pcm) >= FRAME_BYTES:
+            if len(self._pcm) >= 2 * self._frame:
                 return
-            piece = self.playout.next(now, ahead_s=len(self._pcm) / (2 * RATE))
+            piece = self.playout.next(now, ahead_s=len(self._pcm) / (2 * self._rate))
             if piece.kind is PieceKind.IDLE:
                 return
             self._pcm += self._render(piece)
@@ -87,36 +95,40 @@ class Transcoder:
         if self._frames_left or -_TOO_EARLY_S < surplus_s < _TOO_LATE_S:
             return False
         change = shortened if surplus_s > 0 else lengthened
-        frame = to_samples(self._pcm[:FRAME_BYTES])
-        changed = change(frame, RATE, anyway=abs(surplus_s) >= _FAR_OFF_S)
+        size = 2 * self._frame
+        changed = change(to_samples(self._pcm[:size]), self._rate, anyway=abs(surplus_s) >= _FAR_OFF_S)
         if changed is None:
             return False
-        self._pcm[:FRAME_BYTES] = to_octets(changed)
+        self._pcm[:size] = to_octets(changed)
         self._frames_left = _FRAMES_BETWEEN
         return True
 
     def _render(self, piece: Piece) -> bytes:
-        samples = piece.ticks // self._ticks_per_sample
+        samples = self._samples(piece.ticks)
         match piece.kind:
             case PieceKind.AUDIO:
                 return self._decode(piece.payload)
-            case PieceKind.RECOVER if samples * 400 % RATE == 0:
+            case PieceKind.RECOVER if samples * 400 % self._rate == 0:
                 return self._recover(piece.payload, samples)
             case PieceKind.CONCEAL | PieceKind.RECOVER:
                 return self._conceal(samples)
             case _:
                 return to_octets(self._noise.samples(samples))
 
+    def _samples(self, ticks: int) -> int:
+        """How many samples a stretch has: those of G.722 are twice its ticks, those of Opus a third or less."""
+        return ticks * self._rate // self.source.clock_rate
+
     def _decode(self, payload: bytes) -> bytes:
         """Decode; a payload that is no Opus counts as lost (anyone on the call can send one)."""
         try:
             pcm = self._decoder.decode(payload)
         except OpusError:
-            pcm = self._conceal(FRAME_SAMPLES)
+            pcm = self._conceal(self._frame)
         else:
             self._made_up = 0
             self._noise.hear(to_samples(pcm))
-        self.playout.played(len(pcm) // 2 * self._ticks_per_sample)
+        self.playout.played(len(pcm) // 2 * self.source.clock_rate // self._rate)
         return pcm
 
     def _recover(self, payload: bytes, samples: int) -> bytes:
@@ -132,7 +144,7 @@ class Transcoder:
             pcm = self._decoder.conceal(samples)
         except OpusError:
             pcm = bytes(2 * samples)
-        made_up, fading = to_samples(pcm), 3 * FRAME_SAMPLES
+        made_up, fading = to_samples(pcm), 3 * self._frame
         noise = self._noise.samples(len(made_up))
         for n, sample in enumerate(noise):
             louder = made_up[n] + (sample * min(self._made_up + n, fading) // fading)
@@ -143,4 +155,4 @@ class Transcoder:
     def close(self) -> None:
         """Free the codec states."""
         self._decoder.close()
-        self._encoder.close()
+        self._packer.close()

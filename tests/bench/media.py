@@ -41,12 +41,12 @@ class Kind:
 KINDS = (
     Kind(
         name="passthrough",
-        audio=sdp_matrix.OUR_G711[Codec.PCMU],
+        audio=sdp_matrix.OUR_AUDIO[Codec.PCMU],
         calls={Engine.NATIVE: 200, Engine.RTPENGINE: 200, Engine.PORTABLE: 50, Engine.AIORTC: 10},
     ),
     Kind(
         name="opus",
-        audio=sdp_matrix.OUR_OPUS,
+        audio=sdp_matrix.OUR_AUDIO[Codec.OPUS],
         calls={Engine.NATIVE: 24, Engine.RTPENGINE: 24, Engine.PORTABLE: 8, Engine.AIORTC: 6},
     ),
 )

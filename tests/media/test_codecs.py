@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from bridge.media import g711, tones
-from bridge.media.coders import FRAME_BYTES, G711Decoder
+from bridge.media.coders import FRAME_BYTES, WaveformDecoder
 from bridge.media.formats import Codec
 from bridge.media.opus import OpusDecoder, OpusEncoder, OpusError
 
@@ -106,7 +106,7 @@ def test_opus_refuses_garbage_without_harm() -> None:
 
 
 def test_lost_g711_is_concealed_by_what_was_heard_fading() -> None:
-    decoder = G711Decoder(Codec.PCMU)
+    decoder = WaveformDecoder(Codec.PCMU)
     assert decoder.conceal(160) == bytes(FRAME_BYTES)
     heard = decoder.decode(g711.ulaw_encode(tones.sine(400, 0.06, level_dbfs=-6)))
     levels = [tones.level_dbfs(decoder.conceal(160)) for _ in range(4)]

@@ -7,17 +7,18 @@ hold, other codecs, keys by signalling, sounds of our own, and a clock that is n
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media import g711, native_path, opus
+from bridge.media import g711, g722, native_path, opus
 from bridge.media.audio import CallAudio
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.engine import Ear
-from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
+from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketTimes
 from bridge.media.keypad import KEYS
 from bridge.media.player import Playing
 from bridge.media.rtp import RtpPacket
@@ -51,6 +52,18 @@ OPUS_CLIENT = LegFormats(
     send=AudioFormat(payload_type=111, codec=Codec.OPUS),
     send_digits=DigitFormat(payload_type=110, clock_rate=48000),
 )
+
+
+G722 = AudioFormat(payload_type=9, codec=Codec.G722)
+OPUS = OPUS_CLIENT.send
+WIDE_PHONE = replace(G711_PHONE, receive=(G722, *G711_PHONE.receive), send=G722)
+WIDE_CLIENT = replace(OPUS_CLIENT, receive=(G722, *OPUS_CLIENT.receive), send=G722, send_digits=G711_CLIENT.send_digits)
+OPUS_PHONE = replace(OPUS_CLIENT, receive=(OPUS, *G711_PHONE.receive))
+
+
+def paced(formats: LegFormats, made_ms: int, *, exact: bool = False, longest_ms: int = 0) -> LegFormats:
+    """A leg that wants packets of another length."""
+    return replace(formats, packets=PacketTimes(made_ms=made_ms, exact=exact, longest_ms=longest_ms))
 
 
 class SteppedClock:
@@ -175,7 +188,7 @@ class Source:
     def __init__(self, chance: random.Random, formats: LegFormats) -> None:
         self.chance, self.formats = chance, formats
         self._held: list[bytes] = []
-        self._encoder = opus.OpusEncoder()
+        self._encoder, self._wide_encoder = opus.OpusEncoder(), g722.G722Encoder(8000)
         self._frames = tone_frames(440, 10)
         self.restart()
 
@@ -206,6 +219,8 @@ class Source:
                 payload = self._encoder.encode(pcm)
             case Codec.PCMA:
                 payload = g711.alaw_encode(pcm)
+            case Codec.G722:
+                payload = self._wide_encoder.encode(pcm)
             case _:
                 payload = g711.ulaw_encode(pcm)
         if self.chance.random() < 0.01:
@@ -289,12 +304,48 @@ def live(pair: Pair, chance: random.Random, client: LegFormats, phone: LegFormat
     ids=["g711", "opus", "g711-signalled", "opus-signalled"],
 )
 def test_both_paths_send_the_same(client: LegFormats, phone: LegFormats, seed: int) -> None:
+    compared(client, phone, seed)
+
+
+@pytest.mark.parametrize(
+    ("client", "phone"),
+    [
+        (WIDE_CLIENT, WIDE_PHONE),
+        (OPUS_CLIENT, WIDE_PHONE),
+        (G711_CLIENT, WIDE_PHONE),
+        (WIDE_CLIENT, G711_PHONE),
+        (OPUS_CLIENT, OPUS_PHONE),
+        (WIDE_CLIENT, OPUS_PHONE),
+        (G711_CLIENT, paced(G711_PHONE, 30, exact=True)),
+        (WIDE_CLIENT, paced(WIDE_PHONE, 10, exact=True)),
+        (paced(OPUS_CLIENT, 60), paced(WIDE_PHONE, 50)),
+        (paced(G711_CLIENT, 20, longest_ms=20), paced(OPUS_PHONE, 10)),
+    ],
+    ids=[
+        "g722",
+        "opus-g722",
+        "g711-g722",
+        "g722-g711",
+        "opus-opus",
+        "g722-opus",
+        "g711-30ms",
+        "g722-10ms",
+        "60ms-50ms",
+        "longest-20ms",
+    ],
+)
+def test_both_paths_send_the_same_whatever_the_codec_and_the_packet_time(client: LegFormats, phone: LegFormats) -> None:
+    compared(client, phone, 1, steps=700)
+
+
+def compared(client: LegFormats, phone: LegFormats, seed: int, *, steps: int = STEPS) -> None:
+    """A whole call on both paths."""
     chance = random.Random(seed)
     pair = Pair(seed, signals=phone is SILENT_PHONE)
     sources = ((Source(chance, client), pair.matrix), (Source(chance, phone), pair.sip))
     pair.configure(client, phone)
     pair.let_through(True, True, True)
-    for _ in range(STEPS):
+    for _ in range(steps):
         for source, deliver in sources:
             sent: list[bytes] = []
             fate = chance.random()
@@ -317,4 +368,4 @@ def test_both_paths_send_the_same(client: LegFormats, phone: LegFormats, seed: i
         pair.compare()
     pair.close()
     pair.compare()
-    assert pair.portable.to_sip.outbound.packets > STEPS / 2
+    assert pair.portable.to_sip.outbound.packets > steps / 4

@@ -2,7 +2,9 @@
 
 _Start = tuple[int, int, int]
 """SSRC, timestamp and sequence number with which a stream begins."""
-_Formats = tuple[list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None]
+_Formats = tuple[
+    list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None, tuple[int, bool, int]
+]
 """Payload types with the codecs that may arrive and the clocks of the events that may, and with those that are sent."""
 _Key = tuple[str, bytes]
 """A profile's name (`AES_CM_128_HMAC_SHA1_80` and so on), with key and salt."""

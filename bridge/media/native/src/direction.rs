@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use crate::dtmf::{DigitRelay, Keypad, Relayed};
-use crate::formats::{COMFORT_NOISE, Codec, Digits, Formats};
+use crate::formats::{Audio, COMFORT_NOISE, Codec, Digits, FRAME_MS, Formats, PacketTimes};
 use crate::g711;
 use crate::opus::Library;
 use crate::outbound::{Content, OutboundStream};
 use crate::outbox::{Outbox, Pressed, Target};
+use crate::packing::silence;
 use crate::player::{Player, Playing};
 use crate::rewriter::Rewriter;
 use crate::rtp::Packet;
@@ -20,7 +21,6 @@ const PRIMING_PACKETS: u32 = 5;
 const KEEP_ALIVE_AFTER_S: f64 = 0.5;
 const DIGIT_HOLDS_AUDIO_S: f64 = 0.06;
 const FRAME_S: f64 = 0.020;
-const PACKET_MS: u32 = 20;
 /// Digits that leave by signalling are measured with this clock.
 const SIGNALLED_RATE: u32 = 8000;
 
@@ -54,7 +54,9 @@ pub struct Direction {
     paused: bool,
     digit_until: f64,
     concealed_before: u64,
+    /// What is made of a packet, or of a frame, and where each payload in it ends.
     payload: Vec<u8>,
+    ends: Vec<usize>,
     player: Player,
 }
 
@@ -84,6 +86,7 @@ impl Direction {
             digit_until: 0.0,
             concealed_before: 0,
             payload: Vec::new(),
+            ends: Vec::new(),
             player: Player::default(),
         }
     }
@@ -92,6 +95,9 @@ impl Direction {
     pub fn configure(&mut self, source: Option<Formats>, target: Option<Formats>) {
         if target != self.target {
             self.expect_new_source();
+        }
+        if let Some(target) = &target {
+            self.rewriter.clock_rate = target.send.codec.clock_rate();
         }
         (self.source, self.target) = (source, target);
     }
@@ -138,13 +144,13 @@ impl Direction {
         let Some(target) = self.target.as_ref().filter(|_| self.enabled && !self.player.busy()) else {
             return clock_rate;
         };
-        let (send, send_digits) = (target.send, target.send_digits);
+        let (send, send_digits, packets) = (target.send, target.send_digits, target.packets);
         if let Some(digits) = digits {
             self.receive_digit(packet, digits, send_digits, now, out);
             return None;
         }
         match codec {
-            Some(codec) => self.receive_audio(packet, codec, send, now, out),
+            Some(codec) => self.receive_audio(packet, codec, (send, packets), now, out),
             None => self.leave_out(packet, now),
         }
         clock_rate
@@ -154,29 +160,37 @@ impl Direction {
         &mut self,
         packet: &Packet,
         codec: Codec,
-        send: crate::formats::Audio,
+        (send, packets): (Audio, PacketTimes),
         now: f64,
         out: &mut Outbox,
     ) {
         if self.keypad.busy() {
             self.leave_out(packet, now);
-        } else if g711::translate(codec, send.codec, packet.payload, &mut self.payload).is_some() {
+        } else if !self.has_transcoder(codec, send.codec)
+            && packets.fit(codec, packet.payload)
+            && g711::translate(codec, send.codec, packet.payload, &mut self.payload).is_some()
+        {
             self.drop_transcoder();
             let (outbound, payload) = (&mut self.outbound, &self.payload);
             if let Some(packet) = self.rewriter.rewrite(packet, payload, send.payload_type, outbound, now) {
                 out.packet(self.goes_to, &packet);
             }
-        } else if let Some(transcoder) = self.transcoding(codec, send.codec, now) {
+        } else if let Some(transcoder) = self.transcoding(codec, send.codec, packets.made_ms, now) {
             transcoder.push(packet, now);
         }
     }
 
+    /// Whether this pair of codecs is decoded and encoded; of one that could pass through, because packets had another
+    /// length than the target takes: from then on all are made anew.
+    fn has_transcoder(&self, source: Codec, target: Codec) -> bool {
+        self.transcoder.as_ref().is_some_and(|kept| (kept.source, kept.target) == (source, target))
+    }
+
     /// The transcoder for a pair of codecs, kept while the pair stays.
-    fn transcoding(&mut self, source: Codec, target: Codec, now: f64) -> Option<&mut Transcoder> {
-        let fits = self.transcoder.as_ref().is_some_and(|kept| (kept.source, kept.target) == (source, target));
-        if !fits {
+    fn transcoding(&mut self, source: Codec, target: Codec, packet_ms: usize, now: f64) -> Option<&mut Transcoder> {
+        if !self.has_transcoder(source, target) {
             self.drop_transcoder();
-            self.transcoder = Transcoder::new(source, target, self.library.as_ref());
+            self.transcoder = Transcoder::new(source, target, packet_ms, self.library.as_ref());
             self.transcoded = true;
             self.timeline = self.outbound.position(now, target.clock_rate());
         }
@@ -257,16 +271,16 @@ impl Direction {
     /// What is due every 20 ms.
     pub fn tick(&mut self, now: f64, out: &mut Outbox) {
         let Some(target) = self.target.as_ref().filter(|_| self.enabled) else { return };
-        let (send, send_digits) = (target.send, target.send_digits);
+        let (send, send_digits, packet_ms) = (target.send, target.send_digits, target.packets.made_ms);
         if self.keypad.busy() {
             self.press(send.codec, send_digits, now, out);
         }
         if self.player.busy() {
-            self.play_sound(send, now, out);
+            self.play_sound(send, packet_ms, now, out);
         } else if self.transcoder.is_some() {
             self.play_source(send, now, out);
         } else if self.fills_pauses && self.needs_filling(now) {
-            self.fill(send, now, out);
+            self.fill(send, packet_ms, now, out);
         }
     }
 
@@ -284,35 +298,42 @@ impl Direction {
         out.packet(self.goes_to, &self.outbound.append(content, now));
     }
 
-    fn play_sound(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+    fn play_sound(&mut self, send: Audio, packet_ms: usize, now: f64, out: &mut Outbox) {
         if now < self.digit_until {
             self.player.pause();
             return;
         }
-        self.player.send(send, PACKET_MS, &mut self.outbound, self.goes_to, now, out);
+        self.player.send(send, packet_ms, &mut self.outbound, self.goes_to, now, out);
         if let Some(number) = self.player.ended() {
             self.expect_new_source();
             out.played.push(number);
         }
     }
 
-    fn play_source(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
+    fn play_source(&mut self, send: Audio, now: f64, out: &mut Outbox) {
         let Some(transcoder) = self.transcoder.as_mut() else { return };
-        let heard = transcoder.frame(now, &mut self.payload);
-        let frame = (FRAME_S * f64::from(send.codec.clock_rate())).round_ties_even() as u32;
-        self.timeline = self.timeline.wrapping_add(frame);
-        let filled = !heard && self.fills_pauses;
-        if filled {
-            transcoder.background(&mut self.payload);
+        let ticks = |ms: usize| send.codec.clock_rate() * ms as u32 / 1000;
+        self.payload.clear();
+        self.ends.clear();
+        if !transcoder.frame(now, &mut self.payload, &mut self.ends) {
+            if !self.fills_pauses {
+                transcoder.break_off();
+                self.timeline = self.timeline.wrapping_add(ticks(FRAME_MS));
+                self.paused = true;
+                return;
+            }
+            transcoder.background(&mut self.payload, &mut self.ends);
         }
-        if (!heard && !filled) || now < self.digit_until {
-            self.paused |= !heard && !filled;
-            return;
+        let (mut start, packet_ms) = (0, transcoder.packet_ms());
+        for end in &self.ends {
+            self.timeline = self.timeline.wrapping_add(ticks(packet_ms));
+            if now >= self.digit_until {
+                let (payload, marker) = (&self.payload[start..*end], std::mem::replace(&mut self.paused, false));
+                let content = Content { payload, payload_type: send.payload_type, timestamp: self.timeline, marker };
+                out.packet(self.goes_to, &self.outbound.append(content, now));
+            }
+            start = *end;
         }
-        let marker = std::mem::replace(&mut self.paused, false);
-        let payload_type = send.payload_type;
-        let content = Content { payload: &self.payload, payload_type, timestamp: self.timeline, marker };
-        out.packet(self.goes_to, &self.outbound.append(content, now));
     }
 
     fn needs_filling(&mut self, now: f64) -> bool {
@@ -325,13 +346,12 @@ impl Direction {
     }
 
     /// One frame of silence between the packets of a source that pauses.
-    fn fill(&mut self, send: crate::formats::Audio, now: f64, out: &mut Outbox) {
-        if send.codec == Codec::Opus {
-            return;
-        }
+    fn fill(&mut self, send: Audio, packet_ms: usize, now: f64, out: &mut Outbox) {
         self.rewriter.restart();
+        self.payload.clear();
+        silence(send.codec, packet_ms, &mut self.payload);
         let content = Content {
-            payload: g711::silence(send.codec),
+            payload: &self.payload,
             payload_type: send.payload_type,
             timestamp: self.outbound.position(now, send.codec.clock_rate()),
             marker: self.outbound.sent_at.is_none(),

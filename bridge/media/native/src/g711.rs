@@ -73,19 +73,14 @@ pub fn encode(codec: Codec, samples: &[i16], out: &mut Vec<u8>) {
     out.extend(samples.iter().map(|sample| compress(*sample)));
 }
 
-/// Change a payload from one law to another, or to the same; `None` when one of them is no G.711.
+/// Change a payload from one law to another, or leave it as it is; `None` when that takes a decoder.
 pub fn translate(from: Codec, to: Codec, payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
     out.clear();
     match (from, to) {
         (Codec::Pcmu, Codec::Pcma) => out.extend(payload.iter().map(|code| ULAW_TO_ALAW[usize::from(*code)])),
         (Codec::Pcma, Codec::Pcmu) => out.extend(payload.iter().map(|code| ALAW_TO_ULAW[usize::from(*code)])),
-        (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => out.extend_from_slice(payload),
+        _ if from == to => out.extend_from_slice(payload),
         _ => return None,
     }
     Some(())
-}
-
-/// 20 ms of silence.
-pub fn silence(codec: Codec) -> &'static [u8; 160] {
-    if codec == Codec::Pcma { &[0xD5; 160] } else { &[0xFF; 160] }
 }

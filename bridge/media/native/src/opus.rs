@@ -1,19 +1,18 @@
 //! Opus through libopus, which is loaded when it is first needed: the copy that Python's side found.
 //!
-//! Telephone audio is 8 kHz, one channel; libopus resamples inside, so no other resampler is needed.
+//! Telephone audio is 8 or 16 kHz, one channel; libopus resamples inside, so no other resampler is needed.
 
 use std::ffi::{CString, c_char, c_int, c_uchar, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
-const RATE: c_int = 8000;
 const VOIP: c_int = 2048;
 const SET_BITRATE: c_int = 4002;
 const SET_COMPLEXITY: c_int = 4010;
 const SET_INBAND_FEC: c_int = 4012;
 const SET_PACKET_LOSS_PERC: c_int = 4014;
 /// An Opus packet holds at most 120 ms (RFC 6716 §3.4).
-const LONGEST_FRAME: usize = RATE as usize * 120 / 1000;
+const LONGEST_MS: usize = 120;
 const LARGEST_PACKET: usize = 1275;
 
 type Create = unsafe extern "C" fn(c_int, c_int, c_int, *mut c_int) -> *mut c_void;
@@ -69,7 +68,7 @@ impl Library {
     }
 }
 
-/// 20 ms frames of 8 kHz mono PCM to Opus with in-band FEC (RFC 6716 §2.1.7).
+/// Frames of mono PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7).
 pub struct Encoder {
     library: Arc<Library>,
     state: NonNull<c_void>,
@@ -79,13 +78,15 @@ pub struct Encoder {
 unsafe impl Send for Encoder {}
 
 impl Encoder {
-    /// A fresh encoder.
-    pub fn new(library: Arc<Library>) -> Option<Self> {
+    /// A fresh encoder for PCM of this rate.
+    pub fn new(library: Arc<Library>, rate: usize) -> Option<Self> {
         let mut error = 0;
         // SAFETY: the function allocates the state and writes one integer.
-        let state = NonNull::new(unsafe { (library.create_encoder)(RATE, 1, VOIP, &mut error) })?;
+        let state = NonNull::new(unsafe { (library.create_encoder)(rate as c_int, 1, VOIP, &mut error) })?;
+        // What speech sampled at this rate needs, room for redundancy included.
+        let bitrate = if rate > 8000 { 32_000 } else { 24_000 };
         let settings: [(c_int, c_int); 4] =
-            [(SET_BITRATE, 24_000), (SET_COMPLEXITY, 5), (SET_INBAND_FEC, 1), (SET_PACKET_LOSS_PERC, 5)];
+            [(SET_BITRATE, bitrate), (SET_COMPLEXITY, 5), (SET_INBAND_FEC, 1), (SET_PACKET_LOSS_PERC, 5)];
         for (request, value) in settings {
             // SAFETY: the state is live, and each of these requests takes one integer.
             unsafe { (library.control)(state.as_ptr(), request, value) };
@@ -114,9 +115,10 @@ impl Drop for Encoder {
     }
 }
 
-/// Opus of any rate and channel count to 8 kHz mono PCM.
+/// Opus of any rate and channel count to mono PCM at 8 or 16 kHz.
 pub struct Decoder {
     library: Arc<Library>,
+    longest: usize,
     state: NonNull<c_void>,
 }
 
@@ -124,17 +126,17 @@ pub struct Decoder {
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    /// A fresh decoder.
-    pub fn new(library: Arc<Library>) -> Option<Self> {
+    /// A fresh decoder that makes PCM of this rate.
+    pub fn new(library: Arc<Library>, rate: usize) -> Option<Self> {
         let mut error = 0;
         // SAFETY: the function allocates the state and writes one integer.
-        let state = NonNull::new(unsafe { (library.create_decoder)(RATE, 1, &mut error) })?;
-        Some(Self { library, state })
+        let state = NonNull::new(unsafe { (library.create_decoder)(rate as c_int, 1, &mut error) })?;
+        Some(Self { library, longest: rate * LONGEST_MS / 1000, state })
     }
 
     /// Append the audio of a packet; of an empty one, audio that continues what was heard.
     pub fn decode(&mut self, packet: &[u8], out: &mut Vec<i16>) -> Result<(), OpusError> {
-        self.run(packet, LONGEST_FRAME, false, out)
+        self.run(packet, self.longest, false, out)
     }
 
     /// Append the audio of a lost packet, from the redundancy in the one that follows it.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::formats::{Audio, Codec};
+use crate::formats::{Audio, Codec, FRAME_MS};
 use crate::outbound::{Content, OutboundStream};
 use crate::outbox::{Outbox, Target};
 use crate::rtp::timestamp_delta;
-use crate::sounds::{FRAME_MS, Sound};
+use crate::sounds::Sound;
 
 /// A sound as it is to be played.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct Playing {
 pub struct Player {
     playing: Option<Playing>,
     played_ms: u64,
-    due_ms: u32,
+    due_ms: usize,
     timeline: u32,
     goes_on: bool,
     payload: Vec<u8>,
@@ -51,7 +51,7 @@ impl Player {
     pub fn send(
         &mut self,
         audio: Audio,
-        packet_ms: u32,
+        packet_ms: usize,
         outbound: &mut OutboundStream,
         to: Target,
         now: f64,
@@ -59,7 +59,7 @@ impl Player {
     ) {
         let Some(playing) = &self.playing else { return };
         let length_ms = if audio.codec == Codec::Opus { FRAME_MS } else { packet_ms };
-        let ticks = audio.codec.clock_rate() * length_ms / 1000;
+        let ticks = audio.codec.clock_rate() * length_ms as u32 / 1000;
         self.due_ms += FRAME_MS;
         while self.due_ms >= length_ms {
             self.due_ms -= length_ms;
@@ -69,7 +69,7 @@ impl Player {
                 false => self.timeline.wrapping_add(ticks),
             };
             playing.sound.payload(audio.codec, self.played_ms, length_ms, playing.repeats, &mut self.payload);
-            self.played_ms += u64::from(length_ms);
+            self.played_ms += length_ms as u64;
             let (payload, payload_type) = (&self.payload[..], audio.payload_type);
             let content = Content { payload, payload_type, timestamp: self.timeline, marker };
             out.packet(to, &outbound.append(content, now));

@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 
 use crate::audio::{Beginning, CallAudio, LegNumbers};
 use crate::call::Call;
-use crate::formats::{Audio, Codec, Digits, Formats};
+use crate::formats::{Audio, Codec, Digits, Formats, PacketTimes};
 use crate::latch::Network;
 use crate::mailbox::{Mailbox, News};
 use crate::opus;
@@ -28,8 +28,8 @@ use crate::worker::{SharedCall, Worker, lock, now};
 
 /// SSRC, timestamp and sequence number with which a stream begins.
 type PyStart = (u32, u32, u16);
-/// Audio that may arrive, events that may arrive, audio that is sent, events that are sent.
-type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>);
+/// Audio that may arrive, events that may arrive, audio that is sent, events that are sent, packet times.
+type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>, (usize, bool, usize));
 /// A profile's name, with key and salt.
 type PyKey = (String, Vec<u8>);
 type PyAddress = (String, u16);
@@ -53,7 +53,11 @@ fn codec(name: &str) -> PyResult<Codec> {
 }
 
 fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
-    let Some((receive, receive_digits, send, send_digits)) = given else { return Ok(None) };
+    let Some((receive, receive_digits, send, send_digits, packets)) = given else { return Ok(None) };
+    let (made_ms, exact, longest_ms) = packets;
+    if made_ms == 0 || made_ms % 10 != 0 || made_ms > 60 {
+        return Err(PyValueError::new_err("a packet time that is not 10 to 60 ms"));
+    }
     let audio = |(payload_type, name): (u8, String)| Ok::<_, PyErr>(Audio { payload_type, codec: codec(&name)? });
     let digits = |(payload_type, clock_rate): (u8, u32)| {
         if clock_rate == 0 {
@@ -66,6 +70,7 @@ fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
         receive_digits: receive_digits.into_iter().map(digits).collect::<PyResult<_>>()?,
         send: audio(send)?,
         send_digits: send_digits.map(digits).transpose()?,
+        packets: PacketTimes { made_ms, exact, longest_ms },
     }))
 }
 

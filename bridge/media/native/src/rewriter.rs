@@ -7,20 +7,27 @@ use crate::rtp::{Packet, sequence_delta, timestamp_delta};
 
 /// Numbers that jump further than this belong to a source that started anew (RFC 3550 appendix A.1).
 const LARGEST_STEP: i32 = 0x1000;
-const CLOCK_RATE: u32 = 8000;
 
 /// Maps the numbers of whatever source is sending onto our stream.
 ///
 /// Gaps and order are kept, so that the far end's jitter buffer and loss statistics see the network as it was; a change
 /// of source (transfer, music on hold) goes on without a jump.
-#[derive(Default)]
 pub struct Rewriter {
+    /// Of the stream; another one takes effect with the next source.
+    pub clock_rate: u32,
     ssrc: Option<u32>,
     highest: u16,
     sequence_offset: u16,
     timestamp_offset: u32,
     /// Numbers that were left out lately; what the source sent before them keeps the place that it had.
     skipped: VecDeque<u16>,
+}
+
+impl Default for Rewriter {
+    fn default() -> Self {
+        let skipped = VecDeque::new();
+        Self { clock_rate: 8000, ssrc: None, highest: 0, sequence_offset: 0, timestamp_offset: 0, skipped }
+    }
 }
 
 impl Rewriter {
@@ -107,8 +114,8 @@ impl Rewriter {
 
     /// Continue our stream with a new source: next number, and as much time as has passed (at least one frame).
     fn anchor(&mut self, packet: &Packet, outbound: &OutboundStream, now: f64) {
-        let frame = CLOCK_RATE / 50;
-        let mut start = outbound.position(now, CLOCK_RATE);
+        let frame = self.clock_rate / 50;
+        let mut start = outbound.position(now, self.clock_rate);
         if outbound.sent_at.is_some() && timestamp_delta(start, outbound.timestamp) < i64::from(frame) {
             start = outbound.timestamp.wrapping_add(frame);
         }

@@ -1,10 +1,7 @@
 //! Sounds of our own, coded once for all calls: Python reads and encodes them.
 
-use crate::formats::Codec;
-use crate::g711;
-
-/// The sound is kept in frames of so many milliseconds.
-pub const FRAME_MS: u32 = 20;
+use crate::formats::{Codec, FRAME_MS, OCTETS_PER_MS};
+use crate::packing::silence;
 
 /// One codec's form of a sound.
 pub struct Coded {
@@ -30,27 +27,29 @@ impl Sound {
 
     /// How long it takes to play it once.
     pub fn duration_ms(&self) -> u64 {
-        self.frame_count as u64 * u64::from(FRAME_MS)
+        self.frame_count as u64 * FRAME_MS as u64
     }
 
     /// Write what is played from a moment on; beyond the end it begins anew, or is silent.
     ///
     /// An Opus frame can be neither cut nor joined: there, `length_ms` is 20.
-    pub fn payload(&self, codec: Codec, start_ms: u64, length_ms: u32, repeats: bool, out: &mut Vec<u8>) {
+    pub fn payload(&self, codec: Codec, start_ms: u64, length_ms: usize, repeats: bool, out: &mut Vec<u8>) {
         out.clear();
         let Some(form) = self.coded.iter().find(|form| form.codec == codec) else { return };
-        let (count, frame_ms) = (self.frame_count, u64::from(FRAME_MS));
-        let (first, end_ms) = ((start_ms / frame_ms) as usize, start_ms + u64::from(length_ms));
+        let (count, frame_ms) = (self.frame_count, FRAME_MS as u64);
+        let (first, end_ms) = ((start_ms / frame_ms) as usize, start_ms + length_ms as u64);
         if codec == Codec::Opus {
             out.extend_from_slice(&form.frames[first % count]);
             return;
         }
-        let quiet = g711::silence(codec);
         for number in first..end_ms.div_ceil(frame_ms) as usize {
-            out.extend_from_slice(if repeats || number < count { &form.frames[number % count] } else { quiet });
+            if repeats || number < count {
+                out.extend_from_slice(&form.frames[number % count]);
+            } else {
+                silence(codec, FRAME_MS, out);
+            }
         }
-        let per_ms = quiet.len() / FRAME_MS as usize;
-        out.drain(..(start_ms % frame_ms) as usize * per_ms);
-        out.truncate(length_ms as usize * per_ms);
+        out.drain(..(start_ms % frame_ms) as usize * OCTETS_PER_MS);
+        out.truncate(length_ms * OCTETS_PER_MS);
     }
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use crate::comfort::ComfortNoise;
 use crate::concealment::Concealer;
-use crate::formats::Codec;
+use crate::formats::{Codec, FRAME_MS};
 use crate::g711;
+use crate::g722;
 use crate::opus::{self, Library};
+use crate::packing::Packer;
 use crate::pcm::clipped;
 use crate::playout::{Piece, PlayoutBuffer};
 use crate::rtp::Packet;
 use crate::timescale::{lengthened, shortened};
 
-const RATE: usize = 8000;
-const FRAME: usize = 160;
 /// Pieces for one frame: the shortest Opus frame is 2.5 ms, the rest is room for frames that are left out.
 const MOST_PIECES: usize = 16;
 /// From which difference on the delay is mended: the longest period is left out or repeated without making the opposite
@@ -24,34 +24,35 @@ const TOO_EARLY_S: f64 = 0.005;
 const FAR_OFF_S: f64 = 0.040;
 /// Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried.
 const FRAMES_BETWEEN: u32 = 5;
-/// Samples over which the noise of the line fades into a gap: 60 ms.
-const FADING: usize = 3 * FRAME;
+/// Frames over which the noise of the line fades into a gap.
+const FADING: usize = 3;
+
+/// The rate between two codecs: that of the poorer one, for nothing is won by more. Opus takes any.
+fn common_rate(source: Codec, target: Codec) -> usize {
+    if source.is_g711() || target.is_g711() { 8000 } else { 16_000 }
+}
 
 enum Decoder {
     Opus(opus::Decoder),
-    /// With what stands in for lost payloads (ITU-T G.711 appendix I).
-    G711(Codec, Concealer),
+    /// A codec that follows the wave and knows nothing of losses, with what stands in for them (ITU-T G.711 appendix I).
+    Waveform(Waveform, Concealer),
 }
 
-enum Encoder {
-    Opus(opus::Encoder),
+enum Waveform {
     G711(Codec),
+    G722(Box<g722::Decoder>),
 }
 
-impl Encoder {
-    /// Append the payload of a frame; `false` when there is none.
-    fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> bool {
+impl Waveform {
+    fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
         match self {
-            Self::Opus(encoder) => encoder.encode(samples, out).is_ok(),
-            Self::G711(law) => {
-                g711::encode(*law, samples, out);
-                true
-            }
+            Self::G711(law) => g711::decode(*law, payload, out),
+            Self::G722(decoder) => decoder.decode(payload, out),
         }
     }
 }
 
-/// Takes packets of one codec whenever they come; gives one payload of the other every 20 ms.
+/// Takes packets of one codec whenever they come; gives payloads of the other by a 20 ms clock.
 pub struct Transcoder {
     /// What arrives.
     pub source: Codec,
@@ -59,9 +60,11 @@ pub struct Transcoder {
     pub target: Codec,
     /// Its packets that wait, and what had to be made up.
     pub playout: PlayoutBuffer,
-    ticks_per_sample: i64,
+    rate: usize,
+    /// Samples of 20 ms.
+    frame: usize,
     decoder: Decoder,
-    encoder: Encoder,
+    packer: Packer,
     noise: ComfortNoise,
     ssrc: Option<u32>,
     /// Samples of the gap so far.
@@ -73,22 +76,22 @@ pub struct Transcoder {
 
 impl Transcoder {
     /// From one codec to another; `None` when libopus is missing.
-    pub fn new(source: Codec, target: Codec, library: Option<&Arc<Library>>) -> Option<Self> {
+    pub fn new(source: Codec, target: Codec, packet_ms: usize, library: Option<&Arc<Library>>) -> Option<Self> {
+        let rate = common_rate(source, target);
+        let waveform = |decoder| Decoder::Waveform(decoder, Concealer::new(rate));
         let decoder = match source {
-            Codec::Opus => Decoder::Opus(opus::Decoder::new(library?.clone())?),
-            law => Decoder::G711(law, Concealer::new(RATE)),
-        };
-        let encoder = match target {
-            Codec::Opus => Encoder::Opus(opus::Encoder::new(library?.clone())?),
-            law => Encoder::G711(law),
+            Codec::Opus => Decoder::Opus(opus::Decoder::new(library?.clone(), rate)?),
+            Codec::G722 => waveform(Waveform::G722(Box::new(g722::Decoder::new(rate)))),
+            law => waveform(Waveform::G711(law)),
         };
         Some(Self {
             source,
             target,
             playout: PlayoutBuffer::new(source.clock_rate()),
-            ticks_per_sample: i64::from(source.clock_rate()) / RATE as i64,
+            rate,
+            frame: rate * FRAME_MS / 1000,
             decoder,
-            encoder,
+            packer: Packer::new(target, rate, packet_ms, library)?,
             noise: ComfortNoise::default(),
             ssrc: None,
             made_up: 0,
@@ -96,6 +99,11 @@ impl Transcoder {
             pcm: Vec::new(),
             piece: Vec::new(),
         })
+    }
+
+    /// How much audio a packet has.
+    pub fn packet_ms(&self) -> usize {
+        self.packer.packet_ms
     }
 
     /// Take a packet of audio.
@@ -122,39 +130,42 @@ impl Transcoder {
         self.playout.push(packet.sequence, packet.timestamp, payload, now);
     }
 
-    /// Write the payload that is due; `false` while the source is silent.
-    pub fn frame(&mut self, now: f64, out: &mut Vec<u8>) -> bool {
-        out.clear();
+    /// Append the payloads that are due, and where each ends; `false` while the source is silent.
+    pub fn frame(&mut self, now: f64, out: &mut Vec<u8>, ends: &mut Vec<usize>) -> bool {
         self.gather(now);
-        if self.pcm.len() >= FRAME && self.mend_delay() {
+        if self.pcm.len() >= self.frame && self.mend_delay() {
             self.gather(now);
         }
         if self.pcm.is_empty() {
             return false;
         }
-        let missing = FRAME.saturating_sub(self.pcm.len());
+        let missing = self.frame.saturating_sub(self.pcm.len());
         self.pcm.extend(self.noise.samples().take(missing));
-        let written = self.encoder.encode(&self.pcm[..FRAME], out);
-        self.pcm.drain(..FRAME);
-        written
+        self.packer.pack(&self.pcm[..self.frame], out, ends);
+        self.pcm.drain(..self.frame);
+        true
     }
 
-    /// Write the payload of a frame in which nobody speaks.
-    pub fn background(&mut self, out: &mut Vec<u8>) {
-        out.clear();
+    /// Append the payloads of a frame in which nobody speaks.
+    pub fn background(&mut self, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         self.piece.clear();
-        self.piece.extend(self.noise.samples().take(FRAME));
-        self.encoder.encode(&self.piece, out);
+        self.piece.extend(self.noise.samples().take(self.frame));
+        self.packer.pack(&self.piece, out, ends);
+    }
+
+    /// Nothing is sent while nobody speaks: what comes next begins a packet.
+    pub fn break_off(&mut self) {
+        self.packer.forget();
     }
 
     /// Add pieces until there is a frame, or none is due.
     fn gather(&mut self, now: f64) {
         for _ in 0..MOST_PIECES {
-            if self.pcm.len() >= FRAME {
+            if self.pcm.len() >= self.frame {
                 return;
             }
             self.piece.clear();
-            match self.playout.next(now, self.pcm.len() as f64 / RATE as f64) {
+            match self.playout.next(now, self.pcm.len() as f64 / self.rate as f64) {
                 Piece::Idle => return,
                 Piece::Audio(payload) => self.decode(&payload),
                 Piece::Recover(ticks, following) => self.recover(&following, self.samples(ticks)),
@@ -175,24 +186,26 @@ impl Transcoder {
         if self.frames_left > 0 || (-TOO_EARLY_S < surplus_s && surplus_s < TOO_LATE_S) {
             return false;
         }
-        let (frame, anyway) = (&self.pcm[..FRAME], surplus_s.abs() >= FAR_OFF_S);
-        let changed = if surplus_s > 0.0 { shortened(frame, RATE, anyway) } else { lengthened(frame, RATE, anyway) };
+        let (frame, anyway) = (&self.pcm[..self.frame], surplus_s.abs() >= FAR_OFF_S);
+        let change = if surplus_s > 0.0 { shortened } else { lengthened };
+        let changed = change(frame, self.rate, anyway);
         let Some(changed) = changed else { return false };
-        self.pcm.splice(..FRAME, changed);
+        self.pcm.splice(..self.frame, changed);
         self.frames_left = FRAMES_BETWEEN;
         true
     }
 
+    /// How many samples a stretch has: those of G.722 are twice its ticks, those of Opus a third or less.
     fn samples(&self, ticks: i64) -> usize {
-        (ticks / self.ticks_per_sample).max(0) as usize
+        ticks.max(0) as usize * self.rate / self.source.clock_rate() as usize
     }
 
     /// Decode; a payload that is no Opus counts as lost (anyone on the call can send one).
     fn decode(&mut self, payload: &[u8]) {
         let decoded = match &mut self.decoder {
             Decoder::Opus(decoder) => decoder.decode(payload, &mut self.piece).is_ok(),
-            Decoder::G711(law, concealer) => {
-                g711::decode(*law, payload, &mut self.piece);
+            Decoder::Waveform(decoder, concealer) => {
+                decoder.decode(payload, &mut self.piece);
                 concealer.hear(&mut self.piece);
                 true
             }
@@ -201,15 +214,15 @@ impl Transcoder {
             self.made_up = 0;
             self.noise.hear(&self.piece);
         } else {
-            self.conceal(FRAME);
+            self.conceal(self.frame);
         }
-        self.playout.played(self.piece.len() as i64 * self.ticks_per_sample);
+        self.playout.played((self.piece.len() * self.source.clock_rate() as usize / self.rate) as i64);
     }
 
     /// libopus recovers whole multiples of 2.5 ms.
     fn recover(&mut self, following: &[u8], samples: usize) {
         let recovered = match &mut self.decoder {
-            Decoder::Opus(decoder) if samples * 400 % RATE == 0 => {
+            Decoder::Opus(decoder) if samples * 400 % self.rate == 0 => {
                 decoder.recover(following, samples, &mut self.piece).is_ok()
             }
             _ => false,
@@ -227,10 +240,11 @@ impl Transcoder {
                     self.piece.resize(samples, 0);
                 }
             }
-            Decoder::G711(_, concealer) => concealer.conceal(samples, &mut self.piece),
+            Decoder::Waveform(_, concealer) => concealer.conceal(samples, &mut self.piece),
         }
+        let fading = FADING * self.frame;
         for ((sample, noise), position) in self.piece.iter_mut().zip(self.noise.samples()).zip(self.made_up..) {
-            let noise = (i64::from(noise) * position.min(FADING) as i64).div_euclid(FADING as i64);
+            let noise = (i64::from(noise) * position.min(fading) as i64).div_euclid(fading as i64);
             *sample = clipped(i64::from(*sample) + noise);
         }
         self.made_up += self.piece.len();
