@@ -139,6 +139,7 @@ def media_settings(config: Config) -> MediaSettings:
         connect_timeout_s=media.connect_timeout_s,
         rtp_timeout_s=media.rtp_timeout_s,
         rtp_sources=media.rtp_sources,
+        private_networks=media.private_networks,
         hold_music=_hold_music(media),
     )
 

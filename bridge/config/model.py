@@ -310,6 +310,7 @@ class MediaConfig(Section):
     connect_timeout_s: Seconds = 20.0
     rtp_timeout_s: SecondsOrNever = 30.0
     rtp_sources: tuple[SourceNetwork, ...] = ()
+    private_networks: tuple[SourceNetwork, ...] = ()
     hold_tone: Flag = False
     hold_music: OptionalPath = None
 

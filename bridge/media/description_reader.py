@@ -22,7 +22,12 @@ class DescriptionReader:
     def matrix(self, text: str, *, answer: bool) -> RemoteMatrix:
         """Check a client's description. Raises :class:`bridge.media.engine.MediaError`."""
         try:
-            return sdp_matrix.read_remote(text, answer=answer, allow_loopback=self._settings.webrtc.allow_loopback)
+            return sdp_matrix.read_remote(
+                text,
+                answer=answer,
+                allow_loopback=self._settings.webrtc.allow_loopback,
+                private_networks=self._settings.webrtc.private_networks,
+            )
         except SdpError as error:
             raise matrix_refused(error) from error
 

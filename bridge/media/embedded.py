@@ -198,6 +198,7 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
             advertised_host=settings.advertised_host,
             allow_loopback=any(ipaddress.ip_address(host).is_loopback for host in hosts),
             connect_timeout_s=settings.connect_timeout_s,
+            private_networks=settings.private_networks,
         ),
         rtp_host=settings.rtp_host,
         sip_host=settings.advertised_host or settings.rtp_host,

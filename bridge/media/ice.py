@@ -8,6 +8,8 @@ when it moves. What is changed:
   an address that proved itself with an authenticated connectivity check; aioice hands them up from anywhere, and one
   forged ClientHello then kills a call (ASVS 5.0 V17.2.6);
 * what begins like STUN and is none is dropped here: aioice takes it for data, whoever sent it;
+* a request that does not name our credentials gets no answer, for that would be sent to whom its source names, and is
+  longer than what asked for it; it is told before anything is parsed, so that a flood costs little;
 * several devices may answer before one is selected: what the others proved no longer counts from then on;
 * SRTP goes straight to the leg, not through a queue; the queue for DTLS is bounded.
 """
@@ -30,6 +32,7 @@ _LAST_STUN_BYTE = 3
 _SRTP_BYTES = range(128, 192)
 _DTLS_BYTES = range(20, 64)
 _HOST_TYPE_PREFERENCE = 126
+_UNAUTHENTICATED = (400, 401)
 Address = tuple[str, int]
 SrtpReceiver = Callable[[bytes], None]
 DropCounter = Callable[[], None]
@@ -72,15 +75,22 @@ class GuardedProtocol(StunProtocol):
 
     def _stun(self, data: bytes, source: Address) -> None:
         """Take a message apart and hand it on, as the overridden method does but for what cannot be parsed."""
-        message = _parsed(data)
+        message = _parsed(data) if self._concerns_us(data) else None
         if message is None:
-            self.receiver.on_off_path()
+            self.receiver.count_stranger(source)
         elif message.message_class is stun.Class.REQUEST:
             self.receiver.request_received(message, source, self)
         elif message.message_class is not stun.Class.INDICATION:
             transaction = self.transactions.get(message.transaction_id)
             if transaction is not None:
                 transaction.response_received(message, source)
+
+    def _concerns_us(self, data: bytes) -> bool:
+        """Whether it can be a request for us, or an answer to something that we asked (RFC 8489 §5, §6.3)."""
+        if len(data) < stun.HEADER_LENGTH:
+            return False
+        is_request = not (data[0] & 0x01 or data[1] & 0x10)
+        return self.receiver.named in data if is_request else data[8:20] in self.transactions
 
 
 def _parsed(data: bytes) -> stun.Message | None:
@@ -113,6 +123,8 @@ class IceAgent(Connection):
         """DTLS of devices that answered, until one is selected."""
         self._opened: list[int] = []
         self._reader: SocketReader | None = None
+        self.named = f"{self.local_username}:".encode()
+        """What every check for us has in its user name (RFC 8445 §7.2.2)."""
         self.checked = asyncio.Event()
         """Somebody who knows our password has sent a check."""
 
@@ -164,19 +176,31 @@ class IceAgent(Connection):
             else:
                 self.on_off_path()
 
+    def count_stranger(self, address: Address) -> None:
+        """Something was dropped; from a peer that is known it may be an answer that came twice."""
+        if not self.is_validated(address):
+            self.on_off_path()
+
     def is_validated(self, address: Address) -> bool:
         """Whether an address proved that it knows our password."""
         return address in self._validated
 
     def request_received(self, message: Any, addr: Address, protocol: StunProtocol) -> None:
         """Remember who sent an authenticated check, also while checks are put off until the answer is here."""
-        if "PRIORITY" not in message.attributes and "USERNAME" in message.attributes:
-            self.respond_error(message, addr, protocol, (400, "Bad Request"))
+        if "PRIORITY" not in message.attributes:
+            self.count_stranger(addr)
             return
         super().request_received(message, addr, protocol)
         if self._early_checks and self._early_checks[-1][0] is message:
             self.checked.set()
             self._validate(addr, _device(message))
+
+    def respond_error(self, request: Any, addr: Address, protocol: StunProtocol, error_code: tuple[int, str]) -> None:
+        """Answer those who know our password, about a conflict of roles; say nothing to anybody else."""
+        if error_code[0] in _UNAUTHENTICATED:
+            self.count_stranger(addr)
+        else:
+            super().respond_error(request, addr, protocol, error_code)
 
     def check_incoming(self, message: Any, addr: Address, protocol: StunProtocol) -> None:
         """An authenticated check; the number of addresses that one peer may show is limited."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aioice import Candidate
 
 from bridge.core.telemetry import Telemetry
-from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, parse_candidate
+from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, Networks, parse_candidate
 from bridge.media.closing import Closable, close_each
 from bridge.media.engine import IceCandidate
 from bridge.media.ice import IceAgent, SrtpReceiver
@@ -25,6 +25,8 @@ class WebRtcSettings:
     advertised_host: str
     allow_loopback: bool
     connect_timeout_s: float
+    private_networks: Networks = ()
+    """Where clients with private addresses may be."""
 
 
 class IcePath:
@@ -105,7 +107,10 @@ class IcePath:
         if not belongs(remote, entry.sdp_mid, entry.sdp_m_line_index):
             self._ignored(IgnoredCandidate.SECTION)
             return
-        parsed = parse_candidate(entry.candidate, allow_loopback=self._settings.allow_loopback)
+        settings = self._settings
+        parsed = parse_candidate(
+            entry.candidate, allow_loopback=settings.allow_loopback, private_networks=settings.private_networks
+        )
         if isinstance(parsed, IgnoredCandidate):
             self._ignored(parsed)
         else:

@@ -135,7 +135,7 @@ class NativePath:
     def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
         host = remote.host
         return self.call.direct(
-            None if host is None else ((host, remote.port), (host, remote.rtcp_port)),
+            None if host is None else ((host, remote.port), remote.rtcp_port),
             None if keys is None else (_plain_key(keys.ours), _plain_key(keys.theirs)),
         )
 

@@ -99,6 +99,8 @@ class PortPool:
         except OSError as error:
             raise exhausted(f"no socket: {error.strerror}") from error
         bound.setblocking(False)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         with contextlib.suppress(OSError):
             bound.bind((host, port))
             self._taken.add(port)

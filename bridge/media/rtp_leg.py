@@ -54,7 +54,8 @@ class RtpLeg:
         self._telemetry = telemetry
         self._log = log
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
-        self._latch = SourceLatch(trusted)
+        self._latch, self._rtcp_latch = SourceLatch(trusted), SourceLatch()
+        self._now = now
         self._rtp_rate, self._rtcp_rate, self._stranger_rate = PacketRate(now), PacketRate(now), PacketRate(now)
         self._keys: SrtpContext | None = None
         self._warned = False
@@ -63,7 +64,7 @@ class RtpLeg:
         self._transports: list[asyncio.DatagramTransport] = []
         self._protocols: list[_Endpoint] = []
         self._bound: list[int] = []
-        self._rtcp_to: tuple[str, int] | None = None
+        self._rtcp_port = 0
 
     async def open(self, host: str) -> int:
         """Bind the pair and return the RTP port. Raises :class:`bridge.media.engine.MediaError`."""
@@ -92,7 +93,7 @@ class RtpLeg:
         before = self._latch.target
         if address is not None:
             self._latch.signal(address)
-            self._rtcp_to = (address[0], remote.rtcp_port)
+            self._rtcp_port = remote.rtcp_port
         return address is not None and (before is None or before != self._latch.target)
 
     def secure(self, keys: SrtpContext | None) -> None:
@@ -102,7 +103,7 @@ class RtpLeg:
     def _rtp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
         if self._keys is not None:
             self._secure_rtp_received(self._keys, datagram, source)
-        elif not self._latch.accept(source):
+        elif not self._latch.accept(source, self._now()):
             self._refuse(source)
         elif not self._rtp_rate.admits():
             self._discarded("rate")
@@ -128,8 +129,9 @@ class RtpLeg:
         self._on_rtp(plain)
 
     def _rtcp_received(self, datagram: bytes, source: tuple[str, int]) -> None:
-        target = self._latch.target
-        if target is None or source[0] != target[0]:
+        latch, target = self._reports(), self._latch.target
+        here = target is not None and source[0] == target[0]
+        if not here or (self._keys is None and not latch.accept(source, self._now())):
             self._discarded("source")
             return
         if not self._rtcp_rate.admits():
@@ -139,8 +141,14 @@ class RtpLeg:
         if isinstance(plain, Refusal):
             self._discarded(plain)
             return
-        self._rtcp_to = source
+        latch.follow(source)
         self._on_rtcp(plain)
+
+    def _reports(self) -> SourceLatch:
+        """The latch of RTCP, which comes from the host that RTP comes from, and from a port of its own."""
+        target = self._latch.target
+        self._rtcp_latch.signal(None if target is None else (target[0], self._rtcp_port))
+        return self._rtcp_latch
 
     def _refuse(self, source: tuple[str, int]) -> None:
         """Count it, and say once in a call where the sound of a silent phone may have gone."""
@@ -160,7 +168,7 @@ class RtpLeg:
 
     def send_rtcp(self, packet: bytes) -> bool:
         """Send RTCP."""
-        return self._send(1, self._protected(packet, rtcp=True), self._rtcp_to)
+        return self._send(1, self._protected(packet, rtcp=True), self._reports().target)
 
     def _protected(self, packet: bytes, *, rtcp: bool) -> bytes | None:
         return packet if self._keys is None else self._keys.protect(packet, rtcp=rtcp)

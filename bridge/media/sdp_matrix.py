@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aioice import Candidate
 
 from bridge.media import sdp
-from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
+from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, Networks, parse_candidate
 from bridge.media.formats import FRAME_MS, AudioFormat, Codec, DigitFormat, LegFormats, PacketWish
 
 _DIGEST_SIZES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -94,14 +94,14 @@ class LocalStream:
     cname: str
 
 
-def read_remote(text: str, *, answer: bool, allow_loopback: bool) -> RemoteMatrix:
+def read_remote(text: str, *, answer: bool, allow_loopback: bool, private_networks: Networks = ()) -> RemoteMatrix:
     """Check an offer or an answer. Raises :class:`bridge.media.sdp.SdpError`."""
     description = sdp.parse_sdp(text)
     index, section = _audio_section(description)
     audio, digits = sdp.audio_formats(section)
     if not audio:
         raise sdp.SdpError("no audio codec in common")
-    candidates, ignored = _candidates(section, allow_loopback=allow_loopback)
+    candidates, ignored = _candidates(section, allow_loopback, private_networks)
     ufrag, password = _credentials(description, section)
     return RemoteMatrix(
         section_index=index,
@@ -170,7 +170,7 @@ def _setup(description: sdp.SessionDescription, section: sdp.MediaSection, *, an
 
 
 def _candidates(
-    section: sdp.MediaSection, *, allow_loopback: bool
+    section: sdp.MediaSection, allow_loopback: bool, private_networks: Networks
 ) -> tuple[tuple[Candidate, ...], tuple[IgnoredCandidate, ...]]:
     usable: list[Candidate] = []
     ignored: list[IgnoredCandidate] = []
@@ -178,7 +178,7 @@ def _candidates(
         if len(usable) >= MAX_CANDIDATES or number >= 2 * MAX_CANDIDATES:
             ignored.append(IgnoredCandidate.TOO_MANY)
             break
-        parsed = parse_candidate(line, allow_loopback=allow_loopback)
+        parsed = parse_candidate(line, allow_loopback=allow_loopback, private_networks=private_networks)
         if isinstance(parsed, IgnoredCandidate):
             ignored.append(parsed)
         else:

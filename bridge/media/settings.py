@@ -37,5 +37,8 @@ class MediaSettings:
     rtp_sources: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks from which a phone's RTP may come although its description names another address (a NAT, a host with
     several interfaces); the first source of a call is kept."""
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks of private addresses in which users' devices may be: connectivity checks are sent there when a client
+    asks for it. A client that can reach us is heard without it."""
     hold_music: Sound | None = None
     """What a phone hears while the user's client holds it; `None` is silence."""

@@ -87,7 +87,7 @@ EVENT_FAULTS = _of(
 SENDS = _of(
     *("invite", "answer", "candidates", "select_answer", "reject", "hangup", "negotiate", "notice", "other"),
 )
-CANDIDATE_FAULTS = _of("unparsable", "transport", "name", "address", "component", "section", "too_many")
+CANDIDATE_FAULTS = _of("unparsable", "transport", "name", "address", "private", "component", "section", "too_many")
 REASONS = _of(
     "abnormal",
     "ack_missing",

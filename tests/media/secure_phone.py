@@ -35,6 +35,14 @@ class SecurePhone(Phone):
         policy = pylibsrtp.Policy(key=self.key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
         self._speaks = pylibsrtp.Session(policy=policy)
 
+    async def moved(self) -> "SecurePhone":
+        """The same phone, which sends from another port from now on."""
+        elsewhere = await SecurePhone.open()
+        assert isinstance(elsewhere, SecurePhone)
+        elsewhere._speaks, elsewhere._hears = self._speaks, self._hears
+        elsewhere.sequence, elsewhere.timestamp, elsewhere.target = self.sequence, self.timestamp, self.target
+        return elsewhere
+
     def secure_sdp(self, *, tag: int = 1, protocol: str = "RTP/SAVP", before: str = "", **changes: Any) -> str:
         """A description with our key; `before` are crypto lines that come first."""
         crypto = f"{before}a=crypto:{tag} {self.suite} inline:{base64.b64encode(self.key).decode()}\r\n"

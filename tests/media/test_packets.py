@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media.latch import SourceLatch
+from bridge.media.latch import LEARN_S, SourceLatch
 from bridge.media.outbound import OutboundStream
 from bridge.media.packet_rate import BURST, PacketRate
 from bridge.media.rewriter import Rewriter
@@ -222,46 +222,56 @@ PHONE, NAT, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 61000), ("198.51.100.9
 
 def test_only_the_signalled_host_is_heard() -> None:
     latch = SourceLatch()
-    assert not latch.accept(PHONE)
+    assert not latch.accept(PHONE, 5.0)
     latch.signal(PHONE)
-    assert not latch.accept(STRANGER)
-    assert latch.accept(PHONE)
+    assert not latch.accept(STRANGER, 5.0)
+    assert latch.accept(PHONE, 5.0)
     assert latch.target == PHONE
 
 
 def test_the_port_is_learned_once_and_then_locked() -> None:
     latch = SourceLatch()
     latch.signal(PHONE)
-    assert latch.accept(NAT)
+    assert latch.accept(NAT, 5.0)
     assert latch.target == NAT
-    assert not latch.accept(("192.0.2.1", 5))
-    assert latch.accept(PHONE), "the announced port wins"
-    assert not latch.accept(NAT)
+    assert not latch.accept(("192.0.2.1", 5), 5.0)
+    assert latch.accept(PHONE, 5.0), "the announced port wins"
+    assert not latch.accept(NAT, 5.0)
 
 
 def test_somebody_beside_the_phone_who_is_quicker_does_not_keep_its_audio() -> None:
     latch = SourceLatch()
     latch.signal(PHONE)
-    latch.accept(NAT)
-    assert latch.accept(PHONE)
+    latch.accept(NAT, 5.0)
+    assert latch.accept(PHONE, 5.0)
     assert latch.target == PHONE
-    assert not latch.accept(NAT)
+    assert not latch.accept(NAT, 5.0)
     latch.signal(PHONE)
-    assert not latch.accept(NAT), "the same address again opens nothing"
+    assert not latch.accept(NAT, 5.0), "the same address again opens nothing"
     latch.signal(("192.0.2.1", 4002))
     assert latch.target == ("192.0.2.1", 4002)
+
+
+def test_after_three_seconds_the_source_is_locked_even_against_the_announced_one() -> None:
+    latch = SourceLatch()
+    latch.signal(PHONE)
+    assert latch.accept(NAT, 5.0)
+    assert not latch.accept(PHONE, 5.0 + LEARN_S)
+    assert latch.accept(NAT, 5.0 + LEARN_S)
+    latch.signal(("192.0.2.1", 4002))
+    assert latch.accept(PHONE, 5.0 + LEARN_S), "a new description opens it again"
 
 
 def test_rtp_from_another_address_is_taken_from_trusted_networks_alone() -> None:
     inside, outside = ("198.51.100.9", 4000), ("203.0.113.9", 4000)
     latch = SourceLatch((IPv4Network("198.51.100.0/24"), IPv6Network("2001:db8::/32")))
     latch.signal(PHONE)
-    assert not latch.accept(outside)
-    assert latch.accept(inside)
+    assert not latch.accept(outside, 5.0)
+    assert latch.accept(inside, 5.0)
     assert latch.target == inside
-    assert not latch.accept(("198.51.100.10", 4000)), "the first source is kept"
-    assert latch.accept(PHONE), "the announced address wins"
-    assert not latch.accept(inside)
+    assert not latch.accept(("198.51.100.10", 4000), 5.0), "the first source is kept"
+    assert latch.accept(PHONE, 5.0), "the announced address wins"
+    assert not latch.accept(inside, 5.0)
 
 
 def test_a_source_may_send_so_many_packets_and_no_more() -> None:

@@ -1,6 +1,6 @@
 """Descriptions of both sides: what is accepted, what is refused, and what we write."""
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 
 import pytest
 from aioice import Candidate
@@ -129,7 +129,7 @@ def test_an_answer_must_choose_a_dtls_role() -> None:
         ("candidate:1 1 udp 1 192.0.2.1 5000 typ host", "192.0.2.1"),
         ("a=candidate:1 1 UDP 1 192.0.2.1 5000 TYP SRFLX raddr 10.0.0.1 rport 9", "192.0.2.1"),
         ("1 1 udp 1 2001:db8::1 5000 typ relay", "2001:db8::1"),
-        ("candidate:1 1 udp 1 10.0.0.1 5000 typ host generation 0 ufrag abcd network-cost 999", "10.0.0.1"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host generation 0 ufrag abcd network-cost 999", "192.0.2.1"),
         ("candidate:1 1 udp 1 5aa2.local 5000 typ host", IgnoredCandidate.NAME),
         ("candidate:1 1 udp 1 example.org 5000 typ host", IgnoredCandidate.NAME),
         ("candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active", IgnoredCandidate.TRANSPORT),
@@ -141,6 +141,17 @@ def test_an_answer_must_choose_a_dtls_role() -> None:
         ("candidate:1 1 udp 1 fe80::1 5000 typ host", IgnoredCandidate.ADDRESS),
         ("candidate:1 1 udp 1 224.0.0.1 5000 typ host", IgnoredCandidate.ADDRESS),
         ("candidate:1 1 udp 1 0.0.0.0 5000 typ host", IgnoredCandidate.ADDRESS),
+        ("candidate:1 1 udp 1 0.1.2.3 5000 typ host", IgnoredCandidate.ADDRESS),
+        ("candidate:1 1 udp 1 168.63.129.16 5000 typ host", IgnoredCandidate.ADDRESS),
+        ("candidate:1 1 udp 1 64:ff9b::a9fe:a9fe 5000 typ host", IgnoredCandidate.ADDRESS),
+        ("candidate:1 1 udp 1 2002:7f00:1:: 5000 typ host", IgnoredCandidate.ADDRESS),
+        ("candidate:1 1 udp 1 10.0.0.1 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 172.31.0.1 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 192.168.9.9 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 100.100.100.200 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 fd00:ec2::254 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 ::ffff:10.0.0.1 5000 typ host", IgnoredCandidate.PRIVATE),
+        ("candidate:1 1 udp 1 10.77.0.1 5000 typ host", "10.77.0.1"),
         ("candidate:1 1 udp 1 192.0.2.1 22 typ host", IgnoredCandidate.ADDRESS),
         ("candidate:1 1 udp 1 192.0.2.1 70000 typ host", IgnoredCandidate.ADDRESS),
         ("candidate:1 1 udp 1 192.0.2.1 5000 typ prflx", IgnoredCandidate.UNPARSABLE),
@@ -150,7 +161,7 @@ def test_an_answer_must_choose_a_dtls_role() -> None:
     ],
 )
 def test_candidates(line: str, expected: str | IgnoredCandidate) -> None:
-    parsed = parse_candidate(line, allow_loopback=False)
+    parsed = parse_candidate(line, allow_loopback=False, private_networks=(ip_network("10.77.0.0/16"),))
     assert (parsed.host if isinstance(parsed, Candidate) else parsed) == expected
 
 

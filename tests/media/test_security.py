@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +28,7 @@ from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.stranger import forged_client_hello
 from tests.media.test_calls import CALL, NewBrowser, call_out
 from tests.media.waiting import Collected
 
@@ -51,13 +51,6 @@ async def agent() -> AsyncIterator[CountingAgent]:
     agent = CountingAgent()
     yield agent
     await agent.close()
-
-
-def forged_client_hello() -> bytes:
-    """A DTLS 1.2 ClientHello that offers no usable cipher suite (RFC 6347 §4.2)."""
-    body = b"\xfe\xfd" + bytes(32) + b"\0" + b"\0" + b"\0\x02\0\0" + b"\x01\0"
-    handshake = b"\x01" + len(body).to_bytes(3, "big") + b"\0\0" + b"\0\0\0" + len(body).to_bytes(3, "big") + body
-    return b"\x16\xfe\xfd" + bytes(8) + struct.pack("!H", len(handshake)) + handshake
 
 
 def advertised_ports(sdp: str) -> list[int]:
@@ -152,7 +145,8 @@ async def test_only_the_selected_device_may_go_on_to_dtls(agent: CountingAgent) 
     assert [address for _, address, _ in agent._early_checks] == [CHOSEN]
     agent.request_received(check_of(agent, "losing"), LOSING, wire)
     assert not agent.is_validated(LOSING)
-    assert agent.dropped == {"off_path": 1}
+    assert agent.dropped == {"off_path": 2}
+    assert len(wire.sent) == 2, "nothing is said to it any more"
 
 
 async def test_waiting_dtls_is_bounded_before_and_after_a_device_is_selected(agent: CountingAgent) -> None:

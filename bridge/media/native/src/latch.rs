@@ -28,20 +28,25 @@ impl Network {
     }
 }
 
+/// How long after the first packet a phone may still turn out to send from elsewhere.
+const LEARN_S: f64 = 3.0;
+
 /// Accepts packets from the signalled host and from trusted networks, then from the first source alone.
 ///
-/// The announced address itself wins over another one that was first, whenever it speaks: somebody beside the phone who
-/// is quicker than it must not keep its audio. Only a new description opens the latch again.
+/// The announced address itself wins over another one that was first, when it speaks within `LEARN_S`: somebody beside the
+/// phone who is quicker than it must not keep its audio. Then the source is locked, and only a new description opens the
+/// latch again.
 pub struct SourceLatch {
     trusted: Vec<Network>,
     announced: Option<SocketAddr>,
     latched: Option<SocketAddr>,
+    since: f64,
 }
 
 impl SourceLatch {
     /// A latch that nobody may pass yet.
     pub fn new(trusted: Vec<Network>) -> Self {
-        Self { trusted, announced: None, latched: None }
+        Self { trusted, announced: None, latched: None, since: 0.0 }
     }
 
     /// Take the address of a description; an unchanged one leaves the latch as it is.
@@ -62,16 +67,26 @@ impl SourceLatch {
     }
 
     /// Whether a packet comes from the phone.
-    pub fn accept(&mut self, source: SocketAddr) -> bool {
+    pub fn accept(&mut self, source: SocketAddr, now: f64) -> bool {
         if self.latched == Some(source) {
             return true;
         }
         let Some(announced) = self.announced else { return false };
-        let newcomer = self.latched.is_none() && self.may_send(source.ip(), announced.ip());
-        if newcomer || source == announced {
+        let accepted = if self.latched.is_none() {
+            self.since = now;
+            self.may_send(source.ip(), announced.ip())
+        } else {
+            source == announced && now < self.since + LEARN_S
+        };
+        if accepted {
             self.latched = Some(source);
         }
-        self.latched == Some(source)
+        accepted
+    }
+
+    /// Whether nobody can take the place of the source that is known.
+    pub fn is_settled(&self, now: f64) -> bool {
+        self.latched.is_some() && (self.latched == self.announced || now >= self.since + LEARN_S)
     }
 
     /// Whether a source is the one that is known, or announced.
@@ -100,17 +115,29 @@ mod tests {
     #[test]
     fn the_first_source_of_the_announced_host_is_kept_until_the_announced_one_speaks() {
         let mut latch = SourceLatch::new(vec![Network::new("192.0.2.0".parse().unwrap(), 24)]);
-        assert!(!latch.accept(address("203.0.113.1:4000")), "nothing was announced");
+        assert!(!latch.accept(address("203.0.113.1:4000"), 0.0), "nothing was announced");
         latch.signal(address("203.0.113.1:4000"));
-        assert!(!latch.accept(address("198.51.100.1:4000")));
-        assert!(latch.accept(address("192.0.2.77:5000")));
-        assert!(!latch.accept(address("203.0.113.1:4001")));
-        assert!(latch.accept(address("203.0.113.1:4000")));
-        assert!(!latch.accept(address("192.0.2.77:5000")));
+        assert!(!latch.accept(address("198.51.100.1:4000"), 0.0));
+        assert!(latch.accept(address("192.0.2.77:5000"), 0.0));
+        assert!(!latch.is_settled(2.9));
+        assert!(!latch.accept(address("203.0.113.1:4001"), 1.0));
+        assert!(latch.accept(address("203.0.113.1:4000"), 2.9));
+        assert!(latch.is_settled(2.9));
+        assert!(!latch.accept(address("192.0.2.77:5000"), 2.9));
         latch.signal(address("203.0.113.1:4000"));
         assert_eq!(latch.target(), Some(address("203.0.113.1:4000")));
         latch.signal(address("203.0.113.1:6000"));
-        assert!(latch.accept(address("192.0.2.77:5000")));
+        assert!(latch.accept(address("192.0.2.77:5000"), 5.0));
+    }
+
+    #[test]
+    fn after_three_seconds_the_source_is_locked_even_against_the_announced_one() {
+        let mut latch = SourceLatch::new(Vec::new());
+        latch.signal(address("203.0.113.1:4000"));
+        assert!(latch.accept(address("203.0.113.1:5000"), 10.0));
+        assert!(latch.is_settled(13.0));
+        assert!(!latch.accept(address("203.0.113.1:4000"), 13.0));
+        assert!(latch.accept(address("203.0.113.1:5000"), 13.0));
     }
 
     #[test]

@@ -1,4 +1,9 @@
 //! The packet path of Trunkline.
+//!
+//! Two modules may be `unsafe`, each use explained where it stands: `opus` calls a C library, `descriptor` takes a number
+//! from Python for the socket that it is.
+
+#![deny(unsafe_code)]
 
 pub mod audio;
 pub mod call;
@@ -6,6 +11,9 @@ mod cipher;
 mod comfort;
 mod concealment;
 mod digit_listener;
+#[allow(unsafe_code)]
+#[cfg(feature = "python")]
+mod descriptor;
 mod direction;
 pub mod discards;
 pub mod dtmf;
@@ -14,6 +22,7 @@ pub mod g711;
 mod g722;
 pub mod latch;
 pub mod mailbox;
+#[allow(unsafe_code)]
 pub mod opus;
 pub mod outbound;
 pub mod outbox;
@@ -21,7 +30,7 @@ mod packing;
 mod pcm;
 pub mod phone;
 pub mod player;
-mod playout;
+pub mod playout;
 mod playout_delay;
 #[cfg(feature = "python")]
 mod python;

@@ -32,11 +32,12 @@ pub struct Phone {
     /// The socket of RTCP.
     pub rtcp: UdpSocket,
     latch: SourceLatch,
+    rtcp_latch: SourceLatch,
+    rtcp_port: u16,
     rtp_rate: PacketRate,
     rtcp_rate: PacketRate,
     stranger_rate: PacketRate,
     keys: Option<Keys>,
-    rtcp_to: Option<SocketAddr>,
     /// With whom alone the kernel lets us speak on RTP.
     connected: Option<SocketAddr>,
 }
@@ -48,20 +49,21 @@ impl Phone {
             rtp,
             rtcp,
             latch: SourceLatch::new(trusted),
+            rtcp_latch: SourceLatch::new(Vec::new()),
+            rtcp_port: 0,
             rtp_rate: PacketRate::new(now),
             rtcp_rate: PacketRate::new(now),
             stranger_rate: PacketRate::new(now),
             keys: None,
-            rtcp_to: None,
             connected: None,
         }
     }
 
     /// Take the phone's address; `true` when it is a new one.
-    pub fn direct(&mut self, address: SocketAddr, rtcp: SocketAddr) -> bool {
+    pub fn direct(&mut self, address: SocketAddr, rtcp_port: u16) -> bool {
         let before = self.latch.target();
         self.latch.signal(address);
-        self.rtcp_to = Some(rtcp);
+        self.rtcp_port = rtcp_port;
         if self.connected.is_some_and(|connected| self.latch.target() != Some(connected)) {
             self.disconnect();
         }
@@ -98,10 +100,10 @@ impl Phone {
         if self.keys.is_some() {
             return self.take_secure_rtp(datagram, source, now);
         }
-        if !self.latch.accept(source) {
+        if !self.latch.accept(source, now) {
             return Err(Discard::Source);
         }
-        if self.connected.is_none() && self.latch.announced() == Some(source) {
+        if self.connected.is_none() && self.latch.is_settled(now) {
             self.connect(source);
         }
         if !self.rtp_rate.admits(now) {
@@ -127,7 +129,11 @@ impl Phone {
 
     /// Decide about a datagram on RTCP, and decrypt it where it lies.
     pub fn take_rtcp(&mut self, datagram: &mut Vec<u8>, source: SocketAddr, now: f64) -> Result<(), Discard> {
-        if self.latch.target().is_none_or(|target| target.ip() != source.ip()) {
+        let Some(target) = self.latch.target().filter(|target| target.ip() == source.ip()) else {
+            return Err(Discard::Source);
+        };
+        self.expect_reports_of(target);
+        if self.keys.is_none() && !self.rtcp_latch.accept(source, now) {
             return Err(Discard::Source);
         }
         if !self.rtcp_rate.admits(now) {
@@ -136,8 +142,13 @@ impl Phone {
         if let Some(keys) = self.keys.as_mut() {
             keys.inbound.unprotect_rtcp(datagram).map_err(refused)?;
         }
-        self.rtcp_to = Some(source);
+        self.rtcp_latch.follow(source);
         Ok(())
+    }
+
+    /// RTCP comes from the host that RTP comes from, and from a port of its own.
+    fn expect_reports_of(&mut self, target: SocketAddr) {
+        self.rtcp_latch.signal(SocketAddr::new(target.ip(), self.rtcp_port));
     }
 
     /// Encrypt and send RTP to where the phone sends from, or says that it listens.
@@ -152,7 +163,9 @@ impl Phone {
 
     /// Encrypt and send RTCP.
     pub fn send_rtcp(&mut self, packet: &mut Vec<u8>) {
-        let Some(target) = self.rtcp_to else { return };
+        let Some(rtp) = self.latch.target() else { return };
+        self.expect_reports_of(rtp);
+        let Some(target) = self.rtcp_latch.target() else { return };
         if self.keys.as_mut().is_some_and(|keys| !keys.outbound.protect_rtcp(packet)) {
             return;
         }
@@ -161,7 +174,7 @@ impl Phone {
 
     /// Let the kernel drop everybody else's packets: sooner, and for less, than we could.
     ///
-    /// Only the announced address is held on to like this: another one gives way to it whenever it speaks.
+    /// Another address than the announced one gives way to that for a while, and is not held on to like this before.
     fn connect(&mut self, address: SocketAddr) {
         if self.rtp.connect(address).is_ok() {
             self.connected = Some(address);

@@ -1,7 +1,7 @@
 //! The face towards Python: commands release the interpreter lock before they wait for a call.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -12,6 +12,7 @@ use pyo3::types::PyBytes;
 
 use crate::audio::{Beginning, CallAudio, LegNumbers};
 use crate::call::Call;
+use crate::descriptor::duplicate;
 use crate::formats::{Audio, Codec, Digits, Formats, PacketTimes};
 use crate::latch::Network;
 use crate::mailbox::{Mailbox, News};
@@ -88,16 +89,9 @@ fn failed(error: std::io::Error) -> PyErr {
     PyOSError::new_err(error.to_string())
 }
 
-/// A descriptor of our own for a socket that Python owns.
+/// A socket of our own in the place of one that Python owns.
 fn socket(descriptor: RawFd) -> PyResult<UdpSocket> {
-    if descriptor < 0 {
-        return Err(PyValueError::new_err("a socket that is closed"));
-    }
-    // SAFETY: Python keeps the socket open while it calls us, and we borrow it no longer than that.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let socket = UdpSocket::from(borrowed.try_clone_to_owned().map_err(failed)?);
-    socket.set_nonblocking(true).map_err(failed)?;
-    Ok(socket)
+    duplicate(descriptor).map_err(failed)
 }
 
 fn leg(numbers: LegNumbers) -> PyLegNumbers {
@@ -411,17 +405,17 @@ impl NativeCall {
         self.with(py, |call| call.audio.let_through(to_sip, filling, to_matrix));
     }
 
-    /// Take the phone's addresses of RTP and RTCP, and the keys, ours and theirs; none is audio in the clear.
+    /// Take the phone's address of RTP with its port of RTCP, and the keys, ours and theirs; none is audio in the clear.
     ///
     /// `true` when the address of RTP is new. Both at once: nothing is sent to one phone with the key of another.
     fn direct(
         &self,
         py: Python<'_>,
-        addresses: Option<(PyAddress, PyAddress)>,
+        addresses: Option<(PyAddress, u16)>,
         keys: Option<(PyKey, PyKey)>,
     ) -> PyResult<bool> {
         let keys = keys.map(|(ours, theirs)| Ok::<_, PyErr>((key(ours)?, key(theirs)?))).transpose()?;
-        let addresses = addresses.map(|(rtp, rtcp)| Ok::<_, PyErr>((address(&rtp)?, address(&rtcp)?))).transpose()?;
+        let addresses = addresses.map(|(rtp, rtcp)| Ok::<_, PyErr>((address(&rtp)?, rtcp))).transpose()?;
         let moved = self.with(py, |call| {
             let Some(phone) = call.phone.as_mut() else { return Some(false) };
             let moved = addresses.is_some_and(|(rtp, rtcp)| phone.direct(rtp, rtcp));

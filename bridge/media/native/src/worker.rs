@@ -251,7 +251,7 @@ mod tests {
         let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut phone = Phone::new(socket(), socket(), Vec::new(), now());
         let (here, there) = (phone.rtp.local_addr().unwrap(), peer.local_addr().unwrap());
-        phone.direct(there, there);
+        phone.direct(there, there.port());
         (Arc::new(Mutex::new(Call::new(number, audio, phone, mailbox))), here)
     }
 
