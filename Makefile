@@ -14,6 +14,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 VENV := .venv
 SYNAPSE := .venv-synapse
 FUZZ_COUNT ?= 1000000
+FUZZ_SECONDS ?= 60
 PAGE := tests/e2e/browser
 NATIVE := bridge/media/native
 NATIVE_RUST := 1.85.0
@@ -41,18 +42,23 @@ lint: $(VENV)/.tests-installed ## Check style, types and import directions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@! command -v rustfmt >/dev/null || (cd $(NATIVE) && cargo fmt --check)
+	@! command -v rustfmt >/dev/null || (cd $(NATIVE) && cargo fmt --check && cargo fmt --check --manifest-path fuzz/Cargo.toml)
+	@! command -v cargo-clippy >/dev/null || (cd $(NATIVE) && cargo clippy --quiet --release --lib --features python -- -D warnings)
 
 bench: $(VENV)/.bench-installed ## Measure beside other packages, print, and write .bench/*.json
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parser, fewer at the user agent and the rest
+fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parser, fewer at the rest; packets for FUZZ_SECONDS a target
 	@echo "==> The parser"
 	@$(BIN)/python -m tests.fuzz.sip_messages --count $(FUZZ_COUNT)
 	@echo "==> The user agent, in the middle of its calls"
 	@$(BIN)/python -m tests.fuzz.sip_user_agent --count $$(( $(FUZZ_COUNT) / 5 ))
 	@echo "==> Call events of clients"
 	@$(BIN)/python -m tests.fuzz.matrix_calls --count $$(( $(FUZZ_COUNT) / 10 ))
+	@echo "==> Descriptions of calls, and datagrams at the WebRTC ports"
+	@$(BIN)/python -m tests.fuzz.descriptions --count $$(( $(FUZZ_COUNT) / 5 ))
+	@$(BIN)/python -m tests.fuzz.webrtc_ports --count $$(( $(FUZZ_COUNT) / 2 ))
+	@tests/fuzz/packet_path.sh $(FUZZ_SECONDS)
 	@echo "==> Property tests"
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 

@@ -10,10 +10,10 @@ pub mod call;
 mod cipher;
 mod comfort;
 mod concealment;
-mod digit_listener;
 #[allow(unsafe_code)]
 #[cfg(feature = "python")]
 mod descriptor;
+mod digit_listener;
 mod direction;
 pub mod discards;
 pub mod dtmf;
