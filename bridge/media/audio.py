@@ -7,11 +7,11 @@ from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
 from bridge.media.digit_listener import DigitListener
 from bridge.media.direction import Direction
-from bridge.media.engine import Ear, LegStats, MediaStats
+from bridge.media.engine import Ear, HeardStats, LegStats, MediaStats, milliseconds
 from bridge.media.formats import LegFormats
+from bridge.media.leg_reports import LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Playing
-from bridge.media.rtcp import REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
 
 SendBytes = Callable[[bytes], object]
@@ -35,12 +35,13 @@ class CallAudio:
         self.cname = entropy.token(16)
         self.to_matrix = Direction(OutboundStream(entropy), to_matrix, fills_pauses=False)
         self.to_sip = Direction(OutboundStream(entropy), to_sip, fills_pauses=True)
-        self._from_matrix, self._from_sip = Reception(), Reception()
+        now = clock.monotonic()
+        self.matrix_reports = LegReports(self.to_matrix.outbound.ssrc, self.cname, now)
+        self.sip_reports = LegReports(self.to_sip.outbound.ssrc, self.cname, now)
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None
         self._partner: CallAudio | None = None
         self._listener: DigitListener | None = None
-        self._report_due = clock.monotonic() + REPORT_INTERVAL_S
 
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
         """Take what the legs agreed on."""
@@ -87,39 +88,39 @@ class CallAudio:
     def matrix_packet(self, plain: bytes) -> None:
         """RTP or RTCP of the Matrix leg, decrypted (both share a port, RFC 5761)."""
         if is_rtcp(plain):
-            self._heard_report(self._from_matrix, plain)
+            self._heard_report(self.matrix_reports, self.to_matrix, self._matrix, plain)
         else:
-            self._received(self.to_sip, self._from_matrix, plain)
+            self._received(self.to_sip, self.matrix_reports, plain)
 
     def sip_packet(self, datagram: bytes) -> bool:
         """RTP of the phone; `True` when it was well-formed."""
-        return self._received(self.from_phone, self._from_sip, datagram)
+        return self._received(self.from_phone, self.sip_reports, datagram)
 
     def sip_report(self, datagram: bytes) -> bool:
         """RTCP of the phone; `True` when it was well-formed."""
-        return self._heard_report(self._from_sip, datagram)
+        return self._heard_report(self.sip_reports, self.to_sip, self._sip, datagram)
 
-    def _received(self, direction: Direction, reception: Reception, datagram: bytes) -> bool:
+    def _received(self, direction: Direction, reports: LegReports, datagram: bytes) -> bool:
         try:
             packet = RtpPacket.parse(datagram)
         except RtpError:
             self._telemetry.count("rtp_discarded_total", reason="malformed")
             return False
         now = self._clock.monotonic()
-        if self._listener is not None and self._sip is not None and reception is self._from_sip:
+        if self._listener is not None and self._sip is not None and reports is self.sip_reports:
             self._listener.hear(packet, self._sip)
-        reception.receive(packet, now, direction.receive(packet, now))
+        reports.heard_at = now
+        reports.reception.receive(packet, now, direction.receive(packet, now))
         return True
 
-    def _heard_report(self, reception: Reception, datagram: bytes) -> bool:
-        try:
-            middle_ntp = read_sender_report(datagram)
-        except RtpError:
-            self._telemetry.count("rtp_discarded_total", reason="malformed")
-            return False
-        if middle_ntp is not None:
-            reception.heard_report(middle_ntp, self._clock.monotonic())
-        return True
+    def _heard_report(
+        self, reports: LegReports, direction: Direction, formats: LegFormats | None, datagram: bytes
+    ) -> bool:
+        """RTCP of a leg, which tells of the stream of the direction that leads there."""
+        if reports.hear(datagram, direction.outbound, _clock_rate(formats), self._clock.monotonic()):
+            return True
+        self._telemetry.count("rtp_discarded_total", reason="malformed")
+        return False
 
     def tick(self, now: float) -> None:
         """Every 20 ms."""
@@ -127,31 +128,32 @@ class CallAudio:
         self.to_matrix.tick(now)
 
     def report(self, now: float) -> None:
-        """A few times a second: send RTCP on both legs when its interval is over."""
-        if now < self._report_due:
-            return
-        self._report_due = now + REPORT_INTERVAL_S
-        if self._sip is not None:
-            self._write_sip_rtcp(self._written(self.to_sip, self._from_sip, self._sip, now))
-        if self._matrix is not None:
-            self._write_matrix(self._written(self.to_matrix, self._from_matrix, self._matrix, now))
+        """A few times a second: send the RTCP that is due on either leg."""
+        wall = self._clock.wall()
+        to_sip = self.sip_reports.due(self.to_sip.outbound, _clock_rate(self._sip), now, wall)
+        if to_sip is not None:
+            self._write_sip_rtcp(to_sip)
+        to_matrix = self.matrix_reports.due(self.to_matrix.outbound, _clock_rate(self._matrix), now, wall)
+        if to_matrix is not None:
+            self._write_matrix(to_matrix)
 
-    def _written(self, direction: Direction, reception: Reception, formats: LegFormats, now: float) -> bytes:
-        return write_report(
-            direction.outbound,
-            reception,
-            cname=self.cname,
-            clock_rate=formats.send.codec.clock_rate,
-            now=now,
-            wall=self._clock.wall(),
-        )
+    def say_goodbye(self) -> None:
+        """Tell both ends that our streams are over; again, there is nothing more to say."""
+        to_sip = self.sip_reports.goodbye(self.to_sip.outbound)
+        if to_sip is not None:
+            self._write_sip_rtcp(to_sip)
+        to_matrix = self.matrix_reports.goodbye(self.to_matrix.outbound)
+        if to_matrix is not None:
+            self._write_matrix(to_matrix)
 
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         """The numbers so far; only reads, so any thread may call it."""
         to_sip, to_matrix = self.to_sip, self.to_matrix
         return MediaStats(
-            matrix=_leg_stats(self._matrix, self._from_matrix, to_matrix),
-            sip=_leg_stats(self._sip, self._from_sip, to_sip),
+            matrix=_leg_stats(self._matrix, self.matrix_reports, to_matrix),
+            sip=_leg_stats(self._sip, self.sip_reports, to_sip),
+            heard_by_matrix=_heard_stats(to_matrix),
+            heard_by_sip=_heard_stats(to_sip),
             transcoded=to_sip.transcoded or to_matrix.transcoded,
             digits_forwarded=to_sip.digits + to_matrix.digits,
             concealed_frames=to_sip.concealed_frames + to_matrix.concealed_frames,
@@ -159,20 +161,39 @@ class CallAudio:
         )
 
     def close(self) -> None:
-        """Say goodbye to the phone's RTCP, free the codec states."""
+        """Say goodbye, free the codec states."""
         try:
-            if self.to_sip.outbound.packets:
-                self._write_sip_rtcp(write_bye(self.to_sip.outbound.ssrc, self.cname))
+            self.say_goodbye()
         finally:
             self.to_sip.close()
             self.to_matrix.close()
 
 
-def _leg_stats(formats: LegFormats | None, reception: Reception, direction: Direction) -> LegStats:
+def _clock_rate(formats: LegFormats | None) -> int | None:
+    """Of what we send on a leg; `None` before it is agreed."""
+    return None if formats is None else formats.send.codec.clock_rate
+
+
+def _leg_stats(formats: LegFormats | None, reports: LegReports, direction: Direction) -> LegStats:
+    reception, far = reports.reception, reports.far
     return LegStats(
         codec=formats.send.codec.value if formats is not None else "",
         packets_received=reception.packets,
         packets_sent=direction.outbound.packets,
         packets_lost=reception.lost,
-        jitter_ms=round(reception.jitter_s * 1000, 3),
+        jitter_ms=milliseconds(reception.jitter_s),
+        round_trip_ms=milliseconds(far.round_trip_s),
+        far_packets_lost=far.lost,
+        far_jitter_ms=milliseconds(far.jitter_s),
+    )
+
+
+def _heard_stats(direction: Direction) -> HeardStats:
+    played = direction.played
+    return HeardStats(
+        frames_played=played.frames,
+        frames_concealed=played.concealed,
+        packets_discarded=played.discarded,
+        playout_delay_ms=milliseconds(played.delay_s),
+        audible=direction.audible,
     )

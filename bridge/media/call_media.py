@@ -379,9 +379,12 @@ class CallMedia:
         final = self.stats()
         if not self.closed:
             self._closing = True
-            await take_all(self._leave_partner, self._retire_both, self._path.close)
+            await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
             self.closed = True
         return final
+
+    async def _say_goodbye(self) -> None:
+        self._path.say_goodbye()
 
     async def _leave_partner(self) -> None:
         self._part()

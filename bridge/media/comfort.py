@@ -5,9 +5,6 @@ of RFC 3389 §3.2 is for the receiver to use or not, and of DTX nothing is known
 """
 
 import math
-from collections.abc import Sequence
-
-from bridge.media.concealment import power
 
 _LOUDEST = 3_300
 """Mean square, about -55 dBFS: what is louder than this all the time is music, and no noise of a line."""
@@ -30,9 +27,9 @@ class ComfortNoise:
         """Of noise between its bounds, whose mean square is a third of their square."""
         return math.isqrt(3 * min(self._power if self._told is None else self._told, _LOUDEST))
 
-    def hear(self, samples: Sequence[int]) -> None:
-        """Learn from a stretch of audio."""
-        self._power = min(power(samples), self._power + self._power // _RISE + 1, _LOUDEST)
+    def hear(self, heard: int) -> None:
+        """Learn from the mean square of a stretch of audio."""
+        self._power = min(heard, self._power + self._power // _RISE + 1, _LOUDEST)
 
     def told(self, payload: bytes) -> None:
         """Take the level of an RFC 3389 payload, in decibels below full scale; an empty one says nothing.

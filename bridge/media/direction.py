@@ -8,10 +8,12 @@ from collections.abc import Callable
 from bridge.media import g711
 from bridge.media.coders import silence
 from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
+from bridge.media.ears import Ears
 from bridge.media.formats import COMFORT_NOISE, FRAME_MS, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS, Keypad
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Player, Playing
+from bridge.media.playout import Played
 from bridge.media.rewriter import Rewriter
 from bridge.media.rtp import RtpPacket
 from bridge.media.transcoder import Transcoder
@@ -61,7 +63,8 @@ class Direction:
         self._timeline = self._key_began = 0
         self._paused = True
         self._digit_until = 0.0
-        self._concealed_before = 0
+        self._ears = Ears()
+        self._played_before = Played()
         self._was_transcoded = False
 
     def configure(self, source: LegFormats | None, target: LegFormats | None) -> None:
@@ -99,10 +102,19 @@ class Direction:
         return self._was_transcoded
 
     @property
+    def played(self) -> Played:
+        """What became of the packets so far, where they were transcoded."""
+        return self._played_before + self.transcoder.playout.played_so_far if self.transcoder else self._played_before
+
+    @property
     def concealed_frames(self) -> int:
         """Frames that had to be made up so far."""
-        current = self.transcoder.playout.concealed_frames if self.transcoder else 0
-        return self._concealed_before + current
+        return self.played.concealed
+
+    @property
+    def audible(self) -> bool | None:
+        """Whether there was ever more than silence; `None` while nobody knows."""
+        return self._ears.audible
 
     # Packets
 
@@ -131,6 +143,7 @@ class Direction:
         translate = _PASSED_THROUGH.get(pair)
         if translate is not None and not self._repacks(pair) and target.packets.fit(codec, packet.payload):
             self._drop_transcoder()
+            self._ears.hear(codec, packet.payload, now)
             payload = translate(packet.payload)
             self._send(self._rewriter.rewrite(packet, payload, payload_type=target.send.payload_type, now=now))
             return
@@ -146,14 +159,14 @@ class Direction:
         if current is not None and (current.source, current.target) == (source, target):
             return current
         self._drop_transcoder()
-        self.transcoder = Transcoder(source, target, packet_ms)
+        self.transcoder = Transcoder(source, target, packet_ms, ears=self._ears)
         self._was_transcoded = True
         self._timeline = self.outbound.position(now, target.clock_rate)
         return self.transcoder
 
     def _drop_transcoder(self) -> None:
         if self.transcoder is not None:
-            self._concealed_before += self.transcoder.playout.concealed_frames
+            self._played_before = self.played.at_rest()
             self.transcoder.close()
             self.transcoder = None
             self._rewriter.restart()

@@ -20,7 +20,7 @@ The order of calls follows the side that speaks first (RFC 3264, RFC 8829):
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 from bridge.core.errors import CallError
 from bridge.core.ids import CallId
@@ -118,6 +118,15 @@ class RecordingEnded:
 MediaEvent = MediaConnected | MediaEnded | DigitPressed | SoundPlayed | PhoneDigitPressed | RecordingEnded
 
 
+@overload
+def milliseconds(seconds: float) -> float: ...
+@overload
+def milliseconds(seconds: float | None) -> float | None: ...
+def milliseconds(seconds: float | None) -> float | None:
+    """Seconds as numbers for people show them."""
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegStats:
     """What one leg received and sent, counted in RTP packets."""
@@ -129,6 +138,31 @@ class LegStats:
     packets_lost: int = 0
     jitter_ms: float = 0.0
     """Interarrival jitter (RFC 3550 §6.4.1)."""
+    round_trip_ms: float | None = None
+    """To the far end and back, by its newest report; `None` while it has sent none that tells."""
+    far_packets_lost: int | None = None
+    """Of those that were sent, by the far end's own count."""
+    far_jitter_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardStats:
+    """What one side hears of the other.
+
+    Frames are of 20 ms, and known where audio is transcoded: what is passed through is played out, and concealed, by
+    the far end.
+    """
+
+    frames_played: int = 0
+    """As they came."""
+    frames_concealed: int = 0
+    """Made up, for they did not come, or too late."""
+    packets_discarded: int = 0
+    """Those that came, and were not played: too late, or too many at once."""
+    playout_delay_ms: float = 0.0
+    """How long audio is held back just now, so that late packets are in time; 0 while nothing is played."""
+    audible: bool | None = None
+    """Whether there was ever more than silence; `None` while nobody knows: of nothing, and of Opus passed through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +171,10 @@ class MediaStats:
 
     matrix: LegStats = field(default_factory=LegStats)
     sip: LegStats = field(default_factory=LegStats)
+    heard_by_matrix: HeardStats = field(default_factory=HeardStats)
+    """The phone, as the Matrix client hears it."""
+    heard_by_sip: HeardStats = field(default_factory=HeardStats)
+    """The Matrix client, or another call's phone, as the phone hears it."""
     transcoded: bool = False
     digits_forwarded: int = 0
     concealed_frames: int = 0

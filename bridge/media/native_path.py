@@ -17,7 +17,7 @@ import structlog
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.media import opus
-from bridge.media.engine import Ear, LegStats, MediaStats
+from bridge.media.engine import Ear, HeardStats, LegStats, MediaStats, milliseconds
 from bridge.media.formats import Codec, LegFormats
 from bridge.media.ice import IceAgent
 from bridge.media.keypad import KEYS
@@ -102,7 +102,11 @@ class NativePath:
 
     @property
     def heard_phone_at(self) -> float | None:
-        return self.call.heard_phone_at
+        return self.call.numbers().sip.heard_at
+
+    @property
+    def heard_matrix_at(self) -> float | None:
+        return self.call.numbers().matrix.heard_at
 
     async def open(self, host: str) -> int:
         pair = self._needs.ports.bind_pair(host)
@@ -242,15 +246,16 @@ class NativePath:
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         if self._call is None:
             return MediaStats()
-        matrix, sip, transcoded, digits, concealed = self._call.numbers()
-        return MediaStats(
-            matrix=_leg_stats(self._matrix, matrix),
-            sip=_leg_stats(self._sip, sip),
-            transcoded=transcoded,
-            digits_forwarded=digits,
-            concealed_frames=concealed,
+        return stats_of(
+            self._call.numbers(),
+            self._matrix,
+            self._sip,
             off_path_dropped=off_path_dropped + self._call.off_path,
         )
+
+    def say_goodbye(self) -> None:
+        if self._call is not None:
+            self._call.say_goodbye()
 
     async def close(self) -> None:
         try:
@@ -356,12 +361,45 @@ def _plain_key(line: CryptoLine) -> tuple[str, bytes]:
     return line.suite.value, line.key
 
 
-def _leg_stats(formats: LegFormats | None, numbers: tuple[int, int, int, float]) -> LegStats:
-    received, sent, lost, jitter_s = numbers
+def stats_of(
+    numbers: "trunkline_native.Numbers",
+    matrix: LegFormats | None,
+    sip: LegFormats | None,
+    *,
+    off_path_dropped: int,
+) -> MediaStats:
+    """The native side's numbers as everybody else knows them."""
+    heard_by_matrix, heard_by_sip = _heard_stats(numbers.heard_by_matrix), _heard_stats(numbers.heard_by_sip)
+    return MediaStats(
+        matrix=_leg_stats(matrix, numbers.matrix),
+        sip=_leg_stats(sip, numbers.sip),
+        heard_by_matrix=heard_by_matrix,
+        heard_by_sip=heard_by_sip,
+        transcoded=numbers.transcoded,
+        digits_forwarded=numbers.digits,
+        concealed_frames=heard_by_matrix.frames_concealed + heard_by_sip.frames_concealed,
+        off_path_dropped=off_path_dropped,
+    )
+
+
+def _leg_stats(formats: LegFormats | None, numbers: "trunkline_native.LegNumbers") -> LegStats:
     return LegStats(
         codec=formats.send.codec.value if formats is not None else "",
-        packets_received=received,
-        packets_sent=sent,
-        packets_lost=lost,
-        jitter_ms=round(jitter_s * 1000, 3),
+        packets_received=numbers.received,
+        packets_sent=numbers.sent,
+        packets_lost=numbers.lost,
+        jitter_ms=milliseconds(numbers.jitter_s),
+        round_trip_ms=milliseconds(numbers.round_trip_s),
+        far_packets_lost=numbers.far_lost,
+        far_jitter_ms=milliseconds(numbers.far_jitter_s),
+    )
+
+
+def _heard_stats(numbers: "trunkline_native.HeardNumbers") -> HeardStats:
+    return HeardStats(
+        frames_played=numbers.frames,
+        frames_concealed=numbers.concealed,
+        packets_discarded=numbers.discarded,
+        playout_delay_ms=milliseconds(numbers.delay_s),
+        audible=numbers.audible,
     )

@@ -60,6 +60,11 @@ class PacketPath(Protocol):
         """When the phone sent something last."""
         ...
 
+    @property
+    def heard_matrix_at(self) -> float | None:
+        """When the Matrix client sent something last, RTP or RTCP."""
+        ...
+
     async def open(self, host: str) -> int:
         """Bind the phone's sockets, return the port of RTP. Raises :class:`bridge.media.engine.MediaError`."""
         ...
@@ -114,6 +119,10 @@ class PacketPath(Protocol):
 
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         """The numbers so far; only reads, so any thread may call it."""
+        ...
+
+    def say_goodbye(self) -> None:
+        """Tell both ends that our streams are over (RTCP BYE), while there still is a way to them."""
         ...
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ makes speech a little shorter or longer (`surplus_s`): so it follows the network
 
 import bisect
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bridge.media.playout_delay import FRAME_S, MAX_DELAY_S, PlayoutDelay
@@ -45,6 +45,29 @@ class Piece:
     ticks: int = 0
     """Its length in clock ticks; for AUDIO the decoder knows it."""
     payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What became of the packets of a direction; frames are of 20 ms."""
+
+    frames: int = 0
+    concealed: int = 0
+    discarded: int = 0
+    delay_s: float = 0.0
+    """How long audio is held back just now."""
+
+    def __add__(self, later: "Played") -> "Played":
+        return Played(
+            frames=self.frames + later.frames,
+            concealed=self.concealed + later.concealed,
+            discarded=self.discarded + later.discarded,
+            delay_s=later.delay_s,
+        )
+
+    def at_rest(self) -> "Played":
+        """The same when nothing is played any more."""
+        return replace(self, delay_s=0.0)
 
 
 @dataclass(slots=True, order=True)
@@ -171,9 +194,10 @@ class PlayoutBuffer:
         self._played_ticks += ticks
 
     @property
-    def played_frames(self) -> int:
-        """Frames of audio that were played as they came."""
-        return self._played_ticks // self._frame
+    def played_so_far(self) -> Played:
+        """What became of the packets so far."""
+        frames = self._played_ticks // self._frame
+        return Played(frames=frames, concealed=self.concealed_frames, discarded=self.discarded, delay_s=self.delay_s)
 
     def _begin(self, now: float) -> bool:
         """Start playing once the first packet has waited for the delay."""

@@ -17,17 +17,16 @@ class PortablePath:
     """Implements :class:`bridge.media.path.PacketPath`."""
 
     def __init__(self, needs: PathNeeds) -> None:
-        self.heard_phone_at: float | None = None
-        self._now, self._phone_digit = needs.clock.monotonic, needs.phone_digit
+        self._phone_digit = needs.phone_digit
         self._leg: WebRtcLeg | None = None
         self._sip = RtpLeg(
             needs.ports,
             needs.telemetry,
-            now=self._now,
+            now=needs.clock.monotonic,
             log=needs.log,
             trusted=needs.trusted,
-            on_rtp=self._sip_rtp,
-            on_rtcp=self._sip_rtcp,
+            on_rtp=lambda datagram: self._audio.sip_packet(datagram),
+            on_rtcp=lambda datagram: self._audio.sip_report(datagram),
         )
         self._audio = CallAudio(
             entropy=needs.entropy,
@@ -39,6 +38,14 @@ class PortablePath:
         )
         self._audio.to_sip.signal_digit = needs.signal_digit
         self._audio.to_sip.on_played = self._audio.to_matrix.on_played = needs.played
+
+    @property
+    def heard_phone_at(self) -> float | None:
+        return self._audio.sip_reports.heard_at
+
+    @property
+    def heard_matrix_at(self) -> float | None:
+        return self._audio.matrix_reports.heard_at
 
     @property
     def ssrc(self) -> int:
@@ -92,19 +99,14 @@ class PortablePath:
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         return self._audio.stats(off_path_dropped=off_path_dropped)
 
+    def say_goodbye(self) -> None:
+        self._audio.say_goodbye()
+
     async def close(self) -> None:
         await take_all(self._close_audio, self._sip.close)
 
     async def _close_audio(self) -> None:
         self._audio.close()
-
-    def _sip_rtp(self, datagram: bytes) -> None:
-        if self._audio.sip_packet(datagram):
-            self.heard_phone_at = self._now()
-
-    def _sip_rtcp(self, datagram: bytes) -> None:
-        if self._audio.sip_report(datagram):
-            self.heard_phone_at = self._now()
 
     def _send_to_matrix(self, packet: bytes) -> None:
         if self._leg is not None:

@@ -1,40 +1,94 @@
-"""RTCP of one leg (RFC 3550 §6): what we tell the far end about its stream, and when it last spoke.
+"""RTCP on the wire (RFC 3550 §6): what we send, and what can be read out of what comes.
 
-Each leg has reports of its own, since the synchronisation sources change between them. Forged or broken packets are
-ignored: signalling decides over the call, never a BYE of RTCP.
+Forged or broken packets are ignored: signalling decides over the call, never a BYE of RTCP.
 """
 
 import struct
+from dataclasses import dataclass
 
 from bridge.media.outbound import OutboundStream
-from bridge.media.rtp import RtpError, RtpPacket, sequence_delta, timestamp_delta
+from bridge.media.rtp import RtpError
 
-REPORT_INTERVAL_S = 5.0
 _SENDER_REPORT, _RECEIVER_REPORT, _SOURCE_DESCRIPTION, _BYE = 200, 201, 202, 203
 _NTP_EPOCH_S = 2208988800
-_RESTART_STEP = 3000
 _MOST_PACKETS = 32
+_BLOCK = struct.Struct("!IIIIII")
 
 
-def read_sender_report(datagram: bytes) -> int | None:
-    """Middle 32 bits of the NTP timestamp of a compound packet's last sender report, to be echoed as LSR.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportBlock:
+    """What a receiver says of one stream (RFC 3550 §6.4.1)."""
 
-    Raises :class:`RtpError` when the packet's lengths do not add up.
+    ssrc: int
+    lost: int = 0
+    """Packets that never came, as one number of 24 bits with a sign: repeated ones count against them."""
+    fraction: int = 0
+    """Of 256, since the report before."""
+    highest: int = 0
+    jitter: int = 0
+    """In ticks of the stream's clock."""
+    last_report: int = 0
+    """Middle 32 bits of the NTP time of the sender report that came last; 0 when none did."""
+    delay: int = 0
+    """How long ago that was, in 65536ths of a second."""
+
+    @classmethod
+    def parse(cls, body: bytes, offset: int) -> "ReportBlock":
+        """Read the block at an offset; its end must lie within the body."""
+        ssrc, losses, highest, jitter, last_report, delay = _BLOCK.unpack_from(body, offset)
+        lost = losses & 0xFFFFFF
+        return cls(
+            ssrc=ssrc,
+            lost=lost - 0x1000000 if lost & 0x800000 else lost,
+            fraction=losses >> 24,
+            highest=highest,
+            jitter=jitter,
+            last_report=last_report,
+            delay=delay,
+        )
+
+    def __bytes__(self) -> bytes:
+        losses = self.fraction << 24 | self.lost & 0xFFFFFF
+        return _BLOCK.pack(self.ssrc, losses, self.highest, self.jitter, self.last_report, self.delay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """What matters to us of a compound packet."""
+
+    senders: tuple[tuple[int, int], ...] = ()
+    """Sources of sender reports with the middle 32 bits of their NTP time."""
+    blocks: tuple[ReportBlock, ...] = ()
+
+
+def read_reports(datagram: bytes) -> Reports:
+    """Read a compound packet.
+
+    Raises :class:`RtpError` for one that does not begin with a report, or whose lengths do not add up (RFC 3550
+    appendix A.2).
     """
-    middle_ntp: int | None = None
+    senders: list[tuple[int, int]] = []
+    blocks: list[ReportBlock] = []
     offset = 0
-    for _ in range(_MOST_PACKETS):
-        if offset >= len(datagram):
+    for number in range(_MOST_PACKETS):
+        if offset >= len(datagram) and number:
             break
-        kind, body = _one(datagram, offset)
-        if kind == _SENDER_REPORT and len(body) >= 24:
-            middle_ntp = int.from_bytes(body[6:10], "big")
+        kind, count, body = _one(datagram, offset)
+        if number == 0 and (kind not in (_SENDER_REPORT, _RECEIVER_REPORT) or datagram[0] & 0x20):
+            raise RtpError("RTCP that does not begin with a report")
+        if kind in (_SENDER_REPORT, _RECEIVER_REPORT):
+            start = 24 if kind == _SENDER_REPORT else 4
+            if len(body) < start + count * _BLOCK.size:
+                raise RtpError("report blocks point outside of their packet")
+            if kind == _SENDER_REPORT:
+                senders.append((int.from_bytes(body[:4], "big"), int.from_bytes(body[6:10], "big")))
+            blocks += [ReportBlock.parse(body, start + n * _BLOCK.size) for n in range(count)]
         offset += 4 + len(body)
-    return middle_ntp
+    return Reports(senders=tuple(senders), blocks=tuple(blocks))
 
 
-def _one(datagram: bytes, offset: int) -> tuple[int, bytes]:
-    """Packet type and body of the packet at an offset."""
+def _one(datagram: bytes, offset: int) -> tuple[int, int, bytes]:
+    """Packet type, count and body of the packet at an offset."""
     head = datagram[offset : offset + 4]
     if len(head) < 4 or head[0] >> 6 != 2:
         raise RtpError("not RTCP")
@@ -42,94 +96,26 @@ def _one(datagram: bytes, offset: int) -> tuple[int, bytes]:
     body = datagram[offset + 4 : offset + 4 + size]
     if len(body) < size:
         raise RtpError("RTCP length points outside of the datagram")
-    return head[1], body
+    return head[1], head[0] & 0x1F, body
 
 
-class Reception:
-    """Statistics of the stream that arrives on a leg (RFC 3550 appendices A.3 and A.8)."""
-
-    def __init__(self) -> None:
-        self.packets = 0
-        self.jitter_s = 0.0
-        self.ssrc: int | None = None
-        self._earlier_lost = 0
-        self._base = 0
-        self._highest = 0
-        self._received = 0
-        self._transit_s: float | None = None
-        self._reported_expected = self._reported_received = 0
-        self._sender_report: tuple[int, float] | None = None
-
-    def receive(self, packet: RtpPacket, now: float, clock_rate: int | None) -> None:
-        """Count a packet; without a clock rate it does not bear on the jitter (repeated event packets)."""
-        self.packets += 1
-        step = sequence_delta(packet.sequence, self._highest & 0xFFFF)
-        if packet.ssrc != self.ssrc or abs(step) > _RESTART_STEP:
-            self._begin(packet)
-        elif step > 0:
-            self._highest += step
-        self._received += 1
-        if clock_rate:
-            self._measure(packet.timestamp, now, clock_rate)
-
-    def _begin(self, packet: RtpPacket) -> None:
-        self._earlier_lost = self.lost
-        self.ssrc = packet.ssrc
-        self._base = self._highest = packet.sequence
-        self._received = self._reported_expected = self._reported_received = 0
-        self._transit_s = None
-
-    def _measure(self, timestamp: int, now: float, clock_rate: int) -> None:
-        """Smoothed difference of transit times (RFC 3550 §6.4.1), immune to wrapping timestamps."""
-        arrival = int(now * clock_rate) & 0xFFFFFFFF
-        transit_s = timestamp_delta(arrival, timestamp) / clock_rate
-        if self._transit_s is not None and abs(transit_s - self._transit_s) < 1.0:
-            self.jitter_s += (abs(transit_s - self._transit_s) - self.jitter_s) / 16
-        self._transit_s = transit_s
-
-    @property
-    def lost(self) -> int:
-        """Packets that never came, over all sources."""
-        return self._earlier_lost + max(self._expected - self._received, 0) if self.ssrc is not None else 0
-
-    @property
-    def _expected(self) -> int:
-        return self._highest - self._base + 1
-
-    def heard_report(self, middle_ntp: int, now: float) -> None:
-        """Remember a sender report, so that its sender can compute the round-trip time."""
-        self._sender_report = (middle_ntp, now)
-
-    def block(self, now: float, clock_rate: int) -> bytes:
-        """Our report block about this stream; empty before its first packet."""
-        if self.ssrc is None:
-            return b""
-        expected = self._expected - self._reported_expected
-        lost = expected - (self._received - self._reported_received)
-        self._reported_expected, self._reported_received = self._expected, self._received
-        fraction = min(max(lost, 0) * 256 // expected, 255) if expected > 0 else 0
-        middle_ntp, heard_at = self._sender_report or (0, now)
-        return struct.pack(
-            "!IIIIII",
-            self.ssrc,
-            fraction << 24 | min(self._expected - self._received, 0x7FFFFF) & 0xFFFFFF,
-            self._highest & 0xFFFFFFFF,
-            int(self.jitter_s * clock_rate) & 0xFFFFFFFF,
-            middle_ntp,
-            int((now - heard_at) * 65536) & 0xFFFFFFFF,
-        )
+def middle_ntp(wall: float) -> int:
+    """The middle 32 bits of the NTP time."""
+    seconds = wall + _NTP_EPOCH_S
+    return (int(seconds) & 0xFFFF) << 16 | int((seconds % 1) * (1 << 32)) >> 16
 
 
 def write_report(
-    outbound: OutboundStream, reception: Reception, *, cname: str, clock_rate: int, now: float, wall: float
+    outbound: OutboundStream, block: ReportBlock | None, *, cname: str, clock_rate: int, now: float, wall: float
 ) -> bytes:
     """A compound packet: sender report (receiver report before we sent anything) and source description."""
-    block = reception.block(now, clock_rate)
     body = struct.pack("!I", outbound.ssrc)
     if outbound.packets:
         body += _sender_information(outbound, clock_rate, now, wall)
+    if block is not None:
+        body += bytes(block)
     kind = _SENDER_REPORT if outbound.packets else _RECEIVER_REPORT
-    return _packet(kind, 1 if block else 0, body + block) + _source_description(outbound.ssrc, cname)
+    return _packet(kind, 0 if block is None else 1, body) + _source_description(outbound.ssrc, cname)
 
 
 def write_bye(ssrc: int, cname: str) -> bytes:

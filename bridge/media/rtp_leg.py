@@ -18,7 +18,7 @@ from bridge.media.sdp_sip import RemoteSip
 from bridge.media.srtp import Refusal, SrtpContext
 
 _MAX_WRITE_BUFFER = 65536
-Receiver = Callable[[bytes], None]
+Receiver = Callable[[bytes], object]
 
 
 class _Endpoint(asyncio.DatagramProtocol):

@@ -2,6 +2,8 @@
 
 from bridge.media.coders import FRAMES_PER_S, common_rate, make_decoder
 from bridge.media.comfort import ComfortNoise
+from bridge.media.concealment import power
+from bridge.media.ears import Ears
 from bridge.media.formats import FRAME_MS, Codec
 from bridge.media.opus import OpusError
 from bridge.media.packing import Packer
@@ -22,7 +24,7 @@ _FRAMES_BETWEEN = 5
 class Transcoder:
     """Takes packets of one codec whenever they come; gives payloads of the other, of `packet_ms`, by a 20 ms clock."""
 
-    def __init__(self, source: Codec, target: Codec, packet_ms: int = FRAME_MS) -> None:
+    def __init__(self, source: Codec, target: Codec, packet_ms: int = FRAME_MS, *, ears: Ears | None = None) -> None:
         self.source, self.target, self.packet_ms = source, target, packet_ms
         self.playout = PlayoutBuffer(clock_rate=source.clock_rate)
         self._rate = common_rate(source, target)
@@ -30,7 +32,7 @@ class Transcoder:
         """Samples of 20 ms."""
         self._decoder = make_decoder(source, self._rate)
         self._packer = Packer(target, self._rate, packet_ms)
-        self._noise = ComfortNoise()
+        self._noise, self._ears = ComfortNoise(), ears or Ears()
         self._ssrc: int | None = None
         self._pcm = bytearray()
         self._made_up = 0
@@ -127,7 +129,9 @@ class Transcoder:
             pcm = self._conceal(self._frame)
         else:
             self._made_up = 0
-            self._noise.hear(to_samples(pcm))
+            heard = power(to_samples(pcm))
+            self._noise.hear(heard)
+            self._ears.hear_power(heard)
         self.playout.played(len(pcm) // 2 * self.source.clock_rate // self._rate)
         return pcm
 

@@ -113,27 +113,27 @@ def test_what_cannot_be_shortened_unheard_is_shortened_in_need_only() -> None:
 def test_comfort_noise_is_as_loud_as_the_line_was_between_words() -> None:
     chance, noise = random.Random(3), ComfortNoise()
     for n in range(100):
-        noise.hear([chance.randrange(-40, 40) for _ in range(160)] if n % 10 < 3 else buzz(0.02))
+        noise.hear(power([chance.randrange(-40, 40) for _ in range(160)] if n % 10 < 3 else buzz(0.02)))
     assert power(noise.samples(8000)) == pytest.approx(40 * 40 / 3, rel=0.3)
 
 
 def test_music_leaves_no_roar() -> None:
     noise = ComfortNoise()
     for _ in range(1000):
-        noise.hear(buzz(0.02))
+        noise.hear(power(buzz(0.02)))
     assert tones.level_dbfs(to_octets(noise.samples(8000))) < -51
 
 
 def test_digital_silence_stays_silence() -> None:
     noise = ComfortNoise()
-    noise.hear([0] * 160)
+    noise.hear(power([0] * 160))
     assert noise.samples(160) == [0] * 160
 
 
 @pytest.mark.parametrize("level", [60, 70, 80])
 def test_comfort_noise_is_as_loud_as_it_is_told_to_be(level: int) -> None:
     noise = ComfortNoise()
-    noise.hear([0] * 160)
+    noise.hear(power([0] * 160))
     noise.told(bytes((level, 1, 2, 3)))
     loudness = 10 * math.log10(power(noise.samples(8000)) / 32767**2)
     assert loudness == pytest.approx(-level, abs=2), "of whole numbers, so it is not exact"

@@ -11,8 +11,9 @@ from bridge.core.entropy import SeededEntropy
 from bridge.media.latch import LEARN_S, SourceLatch
 from bridge.media.outbound import OutboundStream
 from bridge.media.packet_rate import BURST, PacketRate
+from bridge.media.reception import Reception
 from bridge.media.rewriter import Rewriter
-from bridge.media.rtcp import Reception, read_sender_report, write_bye, write_report
+from bridge.media.rtcp import ReportBlock, Reports, read_reports, write_bye, write_report
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp, sequence_delta, timestamp_delta
 
 
@@ -89,11 +90,13 @@ def test_any_bytes_are_a_packet_that_survives_the_wire_or_are_refused(datagram: 
 def test_any_bytes_are_a_report_or_are_refused(datagram: bytes, rest: bytes) -> None:
     for report in (datagram, write_bye(1, "name") + rest):
         try:
-            middle_ntp = read_sender_report(report)
+            reports = read_reports(report)
         except RtpError:
             continue
         assert len(report) % 4 == 0
-        assert middle_ntp is None or middle_ntp.to_bytes(4, "big") in report
+        assert report[1] in (200, 201)
+        assert all(bytes(block) in report for block in reports.blocks)
+        assert all(ssrc.to_bytes(4, "big") in report for ssrc, _ in reports.senders)
 
 
 def test_counters_wrap() -> None:
@@ -198,7 +201,7 @@ def test_reports_say_what_was_sent_and_heard() -> None:
     outbound.append(b"x" * 160, payload_type=0, timestamp=1000, marker=False, now=1.0)
     for n in [0, 1, 3]:
         reception.receive(packet(n, 160 * n, ssrc=77), 1.0, 8000)
-    report = write_report(outbound, reception, cname="name", clock_rate=8000, now=1.5, wall=1_700_000_000.25)
+    report = write_report(outbound, reception.block(1.5), cname="name", clock_rate=8000, now=1.5, wall=1_700_000_000.25)
     assert report[1] == 200
     assert len(report) % 4 == 0
     ssrc, ntp_s, ntp_fraction, rtp_time, packets, octets = struct.unpack_from("!IIIIII", report, 4)
@@ -207,14 +210,16 @@ def test_reports_say_what_was_sent_and_heard() -> None:
     assert rtp_time == 1000 + 4000
     source, lost = struct.unpack_from("!II", report, 28)
     assert (source, lost >> 24, lost & 0xFFFFFF) == (77, 64, 1), "a quarter is lost, one packet"
-    assert read_sender_report(report) == (ntp_s & 0xFFFF) << 16 | ntp_fraction >> 16
-    assert read_sender_report(write_bye(5, "name")) is None
+    middle = (ntp_s & 0xFFFF) << 16 | ntp_fraction >> 16
+    block = ReportBlock(ssrc=77, fraction=64, lost=1, highest=3, jitter=round(reception.jitter_s * 8000))
+    assert read_reports(report) == Reports(senders=((outbound.ssrc, middle),), blocks=(block,))
+    assert read_reports(write_bye(5, "name")) == Reports()
 
 
 def test_a_receiver_report_comes_before_anything_was_sent() -> None:
-    report = write_report(OutboundStream(SeededEntropy(6)), Reception(), cname="n", clock_rate=8000, now=0.0, wall=0.0)
+    report = write_report(OutboundStream(SeededEntropy(6)), None, cname="n", clock_rate=8000, now=0.0, wall=0.0)
     assert report[1] == 201
-    assert read_sender_report(report) is None
+    assert read_reports(report) == Reports()
 
 
 PHONE, NAT, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 61000), ("198.51.100.9", 4000)

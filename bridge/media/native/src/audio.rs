@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::digit_listener::DigitListener;
 use crate::direction::Direction;
 use crate::formats::Formats;
+use crate::leg_reports::LegReports;
 use crate::opus::Library;
 use crate::outbound::{OutboundStream, Start};
 use crate::outbox::{Outbox, Target};
 use crate::player::Playing;
-use crate::reception::{Moment, REPORT_INTERVAL_S, Reception, read_sender_report, write_bye, write_report};
+use crate::rtcp::Moment;
 use crate::rtp::{Packet, is_rtcp};
 
 /// With what a call's audio begins.
@@ -29,7 +30,8 @@ pub struct Beginning {
 }
 
 /// The numbers of one leg.
-#[derive(Clone, Copy, Default)]
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all))]
+#[derive(Clone, Copy, Debug)]
 pub struct LegNumbers {
     /// Packets received.
     pub received: u64,
@@ -39,6 +41,48 @@ pub struct LegNumbers {
     pub lost: i64,
     /// Interarrival jitter.
     pub jitter_s: f64,
+    /// To the far end and back, once it has told.
+    pub round_trip_s: Option<f64>,
+    /// Packets of ours that never came, by the far end's count.
+    pub far_lost: Option<i32>,
+    /// The far end's interarrival jitter.
+    pub far_jitter_s: Option<f64>,
+    /// When anything came last, RTP or RTCP.
+    pub heard_at: Option<f64>,
+}
+
+/// What one side hears of the other; frames are of 20 ms, and known where audio is transcoded.
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all))]
+#[derive(Clone, Copy, Debug)]
+pub struct HeardNumbers {
+    /// Frames that were played as they came.
+    pub frames: u64,
+    /// Frames that were made up.
+    pub concealed: u64,
+    /// Packets that came, and were not played.
+    pub discarded: u64,
+    /// How long audio is held back just now.
+    pub delay_s: f64,
+    /// Whether there was ever more than silence, once that is known.
+    pub audible: Option<bool>,
+}
+
+/// The numbers of a call.
+#[cfg_attr(feature = "python", pyo3::pyclass(frozen, get_all))]
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// The Matrix leg.
+    pub matrix: LegNumbers,
+    /// The phone's leg.
+    pub sip: LegNumbers,
+    /// The phone, as the Matrix client hears it.
+    pub heard_by_matrix: HeardNumbers,
+    /// The other side, as the phone hears it.
+    pub heard_by_sip: HeardNumbers,
+    /// Whether audio was ever decoded and encoded on its way.
+    pub transcoded: bool,
+    /// Digits passed on.
+    pub digits: u64,
 }
 
 /// Packets of either leg in, packets for the other out.
@@ -47,12 +91,10 @@ pub struct CallAudio {
     pub to_matrix: Direction,
     /// From the client to the phone.
     pub to_sip: Direction,
-    cname: String,
-    from_matrix: Reception,
-    from_sip: Reception,
+    matrix_reports: LegReports,
+    sip_reports: LegReports,
     matrix_clock: Option<u32>,
     sip_clock: Option<u32>,
-    report_due: f64,
     sip: Option<Formats>,
     listener: Option<DigitListener>,
 }
@@ -64,12 +106,10 @@ impl CallAudio {
         Self {
             to_matrix: Direction::new(OutboundStream::new(beginning.to_matrix), Target::Matrix, false, opus.clone()),
             to_sip: Direction::new(OutboundStream::new(beginning.to_sip), Target::Sip, beginning.signals_digits, opus),
-            cname: beginning.cname,
-            from_matrix: Reception::default(),
-            from_sip: Reception::default(),
+            matrix_reports: LegReports::new(beginning.to_matrix.ssrc, beginning.cname.clone(), beginning.now),
+            sip_reports: LegReports::new(beginning.to_sip.ssrc, beginning.cname, beginning.now),
             matrix_clock: None,
             sip_clock: None,
-            report_due: beginning.now + REPORT_INTERVAL_S,
             sip: None,
             listener: None,
         }
@@ -110,10 +150,10 @@ impl CallAudio {
     /// RTP or RTCP of the Matrix leg, decrypted; `false` when it was malformed.
     pub fn matrix_packet(&mut self, plain: &[u8], now: f64, out: &mut Outbox) -> bool {
         if is_rtcp(plain) {
-            heard_report(&mut self.from_matrix, plain, now)
+            self.matrix_reports.hear(plain, &self.to_matrix.outbound, self.matrix_clock, now)
         } else {
             let Some(packet) = Packet::parse(plain) else { return false };
-            received(&mut self.to_sip, &mut self.from_matrix, &packet, now, out);
+            received(&mut self.to_sip, &mut self.matrix_reports, &packet, now, out);
             true
         }
     }
@@ -122,7 +162,7 @@ impl CallAudio {
     pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
         let Some(packet) = Packet::parse(datagram) else { return false };
         self.hear_digits(&packet, out);
-        received(&mut self.to_matrix, &mut self.from_sip, &packet, now, out);
+        received(&mut self.to_matrix, &mut self.sip_reports, &packet, now, out);
         true
     }
 
@@ -134,12 +174,13 @@ impl CallAudio {
     /// RTP of the phone that went to another call.
     pub fn to_partner(&mut self, packet: &Packet, now: f64, clock_rate: Option<u32>, out: &mut Outbox) {
         self.hear_digits(packet, out);
-        self.from_sip.receive(packet, now, clock_rate);
+        self.sip_reports.heard_at = Some(now);
+        self.sip_reports.reception.receive(packet, now, clock_rate);
     }
 
     /// RTCP of the phone; `false` when it was malformed.
     pub fn sip_report(&mut self, datagram: &[u8], now: f64) -> bool {
-        heard_report(&mut self.from_sip, datagram, now)
+        self.sip_reports.hear(datagram, &self.to_sip.outbound, self.sip_clock, now)
     }
 
     /// Every 20 ms.
@@ -148,62 +189,67 @@ impl CallAudio {
         self.to_matrix.tick(now, out);
     }
 
-    /// A few times a second: send RTCP on both legs when its interval is over.
+    /// A few times a second: send the RTCP that is due on either leg.
     pub fn report(&mut self, moment: Moment, out: &mut Outbox) {
-        if moment.now < self.report_due {
-            return;
-        }
-        self.report_due = moment.now + REPORT_INTERVAL_S;
-        let cname = &self.cname;
-        if let Some(clock_rate) = self.sip_clock {
-            let (outbound, reception) = (&self.to_sip.outbound, &mut self.from_sip);
-            out.report(Target::SipReports, |octets| {
-                write_report(outbound, reception, cname, clock_rate, moment, octets);
-            });
-        }
-        if let Some(clock_rate) = self.matrix_clock {
-            let (outbound, reception) = (&self.to_matrix.outbound, &mut self.from_matrix);
-            out.report(Target::Matrix, |octets| {
-                write_report(outbound, reception, cname, clock_rate, moment, octets);
-            });
-        }
+        let (reports, outbound) = (&mut self.sip_reports, &self.to_sip.outbound);
+        out.report(Target::SipReports, |octets| reports.due(outbound, self.sip_clock, moment, octets));
+        let (reports, outbound) = (&mut self.matrix_reports, &self.to_matrix.outbound);
+        out.report(Target::Matrix, |octets| reports.due(outbound, self.matrix_clock, moment, octets));
     }
 
-    /// Say goodbye to the phone's RTCP, free the codec states.
+    /// Tell both ends that our streams are over; again, there is nothing more to say.
+    pub fn say_goodbye(&mut self, out: &mut Outbox) {
+        out.report(Target::SipReports, |octets| self.sip_reports.goodbye(&self.to_sip.outbound, octets));
+        out.report(Target::Matrix, |octets| self.matrix_reports.goodbye(&self.to_matrix.outbound, octets));
+    }
+
+    /// Say goodbye, free the codec states.
     pub fn close(&mut self, out: &mut Outbox) {
-        if self.to_sip.outbound.packets > 0 {
-            let (ssrc, cname) = (self.to_sip.outbound.ssrc, &self.cname);
-            out.report(Target::SipReports, |octets| write_bye(ssrc, cname, octets));
-        }
+        self.say_goodbye(out);
         self.to_sip.enable(false);
         self.to_matrix.enable(false);
     }
 
-    /// The numbers of the Matrix leg and of the phone's.
-    pub fn numbers(&self) -> (LegNumbers, LegNumbers) {
-        (numbers(&self.from_matrix, &self.to_matrix), numbers(&self.from_sip, &self.to_sip))
+    /// The numbers so far.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            matrix: leg(&self.matrix_reports, &self.to_matrix),
+            sip: leg(&self.sip_reports, &self.to_sip),
+            heard_by_matrix: heard(&self.to_matrix),
+            heard_by_sip: heard(&self.to_sip),
+            transcoded: self.to_sip.transcoded || self.to_matrix.transcoded,
+            digits: self.to_sip.digits + self.to_matrix.digits,
+        }
     }
 }
 
-fn received(direction: &mut Direction, reception: &mut Reception, packet: &Packet, now: f64, out: &mut Outbox) {
+fn received(direction: &mut Direction, reports: &mut LegReports, packet: &Packet, now: f64, out: &mut Outbox) {
+    reports.heard_at = Some(now);
     let clock_rate = direction.receive(packet, now, out);
-    reception.receive(packet, now, clock_rate);
+    reports.reception.receive(packet, now, clock_rate);
 }
 
-fn heard_report(reception: &mut Reception, datagram: &[u8], now: f64) -> bool {
-    match read_sender_report(datagram) {
-        Err(_) => return false,
-        Ok(Some(middle_ntp)) => reception.heard_report(middle_ntp, now),
-        Ok(None) => {}
-    }
-    true
-}
-
-fn numbers(reception: &Reception, direction: &Direction) -> LegNumbers {
+fn leg(reports: &LegReports, direction: &Direction) -> LegNumbers {
+    let (reception, far) = (&reports.reception, &reports.far);
     LegNumbers {
         received: reception.packets,
         sent: direction.outbound.packets,
         lost: reception.lost(),
         jitter_s: reception.jitter_s,
+        round_trip_s: far.round_trip_s,
+        far_lost: far.lost,
+        far_jitter_s: far.jitter_s,
+        heard_at: reports.heard_at,
+    }
+}
+
+fn heard(direction: &Direction) -> HeardNumbers {
+    let played = direction.played();
+    HeardNumbers {
+        frames: played.frames,
+        concealed: played.concealed,
+        discarded: played.discarded,
+        delay_s: played.delay_s,
+        audible: direction.audible(),
     }
 }

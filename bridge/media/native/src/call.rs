@@ -9,7 +9,7 @@ use crate::discards::{Discard, Discards};
 use crate::mailbox::{Mailbox, News, Returned};
 use crate::outbox::{Outbox, Target};
 use crate::phone::Phone;
-use crate::reception::Moment;
+use crate::rtcp::Moment;
 use crate::rtp::Packet;
 use crate::webrtc::{Sorted, WebRtc};
 
@@ -43,8 +43,6 @@ pub struct Call {
     pub phone: Option<Phone>,
     /// The Matrix leg, while it is connected.
     pub webrtc: Option<WebRtc>,
-    /// When the phone was heard last.
-    pub heard_phone_at: Option<f64>,
     /// The call to whose phone this one's talks, instead of to the Matrix side.
     pub partner: Option<Weak<Mutex<Call>>>,
     /// What was thrown away.
@@ -64,7 +62,6 @@ impl Call {
             audio,
             phone: Some(phone),
             webrtc: None,
-            heard_phone_at: None,
             partner: None,
             discards: Discards::default(),
             unexpected: None,
@@ -122,7 +119,7 @@ impl Call {
         let Some(phone) = self.phone.as_mut() else { return false };
         match phone.take_rtp(&mut bench.datagram, source, now) {
             Ok(()) if self.partner.is_some() => return true,
-            Ok(()) if self.audio.sip_packet(&bench.datagram, now, &mut bench.outbox) => self.heard_phone_at = Some(now),
+            Ok(()) if self.audio.sip_packet(&bench.datagram, now, &mut bench.outbox) => {}
             Ok(()) => self.discards.count(Discard::Malformed),
             Err(reason) => {
                 self.discards.count(reason);
@@ -148,10 +145,7 @@ impl Call {
     pub fn gave_to_partner(&mut self, now: f64, clock_rate: Option<u32>, bench: &mut Workbench) {
         bench.outbox.clear();
         match Packet::parse(&bench.datagram) {
-            Some(packet) => {
-                self.audio.to_partner(&packet, now, clock_rate, &mut bench.outbox);
-                self.heard_phone_at = Some(now);
-            }
+            Some(packet) => self.audio.to_partner(&packet, now, clock_rate, &mut bench.outbox),
             None => self.discards.count(Discard::Malformed),
         }
         self.send_out(bench);
@@ -160,7 +154,7 @@ impl Call {
     fn take_rtcp(&mut self, source: SocketAddr, now: f64, bench: &mut Workbench) {
         let Some(phone) = self.phone.as_mut() else { return };
         match phone.take_rtcp(&mut bench.datagram, source, now) {
-            Ok(()) if self.audio.sip_report(&bench.datagram, now) => self.heard_phone_at = Some(now),
+            Ok(()) if self.audio.sip_report(&bench.datagram, now) => {}
             Ok(()) => self.discards.count(Discard::Malformed),
             Err(reason) => self.discards.count(reason),
         }
@@ -203,6 +197,13 @@ impl Call {
         bench.outbox.clear();
         self.audio.report(moment, &mut bench.outbox);
         self.send_out(bench);
+    }
+
+    /// Tell both ends that our streams are over, while there still is a way to them.
+    pub fn say_goodbye(&mut self) {
+        let mut bench = Workbench::default();
+        self.audio.say_goodbye(&mut bench.outbox);
+        self.send_out(&mut bench);
     }
 
     /// Say goodbye and free codecs and sockets; the numbers stay.

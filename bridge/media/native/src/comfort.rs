@@ -3,8 +3,6 @@
 //! Its level is what the source had between its words, or what it says of it (RFC 3389 §3.1). The spectrum is white:
 //! that of RFC 3389 §3.2 is for the receiver to use or not, and of DTX nothing is known.
 
-use crate::pcm::power;
-
 /// Mean square, about -55 dBFS: what is louder than this all the time is music, and no noise of a line.
 const LOUDEST: i64 = 3300;
 /// The estimate doubles in about a second of something louder, and falls at once.
@@ -26,9 +24,9 @@ impl Default for ComfortNoise {
 }
 
 impl ComfortNoise {
-    /// Learn from a stretch of audio.
-    pub fn hear(&mut self, samples: &[i16]) {
-        self.power = power(samples).min(self.power + self.power / RISE + 1).min(LOUDEST);
+    /// Learn from the mean square of a stretch of audio.
+    pub fn hear(&mut self, heard: i64) {
+        self.power = heard.min(self.power + self.power / RISE + 1).min(LOUDEST);
     }
 
     /// Take the level of an RFC 3389 payload, in decibels below full scale; an empty one says nothing.

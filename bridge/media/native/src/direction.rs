@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::dtmf::{DigitRelay, Keypad, Relayed};
+use crate::ears::Ears;
 use crate::formats::{Audio, COMFORT_NOISE, Codec, Digits, FRAME_MS, Formats, PacketTimes};
 use crate::g711;
 use crate::opus::Library;
@@ -12,6 +13,7 @@ use crate::outbound::{Content, OutboundStream};
 use crate::outbox::{Outbox, Pressed, Target};
 use crate::packing::silence;
 use crate::player::{Player, Playing};
+use crate::playout::Played;
 use crate::rewriter::Rewriter;
 use crate::rtp::Packet;
 use crate::transcoder::Transcoder;
@@ -53,7 +55,8 @@ pub struct Direction {
     key_began: u32,
     paused: bool,
     digit_until: f64,
-    concealed_before: u64,
+    ears: Ears,
+    played_before: Played,
     /// What is made of a packet, or of a frame, and where each payload in it ends.
     payload: Vec<u8>,
     ends: Vec<usize>,
@@ -84,7 +87,8 @@ impl Direction {
             key_began: 0,
             paused: true,
             digit_until: 0.0,
-            concealed_before: 0,
+            ears: Ears::default(),
+            played_before: Played::default(),
             payload: Vec::new(),
             ends: Vec::new(),
             player: Player::default(),
@@ -128,9 +132,15 @@ impl Direction {
         self.priming = PRIMING_PACKETS;
     }
 
-    /// Frames that had to be made up so far.
-    pub fn concealed_frames(&self) -> u64 {
-        self.concealed_before + self.transcoder.as_ref().map_or(0, |current| current.playout.concealed_frames)
+    /// What became of the packets so far, where they were transcoded.
+    pub fn played(&self) -> Played {
+        let current = self.transcoder.as_ref().map(|current| current.playout.played_so_far());
+        current.map_or(self.played_before, |current| self.played_before + current)
+    }
+
+    /// Whether there was ever more than silence; `None` while nobody knows.
+    pub fn audible(&self) -> Option<bool> {
+        self.ears.audible
     }
 
     // Packets
@@ -171,6 +181,7 @@ impl Direction {
             && g711::translate(codec, send.codec, packet.payload, &mut self.payload).is_some()
         {
             self.drop_transcoder();
+            self.ears.hear(codec, packet.payload, now);
             let (outbound, payload) = (&mut self.outbound, &self.payload);
             if let Some(packet) = self.rewriter.rewrite(packet, payload, send.payload_type, outbound, now) {
                 out.packet(self.goes_to, &packet);
@@ -199,7 +210,7 @@ impl Direction {
 
     fn drop_transcoder(&mut self) {
         if let Some(transcoder) = self.transcoder.take() {
-            self.concealed_before += transcoder.playout.concealed_frames;
+            self.played_before = Played { delay_s: 0.0, ..self.played_before + transcoder.playout.played_so_far() };
             self.rewriter.restart();
         }
     }
@@ -315,7 +326,11 @@ impl Direction {
         let ticks = |ms: usize| send.codec.clock_rate() * ms as u32 / 1000;
         self.payload.clear();
         self.ends.clear();
-        if !transcoder.frame(now, &mut self.payload, &mut self.ends) {
+        let heard = transcoder.frame(now, &mut self.payload, &mut self.ends);
+        if let Some(loudest) = transcoder.loudest.take() {
+            self.ears.hear_power(loudest);
+        }
+        if !heard {
             if !self.fills_pauses {
                 transcoder.break_off();
                 self.timeline = self.timeline.wrapping_add(ticks(FRAME_MS));

@@ -43,10 +43,11 @@ impl Outbox {
         self.parcels.push((target, self.octets.len()));
     }
 
-    /// Add what `write` appends.
-    pub fn report(&mut self, target: Target, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.octets);
-        self.parcels.push((target, self.octets.len()));
+    /// Add what `write` appends, if it says that there is anything.
+    pub fn report(&mut self, target: Target, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        if write(&mut self.octets) {
+            self.parcels.push((target, self.octets.len()));
+        }
     }
 
     /// Everything, in order.

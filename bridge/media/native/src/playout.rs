@@ -34,6 +34,32 @@ pub enum Piece {
     Idle,
 }
 
+/// What became of the packets of a direction; frames are of 20 ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Played {
+    /// As they came.
+    pub frames: u64,
+    /// Made up.
+    pub concealed: u64,
+    /// Packets that came, and were not played.
+    pub discarded: u64,
+    /// How long audio is held back just now.
+    pub delay_s: f64,
+}
+
+impl std::ops::Add for Played {
+    type Output = Self;
+
+    fn add(self, later: Self) -> Self {
+        Self {
+            frames: self.frames + later.frames,
+            concealed: self.concealed + later.concealed,
+            discarded: self.discarded + later.discarded,
+            delay_s: later.delay_s,
+        }
+    }
+}
+
 /// A packet in the buffer, under counters that do not wrap.
 #[derive(Clone)]
 struct Waiting {
@@ -54,6 +80,7 @@ pub struct PlayoutBuffer {
     /// By how much that is more than it must be; negative when it is less.
     pub surplus_s: f64,
     delay: PlayoutDelay,
+    played_ticks: i64,
     clock_rate: i64,
     frame: i64,
     packet: i64,
@@ -81,6 +108,7 @@ impl PlayoutBuffer {
             delay_s: 0.0,
             surplus_s: 0.0,
             delay: PlayoutDelay::default(),
+            played_ticks: 0,
             clock_rate: i64::from(clock_rate),
             frame,
             packet: frame,
@@ -192,6 +220,17 @@ impl PlayoutBuffer {
     pub fn played(&mut self, ticks: i64) {
         self.due = Some(self.due_now() + ticks);
         self.packet = ticks.max(1);
+        self.played_ticks += ticks;
+    }
+
+    /// What became of the packets so far.
+    pub fn played_so_far(&self) -> Played {
+        Played {
+            frames: (self.played_ticks / self.frame) as u64,
+            concealed: self.concealed_frames,
+            discarded: self.discarded,
+            delay_s: self.delay_s,
+        }
     }
 
     /// Start playing once the first packet has waited for the delay.

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::audio::{Beginning, CallAudio, LegNumbers};
+use crate::audio::{Beginning, CallAudio, HeardNumbers, LegNumbers, Numbers};
 use crate::call::Call;
 use crate::descriptor::duplicate;
 use crate::formats::{Audio, Codec, Digits, Formats, PacketTimes};
@@ -21,7 +21,7 @@ use crate::outbound::Start;
 use crate::outbox::{Outbox, Target};
 use crate::phone::{Key, Phone};
 use crate::player::Playing;
-use crate::reception::Moment;
+use crate::rtcp::Moment;
 use crate::sounds;
 use crate::srtp::{Context, Profile};
 use crate::webrtc::WebRtc;
@@ -34,7 +34,6 @@ type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u
 /// A profile's name, with key and salt.
 type PyKey = (String, Vec<u8>);
 type PyAddress = (String, u16);
-type PyLegNumbers = (u64, u64, i64, f64);
 /// A sound, whether it repeats, and its number.
 type PyPlaying<'a> = (PyRef<'a, Sound>, bool, u32);
 /// A call, what happened, which key or sound, for how long.
@@ -92,10 +91,6 @@ fn failed(error: std::io::Error) -> PyErr {
 /// A socket of our own in the place of one that Python owns.
 fn socket(descriptor: RawFd) -> PyResult<UdpSocket> {
     duplicate(descriptor).map_err(failed)
-}
-
-fn leg(numbers: LegNumbers) -> PyLegNumbers {
-    (numbers.received, numbers.sent, numbers.lost, numbers.jitter_s)
 }
 
 fn library(path: Option<&str>) -> Option<Arc<opus::Library>> {
@@ -251,8 +246,8 @@ impl Bench {
         (parcels, happened)
     }
 
-    fn numbers(&self) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
-        numbers(&self.audio)
+    fn numbers(&self) -> Numbers {
+        self.audio.numbers()
     }
 }
 
@@ -262,13 +257,6 @@ fn name(target: Target) -> &'static str {
         Target::Sip => "sip",
         Target::SipReports => "sip_rtcp",
     }
-}
-
-fn numbers(audio: &CallAudio) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
-    let (matrix, sip) = audio.numbers();
-    let (out, back) = (&audio.to_sip, &audio.to_matrix);
-    let (digits, concealed) = (out.digits + back.digits, out.concealed_frames() + back.concealed_frames());
-    (leg(matrix), leg(sip), out.transcoded || back.transcoded, digits, concealed)
 }
 
 /// The threads, and what they have for Python.
@@ -506,12 +494,6 @@ impl NativeCall {
         Ok(())
     }
 
-    /// When the phone was heard last, on the monotonic clock.
-    #[getter]
-    fn heard_phone_at(&self, py: Python<'_>) -> Option<f64> {
-        self.with(py, |call| call.heard_phone_at)
-    }
-
     /// What was thrown away since the last time, by reason.
     fn take_discards(&self, py: Python<'_>) -> Vec<(&'static str, u64)> {
         self.with(py, |call| call.discards.take())
@@ -523,9 +505,14 @@ impl NativeCall {
         self.with(py, |call| call.unexpected.map(|(source, announced)| (source.to_string(), announced.to_string())))
     }
 
-    /// Both legs (received, sent, lost, jitter), whether audio was transcoded, digits, frames that were concealed.
-    fn numbers(&self, py: Python<'_>) -> (PyLegNumbers, PyLegNumbers, bool, u64, u64) {
-        self.with(py, |call| numbers(&call.audio))
+    /// What became of the audio so far.
+    fn numbers(&self, py: Python<'_>) -> Numbers {
+        self.with(py, |call| call.audio.numbers())
+    }
+
+    /// Tell both ends that our streams are over, while there still is a way to them.
+    fn say_goodbye(&self, py: Python<'_>) {
+        self.with(py, Call::say_goodbye);
     }
 
     /// Datagrams from addresses that ICE has not validated.
@@ -550,6 +537,9 @@ fn trunkline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Srtp>()?;
     module.add_class::<Sound>()?;
     module.add_class::<Bench>()?;
+    module.add_class::<Numbers>()?;
+    module.add_class::<LegNumbers>()?;
+    module.add_class::<HeardNumbers>()?;
     module.add_class::<Engine>()?;
     module.add_class::<NativeCall>()
 }

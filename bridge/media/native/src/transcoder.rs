@@ -9,7 +9,7 @@ use crate::g711;
 use crate::g722;
 use crate::opus::{self, Library};
 use crate::packing::Packer;
-use crate::pcm::clipped;
+use crate::pcm::{clipped, power};
 use crate::playout::{Piece, PlayoutBuffer};
 use crate::rtp::Packet;
 use crate::timescale::{lengthened, shortened};
@@ -65,6 +65,8 @@ pub struct Transcoder {
     frame: usize,
     decoder: Decoder,
     packer: Packer,
+    /// The loudest that was heard, as a mean square.
+    pub loudest: Option<i64>,
     noise: ComfortNoise,
     ssrc: Option<u32>,
     /// Samples of the gap so far.
@@ -92,6 +94,7 @@ impl Transcoder {
             frame: rate * FRAME_MS / 1000,
             decoder,
             packer: Packer::new(target, rate, packet_ms, library)?,
+            loudest: None,
             noise: ComfortNoise::default(),
             ssrc: None,
             made_up: 0,
@@ -212,7 +215,9 @@ impl Transcoder {
         };
         if decoded {
             self.made_up = 0;
-            self.noise.hear(&self.piece);
+            let heard = power(&self.piece);
+            self.noise.hear(heard);
+            self.loudest = self.loudest.max(Some(heard));
         } else {
             self.conceal(self.frame);
         }

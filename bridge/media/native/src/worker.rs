@@ -15,7 +15,7 @@ use rustix::time::{
 };
 
 use crate::call::{Call, Workbench};
-use crate::reception::Moment;
+use crate::rtcp::Moment;
 
 /// Calls are served in turns, so that not all of them encode at the same moment.
 const TURNS: u64 = 4;
@@ -274,8 +274,8 @@ mod tests {
         worker.desk.guarded(&faulty, |_| panic!("a fault on purpose"));
         assert_eq!((worker.take_faults(), worker.take_faults()), (1, 0));
         peer.send_to(&[&[0x80, 0][..], &[1; 170]].concat(), here).unwrap();
-        until(|| lock(&sound).heard_phone_at.is_some());
-        assert!(lock(&faulty).heard_phone_at.is_none());
+        until(|| lock(&sound).audio.numbers().sip.heard_at.is_some());
+        assert!(lock(&faulty).audio.numbers().sip.heard_at.is_none());
         worker.stop().unwrap();
     }
 
@@ -286,10 +286,10 @@ mod tests {
         let (call, here) = call(1, &peer, &mailbox);
         worker.add(1, call.clone()).unwrap();
         peer.send_to(&[&[0x80, 0][..], &[1; 170]].concat(), here).unwrap();
-        until(|| lock(&call).audio.numbers().1.received == 1);
+        until(|| lock(&call).audio.numbers().sip.received == 1);
         worker.remove(1).unwrap();
         lock(&call).close();
-        assert_eq!((worker.load(), lock(&call).audio.numbers().1.received), (0, 1));
+        assert_eq!((worker.load(), lock(&call).audio.numbers().sip.received), (0, 1));
         assert!(UdpSocket::bind(here).is_ok(), "the port is free");
         worker.stop().unwrap();
         worker.stop().unwrap();
