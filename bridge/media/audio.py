@@ -13,6 +13,7 @@ from bridge.media.leg_reports import LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Playing
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
+from bridge.media.tap import Tap
 
 SendBytes = Callable[[bytes], object]
 
@@ -42,6 +43,8 @@ class CallAudio:
         self._sip: LegFormats | None = None
         self._partner: CallAudio | None = None
         self._listener: DigitListener | None = None
+        self.tap: Tap | None = None
+        """Where packets of both sides are set aside while they are recorded."""
 
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
         """Take what the legs agreed on."""
@@ -107,11 +110,24 @@ class CallAudio:
             self._telemetry.count("rtp_discarded_total", reason="malformed")
             return False
         now = self._clock.monotonic()
-        if self._listener is not None and self._sip is not None and reports is self.sip_reports:
-            self._listener.hear(packet, self._sip)
+        if reports is self.sip_reports:
+            self._overhear_phone(packet, now)
+        elif self.tap is not None and self._matrix is not None:
+            self.tap.take(packet, self._matrix, now, from_phone=False)
         reports.heard_at = now
         reports.reception.receive(packet, now, direction.receive(packet, now))
         return True
+
+    def _overhear_phone(self, packet: RtpPacket, now: float) -> None:
+        """What the phone says, for those who listen or record beside whoever it talks to."""
+        if self._sip is None:
+            return
+        if self._listener is not None:
+            self._listener.hear(packet, self._sip)
+        if self.tap is not None:
+            self.tap.take(packet, self._sip, now, from_phone=True)
+        if self._partner is not None and self._partner.tap is not None:
+            self._partner.tap.take(packet, self._sip, now, from_phone=False)
 
     def _heard_report(
         self, reports: LegReports, direction: Direction, formats: LegFormats | None, datagram: bytes

@@ -37,6 +37,8 @@ from bridge.media.negotiation import (
 from bridge.media.path import PacketPaths, PathNeeds
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.ports import PortPool
+from bridge.media.recorder import Recorder
+from bridge.media.recording import RecordingEnd
 from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
 from bridge.media.sdp_sip import RemoteSip
@@ -59,6 +61,7 @@ class Surroundings:
     tasks: asyncio.TaskGroup
     emit: Callable[[MediaEvent], None]
     paths: PacketPaths
+    recorder: Recorder
 
 
 class CallMedia:
@@ -72,7 +75,7 @@ class CallMedia:
         self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
-        self.sounds = CallSounds(call_id, self._settings.hold_music, around.emit)
+        self.sounds = CallSounds(call_id, self._settings.hold_music, around.recorder, emit=around.emit, now=self._now)
         self._path = around.paths.make(
             PathNeeds(
                 ports=around.ports,
@@ -379,6 +382,7 @@ class CallMedia:
         final = self.stats()
         if not self.closed:
             self._closing = True
+            self.sounds.stop_recording(RecordingEnd.CLOSED)
             await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
             self.closed = True
         return final

@@ -1,20 +1,39 @@
 """What a call lets be heard by itself, and what it hears: sounds in their order of precedence, keys of the phone."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import count
 
 from bridge.core.ids import CallId
-from bridge.media.engine import Ear, MediaEvent, PhoneDigitPressed, SoundPlayed
+from bridge.media.engine import Ear, MediaEvent, PhoneDigitPressed, RecordingEnded, SoundPlayed
 from bridge.media.path import PacketPath
 from bridge.media.player import Playing
-from bridge.media.sounds import Sound
+from bridge.media.recorder import Recorder, Recording
+from bridge.media.recording import Recorded, RecordedSides, RecordingEnd, RecordingRequest
+from bridge.media.sounds import Sound, beep
+from bridge.media.verdicts import unavailable
+
+_EARS = {
+    RecordedSides.PHONE: (Ear.PHONE,),
+    RecordedSides.MATRIX: (Ear.MATRIX,),
+    RecordedSides.MIXED: tuple(Ear),
+    RecordedSides.SEPARATE: tuple(Ear),
+}
 
 
 class CallSounds:
     """The sounds of one call. A sound that was asked for is heard, else what is played to a phone on hold."""
 
-    def __init__(self, call_id: CallId, hold_music: Sound | None, emit: Callable[[MediaEvent], None]) -> None:
-        self._call_id, self._emit = call_id, emit
+    def __init__(
+        self,
+        call_id: CallId,
+        hold_music: Sound | None,
+        recorder: Recorder,
+        *,
+        emit: Callable[[MediaEvent], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._call_id, self._emit, self._now = call_id, emit, now
         self._path: PacketPath | None = None
         self._numbers = count(1)
         self._music = None if hold_music is None else Playing(sound=hold_music, repeats=True, number=0)
@@ -22,6 +41,10 @@ class CallSounds:
         self._asked: dict[Ear, Playing] = {}
         self._heard: dict[Ear, Playing | None] = dict.fromkeys(Ear)
         """What the path plays."""
+        self._recorder = recorder
+        self._recording: Recording | None = None
+        self._beeps: set[int] = set()
+        """The numbers of sounds after which it begins."""
 
     def attach(self, path: PacketPath) -> None:
         """Play on this path, which is made with the methods of this object."""
@@ -32,14 +55,21 @@ class CallSounds:
     def play(self, sound: Sound, ear: Ear, *, repeats: bool) -> int:
         """Begin a sound; its number."""
         number = next(self._numbers)
+        self._forget(ear)
         self._asked[ear] = Playing(sound=sound, repeats=repeats, number=number)
         self._choose()
         return number
 
     def stop(self, ear: Ear) -> None:
         """End a sound, if there is one."""
-        self._asked.pop(ear, None)
+        self._forget(ear)
         self._choose()
+
+    def _forget(self, ear: Ear) -> None:
+        """A beep that is cut off has been heard."""
+        playing = self._asked.pop(ear, None)
+        if playing is not None and playing.number in self._beeps:
+            self._begin_recording()
 
     def hold(self, held: bool) -> None:
         """The user's client holds the phone, or has it back."""
@@ -52,6 +82,32 @@ class CallSounds:
         if self._path is not None:
             self._path.listen(wanted)
 
+    def start_recording(self, request: RecordingRequest) -> None:
+        """Make the file, and record once those who are recorded have heard a beep, if there is to be one."""
+        if self._path is None or (self._recording is not None and not self._recording.ended.done()):
+            raise unavailable("the call is being recorded already")
+        self._recording = self._recorder.open(request, self._path, self._recorded)
+        self._beeps = {self.play(beep(), ear, repeats=False) for ear in _EARS[request.sides] if request.beep}
+        if not self._beeps:
+            self._begin_recording()
+
+    def stop_recording(self, why: RecordingEnd = RecordingEnd.STOPPED) -> Future[Recorded] | None:
+        """End the recording, if there is one; what it becomes."""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return None
+        recording.end(why, self._now())
+        self._recorder.hurry()
+        return recording.ended
+
+    def _begin_recording(self) -> None:
+        self._beeps = set()
+        if self._recording is not None:
+            self._recording.begin(self._now())
+
+    def _recorded(self, recorded: Recorded) -> None:
+        self._emit(RecordingEnded(call_id=self._call_id, recorded=recorded))
+
     # What happens
 
     def played(self, number: int) -> None:
@@ -60,9 +116,15 @@ class CallSounds:
             if playing.number == number:
                 del self._asked[ear]
                 self._heard[ear] = None
-                self._emit(SoundPlayed(call_id=self._call_id, number=number))
+                self._tell_played(number)
                 break
         self._choose()
+
+    def _tell_played(self, number: int) -> None:
+        if number in self._beeps:
+            self._begin_recording()
+        else:
+            self._emit(SoundPlayed(call_id=self._call_id, number=number))
 
     def phone_digit(self, digit: str) -> None:
         """A key of the phone, by whatever way it came."""

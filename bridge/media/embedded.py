@@ -24,6 +24,7 @@ from bridge.media.playout_delay import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
+from bridge.media.recorder import Recorder
 from bridge.media.session import EmbeddedSession, limited
 from bridge.media.settings import MediaSettings, PathChoice
 from bridge.media.verdicts import unavailable
@@ -45,6 +46,7 @@ class EmbeddedEngine:
         self._ports = PortPool(low=settings.port_min, high=settings.port_max, entropy=entropy, clock=clock)
         self._thread = MediaThread(telemetry, clock)
         self._floodgate = Floodgate(clock)
+        self._recorder = Recorder(clock, telemetry)
         self._calls: dict[CallId, CallMedia] = {}
         self._paths: PacketPaths = _choose_paths(settings)
         self._call_settings: CallMediaSettings | None = None
@@ -89,6 +91,7 @@ class EmbeddedEngine:
             tasks=self._thread.tasks,
             emit=self._emit,
             paths=self._paths,
+            recorder=self._recorder,
         )
 
     async def _close(self, media: CallMedia) -> MediaStats:
@@ -120,6 +123,7 @@ class EmbeddedEngine:
                 await self._thread.call(self._close_all())
         finally:
             await self._thread.stop()
+            await asyncio.to_thread(self._recorder.stop)
             self._count_sessions()
 
     async def _close_all(self) -> None:

@@ -29,6 +29,7 @@ from bridge.media.sdes import CryptoLine
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sounds import Sound
 from bridge.media.srtp import SrtpContext
+from bridge.media.tap import Tapped
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg
 
@@ -163,6 +164,12 @@ class NativePath:
 
     def listen(self, wanted: bool) -> None:
         self.call.listen(wanted)
+
+    def tap(self, wanted: bool) -> None:
+        self.call.tap(wanted)
+
+    def tapped(self) -> tuple[list[Tapped], bool]:
+        return self.call.tapped()
 
     def happened(self, kind: str, value: int, duration_ms: int) -> None:
         """The native side tells something."""

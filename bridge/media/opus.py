@@ -14,6 +14,7 @@ from pathlib import Path
 RATE = 8000
 _APPLICATION_VOIP = 2048
 _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4010, 4012, 4014
+_GET_LOOKAHEAD = 4027
 _LONGEST_S = 0.120
 """An Opus packet holds at most 120 ms (RFC 6716 §3.4)."""
 _BITRATES = {8000: 24000, 16000: 32000}
@@ -71,26 +72,38 @@ def path() -> str:
 
 
 class OpusEncoder:
-    """Frames of mono PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7)."""
+    """Frames of PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7)."""
 
-    def __init__(self, rate: int = RATE, *, complexity: int = 5, expected_loss_percent: int = 5) -> None:
-        self._library = _library()
+    def __init__(
+        self, rate: int = RATE, *, complexity: int = 5, expected_loss_percent: int = 5, channels: int = 1
+    ) -> None:
+        self._library, self._channels = _library(), channels
         error = ctypes.c_int()
-        self._state: int | None = self._library.opus_encoder_create(rate, 1, _APPLICATION_VOIP, ctypes.byref(error))
+        self._state: int | None = self._library.opus_encoder_create(
+            rate, channels, _APPLICATION_VOIP, ctypes.byref(error)
+        )
         if not self._state:
             raise OpusError(f"opus_encoder_create: {error.value}")
         self._output = ctypes.create_string_buffer(_LARGEST_PACKET)
         for request, value in (
-            (_SET_BITRATE, _BITRATES[rate]),
+            (_SET_BITRATE, _BITRATES[rate] * channels),
             (_SET_COMPLEXITY, complexity),
-            (_SET_INBAND_FEC, 1),
+            (_SET_INBAND_FEC, int(expected_loss_percent > 0)),
             (_SET_PACKET_LOSS_PERC, expected_loss_percent),
         ):
             self._library.opus_encoder_ctl(ctypes.c_void_p(self._state), ctypes.c_int(request), ctypes.c_int(value))
 
+    @property
+    def lookahead(self) -> int:
+        """Samples before the first one of the sound in what a decoder gives (RFC 7845 §4.2)."""
+        value = ctypes.c_int()
+        self._library.opus_encoder_ctl(ctypes.c_void_p(self._state), ctypes.c_int(_GET_LOOKAHEAD), ctypes.byref(value))
+        return value.value
+
     def encode(self, pcm: bytes) -> bytes:
-        """One frame of 2.5 to 60 ms."""
-        size = self._library.opus_encode(self._state, pcm, len(pcm) // 2, self._output, _LARGEST_PACKET)
+        """One frame of 2.5 to 60 ms, the channels interleaved."""
+        samples = len(pcm) // (2 * self._channels)
+        size = self._library.opus_encode(self._state, pcm, samples, self._output, _LARGEST_PACKET)
         if size < 0:
             raise OpusError(f"opus_encode: {size}")
         return self._output.raw[:size]

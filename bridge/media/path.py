@@ -20,6 +20,7 @@ from bridge.media.player import Playing
 from bridge.media.ports import PortPool
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.srtp import SrtpContext
+from bridge.media.tap import Tapped
 from bridge.media.webrtc import WebRtcLeg
 
 
@@ -43,7 +44,7 @@ class PathNeeds:
 
 
 class PacketPath(Protocol):
-    """The packets of one call. Every method runs on the media thread, but for `stats`."""
+    """The packets of one call. Every method runs on the media thread, but for `stats`, `tap` and `tapped`: any may."""
 
     @property
     def ssrc(self) -> int:
@@ -99,6 +100,14 @@ class PacketPath(Protocol):
 
     def listen(self, wanted: bool) -> None:
         """Tell of keys of the phone as soon as they are recognised, or no longer."""
+        ...
+
+    def tap(self, wanted: bool) -> None:
+        """Set packets of both sides aside for `tapped`, or no longer; what was set aside stays, closed or not."""
+        ...
+
+    def tapped(self) -> tuple[list[Tapped], bool]:
+        """What was set aside since the last time, and whether some was lost because nobody asked for it."""
         ...
 
     def carry(self, leg: WebRtcLeg) -> None:

@@ -10,6 +10,7 @@ from bridge.media.player import Playing
 from bridge.media.rtp_leg import RtpLeg
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.srtp import SrtpContext
+from bridge.media.tap import Tap, Tapped
 from bridge.media.webrtc import WebRtcLeg
 
 
@@ -19,6 +20,7 @@ class PortablePath:
     def __init__(self, needs: PathNeeds) -> None:
         self._phone_digit = needs.phone_digit
         self._leg: WebRtcLeg | None = None
+        self._tap = Tap()
         self._sip = RtpLeg(
             needs.ports,
             needs.telemetry,
@@ -83,6 +85,12 @@ class PortablePath:
 
     def listen(self, wanted: bool) -> None:
         self._audio.listen(self._phone_digit if wanted else None)
+
+    def tap(self, wanted: bool) -> None:
+        self._audio.tap = self._tap if wanted else None
+
+    def tapped(self) -> tuple[list[Tapped], bool]:
+        return self._tap.empty(), self._tap.overflowed
 
     def carry(self, leg: WebRtcLeg) -> None:
         self._leg = leg

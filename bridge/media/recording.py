@@ -15,7 +15,7 @@ class RecordedSides(enum.StrEnum):
     PHONE = "phone"
     """The phone alone, in one channel: a message."""
     MATRIX = "matrix"
-    """The Matrix client alone, in one channel."""
+    """The Matrix client alone, in one channel; of joined calls, the other phone."""
     MIXED = "mixed"
     """Both sides in one channel."""
     SEPARATE = "separate"
@@ -42,6 +42,8 @@ class RecordingEnd(enum.StrEnum):
     """The session was closed."""
     DISK = "disk"
     """The file could not be written any further: the disk is full, say. What it holds can be played."""
+    FAILED = "failed"
+    """A fault of ours, which is logged."""
     BEHIND = "behind"
     """The writer could not keep up with the calls that are recorded, so that audio would be missing."""
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from bridge.media.call_media import CallMedia
 from bridge.media.engine import Ear, IceCandidate, MediaSession, MediaStats
 from bridge.media.media_thread import MediaThread
+from bridge.media.recording import Recorded, RecordingRequest
 from bridge.media.sounds import Sound
 from bridge.media.verdicts import unavailable
 
@@ -74,6 +75,19 @@ class EmbeddedSession:
 
     async def report_phone_digits(self, wanted: bool) -> None:
         await self._do(lambda: self._media.sounds.report_digits(wanted))
+
+    async def start_recording(self, request: RecordingRequest) -> None:
+        await self._do(lambda: self._media.sounds.start_recording(request))
+
+    async def stop_recording(self) -> Recorded | None:
+        ended = await self._do(lambda: self._media.sounds.stop_recording())
+        if ended is None:
+            return None
+        try:
+            recorded = await asyncio.wait_for(asyncio.wrap_future(ended), _STEP_LIMIT_S)
+        except TimeoutError as error:
+            raise unavailable("the recording cannot be finished") from error
+        return recorded
 
     async def join(self, other: MediaSession) -> None:
         if not isinstance(other, EmbeddedSession):

@@ -2,12 +2,15 @@
 
 import threading
 import wave
+from functools import lru_cache
 from pathlib import Path
 
+from bridge.media import tones
 from bridge.media.coders import FRAME_BYTES, RATE, make_encoder, silence
 from bridge.media.formats import FRAME_MS, OCTETS_PER_MS, Codec
 
 LONGEST_S = 600
+_BEEP_HZ, _BEEP_S, _BEEP_DBFS = 1400.0, 0.4, -18.0
 
 
 class SoundError(ValueError):
@@ -68,6 +71,12 @@ class Sound:
             return tuple(encoder.encode(self.pcm[start : start + FRAME_BYTES]) for start in starts)
         finally:
             encoder.close()
+
+
+@lru_cache(maxsize=1)
+def beep() -> Sound:
+    """What tells that a recording begins (ITU-T E.180, recording tone: 1400 Hz)."""
+    return Sound(tones.sine(_BEEP_HZ, _BEEP_S, level_dbfs=_BEEP_DBFS))
 
 
 def pause(duration_s: float) -> Sound:

@@ -329,6 +329,11 @@ METRICS: tuple[Metric, ...] = (
     _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
     _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
     _counter(
+        "recordings_total",
+        "Recordings of calls that have ended, by why.",
+        end=_of("stopped", "time_limit", "size_limit", "closed", "disk", "failed", "behind"),
+    ),
+    _counter(
         "rtp_discarded_total",
         "Packets that were not played.",
         reason=_of("source", "malformed", "srtp", "replay", "rate", "streams"),

@@ -12,6 +12,7 @@ use crate::outbox::{Outbox, Target};
 use crate::player::Playing;
 use crate::rtcp::Moment;
 use crate::rtp::{Packet, is_rtcp};
+use crate::tap::Tap;
 
 /// With what a call's audio begins.
 pub struct Beginning {
@@ -95,7 +96,10 @@ pub struct CallAudio {
     sip_reports: LegReports,
     matrix_clock: Option<u32>,
     sip_clock: Option<u32>,
+    /// What is set aside of both sides while they are recorded.
+    pub tap: Tap,
     sip: Option<Formats>,
+    feed: Option<Formats>,
     listener: Option<DigitListener>,
 }
 
@@ -110,7 +114,9 @@ impl CallAudio {
             sip_reports: LegReports::new(beginning.to_sip.ssrc, beginning.cname, beginning.now),
             matrix_clock: None,
             sip_clock: None,
+            tap: Tap::default(),
             sip: None,
+            feed: None,
             listener: None,
         }
     }
@@ -120,6 +126,7 @@ impl CallAudio {
         let clock_of = |formats: &Option<Formats>| formats.as_ref().map(|formats| formats.send.codec.clock_rate());
         (self.matrix_clock, self.sip_clock) = (clock_of(&matrix), clock_of(&sip));
         self.sip.clone_from(&sip);
+        self.feed.clone_from(&feed);
         self.to_sip.configure(feed, sip.clone());
         self.to_matrix.configure(sip, matrix);
     }
@@ -141,7 +148,9 @@ impl CallAudio {
         self.listener = wanted.then(DigitListener::default);
     }
 
-    fn hear_digits(&mut self, packet: &Packet, out: &mut Outbox) {
+    /// What the phone says, for those who listen or record beside whoever it talks to.
+    fn overhear_phone(&mut self, packet: &Packet, now: f64, out: &mut Outbox) {
+        self.tap.take(packet, self.sip.as_ref(), now, true);
         if let (Some(listener), Some(formats)) = (self.listener.as_mut(), &self.sip) {
             listener.hear(packet, formats, out);
         }
@@ -153,6 +162,7 @@ impl CallAudio {
             self.matrix_reports.hear(plain, &self.to_matrix.outbound, self.matrix_clock, now)
         } else {
             let Some(packet) = Packet::parse(plain) else { return false };
+            self.tap.take(&packet, self.feed.as_ref(), now, false);
             received(&mut self.to_sip, &mut self.matrix_reports, &packet, now, out);
             true
         }
@@ -161,19 +171,20 @@ impl CallAudio {
     /// RTP of the phone; `false` when it was malformed.
     pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
         let Some(packet) = Packet::parse(datagram) else { return false };
-        self.hear_digits(&packet, out);
+        self.overhear_phone(&packet, now, out);
         received(&mut self.to_matrix, &mut self.sip_reports, &packet, now, out);
         true
     }
 
     /// RTP of another call's phone, for this one; the answer is its clock rate when it was audio.
     pub fn from_partner(&mut self, packet: &Packet, now: f64, out: &mut Outbox) -> Option<u32> {
+        self.tap.take(packet, self.feed.as_ref(), now, false);
         self.to_sip.receive(packet, now, out)
     }
 
     /// RTP of the phone that went to another call.
     pub fn to_partner(&mut self, packet: &Packet, now: f64, clock_rate: Option<u32>, out: &mut Outbox) {
-        self.hear_digits(packet, out);
+        self.overhear_phone(packet, now, out);
         self.sip_reports.heard_at = Some(now);
         self.sip_reports.reception.receive(packet, now, clock_rate);
     }

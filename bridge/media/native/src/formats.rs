@@ -32,6 +32,16 @@ impl Codec {
         }
     }
 
+    /// Its encoding name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opus => "OPUS",
+            Self::G722 => "G722",
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
     /// RTP clock: always 48 000 for Opus (RFC 7587 §4.1), 8 000 for the others, though G.722 samples at 16 kHz
     /// (RFC 3551 §4.5.2, §4.5.14).
     pub fn clock_rate(self) -> u32 {

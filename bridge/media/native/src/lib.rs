@@ -45,6 +45,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sounds;
 pub mod srtp;
+pub mod tap;
 mod timescale;
 mod transcoder;
 pub mod webrtc;

@@ -446,6 +446,22 @@ impl NativeCall {
         self.with(py, |call| call.audio.listen(wanted));
     }
 
+    /// Set packets of both sides aside, or no longer; what was set aside stays.
+    fn tap(&self, py: Python<'_>, wanted: bool) {
+        self.with(py, |call| call.audio.tap.wanted = wanted);
+    }
+
+    /// What was set aside since the last time (whether by the phone, when, codec, packet), and whether some was lost.
+    #[allow(clippy::type_complexity)]
+    fn tapped<'py>(&self, py: Python<'py>) -> (Vec<(bool, f64, &'static str, Bound<'py, PyBytes>)>, bool) {
+        let (waiting, overflowed) = self.with(py, |call| (call.audio.tap.empty(), call.audio.tap.overflowed));
+        let plain = waiting.into_iter().map(|tapped| {
+            let codec = tapped.codec.map_or("", Codec::name);
+            (tapped.from_phone, tapped.arrived, codec, PyBytes::new(py, &tapped.octets))
+        });
+        (plain.collect(), overflowed)
+    }
+
     /// Encrypt and decrypt for a Matrix leg whose DTLS is up; one that was there before is let go.
     fn attach(&self, py: Python<'_>, ours: PyKey, theirs: PyKey) -> PyResult<()> {
         let leg = WebRtc::new(context(ours)?, context(theirs)?, now());
