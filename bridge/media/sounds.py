@@ -5,8 +5,10 @@ import wave
 from functools import lru_cache
 from pathlib import Path
 
+from av import AudioFrame, AudioResampler
+
 from bridge.media import tones
-from bridge.media.coders import FRAME_BYTES, RATE, make_encoder, silence
+from bridge.media.coders import FRAME_BYTES, RATE, WIDE_RATE, make_encoder, silence
 from bridge.media.formats import FRAME_MS, OCTETS_PER_MS, Codec
 
 LONGEST_S = 600
@@ -39,7 +41,7 @@ class Sound:
         return self.frame_count * FRAME_MS
 
     def prepare(self) -> None:
-        """Encode for every codec, which takes 2 ms for a second of sound: not on a thread that carries audio."""
+        """Encode for every codec, which takes 12 ms for a second of sound: not on a thread that carries audio."""
         for codec in Codec:
             self.frames(codec)
 
@@ -65,12 +67,24 @@ class Sound:
         return coded[(start_ms - first * FRAME_MS) * OCTETS_PER_MS :][: length_ms * OCTETS_PER_MS]
 
     def _encode(self, codec: Codec) -> tuple[bytes, ...]:
-        encoder = make_encoder(codec)
+        is_wide = codec is Codec.G722
+        pcm, rate = (_widened(self.pcm), WIDE_RATE) if is_wide else (self.pcm, RATE)
+        encoder, size = make_encoder(codec, rate), len(pcm) // self.frame_count
         try:
-            starts = range(0, len(self.pcm), FRAME_BYTES)
-            return tuple(encoder.encode(self.pcm[start : start + FRAME_BYTES]) for start in starts)
+            return tuple(encoder.encode(pcm[start : start + size]) for start in range(0, len(pcm), size))
         finally:
             encoder.close()
+
+
+def _widened(pcm: bytes) -> bytes:
+    """The same at 16 kHz. What carries packets does it frame by frame, and takes three times as long."""
+    narrow = AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
+    narrow.planes[0].update(pcm)
+    narrow.sample_rate = RATE
+    resampler = AudioResampler(format="s16", layout="mono", rate=WIDE_RATE)
+    made = [*resampler.resample(narrow), *resampler.resample(None)]
+    wide = b"".join(bytes(frame.planes[0])[: 2 * frame.samples] for frame in made)
+    return wide[: 2 * len(pcm)].ljust(2 * len(pcm), b"\0")
 
 
 @lru_cache(maxsize=1)

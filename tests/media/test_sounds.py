@@ -4,11 +4,17 @@ import pytest
 
 from bridge.media import g711, tones
 from bridge.media.formats import Codec
+from bridge.media.g722 import G722Decoder
 from bridge.media.opus import OpusDecoder
 from bridge.media.sounds import Sound, SoundError, pause
 from tests.media.phone import tone_frames
 
-DECODE = {Codec.PCMU: g711.ulaw_decode, Codec.PCMA: g711.alaw_decode, Codec.OPUS: OpusDecoder().decode}
+DECODE = {
+    Codec.PCMU: g711.ulaw_decode,
+    Codec.PCMA: g711.alaw_decode,
+    Codec.OPUS: OpusDecoder().decode,
+    Codec.G722: G722Decoder(8000).decode,
+}
 
 
 @pytest.mark.parametrize("codec", list(DECODE))
