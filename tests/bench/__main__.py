@@ -5,7 +5,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import call_setup, flood, media, media_report, sip_attacks, sip_load, sip_parse
+from tests.bench import (
+    call_setup,
+    flood,
+    media,
+    media_report,
+    quality,
+    quality_report,
+    sip_attacks,
+    sip_load,
+    sip_parse,
+)
 
 Row = dict[str, str | float]
 
@@ -16,8 +26,9 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "call_setup": call_setup.run,
     "flood": flood.run,
     "media": media.run,
+    "quality": quality.run,
 }
-SHOWN: dict[str, Callable[[list[Row]], None]] = {"media": media_report.show}
+SHOWN: dict[str, Callable[[list[Row]], None]] = {"media": media_report.show, "quality": quality_report.show}
 """How a benchmark's rows are printed, where a line for each would be no help."""
 _RESULTS = Path(".bench")
 
