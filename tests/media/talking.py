@@ -13,7 +13,7 @@ import numpy as np
 import webrtc
 
 from bridge.media import g711
-from bridge.media.coders import G711Decoder
+from bridge.media.coders import make_decoder
 from bridge.media.formats import Codec
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 from tests.media.marks import RATE, Samples
@@ -129,6 +129,7 @@ class ListeningPhone(Phone):
         packet = RtpPacket.parse(data) if data and data[1] & 0x7F == 0 else None
         if packet is not None:
             self._arrived.append((asyncio.get_running_loop().time(), packet))
+            self.received.add(packet)
 
     def heard(self) -> Line:
         """What its speaker played: late packets make it wait, never throw away; short gaps are concealed (G.711 I)."""
@@ -136,7 +137,7 @@ class ListeningPhone(Phone):
             return Line(begins=0.0, sound=np.zeros(0))
         pieces = _timed(self._arrived)
         begins = pieces[0][0]
-        sound, decoder = bytearray(), G711Decoder(Codec.PCMU)
+        sound, decoder = bytearray(), make_decoder(Codec.PCMU)
         for plays_at, payload in pieces:
             gap = round((plays_at - begins) * RATE) - len(sound) // 2
             if gap > 0:
