@@ -196,13 +196,18 @@ def belongs(remote: RemoteMatrix, mid: str | None, index: int | None) -> bool:
 def write_offer(
     transport: LocalTransport, stream: LocalStream, audio: Sequence[AudioFormat], ptime_ms: int = FRAME_MS
 ) -> str:
-    """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call)."""
+    """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call).
+
+    With Opus come the events of its clock alone: of two libwebrtc takes those at 8000 Hz, whatever the audio, measures
+    them in the audio's clock, and a key is over before it has begun.
+    """
+    digits = tuple(entry for entry in OUR_DIGITS if audio[0].codec is not Codec.OPUS or entry.clock_rate == 48000)
     head = [*_session_lines(transport, stream), "a=group:BUNDLE 0"]
     section = _audio_lines(
         transport,
         stream,
         audio,
-        OUR_DIGITS,
+        digits,
         mid="0",
         setup=Setup.ACTPASS,
         flow=sdp.Flow.SENDRECV,

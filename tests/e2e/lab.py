@@ -27,6 +27,8 @@ SCRIPTED = "+15551100"
 """Reached through the trunk on which a test runs a scripted callee."""
 SECURE = "+15553100"
 """Rings a phone that speaks TLS and SRTP only."""
+WIDEBAND = "+15554100"
+"""Rings a phone on a trunk that may speak Opus and G.722."""
 EXTENSION = "+15552100"
 """A phone that registered at the PBX."""
 COLLEAGUE = "+15552101"
@@ -64,6 +66,7 @@ class Lab:
     homeserver: Synapse
     phone_port: int = field(default_factory=lambda: free_port(span=2))
     secure_port: int = field(default_factory=lambda: free_port(span=2))
+    wideband_port: int = field(default_factory=lambda: free_port(span=2))
     authority: Authority = field(init=False)
     scripted_port: int = field(default_factory=free_port)
     pbx: Kamailio = field(init=False)
@@ -179,6 +182,14 @@ class Lab:
             yield phone
 
     @asynccontextmanager
+    async def wideband_phone(self, codecs: str) -> AsyncIterator[Phone]:
+        """The phone `WIDEBAND`, with codecs as baresip names them."""
+        folder = self.folder(f"wideband-phone-{next(self._names)}")
+        phone = Phone(folder, WIDEBAND, port=self.wideband_port, codecs=codecs)
+        async with self.running(phone):
+            yield phone
+
+    @asynccontextmanager
     async def extension(
         self, *, number: str = EXTENSION, answer: str = "auto", tone: Tone = PHONE_TONE, writes_to: str = ""
     ) -> AsyncIterator[Phone]:
@@ -252,6 +263,11 @@ class Lab:
                     "srtp": "required",
                     "caller_id": "+15550199",
                 },
+                "wideband": {
+                    "server": f"{LOOPBACK}:{self.wideband_port}",
+                    "caller_id": "+15550199",
+                    "codecs": ["OPUS", "G722", "PCMA"],
+                },
                 "pbx": self._pbx_trunk(),
             },
             "numbers": {"inbound": {person.number: person.user_id for person in _people()}},
@@ -273,7 +289,7 @@ class Lab:
 
 
 def _permissions(who: Sequence[str]) -> list[Section]:
-    prefixes = {"phone": "+15550", "script": "+15551", "pbx": "+15552", "secure": "+15553"}
+    prefixes = {"phone": "+15550", "script": "+15551", "pbx": "+15552", "secure": "+15553", "wideband": "+15554"}
     ways = [*prefixes.items(), ("pbx", _people()[-1].number)]
     return [{"who": list(who), "prefixes": [prefix], "trunk": trunk} for trunk, prefix in ways]
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.e2e.sound import Heard, Samples, Tone, level_db, measure, recorded_so_far
+from tests.e2e.sound import Heard, Samples, Tone, level_db, measure, recorded_rate_hz, recorded_so_far
 from tests.peers.baresip import Baresip
 
 RATE_HZ = 8000
+"""Of what a phone records that speaks G.711."""
 TONE = Tone(pitch_hz=660, level_db=-6.02)
 OTHER_TONE = Tone(pitch_hz=880, level_db=-6.02)
 """Of a phone beside the first."""
@@ -32,17 +33,23 @@ class Phone(Baresip):
 
     def recorded(self) -> Samples:
         """Everything heard in the newest call so far."""
-        recordings = sorted(self.recordings.glob("dump-*-dec.wav"))
-        return recorded_so_far(recordings[-1]) if recordings else np.array([])
+        recording = self._recording()
+        return np.array([]) if recording is None else recorded_so_far(recording)
+
+    def _recording(self) -> Path | None:
+        return max(self.recordings.glob("dump-*-dec.wav"), default=None)
 
     async def listen(self, *, limit_s: float = 15.0) -> Heard:
         """Pitch and level of half a second of steady sound."""
         try:
             await self.wait_until(lambda: _is_steady(self.recorded()[-_WINDOW:]), limit_s=limit_s)
         except RuntimeError as error:
-            heard = measure(self.recorded()[-_WINDOW:], RATE_HZ)
-            raise AssertionError(f"the phone heard no steady sound, last {heard}") from error
-        return measure(self.recorded()[-_WINDOW:], RATE_HZ)
+            raise AssertionError(f"the phone heard no steady sound, last {self._heard()}") from error
+        return self._heard()
+
+    def _heard(self) -> Heard:
+        recording = self._recording()
+        return measure(self.recorded()[-_WINDOW:], 1 if recording is None else recorded_rate_hz(recording))
 
     async def wait_ringing(self, *, limit_s: float = 15.0) -> None:
         """Wait for an incoming call."""

@@ -83,10 +83,17 @@ def write_wav(path: Path, samples: Samples, *, rate_hz: int) -> Path:
     return path
 
 
+def recorded_rate_hz(path: Path) -> int:
+    """Samples per second of a recording, as its header has them (RIFF, `fmt `)."""
+    return int.from_bytes(path.read_bytes()[24:28], "little")
+
+
 def recorded_so_far(path: Path) -> Samples:
-    """A mono 16-bit recording that may still be growing: its header does not know the length yet."""
-    content = path.read_bytes()[_WAV_HEADER_BYTES:]
-    return np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2").astype(np.float64) / _PCM16
+    """The first channel of a 16-bit recording that may still be growing: its header does not know the length yet."""
+    recording = path.read_bytes()
+    channels, content = int.from_bytes(recording[22:24], "little"), recording[_WAV_HEADER_BYTES:]
+    samples = np.frombuffer(content[: len(content) // 2 * 2], dtype="<i2")
+    return samples[:: max(channels, 1)].astype(np.float64) / _PCM16
 
 
 def _spectrum_db(samples: Samples) -> Samples:

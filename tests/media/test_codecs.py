@@ -5,8 +5,9 @@ import struct
 import pytest
 
 from bridge.media import g711, tones
-from bridge.media.coders import FRAME_BYTES, WaveformDecoder
+from bridge.media.coders import FRAME_BYTES, WaveformDecoder, make_decoder, make_encoder, silence
 from bridge.media.formats import Codec
+from bridge.media.g722 import G722Decoder, G722Encoder
 from bridge.media.opus import OpusDecoder, OpusEncoder, OpusError
 
 
@@ -83,6 +84,36 @@ def test_opus_keeps_pitch_and_level() -> None:
     heard = b"".join(decoder.decode(encoder.encode(frame)) for frame in frames)[4000:]
     assert tones.dominant_pitch_hz(heard) == pytest.approx(440, abs=2)
     assert tones.level_dbfs(heard) == pytest.approx(-12, abs=1)
+
+
+@pytest.mark.parametrize(("rate", "pitch"), [(16000, 440), (16000, 6000), (8000, 440), (8000, 3000)])
+def test_g722_keeps_pitch_and_level_of_all_that_the_rate_can_carry(rate: int, pitch: float) -> None:
+    encoder, decoder = G722Encoder(rate), G722Decoder(rate)
+    tone = tones.sine(pitch, 1.0, rate=rate, level_dbfs=-12)
+    size = 2 * rate // 50
+    payloads = [encoder.encode(tone[n : n + size]) for n in range(0, len(tone), size)]
+    assert {len(payload) for payload in payloads} == {160}
+    heard = b"".join(map(decoder.decode, payloads))[4000:]
+    assert tones.dominant_pitch_hz(heard, rate=rate) == pytest.approx(pitch, abs=3)
+    assert tones.goertzel_dbfs(heard, pitch, rate=rate) == pytest.approx(-12, abs=1)
+    assert tones.level_dbfs(heard) == pytest.approx(-12, abs=1)
+
+
+def test_what_g711_cannot_carry_is_left_out_of_g722_for_it() -> None:
+    encoder, decoder = G722Encoder(16000), G722Decoder(8000)
+    tone = tones.sine(6000, 1.0, rate=16000, level_dbfs=-6)
+    heard = b"".join(decoder.decode(encoder.encode(tone[n : n + 640])) for n in range(0, len(tone), 640))
+    assert tones.level_dbfs(heard[4000:]) < -40, "6 kHz would be heard as 2 kHz"
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_silence_is_silent_whatever_was_heard_before(codec: Codec) -> None:
+    encoder, decoder = make_encoder(codec), make_decoder(codec)
+    for n in range(10):
+        decoder.decode(encoder.encode(tones.sine(440, 0.02, start_sample=160 * n)))
+    heard = [decoder.decode(silence(codec)) for _ in range(5)]
+    assert tones.level_dbfs(heard[-1]) < -50
+    assert {len(pcm) for pcm in heard} == {FRAME_BYTES}
 
 
 def test_opus_recovers_a_lost_frame_from_the_next_packet() -> None:

@@ -36,6 +36,8 @@ jitter_buffer_delay 5-10
 rtp_stats yes
 module_path /usr/lib/baresip/modules
 module g711.so
+module g722.so
+module opus.so
 module aufile.so
 module sndfile.so
 module aubridge.so
