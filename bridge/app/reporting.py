@@ -11,7 +11,7 @@ from bridge.core.clock import Clock
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
-from bridge.media.engine import LegStats
+from bridge.media.engine import HeardStats, LegStats
 from bridge.numbers.money import shown
 from bridge.ops.declarations import NO_TRUNK
 from bridge.ops.records import CallRecord, CallRecords, LegRecord
@@ -87,19 +87,29 @@ class Reporting:
             matrix_reason=verdict.matrix_reason,
             ended_by=call.ended_by or "",
             verification=live.verification,
-            matrix=_leg(live.stats.matrix),
-            sip=_leg(live.stats.sip),
+            matrix=_leg(live.stats.matrix, live.stats.heard_by_sip),
+            sip=_leg(live.stats.sip, live.stats.heard_by_matrix),
             transcoded=live.stats.transcoded,
+            silent=live.stats.silent or "",
             digits=live.stats.digits_forwarded,
             version=self._version,
         )
 
 
-def _leg(stats: LegStats) -> LegRecord:
+def _leg(stats: LegStats, heard: HeardStats) -> LegRecord:
+    """A leg, and what became of its audio on the other side."""
     return LegRecord(
         codec=stats.codec,
         packets_received=stats.packets_received,
         packets_sent=stats.packets_sent,
         packets_lost=stats.packets_lost,
         jitter_ms=stats.jitter_ms,
+        round_trip_ms=stats.round_trip_ms,
+        far_packets_lost=stats.far_packets_lost,
+        far_jitter_ms=stats.far_jitter_ms,
+        frames_played=heard.frames_played,
+        frames_concealed=heard.frames_concealed,
+        packets_discarded=heard.packets_discarded,
+        audible=heard.audible,
+        mos=stats.mos,
     )

@@ -11,6 +11,7 @@ from bridge.matrix.settings import MatrixSettings
 from bridge.media.hold_music import hold_tone
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
+from bridge.media.silence_watch import SilenceLimits
 from bridge.media.sounds import Sound, read_wav
 from bridge.numbers.region import region_plan
 from bridge.ops.traces.hep import HepSettings
@@ -138,6 +139,7 @@ def media_settings(config: Config) -> MediaSettings:
         port_max=media.ports.last,
         connect_timeout_s=media.connect_timeout_s,
         rtp_timeout_s=media.rtp_timeout_s,
+        silence=SilenceLimits(first_s=media.silence_first_s, later_s=media.silence_later_s),
         rtp_sources=media.rtp_sources,
         private_networks=media.private_networks,
         hold_music=_hold_music(media),

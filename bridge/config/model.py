@@ -309,6 +309,8 @@ class MediaConfig(Section):
     ports: Ports = values.PortRange(first=20_000, last=29_999)
     connect_timeout_s: Seconds = 20.0
     rtp_timeout_s: SecondsOrNever = 30.0
+    silence_first_s: SecondsOrNever = 30.0
+    silence_later_s: SecondsOrNever = 15.0
     rtp_sources: tuple[SourceNetwork, ...] = ()
     private_networks: tuple[SourceNetwork, ...] = ()
     hold_tone: Flag = False

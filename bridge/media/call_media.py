@@ -3,19 +3,16 @@
 Lives on the loop of the media thread; `bridge.media.embedded` is its face towards the application.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
-from bridge.core.clock import Clock
-from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
-from bridge.core.telemetry import Telemetry
 from bridge.media import sdp_matrix
-from bridge.media.call_settings import CallMediaSettings
+from bridge.media.call_settings import Surroundings
 from bridge.media.call_sounds import CallSounds
+from bridge.media.call_watch import CallWatch
 from bridge.media.closing import Closable, close_each, take_all
 from bridge.media.description_reader import DescriptionReader
 from bridge.media.engine import (
@@ -23,7 +20,6 @@ from bridge.media.engine import (
     IceCandidate,
     MediaConnected,
     MediaEnded,
-    MediaEvent,
     MediaFailure,
     MediaStats,
 )
@@ -34,34 +30,18 @@ from bridge.media.negotiation import (
     matrix_offer_audio,
     matrix_offered_formats,
 )
-from bridge.media.path import PacketPaths, PathNeeds
+from bridge.media.path import PathNeeds
 from bridge.media.policy import SipMediaPolicy
-from bridge.media.ports import PortPool
-from bridge.media.recorder import Recorder
 from bridge.media.recording import RecordingEnd
 from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sip_side import SipSide
+from bridge.media.speech_quality import rated
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all calls of an engine share."""
-
-    settings: CallMediaSettings
-    ports: PortPool
-    entropy: Entropy
-    clock: Clock
-    telemetry: Telemetry
-    tasks: asyncio.TaskGroup
-    emit: Callable[[MediaEvent], None]
-    paths: PacketPaths
-    recorder: Recorder
 
 
 class CallMedia:
@@ -109,6 +89,7 @@ class CallMedia:
         self.closed = self._closing = False
         self._connected = self._ended = False
         self._off_path = 0
+        self._watch = CallWatch(self._settings.silence, around.telemetry, self._log, self._now())
         self._waits_since: float | None = None
         """Since when the phone has had something to say: silence is measured from there, or from what it sent last."""
         self._partner: CallMedia | None = None
@@ -344,8 +325,10 @@ class CallMedia:
         if self._closing:
             return
         self._path.look_after(now)
+        joined = self._partner is not None
+        self._watch.look(now, self._path, self._phone, self.stats, talking=self._connected and not joined)
         limit_s, since, sip = self._settings.rtp_timeout_s, self._waits_since, self._phone.remote
-        carries = self._connected or self._partner is not None
+        carries = self._connected or joined
         if limit_s <= 0 or not carries or since is None or sip is None:
             return
         if sip.on_hold or self._phone.may_be_silent:
@@ -375,7 +358,9 @@ class CallMedia:
 
     def stats(self) -> MediaStats:
         """The numbers so far; only reads, so any thread may call it."""
-        return self._path.stats(off_path_dropped=self._off_path)
+        stats, partner = self._path.stats(off_path_dropped=self._off_path), self._partner
+        speaker = None if partner is None else partner._path.stats(off_path_dropped=0).sip
+        return rated(replace(stats, silent=self._watch.silent), speaks_to_sip=speaker)
 
     async def close(self) -> MediaStats:
         """Free everything; the numbers stay. Called again, it finishes what failed; `closed` once nothing is left."""
@@ -383,6 +368,7 @@ class CallMedia:
         if not self.closed:
             self._closing = True
             self.sounds.stop_recording(RecordingEnd.CLOSED)
+            self._watch.finish(final)
             await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
             self.closed = True
         return final

@@ -12,8 +12,8 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import native_path, opus
-from bridge.media.call_media import CallMedia, Surroundings
-from bridge.media.call_settings import CallMediaSettings
+from bridge.media.call_media import CallMedia
+from bridge.media.call_settings import CallMediaSettings, Surroundings
 from bridge.media.engine import MediaEvent, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.ice_path import WebRtcSettings
@@ -209,6 +209,7 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
         sip_loopback=rtp_address.is_loopback,
         ip_version=rtp_address.version,
         rtp_timeout_s=settings.rtp_timeout_s,
+        silence=settings.silence,
         rtp_sources=settings.rtp_sources,
         hold_music=settings.hold_music,
     )

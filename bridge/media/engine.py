@@ -118,6 +118,14 @@ class RecordingEnded:
 MediaEvent = MediaConnected | MediaEnded | DigitPressed | SoundPlayed | PhoneDigitPressed | RecordingEnded
 
 
+class Silent(enum.StrEnum):
+    """From whom nothing comes, neither audio nor reports: whoever is muted, or pauses, still sends one or the other."""
+
+    MATRIX = "matrix"
+    SIP = "sip"
+    BOTH = "both"
+
+
 @overload
 def milliseconds(seconds: float) -> float: ...
 @overload
@@ -143,6 +151,8 @@ class LegStats:
     far_packets_lost: int | None = None
     """Of those that were sent, by the far end's own count."""
     far_jitter_ms: float | None = None
+    mos: float | None = None
+    """Of what came from here, as the other side hears it: estimated by the E-model, 1 to 4.5; `None` of nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +188,8 @@ class MediaStats:
     transcoded: bool = False
     digits_forwarded: int = 0
     concealed_frames: int = 0
+    silent: Silent | None = None
+    """Who was recognised as silent, first; nobody in most calls. Held and joined calls are not judged."""
     off_path_dropped: int = 0
     """Datagrams from addresses that ICE has not validated."""
 

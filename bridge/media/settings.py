@@ -1,9 +1,10 @@
 """What a media engine must be told."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from bridge.media.silence_watch import SilenceLimits
 from bridge.media.sounds import Sound
 
 
@@ -34,6 +35,8 @@ class MediaSettings:
     """ICE and DTLS must be up this long after the Matrix answer."""
     rtp_timeout_s: float = 30.0
     """Silence of the phone, not on hold, after which the call has lost its media; 0 never."""
+    silence: SilenceLimits = field(default_factory=SilenceLimits)
+    """When a side of which nothing is heard is told of; that ends no call."""
     rtp_sources: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks from which a phone's RTP may come although its description names another address (a NAT, a host with
     several interfaces); the first source of a call is kept."""

@@ -38,6 +38,11 @@ LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Buckets of delays that audio (a packet every 20 ms) can or cannot bear."""
 
 
+SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.2, 4.4)
+"""Buckets of mean opinion scores: 3.1 is where many users are dissatisfied, 4.0 where all are satisfied."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One declaration."""
@@ -59,6 +64,7 @@ NO_TRUNK = "none"
 """The value of `trunk` for calls that ended before a trunk was chosen."""
 RESULTS = frozenset(result.value for result in Result)
 WAYS = _of("in", "out")
+LEGS = _of("matrix", "sip")
 METHODS = _of(
     *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
     *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
@@ -336,6 +342,39 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "rtp_discarded_total",
         "Packets that were not played.",
-        reason=_of("source", "malformed", "srtp", "replay", "rate", "streams"),
+        reason=_of("source", "malformed", "srtp", "replay", "rate", "streams", "late"),
     ),
+    _counter("rtp_packets_total", "Packets that came, or were sent.", leg=LEGS, direction=WAYS),
+    _counter(
+        "rtp_lost_total",
+        "Packets that never came: in, to us; out, to the far end, by its own reports.",
+        leg=LEGS,
+        direction=WAYS,
+    ),
+    _counter(
+        "audio_frames_total",
+        "20 ms each of audio that was transcoded: as they came, or made up because they did not.",
+        heard_by=LEGS,
+        kind=_of("played", "concealed"),
+    ),
+    _histogram("rtp_jitter_seconds", "Interarrival jitter, every 5 s of a call.", LAG_S, leg=LEGS),
+    _histogram("rtp_round_trip_seconds", "To the far end and back, every 5 s of a call.", OPERATION_S, leg=LEGS),
+    _histogram(
+        "playout_delay_seconds",
+        "How long transcoded audio is held back so that late packets are in time, every 5 s of a call.",
+        LAG_S,
+        heard_by=LEGS,
+    ),
+    _histogram(
+        "concealed_ratio", "Share of a call's transcoded audio that was made up, at its end.", SHARES, heard_by=LEGS
+    ),
+    _histogram(
+        "media_mos", "Mean opinion score of a call, estimated by the E-model, at its end.", OPINIONS, heard_by=LEGS
+    ),
+    _counter(
+        "one_way_calls_total",
+        "Calls in which one side was heard and the other was not, by whom nothing came from.",
+        silent=LEGS,
+    ),
+    _counter("silent_calls_total", "Calls in which nothing came from either side."),
 )

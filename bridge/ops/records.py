@@ -33,13 +33,27 @@ VERIFICATIONS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegRecord:
-    """The audio of one leg in numbers."""
+    """The audio of one leg in numbers.
+
+    `far_…` is what the other end reports of our packets (RTCP), `None` when it did not. Frames of 20 ms are those of
+    what came from here, as played to the other side, and counted where audio was transcoded.
+    """
 
     codec: str = ""
     packets_received: int = 0
     packets_sent: int = 0
     packets_lost: int = 0
     jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    far_packets_lost: int | None = None
+    far_jitter_ms: float | None = None
+    frames_played: int = 0
+    frames_concealed: int = 0
+    packets_discarded: int = 0
+    audible: bool | None = None
+    """Whether more than silence ever came; `None` when that is not known: of Opus passed through, or of nothing."""
+    mos: float | None = None
+    """Of what came from here, estimated by the E-model (ITU-T G.107)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +98,8 @@ class CallRecord:
     matrix: LegRecord = field(default_factory=LegRecord)
     sip: LegRecord = field(default_factory=LegRecord)
     transcoded: bool = False
+    silent: str = ""
+    """`matrix`, `sip` or `both`: from whom nothing came for too long, first."""
     digits: int = 0
     """How many keys were pressed; which ones is nobody's business."""
     version: str
@@ -103,7 +119,7 @@ def _plain(value: object, *, reveal: bool) -> Any:
         case Pii():
             return value.reveal() if reveal else str(value)
         case LegRecord():
-            return {name: getattr(value, name) for name in value.__dataclass_fields__}
+            return {name: _plain(getattr(value, name), reveal=reveal) for name in value.__dataclass_fields__}
         case float():
             return round(value, 6)
         case _:

@@ -227,4 +227,4 @@ def test_names_follow_the_rules_of_prometheus() -> None:
         assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER), metric.name
         assert metric.help.endswith("."), metric.name
         if metric.kind is Kind.HISTOGRAM:
-            assert metric.name.endswith(("_seconds", "_bytes")), metric.name
+            assert metric.name.endswith(("_seconds", "_bytes", "_ratio", "_mos")), metric.name
