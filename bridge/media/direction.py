@@ -72,7 +72,7 @@ class Direction:
         if target != self._target:
             self.expect_new_source()
         if target is not None:
-            self._rewriter.clock_rate = target.send.codec.clock_rate
+            self._rewriter.clock_rate, self._rewriter.packet_ms = target.send.codec.clock_rate, target.packets.made_ms
         self._source, self._target = source, target
 
     def enable(self, enabled: bool) -> None:
@@ -253,7 +253,7 @@ class Direction:
             self._play_sound(target, now)
         elif self.transcoder is not None:
             self._play(self.transcoder, target, now)
-        elif self._fills_pauses and self._needs_filling(now):
+        elif self._fills_pauses and self._needs_filling(target, now):
             self._fill(target, now)
 
     def _press(self, target: LegFormats, now: float) -> None:
@@ -310,10 +310,10 @@ class Direction:
             if self.on_played is not None:
                 self.on_played(number)
 
-    def _needs_filling(self, now: float) -> bool:
+    def _needs_filling(self, target: LegFormats, now: float) -> bool:
         sent_at = self.outbound.sent_at
         pause_s = _KEEP_ALIVE_AFTER_S if sent_at is None else now - sent_at
-        if self._priming > 0 and pause_s > _FRAME_S / 2:
+        if self._priming > 0 and pause_s > target.packets.made_ms / 1000 - _FRAME_S / 2:
             self._priming -= 1
             return True
         return self.filling and pause_s >= _KEEP_ALIVE_AFTER_S

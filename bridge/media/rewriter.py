@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from bridge.media.formats import FRAME_MS
 from bridge.media.outbound import WINDOW, OutboundStream
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 
@@ -18,8 +19,8 @@ class Rewriter:
 
     def __init__(self, outbound: OutboundStream, *, clock_rate: int) -> None:
         self._outbound = outbound
-        self.clock_rate = clock_rate
-        """Of the stream; another one takes effect with the next source."""
+        self.clock_rate, self.packet_ms = clock_rate, FRAME_MS
+        """Of the stream, and of what may have been sent last; others take effect with the next source."""
         self._ssrc: int | None = None
         self._highest = 0
         self._sequence_offset = 0
@@ -89,11 +90,11 @@ class Rewriter:
         self._ssrc = None
 
     def _anchor(self, packet: RtpPacket, now: float) -> None:
-        """Continue our stream with a new source: next number, and as much time as has passed (at least one frame)."""
-        outbound, frame = self._outbound, self.clock_rate // 50
+        """Continue our stream with a new source: next number, and as much time as has passed (at least one packet)."""
+        outbound, length = self._outbound, self.clock_rate * self.packet_ms // 1000
         start = outbound.position(now, self.clock_rate)
-        if outbound.sent_at is not None and timestamp_delta(start, outbound.timestamp) < frame:
-            start = outbound.timestamp + frame
+        if outbound.sent_at is not None and timestamp_delta(start, outbound.timestamp) < length:
+            start = outbound.timestamp + length
         self._ssrc, self._highest = packet.ssrc, packet.sequence
         self._sequence_offset = outbound.next_sequence - packet.sequence
         self._timestamp_offset = start - packet.timestamp

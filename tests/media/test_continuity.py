@@ -13,9 +13,11 @@ from bridge.media.coders import make_decoder, make_encoder
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEvent
 from bridge.media.formats import AudioFormat, Codec, LegFormats
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.rtp import RtpPacket, is_rtcp, timestamp_delta
 from tests.media.phone import Phone
 from tests.media.test_calls import CALL, NewBrowser
+from tests.media.test_calls import paced as every_20_ms
 from tests.media.test_native_packets import (
     G711_CLIENT,
     G711_PHONE,
@@ -27,6 +29,7 @@ from tests.media.test_native_packets import (
     paced,
 )
 from tests.media.waiting import Collected
+from tests.media.webrtc_stacks import libwebrtc
 
 FRAME_S = 0.020
 TONE_HZ = 440.0
@@ -66,6 +69,7 @@ class Conversation:
         self.heard_at: dict[str, list[float]] = {"sip": [], "matrix": []}
         self.pair.configure(client, phone)
         self.pair.let_through(True, True, True)
+        self.pair.expect_new_phone()
 
     def pass_time(self, frames: int = 1) -> None:
         """So many ticks."""
@@ -182,6 +186,7 @@ def test_a_phone_gets_the_packets_that_it_asks_for(client: LegFormats, phone: Le
     packets = talk.packets("sip")
     assert {len(packet.payload) for packet in packets} == {8 * wanted_ms}
     assert {ticks for _, ticks in steps(packets[6:])} == {8 * wanted_ms}
+    assert all(ticks >= 8 * wanted_ms for _, ticks in steps(packets)), "no two are about the same moment"
     assert len(packets) >= 1000 // wanted_ms
     heard = sound_of(packets, phone.send.codec)[6400:]
     assert tones.dominant_pitch_hz(heard) == pytest.approx(TONE_HZ, abs=3)
@@ -239,3 +244,27 @@ async def test_descriptions_tell_how_long_packets_should_be(
         await browser.send(payload, 0, step=160)
     packets = await phone.received.count(10)
     assert {len(packet.payload) for packet in packets} == {240}
+
+
+@pytest.mark.parametrize(
+    ("codec", "formats", "length_ms"),
+    [(Codec.PCMU, "0 101", 30), (Codec.G722, "9 101", 10), (Codec.OPUS, "111 101", 40)],
+)
+async def test_libwebrtc_sends_what_the_phone_asks_for_so_that_nothing_is_decoded(
+    engine: EmbeddedEngine, phone: Phone, codec: Codec, formats: str, length_ms: int
+) -> None:
+    client = await libwebrtc("ECDSA")
+    session = await engine.open(CALL, SipMediaPolicy(codecs=(codec,)))
+    await session.set_matrix_offer(await client.offer())
+    phone.aim(await session.create_sip_offer())
+    description = phone.sdp(formats) + f"a=rtpmap:111 opus/48000/2\r\na=ptime:{length_ms}\r\n"
+    await session.set_sip_answer(description)
+    await client.take_answer(await session.create_matrix_answer())
+    await client.connected()
+    await every_20_ms(25, lambda number: client.speak())
+    packets = await phone.received.count(10)
+    ticks = codec.clock_rate * length_ms // 1000
+    assert [step for _, step in steps(packets)][-3:] == [ticks] * 3
+    numbers = session.stats()
+    assert (numbers.matrix.codec, numbers.sip.codec, numbers.transcoded) == (codec, codec, False)
+    await client.close()

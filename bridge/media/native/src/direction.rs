@@ -102,6 +102,7 @@ impl Direction {
         }
         if let Some(target) = &target {
             self.rewriter.clock_rate = target.send.codec.clock_rate();
+            self.rewriter.packet_ms = target.packets.made_ms as u32;
         }
         (self.source, self.target) = (source, target);
     }
@@ -290,7 +291,7 @@ impl Direction {
             self.play_sound(send, packet_ms, now, out);
         } else if self.transcoder.is_some() {
             self.play_source(send, now, out);
-        } else if self.fills_pauses && self.needs_filling(now) {
+        } else if self.fills_pauses && self.needs_filling(packet_ms, now) {
             self.fill(send, packet_ms, now, out);
         }
     }
@@ -351,9 +352,9 @@ impl Direction {
         }
     }
 
-    fn needs_filling(&mut self, now: f64) -> bool {
+    fn needs_filling(&mut self, packet_ms: usize, now: f64) -> bool {
         let pause_s = self.outbound.sent_at.map_or(KEEP_ALIVE_AFTER_S, |sent_at| now - sent_at);
-        if self.priming > 0 && pause_s > FRAME_S / 2.0 {
+        if self.priming > 0 && pause_s > packet_ms as f64 / 1000.0 - FRAME_S / 2.0 {
             self.priming -= 1;
             return true;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::formats::FRAME_MS;
 use crate::outbound::{Content, OutboundStream, WINDOW};
 use crate::rtp::{Packet, sequence_delta, timestamp_delta};
 
@@ -15,6 +16,8 @@ const LARGEST_STEP: i32 = 0x1000;
 pub struct Rewriter {
     /// Of the stream; another one takes effect with the next source.
     pub clock_rate: u32,
+    /// Of what may have been sent last.
+    pub packet_ms: u32,
     ssrc: Option<u32>,
     highest: u16,
     sequence_offset: u16,
@@ -26,7 +29,15 @@ pub struct Rewriter {
 impl Default for Rewriter {
     fn default() -> Self {
         let skipped = VecDeque::new();
-        Self { clock_rate: 8000, ssrc: None, highest: 0, sequence_offset: 0, timestamp_offset: 0, skipped }
+        Self {
+            clock_rate: 8000,
+            packet_ms: FRAME_MS as u32,
+            ssrc: None,
+            highest: 0,
+            sequence_offset: 0,
+            timestamp_offset: 0,
+            skipped,
+        }
     }
 }
 
@@ -112,12 +123,12 @@ impl Rewriter {
         self.ssrc = None;
     }
 
-    /// Continue our stream with a new source: next number, and as much time as has passed (at least one frame).
+    /// Continue our stream with a new source: next number, and as much time as has passed (at least one packet).
     fn anchor(&mut self, packet: &Packet, outbound: &OutboundStream, now: f64) {
-        let frame = self.clock_rate / 50;
+        let length = self.clock_rate * self.packet_ms / 1000;
         let mut start = outbound.position(now, self.clock_rate);
-        if outbound.sent_at.is_some() && timestamp_delta(start, outbound.timestamp) < i64::from(frame) {
-            start = outbound.timestamp.wrapping_add(frame);
+        if outbound.sent_at.is_some() && timestamp_delta(start, outbound.timestamp) < i64::from(length) {
+            start = outbound.timestamp.wrapping_add(length);
         }
         (self.ssrc, self.highest) = (Some(packet.ssrc), packet.sequence);
         self.sequence_offset = outbound.next_sequence().wrapping_sub(packet.sequence);
