@@ -263,6 +263,8 @@ class MatrixIntake:
             withheld=self._hides_number(user),
             spin=lambda total: self._entropy.integer(0, total - 1),
         )
+        if isinstance(decision, Decision):
+            decision = self._switchboard.service.narrow(decision)
         return decision if isinstance(decision, Verdict) else self._meter.admit(call_id, user, decision)
 
     def _ways(self, call: Call, dialled: str) -> tuple[Way, ...] | Verdict:

@@ -9,6 +9,7 @@ from bridge.app.meter import Meter
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TransferDesk, TrunkSide
+from bridge.app.trunk_service import OUT_OF_SERVICE
 from bridge.app.user_settings import Wishes
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
@@ -150,6 +151,8 @@ class SipIntake:
         directory = self._switchboard.directory
         if not self._switchboard.accepting:
             return outcomes.SHUTTING_DOWN, ""
+        if not self._switchboard.service.carries(event.trunk):
+            return OUT_OF_SERVICE, ""
         if user is None:
             return UNKNOWN_NUMBER, ""
         if directory.unanswered_of_trunk(event.trunk) >= MAX_UNANSWERED_OF_A_TRUNK:

@@ -19,6 +19,7 @@ from bridge.app.media_work import MediaCommand, MediaWork
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter, Outlets
 from bridge.app.sip_work import SipCommand, SipWork
+from bridge.app.trunk_service import TrunkService
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import fetch, machine, outcomes
@@ -71,10 +72,12 @@ class Switchboard:
         telemetry: Telemetry,
         on_finished: OnFinished,
         tracing: CallTracing | None = None,
+        service: TrunkService | None = None,
     ) -> None:
         self.directory = Directory()
         self.accepting = True
         self.tracing = tracing or CallTracing()
+        self.service = service or TrunkService()
         self._clock = clock
         self._telemetry = telemetry
         self._on_finished = on_finished

@@ -139,6 +139,14 @@ MATRIX_REFUSED = Verdict(
     q850=20,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
 )
+ENDED_BY_OPERATOR = Verdict(
+    result=Result.POLICY,
+    reason="ended_by_operator",
+    sip_status=480,
+    q850=31,
+    matrix_reason=MatrixReason.USER_HANGUP,
+    user_text="An operator has ended the call.",
+)
 SHUTTING_DOWN = Verdict(
     result=Result.SERVER,
     reason="shutting_down",

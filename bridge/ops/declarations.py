@@ -109,6 +109,7 @@ REASONS = _of(
     "declined",
     "do_not_disturb",
     "emergency_refused",
+    "ended_by_operator",
     "forbidden_by_trunk",
     "forwarded",
     "homeserver_refused",
@@ -147,6 +148,7 @@ REASONS = _of(
     "transferred",
     "trunk_credentials",
     "trunk_failure",
+    "trunk_out_of_service",
     "trunk_unreachable",
     "unassigned_number",
 )
@@ -176,6 +178,12 @@ METRICS: tuple[Metric, ...] = (
         "trace_items_total",
         "Steps of calls for the file of traces, by what became of them; dropped: the disk did not keep up.",
         outcome=_of("written", "failed", "dropped"),
+    ),
+    _counter("console_logins_total", "Attempts to log in to the console.", outcome=_of("done", "refused")),
+    _counter(
+        "console_actions_total",
+        "What people did in the console.",
+        action=_of("end_call", "trunk_off", "trunk_on", "show_numbers"),
     ),
     _counter("hep_messages_total", "Copies of SIP messages for a Homer server.", outcome=_of("sent", "failed")),
     # Calls.

@@ -11,6 +11,7 @@ from bridge.store.outbox import Outbox
 from bridge.store.people import BlockedNumbers, OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
 from bridge.store.spending import SpendTable, SuspensionTable
+from bridge.store.trunks import TrunksOut
 from bridge.store.upgrade import upgrade_database
 
 _KEPT_S = 7 * 24 * 3600.0
@@ -38,6 +39,7 @@ class Store:
         self.past_calls = PastCalls(database)
         self.spending = SpendTable(database)
         self.suspensions = SuspensionTable(database)
+        self.trunks_out = TrunksOut(database)
 
     @classmethod
     async def open(cls, path: str | Path) -> "Store":

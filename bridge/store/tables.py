@@ -173,6 +173,9 @@ spending = Table(
 )
 """What calls have used of each account on each day (ISO 8601); `cost` in millionths."""
 
+trunks_out = Table("trunks_out", metadata, Column("trunk", String, primary_key=True))
+"""Trunks that an operator has taken out of service."""
+
 suspensions = Table(
     "suspensions",
     metadata,

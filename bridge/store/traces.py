@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.core.ids import CallId
 from bridge.store.database import StoreError
 
-VERSION = 1
+VERSION = 2
 """Of the tables below; a file with another one is begun anew."""
 MAX_ROWS = 2_000
 """Entries of one call that are shown; a call of an hour has some 800."""
@@ -25,7 +25,8 @@ _TABLES = """
 CREATE TABLE calls (
     call_id TEXT PRIMARY KEY, began_at REAL NOT NULL, ended_at REAL, direction TEXT NOT NULL, trunk TEXT NOT NULL,
     user TEXT NOT NULL, number TEXT NOT NULL, own_number TEXT NOT NULL, result TEXT NOT NULL, reason TEXT NOT NULL,
-    sip_status INTEGER NOT NULL, talk_s REAL NOT NULL, ended_by TEXT NOT NULL
+    sip_status INTEGER NOT NULL, talk_s REAL NOT NULL, ended_by TEXT NOT NULL,
+    cost INTEGER NOT NULL
 );
 CREATE INDEX calls_by_time ON calls (began_at);
 CREATE TABLE names (name TEXT NOT NULL, call_id TEXT NOT NULL, PRIMARY KEY (name, call_id)) WITHOUT ROWID;
@@ -59,6 +60,8 @@ class TracedCall:
     sip_status: int = 0
     talk_s: float = 0.0
     ended_by: str = ""
+    cost: int = 0
+    """Millionths, as far as anybody knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,17 @@ class Tally:
     result: str
     reason: str
     calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkSpend:
+    """Calls out over one trunk."""
+
+    trunk: str
+    calls: int
+    talk_s: float
+    cost: int
+    """Millionths."""
 
 
 class TraceFile:
@@ -222,6 +236,16 @@ class TraceReader:
         with self._open() as connection:
             rows = connection.execute(question, (since,)).fetchall()
         return [Tally(result=row[0], reason=row[1], calls=row[2]) for row in rows]
+
+    def spend(self, *, since: float) -> list[TrunkSpend]:
+        """What answered calls out that began since then have cost."""
+        question = (
+            "SELECT trunk, count(*), sum(talk_s), sum(cost) FROM calls WHERE began_at >= ? AND talk_s > 0 "
+            "AND direction = 'outbound' GROUP BY trunk ORDER BY sum(cost) DESC, trunk LIMIT 200"
+        )
+        with self._open() as connection:
+            rows = connection.execute(question, (since,)).fetchall()
+        return [TrunkSpend(trunk=row[0], calls=row[1], talk_s=row[2], cost=row[3]) for row in rows]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
