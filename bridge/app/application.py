@@ -14,10 +14,13 @@ from bridge.app.address_book import AddressBookFile
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
 from bridge.app.call_tracing import CallTracing
+from bridge.app.console_desk import ConsoleDesk
 from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
+from bridge.app.media_facts import feed_media
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter
+from bridge.app.ops_port import OpsPort
 from bridge.app.people import People
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
@@ -36,8 +39,8 @@ from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
+from bridge.app.trunk_service import TrunkService
 from bridge.app.user_settings import Wishes
-from bridge.calls import events as ev
 from bridge.config import (
     Config,
     changed_settings,
@@ -51,18 +54,15 @@ from bridge.core.clock import SystemClock
 from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
-from bridge.core.verdict import MatrixReason
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.service import MatrixService
 from bridge.media.embedded import EmbeddedEngine
-from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
 from bridge.numbers.abuse import Watch
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
 from bridge.ops.logs import set_level
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
-from bridge.ops.server import Heartbeat, OpsServer
 from bridge.ops.service_manager import ServiceManager
 from bridge.ops.traces.recorder import CallRecorder
 from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
@@ -79,14 +79,6 @@ FAREWELL_LIMIT_S = 5.0
 
 RELOADABLE = frozenset({"logging.level"})
 """Settings that SIGHUP takes over; certificates and the address book are read again whenever they change."""
-
-_MEDIA_REASONS = {
-    MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
-    MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
-    MediaFailure.RTP_TIMEOUT: MatrixReason.ICE_TIMEOUT,
-    # A homeserver is away, or the app was closed: either way somebody hung up.
-    MediaFailure.CLIENT_CLOSED: MatrixReason.USER_HANGUP,
-}
 
 
 class BridgeFailedError(TrunklineError):
@@ -216,7 +208,9 @@ class Application:
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             meter = await self._meter(store, matrix)
-            switchboard = self._switchboard(memory, matrix, people, meter)
+            service = TrunkService(tuple(self._config.trunks), store.trunks_out)
+            await service.load()
+            switchboard = self._switchboard(memory, matrix, people, meter, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._plan.caller_number)
@@ -225,11 +219,24 @@ class Application:
             texts = self._texts(matrix, meter, wishes)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
-            await self._start_ops(stack, store, matrix, switchboard)
+            # Last, so that a bridge that answers there is a bridge that works.
+            await self._ops_port(store, matrix, switchboard, meter).open(stack)
             chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
             for work in (*chores, phones.run(), self._tracing.measure_all(switchboard.directory)):
                 stack.callback(background.create_task(work).cancel)
             yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
+
+    def _ops_port(self, store: Store, matrix: MatrixService, switchboard: Switchboard, meter: Meter) -> OpsPort:
+        desk = ConsoleDesk(config=self._config, switchboard=switchboard, sip=self._sip, meter=meter, clock=self._clock)
+        return OpsPort(
+            config=self._config,
+            desk=desk,
+            store=store,
+            matrix=matrix,
+            clock=self._clock,
+            entropy=self._entropy,
+            telemetry=self.telemetry,
+        )
 
     async def _start_background(self, stack: AsyncExitStack) -> asyncio.TaskGroup:
         """Call records outlive the calls: the last ones are written when everything else has stopped."""
@@ -258,7 +265,9 @@ class Application:
         await meter.load()
         return meter
 
-    def _switchboard(self, memory: Memory, matrix: MatrixService, people: People, meter: Meter) -> Switchboard:
+    def _switchboard(
+        self, memory: Memory, matrix: MatrixService, people: People, meter: Meter, service: TrunkService
+    ) -> Switchboard:
         reporting = Reporting(
             records=self._records, history=people.history, clock=self._clock, telemetry=self.telemetry
         )
@@ -273,6 +282,7 @@ class Application:
             telemetry=self.telemetry,
             on_finished=reporting.finished,
             tracing=self._tracing,
+            service=service,
         )
 
     def _bot(
@@ -356,37 +366,13 @@ class Application:
             telemetry=self.telemetry,
         )
         stack.push_async_callback(self._engine.stop)
-        await self._engine.start(lambda event: _media_event(switchboard, event))
+        await self._engine.start(lambda event: feed_media(switchboard, event))
         stack.push_async_callback(self._sip.stop)
         await self._sip.start(lambda event: _sip_event(sip_intake, phones, texts, event))
         stack.push_async_callback(texts.stop)
         stack.push_async_callback(matrix.stop)
         await matrix.start(lambda event: _matrix_event(matrix_intake, bot, texts, event))
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
-
-    async def _start_ops(
-        self, stack: AsyncExitStack, store: Store, matrix: MatrixService, switchboard: Switchboard
-    ) -> None:
-        """The ops port comes last, so that a bridge that answers there is a bridge that works."""
-        heartbeat = Heartbeat(clock=self._clock, telemetry=self.telemetry)
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        beating = group.create_task(heartbeat.run())
-        stack.callback(beating.cancel)
-        checks = {
-            "homeserver": lambda: matrix.healthy,
-            "store": lambda: store.healthy,
-            "trunks": self._any_trunk_up,
-            "event_loop": heartbeat.in_time,
-            "not_draining": lambda: switchboard.accepting,
-        }
-        server = OpsServer(telemetry=self.telemetry, heartbeat=heartbeat, checks=checks)
-        stack.push_async_callback(server.stop)
-        listen = self._config.ops.listen
-        port = await server.start(listen.host, listen.port)
-        log.info("ops_port_opened", host=listen.host, port=port)
-
-    def _any_trunk_up(self) -> bool:
-        return any(self._sip.trunk_up(trunk) for trunk in self._config.trunks)
 
 
 async def _matrix_event(intake: MatrixIntake, bot: BotRoom, texts: TextDesk, event: RoomEvent) -> None:
@@ -404,17 +390,3 @@ def _sip_event(intake: SipIntake, phones: PhoneStates, texts: TextDesk, event: S
             texts.handle(event)
         case _:
             intake.handle(event)
-
-
-def _media_event(switchboard: Switchboard, event: MediaEvent) -> None:
-    """The same fact in the language of calls."""
-    live = switchboard.directory.by_call_id(event.call_id)
-    if live is None:
-        return
-    match event:
-        case MediaConnected():
-            switchboard.feed(live, ev.MediaConnected())
-        case DigitPressed():
-            switchboard.feed(live, ev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
-        case MediaEnded():
-            switchboard.feed(live, ev.MediaLost(reason=_MEDIA_REASONS[event.failure]))

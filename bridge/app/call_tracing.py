@@ -14,6 +14,7 @@ from bridge.core.clock import Clock, SystemClock
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import MediaStats
+from bridge.ops.traces.audio import interval_between
 from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage, Way
 from bridge.ops.traces.recorder import NoRecorder, Recorder
 from bridge.ops.traces.showing import description_of
@@ -23,7 +24,6 @@ from bridge.store.traces import TracedCall, TraceEntry
 MEASURE_S = 5.0
 """How often the audio of each call is measured."""
 _MAX_WORD = 100
-_MAX_PARTS = 64
 
 
 class CallTracing:
@@ -79,10 +79,10 @@ class CallTracing:
     def finished(self, live: LiveCall, verdict: Verdict) -> None:
         """A call is over, and its media session closed."""
         call = live.call
-        if live.sound or call.at.connected is not None:
+        if live.sample is not None:
             self._take_sample(live, live.stats)
         self._note(live, Kind.VERDICT, Way.NONE, f"{verdict.result}: {verdict.reason}", verdict.user_text or "")
-        self._recorder.add(CallSeen(call=_traced(call, verdict, ended_at=self._clock.wall())))
+        self._recorder.add(CallSeen(call=_traced(call, verdict, ended_at=self._clock.wall(), cost=live.cost or 0)))
 
     # Sound.
 
@@ -100,18 +100,18 @@ class CallTracing:
 
     def _take_sample(self, live: LiveCall, stats: MediaStats) -> None:
         counters = asdict(stats)
-        if live.sound and live.sound[-1][1] == counters and live.call.ended:
-            return
         spoken = _spoken(stats)
         if spoken != live.spoken:
             live.spoken = spoken
-            self._note(live, Kind.MEDIA, Way.NONE, "audio", spoken)
-        live.sound.append((self._clock.wall(), counters))
+            self._note(live, Kind.MEDIA, Way.NONE, "codecs", spoken)
+        before, live.sample = live.sample, (self._clock.wall(), counters)
+        if before is not None and before[0] < live.sample[0]:
+            live.sound.append(interval_between(before, live.sample))
         self._recorder.add(
             Noted(
                 entry=TraceEntry(
                     call_id=live.call.call_id,
-                    at=live.sound[-1][0],
+                    at=live.sample[0],
                     kind=Kind.AUDIO,
                     title="",
                     detail=json.dumps(counters),
@@ -136,7 +136,7 @@ class CallTracing:
         self._recorder.add(Noted(entry=entry))
 
 
-def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | None = None) -> TracedCall:
+def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | None = None, cost: int = 0) -> TracedCall:
     return TracedCall(
         call_id=call.call_id,
         began_at=call.began_wall,
@@ -151,17 +151,18 @@ def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | Non
         sip_status=(call.peer_status or verdict.sip_status) if verdict and not call.answered else 0,
         talk_s=call.talk_s if verdict else 0.0,
         ended_by=(call.ended_by or "") if verdict else "",
+        cost=cost,
     )
 
 
 def _media_words(event: ev.Event) -> tuple[str, str] | None:
     match event:
         case ev.MediaConnected():
-            return "connected", ""
+            return "audio connected", ""
         case ev.MediaLost(reason=reason):
-            return "lost", reason.value
+            return "audio lost", reason.value
         case ev.MediaRefused(verdict=verdict):
-            return "refused", verdict.reason
+            return "audio refused", verdict.reason
         case ev.MatrixReoffered(sdp=sdp):
             return "client offers anew", description_of(sdp)
         case ev.SipReoffered(sdp=sdp):
@@ -186,7 +187,7 @@ def _told(content: Mapping[str, Any]) -> str:
     candidates = content.get("candidates")
     words = [
         description_of(sdp) if isinstance(sdp, str) else "",
-        f"{min(len(candidates), _MAX_PARTS)} candidates" if isinstance(candidates, list) else "",
+        f"candidates: {len(candidates)}" if isinstance(candidates, list) else "",
         _word(content.get("reason")),
     ]
     return ", ".join(word for word in words if word)

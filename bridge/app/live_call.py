@@ -3,17 +3,16 @@
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bridge.app.lane import Lane
 from bridge.calls.call import Call
 from bridge.core.ids import DialogKey, MatrixCallId, RoomId
 from bridge.media.engine import MediaSession, MediaStats
+from bridge.ops.traces.audio import Interval, Sample
 
-SAMPLES_KEPT = 61
-"""Samples of a call's audio at hand: five minutes of one every five seconds."""
+INTERVALS_KEPT = 60
+"""Figures of a call's audio at hand: five minutes, one every five seconds."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -46,8 +45,10 @@ class LiveCall:
     snapshot_due: bool = False
     written: int = 0
     """A hash of what was written down last."""
-    sound: deque[tuple[float, Mapping[str, Any]]] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
-    """Counters of the audio (`MediaStats`) at moments, kept by the tracing like the two below."""
+    sound: deque[Interval] = field(default_factory=lambda: deque(maxlen=INTERVALS_KEPT))
+    """How it has sounded lately, kept by the tracing like the three below."""
+    sample: Sample | None = None
+    """The counters of the audio when they were read last."""
     spoken: str = ""
     """The codecs of both sides, in words."""
     told_names: set[str] = field(default_factory=set)

@@ -22,7 +22,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
 from bridge.numbers.abuse import Suspicion, Watch
-from bridge.numbers.ledger import Booking, Ledger
+from bridge.numbers.ledger import Booking, Ledger, Use
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
 from bridge.store import Store, StoreError
@@ -44,6 +44,15 @@ class Outlets:
     feed: Callable[[LiveCall, ev.Event], None]
     say: Callable[[LiveCall, str], None]
     calls_of: Callable[[UserId], Sequence[LiveCall]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What is booked on one account."""
+
+    account: str
+    day: Use
+    month: Use
 
 
 class Meter:
@@ -130,6 +139,24 @@ class Meter:
             return False
         await self._guarded(self._store.spending.add(_uses(bookings)))
         return True
+
+    def books(self, *, limit: int) -> list[Books]:
+        """What is booked on each account, those with most this month first."""
+        today = self._today()
+        books = [
+            Books(
+                account=account,
+                day=self._ledger.used(account, limits.Span.DAY, today),
+                month=self._ledger.used(account, limits.Span.MONTH, today),
+            )
+            for account in self._ledger.accounts()
+        ]
+        used = [book for book in books if book.month.seconds or book.month.cost]
+        return sorted(used, key=lambda book: (book.month.cost, book.month.seconds), reverse=True)[:limit]
+
+    def suspended(self) -> list[tuple[UserId, float]]:
+        """Who may not call out, and until when (seconds since 1970)."""
+        return self._suspensions.all()
 
     async def drain(self) -> None:
         """Wait until what was decided of suspensions is written and told."""

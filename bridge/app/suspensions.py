@@ -77,6 +77,10 @@ class Suspensions:
             until = None
         return until is not None
 
+    def all(self) -> list[tuple[UserId, float]]:
+        """Everybody who may not call out now, and until when (seconds since 1970)."""
+        return [(user, until) for user, until in list(self._until.items()) if self.concerns(user)]
+
     def suspend(self, user: UserId, suspicion: Suspicion) -> None:
         """From this moment on."""
         until = self._clock.wall() + self._rule.hours * 3600

@@ -260,6 +260,10 @@ class Ledger:
         month = [use for at, use in days.items() if (at.year, at.month) == (day.year, day.month)]
         return Use(seconds=sum(use.seconds for use in month), cost=sum(use.cost for use in month))
 
+    def accounts(self) -> list[str]:
+        """Everybody on whom anything is booked."""
+        return list(self._days)
+
     def forget(self, *, before: date) -> None:
         """Let go of days that no limit adds up any more."""
         for days in self._days.values():

@@ -10,6 +10,7 @@ from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
 from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.telemetry import Telemetry
+from bridge.ops.console.console import Console
 from bridge.ops.logs import lines_dropped
 from bridge.ops.metrics import PrometheusTelemetry
 
@@ -60,15 +61,23 @@ class Heartbeat:
 
 
 class OpsServer:
-    """`/metrics`, `/livez` and `/readyz`.
+    """`/metrics`, `/livez` and `/readyz`, and the console if there is one.
 
     `checks` are asked at every `/readyz`: each is quick, never waits, and says whether a part is able to work.
     """
 
-    def __init__(self, *, telemetry: PrometheusTelemetry, heartbeat: Heartbeat, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        *,
+        telemetry: PrometheusTelemetry,
+        heartbeat: Heartbeat,
+        checks: Mapping[str, Check],
+        console: Console | None = None,
+    ) -> None:
         self._telemetry = telemetry
         self._heartbeat = heartbeat
         self._checks = dict(checks)
+        self._console = console
         self._lines_counted = 0
         self._http = HttpServer(self._application(), name="ops", limits=_LIMITS, telemetry=telemetry)
 
@@ -82,6 +91,8 @@ class OpsServer:
 
     async def stop(self) -> None:
         """Close the port."""
+        if self._console is not None:
+            self._console.close()
         await self._http.stop()
 
     def _application(self) -> web.Application:
@@ -89,6 +100,8 @@ class OpsServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
+        if self._console is not None:
+            self._console.add_to(application)
         return application
 
     async def _metrics(self, request: web.Request) -> web.Response:

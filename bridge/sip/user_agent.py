@@ -93,6 +93,15 @@ class Steer:
     command: DialogCommand
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkStanding:
+    """What is known of a trunk at the moment."""
+
+    registered: bool = False
+    answers: bool = False
+    """Whether it answers OPTIONS; assumed until proven otherwise."""
+
+
 Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText
 
 
@@ -196,6 +205,11 @@ class UserAgent:
         """Whether calls through this trunk have a chance."""
         state = self._context.trunks.get(trunk)
         return state is not None and state.up
+
+    def trunk_standing(self, trunk: TrunkName) -> TrunkStanding:
+        """What is known of a trunk."""
+        state = self._context.trunks.get(trunk)
+        return TrunkStanding() if state is None else TrunkStanding(registered=state.registered, answers=state.answers)
 
     def close(self) -> None:
         """Forget everything, without a word to anyone."""

@@ -55,7 +55,7 @@ Sample = tuple[float, Mapping[str, Any]]
 
 def intervals(samples: Sequence[Sample]) -> list[Interval]:
     """The figures between each two samples."""
-    return [_interval(before, after) for before, after in pairwise(samples) if after[0] > before[0]]
+    return [interval_between(before, after) for before, after in pairwise(samples) if after[0] > before[0]]
 
 
 def samples_of(entries: Iterable[TraceEntry]) -> list[Sample]:
@@ -63,7 +63,8 @@ def samples_of(entries: Iterable[TraceEntry]) -> list[Sample]:
     return [(entry.at, json.loads(entry.detail)) for entry in entries if entry.kind == Kind.AUDIO]
 
 
-def _interval(before: Sample, after: Sample) -> Interval:
+def interval_between(before: Sample, after: Sample) -> Interval:
+    """The figures between two samples, of which the second is later."""
     seconds = after[0] - before[0]
     client, phone = (_sound(_leg(before, leg), _leg(after, leg), seconds) for leg in SIDES)
     return Interval(at=after[0], client=client, phone=phone)

@@ -90,7 +90,7 @@ def _steps(call: TracedCall, entries: Iterable[TraceEntry], showing: Showing, *,
             continue
         time = f"{entry.at - call.began_at:>{_TIME - 2}.3f}  "
         yield time + _arrow(entry, showing.text(entry.title))
-        if (summary := summary_of(entry)) and entry.kind != Kind.STATE:
+        if (summary := summary_of(entry)) and entry.way != Way.NONE:
             yield " " * _TIME + _beside(entry, showing.text(summary))
         if messages and entry.kind == Kind.SIP:
             yield from (f"{'':{_TIME}}┊ {line}" for line in showing.detail(entry).splitlines())
@@ -106,10 +106,11 @@ def _arrow(entry: TraceEntry, title: str) -> str:
             return f"{'':{_LEFT}}│{_cut(title, _RIGHT - 5)} {'─' * (_RIGHT - 2 - len(_cut(title, _RIGHT - 5)))}▶"
         case Kind.SIP, _:
             return f"{'':{_LEFT}}│◀{'─' * (_RIGHT - 2 - len(_cut(title, _RIGHT - 5)))} {_cut(title, _RIGHT - 5)}"
-        case Kind.STATE, _:
-            return f"{'':{_LEFT}}│ {_cut(f'{title} ({entry.detail})', _RIGHT - 2)}"
+        case Kind.VERDICT, _:
+            return f"{'':{_LEFT}}│ {_cut(f'verdict: {title}', _RIGHT - 2)}"
         case _:
-            return f"{'':{_LEFT}}│ {entry.kind}: {_cut(title, _RIGHT - 12)}"
+            beside = f" ({entry.detail})" if entry.detail else ""
+            return f"{'':{_LEFT}}│ {_cut(title + beside, _RIGHT - 2)}"
 
 
 def _beside(entry: TraceEntry, summary: str) -> str:

@@ -38,7 +38,7 @@ from bridge.sip.usage_events import (
     ReofferAsked,
     RingAsked,
 )
-from bridge.sip.user_agent import DialogCommand, PlaceCall, Start, Steer, Stop, UserAgent
+from bridge.sip.user_agent import DialogCommand, PlaceCall, Start, Steer, Stop, TrunkStanding, UserAgent
 
 STOP_LIMIT_S = 2.0
 LOOK_AT_CERTIFICATES_S = 30.0
@@ -189,6 +189,10 @@ class SipEndpoint:
     def trunk_up(self, trunk: TrunkName) -> bool:
         """Whether calls through this trunk have a chance: registered, answering OPTIONS, or assumed so."""
         return self._core is not None and self._core.trunk_up(trunk)
+
+    def trunk_standing(self, trunk: TrunkName) -> TrunkStanding:
+        """What is known of a trunk, for people."""
+        return self._core.trunk_standing(trunk) if self._core is not None else TrunkStanding()
 
     def saved_leg(self, dialog: DialogKey) -> SavedLeg | None:
         """What the next process needs to end a call; `None` when there is nothing to end."""

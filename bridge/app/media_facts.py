@@ -1,0 +1,28 @@
+"""What the media engine tells about a session, in the language of calls."""
+
+from bridge.app.switchboard import Switchboard
+from bridge.calls import events as ev
+from bridge.core.verdict import MatrixReason
+from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
+
+_REASONS = {
+    MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
+    MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
+    MediaFailure.RTP_TIMEOUT: MatrixReason.ICE_TIMEOUT,
+    # A homeserver is away, or the app was closed: either way somebody hung up.
+    MediaFailure.CLIENT_CLOSED: MatrixReason.USER_HANGUP,
+}
+
+
+def feed_media(switchboard: Switchboard, event: MediaEvent) -> None:
+    """Give the fact to its call; one that is over needs none."""
+    live = switchboard.directory.by_call_id(event.call_id)
+    if live is None:
+        return
+    match event:
+        case MediaConnected():
+            switchboard.feed(live, ev.MediaConnected())
+        case DigitPressed():
+            switchboard.feed(live, ev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
+        case MediaEnded():
+            switchboard.feed(live, ev.MediaLost(reason=_REASONS[event.failure]))

@@ -1,0 +1,76 @@
+"""The ops port of a bridge: what its health is judged by, and the console where somebody may log in."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.app.console_desk import ConsoleDesk
+from bridge.config import Config, trace_settings
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.matrix.service import MatrixService
+from bridge.ops.console.access import ConsoleSettings
+from bridge.ops.console.console import Console, ConsoleParts
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.server import Heartbeat, OpsServer
+from bridge.store import Store
+from bridge.store.traces import TraceReader
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpsPort:
+    """What it needs of the rest."""
+
+    config: Config
+    desk: ConsoleDesk
+    store: Store
+    matrix: MatrixService
+    clock: Clock
+    entropy: Entropy
+    telemetry: PrometheusTelemetry
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Listen until `stack` is unwound."""
+        heartbeat = Heartbeat(clock=self.clock, telemetry=self.telemetry)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        beating = group.create_task(heartbeat.run())
+        stack.callback(beating.cancel)
+        switchboard = self.desk.switchboard
+        checks = {
+            "homeserver": lambda: self.matrix.healthy,
+            "store": lambda: self.store.healthy,
+            "trunks": self._any_trunk_up,
+            "event_loop": heartbeat.in_time,
+            "not_draining": lambda: switchboard.accepting,
+        }
+        console = self._console()
+        server = OpsServer(telemetry=self.telemetry, heartbeat=heartbeat, checks=checks, console=console)
+        stack.push_async_callback(server.stop)
+        listen = self.config.ops.listen
+        port = await server.start(listen.host, listen.port)
+        log.info("ops_port_opened", host=listen.host, port=port, console=console is not None)
+
+    def _console(self) -> Console | None:
+        console = self.config.ops.console
+        if not console.is_on:
+            return None
+        settings = ConsoleSettings(
+            token=console.token.get_secret_value(), proxies=console.proxies, user_header=console.user_header
+        )
+        traces = trace_settings(self.config).path
+        parts = ConsoleParts(
+            settings=settings,
+            desk=self.desk,
+            traces=TraceReader(traces) if traces is not None else None,
+            clock=self.clock,
+            entropy=self.entropy,
+            telemetry=self.telemetry,
+        )
+        return Console(parts)
+
+    def _any_trunk_up(self) -> bool:
+        return any(self.desk.sip.trunk_up(trunk) for trunk in self.config.trunks)

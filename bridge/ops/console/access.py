@@ -1,0 +1,193 @@
+"""Who may see the console: whoever knows the token, or whom a trusted proxy has logged in.
+
+Guesses are limited by address, tokens compared in constant time. What changes something needs more than a cookie, which
+a browser also sends for other people's pages: a word that only our own pages know (CSRF).
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from aiohttp import web
+
+from bridge.core.budget import Budgets
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+
+COOKIE = "trunkline_console"
+SESSION_S = 12 * 3600.0
+IDLE_S = 3600.0
+NUMBERS_S = 900.0
+"""How long numbers are shown after somebody has asked for them."""
+MAX_SESSIONS = 100
+_GUESSES = 5
+_GUESS_EVERY_S = 10.0
+_BLOCK_S = 30.0
+_MAX_BLOCKED = 1_000
+_MAX_NAME = 255
+_SAME_SITE = ("same-origin", "none")
+"""Of Sec-Fetch-Site: our own pages, or what a person typed or a program sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """Who may log in, and how."""
+
+    token: str = field(default="", repr=False)
+    proxies: Sequence[IPv4Network | IPv6Network] = ()
+    user_header: str = "X-Forwarded-Email"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Visitor:
+    """Somebody who may see the console."""
+
+    name: str
+    """For the log: `token`, or whom the proxy has named."""
+    csrf: str = field(repr=False)
+    """What forms have to carry; empty for programs, which send the token itself with each request."""
+    has_session: bool = False
+    expires: float = float("inf")
+    seen: float = 0.0
+    numbers_until: float = 0.0
+
+
+class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Full
+    """This address has to wait."""
+
+
+class Access:
+    """Sessions are in memory: after a restart everybody logs in anew."""
+
+    def __init__(self, settings: ConsoleSettings, *, clock: Clock, entropy: Entropy) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._token = _digest(settings.token) if settings.token else None
+        self._sessions: OrderedDict[bytes, Visitor] = OrderedDict()
+        self._of_proxies: OrderedDict[str, Visitor] = OrderedDict()
+        self._guesses = Budgets(burst=_GUESSES, refill_s=_GUESS_EVERY_S)
+        self._blocked: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether there is a token to log in with."""
+        return self._token is not None
+
+    def visitor(self, request: web.Request) -> Visitor | None:
+        """Who asks, if that is known. Raises :class:`TooManyGuesses`."""
+        bearer = request.headers.get("Authorization", "")
+        if bearer:
+            kind, _, token = bearer.partition(" ")
+            known = kind.lower() == "bearer" and self._is_token(token.strip(), request)
+            return Visitor(name="token", csrf="") if known else None
+        return self._by_proxy(request) or self._by_cookie(request)
+
+    def still(self, visitor: Visitor) -> bool:
+        """Whether somebody who was let in may go on looking."""
+        if not visitor.has_session:
+            return True
+        return visitor in self._sessions.values() and not self._is_over(visitor)
+
+    def log_in(self, token: str, request: web.Request) -> str | None:
+        """A new session's name for the cookie; `None` for a wrong token. Raises :class:`TooManyGuesses`."""
+        if not self._is_token(token, request):
+            return None
+        name, now = self._entropy.token(43), self._clock.monotonic()
+        visitor = Visitor(
+            name="token", csrf=self._entropy.token(32), has_session=True, expires=now + SESSION_S, seen=now
+        )
+        self._sessions[_digest(name)] = visitor
+        while len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        return name
+
+    def log_out(self, request: web.Request) -> None:
+        """Forget a session."""
+        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+
+    def is_own_form(self, visitor: Visitor, request: web.Request, csrf: str) -> bool:
+        """Whether a request that changes something comes from a page of ours, or from a program with the token."""
+        if not visitor.csrf:
+            return True
+        return self.is_same_site(request) and hmac.compare_digest(_digest(csrf), _digest(visitor.csrf))
+
+    def is_same_site(self, request: web.Request) -> bool:
+        """What the browser says, if it says anything."""
+        return request.headers.get("Sec-Fetch-Site", "none") in _SAME_SITE
+
+    def shows_numbers(self, visitor: Visitor) -> bool:
+        """Whether this visitor has asked for numbers lately."""
+        return self._clock.monotonic() < visitor.numbers_until
+
+    def show_numbers(self, visitor: Visitor, *, on: bool) -> None:
+        """Show people as they are for a while, or not any more."""
+        visitor.numbers_until = self._clock.monotonic() + NUMBERS_S if on else 0.0
+
+    def _by_cookie(self, request: web.Request) -> Visitor | None:
+        visitor = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
+        if visitor is None or self._is_over(visitor):
+            self.log_out(request)
+            return None
+        visitor.seen = self._clock.monotonic()
+        return visitor
+
+    def _is_over(self, visitor: Visitor) -> bool:
+        now = self._clock.monotonic()
+        return now >= visitor.expires or now >= visitor.seen + IDLE_S
+
+    def _by_proxy(self, request: web.Request) -> Visitor | None:
+        """Exactly one header field, from one of the proxies: more than one would mean that it lets them through."""
+        names = request.headers.getall(self._settings.user_header, [])
+        if len(names) != 1 or not self._is_proxy(request.remote or ""):
+            return None
+        name = names[0].strip()
+        if not name or len(name) > _MAX_NAME or not name.isprintable():
+            return None
+        visitor = self._of_proxies.setdefault(name, Visitor(name=name, csrf=self._entropy.token(32)))
+        self._of_proxies.move_to_end(name)
+        while len(self._of_proxies) > MAX_SESSIONS:
+            self._of_proxies.popitem(last=False)
+        return visitor
+
+    def _is_proxy(self, remote: str) -> bool:
+        try:
+            address = ipaddress.ip_address(remote.partition("%")[0])
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._settings.proxies)
+
+    def _is_token(self, guess: str, request: web.Request) -> bool:
+        """A right token is not believed either from an address that has guessed too often."""
+        if self._token is None:
+            return False
+        now, who = self._clock.monotonic(), _neighbourhood(request.remote or "")
+        if now < self._blocked.get(who, 0.0):
+            raise TooManyGuesses
+        if hmac.compare_digest(_digest(guess), self._token):
+            return True
+        if not self._guesses.spend(who, now):
+            self._blocked[who] = now + _BLOCK_S
+            while len(self._blocked) > _MAX_BLOCKED:
+                self._blocked.popitem(last=False)
+            raise TooManyGuesses
+        return False
+
+
+def _digest(text: str) -> bytes:
+    """Of one length, whatever a stranger sends."""
+    return hashlib.sha256(text.encode(errors="replace")).digest()
+
+
+def _neighbourhood(remote: str) -> str:
+    """An address; of IPv6 its /64, all of which one household has."""
+    try:
+        address = ipaddress.ip_address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
