@@ -272,6 +272,8 @@ async def test_readers_leave_a_connection_for_the_metrics() -> None:
         streams = [await browser.session.get("/console/live") for _ in range(13)]
         assert [answer.status for answer in streams] == [200] * 12 + [503]
         assert (await browser.get("/metrics"))[0] == 200
+        for answer in streams:
+            answer.close()
 
 
 async def test_a_bridge_that_stops_ends_the_streams_in_order() -> None:
@@ -284,3 +286,4 @@ async def test_a_bridge_that_stops_ends_the_streams_in_order() -> None:
             await stream.content.readuntil(b"\n\n")
         # Cut off, the rest of a chunked answer would be missing, which is an error.
         assert await stream.content.read() == b""
+        stream.close()

@@ -303,8 +303,20 @@ def test_sound_is_told_by_what_came_between_two_moments() -> None:
     )
     assert (good.client.packets_per_s, good.client.word) == (50.0, "good")
     assert (lossy.client.loss_percent, lossy.client.word) == (20.0, "poor")
-    assert silent.client.word == "silent"
+    assert silent.client.word == "quiet"
     assert anew.client.packets_per_s == 20.0
+
+
+def test_a_side_that_is_lost_is_told_from_one_that_is_quiet() -> None:
+    (interval,) = intervals([(0.0, counters(9)), (5.0, {**counters(9), "silent": "sip"})])
+    assert (interval.client.word, interval.phone.word) == ("quiet", "silent")
+
+
+def test_whatever_else_is_measured_is_kept_with_the_side_from_which_the_sound_comes() -> None:
+    after = {**counters(250), "heard_by_sip": {"frames_concealed": 3, "audible": True}}
+    (interval,) = intervals([(0.0, counters(0)), (5.0, after)])
+    assert interval.client.further == {"frames_concealed": 3}
+    assert interval.phone.further == {}
 
 
 # Together.

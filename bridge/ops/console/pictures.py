@@ -10,7 +10,7 @@ STRIP = 40
 """Intervals of a strip."""
 BAR = 4
 """Width of one, in units of the picture, which is 16 high."""
-_TALL = {"good": 10, "fair": 13, "poor": 16, "silent": 4}
+_TALL = {"good": 10, "fair": 13, "poor": 16, "quiet": 4, "silent": 16}
 WIDTH, HEIGHT = 600.0, 120.0
 _MAX_POINTS = 240
 
@@ -69,6 +69,7 @@ _FIGURES: tuple[tuple[str, str, float, Callable[[Sound], float | None]], ...] = 
     ("Packets", "per second", 60.0, lambda sound: sound.packets_per_s),
     ("Loss", "percent", 5.0, lambda sound: sound.loss_percent),
     ("Jitter", "milliseconds", 20.0, lambda sound: sound.jitter_ms),
+    ("Round trip", "milliseconds", 200.0, lambda sound: sound.further.get("round_trip_ms")),
 )
 """Title, unit, what the upper edge is at least, and the figure."""
 

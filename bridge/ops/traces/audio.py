@@ -9,8 +9,8 @@ from typing import Any
 from bridge.ops.traces.items import Kind
 from bridge.store.traces import TraceEntry
 
-SIDES = {"matrix": "client", "sip": "phone"}
-"""The legs of a call, and whose sound each of them receives."""
+_PLAYED = {"matrix": "heard_by_sip", "sip": "heard_by_matrix"}
+"""The legs of a call, and where it stands what became of the sound that comes from there."""
 _KNOWN = frozenset(("codec", "packets_received", "packets_sent", "packets_lost", "jitter_ms", "mos"))
 
 
@@ -26,12 +26,17 @@ class Sound:
     """Estimated mean opinion score, where the engine has one."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Whatever else the engine knows of this side."""
+    lost: bool = False
+    """Whether the engine says that nothing comes from there although something should (one-way audio)."""
 
     @property
     def word(self) -> str:
-        """`good`, `fair`, `poor` or `silent`: for a person who looks at many calls at once."""
+        """`good`, `fair`, `poor`, `quiet` or `silent`: for a person who looks at many calls at once.
+
+        Quiet is a side that sends nothing, as on hold; silent one of which that is wrong.
+        """
         if not self.packets_per_s:
-            return "silent"
+            return "silent" if self.lost else "quiet"
         if self.loss_percent > 5 or self.jitter_ms > 60 or (self.mos is not None and self.mos < 3.1):
             return "poor"
         if self.loss_percent > 1 or self.jitter_ms > 30 or (self.mos is not None and self.mos < 3.8):
@@ -66,17 +71,18 @@ def samples_of(entries: Iterable[TraceEntry]) -> list[Sample]:
 def interval_between(before: Sample, after: Sample) -> Interval:
     """The figures between two samples, of which the second is later."""
     seconds = after[0] - before[0]
-    client, phone = (_sound(_leg(before, leg), _leg(after, leg), seconds) for leg in SIDES)
+    client, phone = (_sound(before, after, leg, seconds) for leg in _PLAYED)
     return Interval(at=after[0], client=client, phone=phone)
 
 
-def _leg(sample: Sample, leg: str) -> Mapping[str, Any]:
-    found = sample[1].get(leg)
+def _part(sample: Sample, name: str) -> Mapping[str, Any]:
+    found = sample[1].get(name)
     return found if isinstance(found, Mapping) else {}
 
 
-def _sound(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) -> Sound:
+def _sound(earlier: Sample, later: Sample, leg: str, seconds: float) -> Sound:
     """Counters that run backwards are those of a new session: it begins at nothing."""
+    before, after = _part(earlier, leg), _part(later, leg)
     received, lost = (_grown(before, after, name) for name in ("packets_received", "packets_lost"))
     expected = received + lost
     mos = after.get("mos")
@@ -86,7 +92,12 @@ def _sound(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) 
         loss_percent=100 * lost / expected if expected else 0.0,
         jitter_ms=float(after.get("jitter_ms", 0.0)),
         mos=float(mos) if isinstance(mos, int | float) and mos else None,
-        further={name: value for name, value in after.items() if name not in _KNOWN and _is_number(value)},
+        further={
+            name: value
+            for name, value in (*after.items(), *_part(later, _PLAYED[leg]).items())
+            if name not in _KNOWN and _is_number(value)
+        },
+        lost=later[1].get("silent") in (leg, "both"),
     )
 
 
