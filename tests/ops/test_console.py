@@ -121,6 +121,7 @@ async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> 
     ("proxies", "headers", "sees"),
     [
         (["127.0.0.0/8"], [("X-Forwarded-Email", "olga@example.org")], True),
+        (["127.0.0.0/8"], [("X-Forwarded-Email", "olga"), ("Authorization", "Bearer of-the-proxy")], True),
         (["192.0.2.0/24"], [("X-Forwarded-Email", "olga@example.org")], False),
         (["127.0.0.0/8"], [("X-Forwarded-Email", "")], False),
         (["127.0.0.0/8"], [("X-Forwarded-Email", "olga"), ("X-Forwarded-Email", "eve")], False),
