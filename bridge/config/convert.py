@@ -180,5 +180,6 @@ def _media_policy(trunk: TrunkConfig) -> SipMediaPolicy:
         codecs=trunk.codecs,
         ptime_ms=trunk.ptime_ms,
         srtp=trunk.srtp,
-        digits_in_rtp=trunk.dtmf is Dtmf.RTP,
+        digits_in_rtp=trunk.dtmf is not Dtmf.INFO,
+        digits_as_tones=trunk.dtmf is Dtmf.TONES,
     )

@@ -79,9 +79,9 @@ class CallAudio:
         """Let one side hear this in the place of the other; `None` is the other again."""
         (self.to_sip if ear is Ear.PHONE else self.to_matrix).play(playing)
 
-    def listen(self, on_digit: Callable[[str], object] | None) -> None:
-        """Tell of keys of the phone, or no longer."""
-        self._listener = None if on_digit is None else DigitListener(on_digit)
+    def listen(self, on_digit: Callable[[str], object] | None, *, tones: bool = False) -> None:
+        """Tell of keys of the phone, of tones in its audio too, or no longer."""
+        self._listener = None if on_digit is None else DigitListener(on_digit, tones=tones)
 
     def expect_new_phone(self) -> None:
         """The phone is another one, or elsewhere: open the path, and continue the stream whatever its numbers."""

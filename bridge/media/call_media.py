@@ -55,7 +55,14 @@ class CallMedia:
         self.reader = DescriptionReader(around.settings, policy)
         self._now = around.clock.monotonic
         self._log = _log.bind(call_id=call_id)
-        self.sounds = CallSounds(call_id, self._settings.hold_music, around.recorder, emit=around.emit, now=self._now)
+        self.sounds = CallSounds(
+            call_id,
+            self._settings.hold_music,
+            around.recorder,
+            tones=policy.digits_as_tones,
+            emit=around.emit,
+            now=self._now,
+        )
         self._path = around.paths.make(
             PathNeeds(
                 ports=around.ports,
@@ -64,7 +71,7 @@ class CallMedia:
                 telemetry=around.telemetry,
                 log=self._log,
                 trusted=self._settings.rtp_sources,
-                signal_digit=None if policy.digits_in_rtp else self._signal_digit,
+                signal_digit=self._signal_digit if policy.digits_as_tones or not policy.digits_in_rtp else None,
                 played=self.sounds.played,
                 phone_digit=self.sounds.phone_digit,
             )
@@ -283,15 +290,17 @@ class CallMedia:
         for digit in digits:
             self.sounds.phone_digit(digit)
         partner = self._partner
-        if partner is None or partner._policy.digits_in_rtp:
+        if partner is None or partner._phone.takes_events:
             self._path.press(digits, duration_ms)
             return
         for digit in digits:
             partner._signal_digit(digit, duration_ms)
 
     def _signal_digit(self, digit: str, duration_ms: int) -> None:
-        pressed = DigitPressed(call_id=self.call_id, digit=digit, duration_ms=duration_ms)
-        self._around.emit(pressed)
+        if self._policy.digits_as_tones:
+            self.sounds.press(digit, duration_ms)
+        else:
+            self._around.emit(DigitPressed(call_id=self.call_id, digit=digit, duration_ms=duration_ms))
 
     def _direct(self, remote: RemoteSip) -> None:
         moved = self._path.direct(remote, self._phone.keys)

@@ -1,5 +1,6 @@
 """What a call lets be heard by itself, and what it hears: sounds in their order of precedence, keys of the phone."""
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
@@ -10,9 +11,11 @@ from bridge.media.path import PacketPath
 from bridge.media.player import Playing
 from bridge.media.recorder import Recorder, Recording
 from bridge.media.recording import Recorded, RecordedSides, RecordingEnd, RecordingRequest
-from bridge.media.sounds import Sound, beep
+from bridge.media.sounds import Sound
+from bridge.media.tone_plan import beep, key_tone
 from bridge.media.verdicts import unavailable
 
+_MOST_KEYS = 64
 _EARS = {
     RecordedSides.PHONE: (Ear.PHONE,),
     RecordedSides.MATRIX: (Ear.MATRIX,),
@@ -30,6 +33,7 @@ class CallSounds:
         hold_music: Sound | None,
         recorder: Recorder,
         *,
+        tones: bool,
         emit: Callable[[MediaEvent], None],
         now: Callable[[], float],
     ) -> None:
@@ -38,6 +42,9 @@ class CallSounds:
         self._numbers = count(1)
         self._music = None if hold_music is None else Playing(sound=hold_music, repeats=True, number=0)
         self._held = self._reports = False
+        self._tones = tones
+        self._keys: deque[Playing] = deque()
+        """Keys that the phone has yet to hear, as tones."""
         self._asked: dict[Ear, Playing] = {}
         self._heard: dict[Ear, Playing | None] = dict.fromkeys(Ear)
         """What the path plays."""
@@ -56,6 +63,8 @@ class CallSounds:
         """Begin a sound; its number."""
         number = next(self._numbers)
         self._forget(ear)
+        if ear is Ear.PHONE:
+            self._keys.clear()
         self._asked[ear] = Playing(sound=sound, repeats=repeats, number=number)
         self._choose()
         return number
@@ -80,7 +89,14 @@ class CallSounds:
         """Tell of keys of the phone, or no longer."""
         self._reports = wanted
         if self._path is not None:
-            self._path.listen(wanted)
+            self._path.listen(wanted, tones=self._tones)
+
+    def press(self, digit: str, duration_ms: int) -> None:
+        """Let the phone hear a key after those before it, unless it hears a sound or music."""
+        tone, busy = key_tone(digit, duration_ms), self._held or Ear.PHONE in self._asked
+        if tone is not None and not busy and len(self._keys) < _MOST_KEYS:
+            self._keys.append(Playing(sound=tone, repeats=False, number=next(self._numbers)))
+            self._choose()
 
     def start_recording(self, request: RecordingRequest) -> None:
         """Make the file, and record once those who are recorded have heard a beep, if there is to be one."""
@@ -118,6 +134,9 @@ class CallSounds:
                 self._heard[ear] = None
                 self._tell_played(number)
                 break
+        if self._keys and self._keys[0].number == number:
+            self._keys.popleft()
+            self._heard[Ear.PHONE] = None
         self._choose()
 
     def _tell_played(self, number: int) -> None:
@@ -133,9 +152,13 @@ class CallSounds:
 
     def _choose(self) -> None:
         for ear in Ear:
-            wanted = self._asked.get(ear)
-            if wanted is None and ear is Ear.PHONE and self._held:
-                wanted = self._music
+            wanted = self._asked.get(ear) or (self._for_phone() if ear is Ear.PHONE else None)
             if wanted is not self._heard[ear] and self._path is not None:
                 self._heard[ear] = wanted
                 self._path.play(ear, wanted)
+
+    def _for_phone(self) -> Playing | None:
+        """What the phone hears when nothing was asked for."""
+        if self._held:
+            return self._music
+        return self._keys[0] if self._keys else None

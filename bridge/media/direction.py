@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bridge.media import g711
 from bridge.media.coders import silence
-from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
+from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent, WholeKeys
 from bridge.media.ears import Ears
 from bridge.media.formats import COMFORT_NOISE, FRAME_MS, Codec, DigitFormat, LegFormats
 from bridge.media.keypad import KEYS, Keypad
@@ -59,6 +59,7 @@ class Direction:
         self._target: LegFormats | None = None
         self._rewriter = Rewriter(outbound, clock_rate=8000)
         self._relay = DigitRelay()
+        self._whole_keys = WholeKeys()
         self._priming = 0
         self._timeline = self._key_began = 0
         self._paused = True
@@ -124,11 +125,13 @@ class Direction:
             return None
         digits = self._source.received_digits(packet.payload_type)
         codec = self._source.received_codec(packet.payload_type)
-        if self._target is None or not self.enabled or self._player.busy:
+        if self._target is None or not self.enabled:
             return codec.clock_rate if codec else None
-        if digits is not None:
+        if digits is not None and (not self._player.busy or self._target.send_digits is None):
             self._receive_digit(packet, digits, self._target, now)
             return None
+        if self._player.busy:
+            return codec.clock_rate if codec else None
         if codec is None:
             self._leave_out(packet, now)
             return None
@@ -194,7 +197,8 @@ class Direction:
             if self.transcoder is None:
                 self._rewriter.skip(packet, now)
             if event is not None:
-                self._signal(event)
+                for key in self._whole_keys.take(event, now):
+                    self._signal(key)
             return
         self.digits += event.first
         self._digit_until = now + (0.0 if event.end else _DIGIT_HOLDS_AUDIO_S)
@@ -213,13 +217,11 @@ class Direction:
             position=position,
         )
 
-    def _signal(self, event: RelayedEvent) -> None:
+    def _signal(self, key: TelephoneEvent) -> None:
         """Hand over a digit that has ended: signalling tells it whole, with its length."""
-        if event.last and self.signal_digit is not None:
+        if self.signal_digit is not None:
             self.digits += 1
-            pressed = TelephoneEvent.parse(event.payload)
-            if pressed is not None:
-                self.signal_digit(KEYS[pressed.event], pressed.duration * 1000 // _SIGNALLED.clock_rate)
+            self.signal_digit(KEYS[key.event], key.duration * 1000 // _SIGNALLED.clock_rate)
 
     def _numbered(self, packet: RtpPacket, event: RelayedEvent, payload_type: int, now: float) -> RtpPacket | None:
         """An event packet in the numbering of whatever feeds the stream."""
@@ -249,6 +251,9 @@ class Direction:
             return
         if self.keypad.busy:
             self._press(target, now)
+        overdue = self._whole_keys.overdue(now)
+        if overdue is not None:
+            self._signal(overdue)
         if self._player.busy:
             self._play_sound(target, now)
         elif self.transcoder is not None:

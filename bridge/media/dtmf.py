@@ -4,6 +4,7 @@ Digits are counted, never named: they are card numbers and PINs.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bridge.media.rtp import timestamp_delta
@@ -13,6 +14,8 @@ _LAST_DIGIT = 16
 _LONGEST_DURATION = 0xFFFF
 _END = 0x80
 _REMEMBERED_SEQUENCES = 32
+_END_LOST_AFTER_S = 0.2
+"""Four packets of those who send the fewest: one every 50 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,6 @@ class RelayedEvent:
     first: bool
     """The first packet of a digit: what is counted."""
     end: bool
-    last: bool
-    """The first of a digit's end packets: when it is known how long the key was pressed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,8 +132,39 @@ class DigitRelay:
             raise RuntimeError("no digit to pass on")
         duration = min(current.carried + event.duration * target_rate // source_rate, _LONGEST_DURATION)
         current.reached = max(current.reached, duration)
-        last, current.ended = event.end and not current.ended, current.ended or event.end
+        current.ended = current.ended or event.end
         converted = TelephoneEvent(event=event.event, end=event.end, volume=event.volume, duration=duration)
         return RelayedEvent(
-            payload=bytes(converted), timestamp=current.timestamp, marker=first, first=first, end=event.end, last=last
+            payload=bytes(converted), timestamp=current.timestamp, marker=first, first=first, end=event.end
         )
+
+
+class WholeKeys:
+    """Relayed events as keys, each told once: when its end has come, or nothing of it for so long that it is lost."""
+
+    def __init__(self) -> None:
+        self._key: TelephoneEvent | None = None
+        """What is known of a key that has not been told."""
+        self._heard_at = 0.0
+        self._told = False
+
+    def take(self, event: RelayedEvent, now: float) -> Iterator[TelephoneEvent]:
+        """Take an event; the keys that have ended by it."""
+        if event.first:
+            if self._key is not None:
+                yield self._key
+            self._told = False
+        if self._told:
+            return
+        self._key, self._heard_at = TelephoneEvent.parse(event.payload), now
+        if event.end and self._key is not None:
+            yield self._key
+            self._key, self._told = None, True
+
+    def overdue(self, now: float) -> TelephoneEvent | None:
+        """A key whose end is lost (RFC 4733 §2.5.1.4 sends it three times, and networks lose in bursts)."""
+        key = self._key
+        if key is None or now - self._heard_at < _END_LOST_AFTER_S:
+            return None
+        self._key, self._told = None, True
+        return key

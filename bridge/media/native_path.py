@@ -162,8 +162,8 @@ class NativePath:
             given = self._paths.shared(playing.sound), playing.repeats, playing.number
         self.call.play(ear is Ear.PHONE, given)
 
-    def listen(self, wanted: bool) -> None:
-        self.call.listen(wanted)
+    def listen(self, wanted: bool, *, tones: bool) -> None:
+        self.call.listen(wanted, tones)
 
     def tap(self, wanted: bool) -> None:
         self.call.tap(wanted)

@@ -98,8 +98,8 @@ class PacketPath(Protocol):
         """Let one side hear this in the place of the other, while it may hear anything; `None` is the other again."""
         ...
 
-    def listen(self, wanted: bool) -> None:
-        """Tell of keys of the phone as soon as they are recognised, or no longer."""
+    def listen(self, wanted: bool, *, tones: bool) -> None:
+        """Tell of keys of the phone as soon as they are recognised, of tones in its audio too, or no longer."""
         ...
 
     def tap(self, wanted: bool) -> None:

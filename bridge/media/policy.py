@@ -30,6 +30,8 @@ class SipMediaPolicy:
     srtp: SrtpUse = SrtpUse.OFF
     digits_in_rtp: bool = True
     """Whether digits are telephone-events (RFC 4733); otherwise signalling carries them, and never both."""
+    digits_as_tones: bool = False
+    """Whether digits are tones in the audio, both ways, where a phone has no telephone-events."""
 
     @property
     def allowed(self) -> tuple[Codec, ...]:

@@ -83,8 +83,8 @@ class PortablePath:
     def play(self, ear: Ear, playing: Playing | None) -> None:
         self._audio.play(ear, playing)
 
-    def listen(self, wanted: bool) -> None:
-        self._audio.listen(self._phone_digit if wanted else None)
+    def listen(self, wanted: bool, *, tones: bool) -> None:
+        self._audio.listen(self._phone_digit if wanted else None, tones=tones)
 
     def tap(self, wanted: bool) -> None:
         self._audio.tap = self._tap if wanted else None

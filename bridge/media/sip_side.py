@@ -103,6 +103,12 @@ class SipSide:
         return sdp_sip.write_answer(remote, self._local(), self.formats, flow=self.flow, crypto=crypto)
 
     @property
+    def takes_events(self) -> bool:
+        """Whether keys are events of the audio here; on a trunk that has tones as well, only where the phone agreed."""
+        has_events = self.formats is not None and self.formats.send_digits is not None
+        return self.policy.digits_in_rtp and (has_events or not self.policy.digits_as_tones)
+
+    @property
     def listens(self) -> bool:
         """Whether the phone wants to hear us, and the user's client is willing to be heard."""
         remote = self.remote

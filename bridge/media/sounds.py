@@ -2,17 +2,14 @@
 
 import threading
 import wave
-from functools import lru_cache
 from pathlib import Path
 
 from av import AudioFrame, AudioResampler
 
-from bridge.media import tones
 from bridge.media.coders import FRAME_BYTES, RATE, WIDE_RATE, make_encoder, silence
 from bridge.media.formats import FRAME_MS, OCTETS_PER_MS, Codec
 
 LONGEST_S = 600
-_BEEP_HZ, _BEEP_S, _BEEP_DBFS = 1400.0, 0.4, -18.0
 
 
 class SoundError(ValueError):
@@ -85,12 +82,6 @@ def _widened(pcm: bytes) -> bytes:
     made = [*resampler.resample(narrow), *resampler.resample(None)]
     wide = b"".join(bytes(frame.planes[0])[: 2 * frame.samples] for frame in made)
     return wide[: 2 * len(pcm)].ljust(2 * len(pcm), b"\0")
-
-
-@lru_cache(maxsize=1)
-def beep() -> Sound:
-    """What tells that a recording begins (ITU-T E.180, recording tone: 1400 Hz)."""
-    return Sound(tones.sine(_BEEP_HZ, _BEEP_S, level_dbfs=_BEEP_DBFS))
 
 
 def pause(duration_s: float) -> Sound:

@@ -55,6 +55,8 @@ class Dtmf(enum.StrEnum):
     """Beside the audio (RFC 4733)."""
     INFO = "info"
     """In INFO requests, for old devices."""
+    TONES = "tones"
+    """Beside the audio where the phone can, else as tones in it."""
 
 
 class NumberFormat(enum.StrEnum):

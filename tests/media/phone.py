@@ -1,6 +1,7 @@
 """A phone that is nothing but an RTP socket."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from bridge.media import g711, tones
@@ -20,6 +21,9 @@ class Phone(asyncio.DatagramProtocol):
         self.sources: set[tuple[str, int]] = set()
         self.target: tuple[str, int] = ("127.0.0.1", 9)
         self.sequence, self.timestamp, self.ssrc = 100, 5000, 0x51515151
+        self.loses: Callable[[], bool] = lambda: False
+        """Asked for each packet whether the network loses it."""
+        self.lost = 0
         self._closed = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -69,7 +73,10 @@ class Phone(asyncio.DatagramProtocol):
             payload=payload,
             marker=marker,
         )
-        self.transport.sendto(bytes(packet), self.target)
+        if self.loses():
+            self.lost += 1
+        else:
+            self.transport.sendto(bytes(packet), self.target)
         self.sequence += 1
         self.timestamp += step
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent
+from bridge.media.dtmf import DigitRelay, RelayedEvent, TelephoneEvent, WholeKeys
 
 
 def push(
@@ -95,3 +95,39 @@ def test_durations_never_run_backwards(durations: list[int]) -> None:
     converted = [TelephoneEvent.parse(p.payload) for p in out if p]
     assert sum(p.first for p in out if p) == 1
     assert all(a.duration <= b.duration for a, b in pairwise([e for e in converted if e]))
+
+
+def whole(*packets: tuple[int, int, bool, float], at: float) -> list[tuple[int, int]]:
+    """Keys that are told of these packets (event, duration, end, time), and when nothing more comes until `at`."""
+    relay, keys = DigitRelay(), WholeKeys()
+    told: list[TelephoneEvent] = []
+    for sequence, (event, duration, end, now) in enumerate(packets):
+        relayed = push(relay, event, duration, sequence=sequence, end=end, timestamp=96000 * event, rates=(8000, 8000))
+        if relayed is not None:
+            told += keys.take(relayed, now)
+    overdue = keys.overdue(at)
+    return [(key.event, key.duration) for key in [*told, *([overdue] if overdue else [])]]
+
+
+def test_a_key_is_told_once_when_it_has_ended() -> None:
+    packets = [(5, 160, False, 0.0), (5, 320, False, 0.02), *[(5, 480, True, 0.04)] * 3]
+    assert whole(*packets, at=0.1) == [(5, 480)]
+    assert whole(*packets, at=9.9) == [(5, 480)]
+
+
+def test_a_key_whose_ends_are_lost_is_told_when_nothing_more_comes_or_another_one_does() -> None:
+    assert whole((5, 320, False, 0.0), at=0.1) == []
+    assert whole((5, 320, False, 0.0), at=0.3) == [(5, 320)]
+    assert whole((5, 320, False, 0.0), (6, 480, True, 0.1), at=9.9) == [(5, 320), (6, 480)]
+
+
+def test_an_end_that_comes_late_presses_no_key_again() -> None:
+    relay, keys = DigitRelay(), WholeKeys()
+    first = push(relay, 5, 320, sequence=1)
+    late = push(relay, 5, 480, sequence=2, end=True)
+    assert first is not None
+    assert late is not None
+    assert list(keys.take(first, 0.0)) == []
+    assert keys.overdue(0.5) is not None
+    assert list(keys.take(late, 0.6)) == []
+    assert keys.overdue(9.9) is None

@@ -21,12 +21,14 @@ from bridge.media.engine import Ear
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketTimes
 from bridge.media.keypad import KEYS
 from bridge.media.outbound import OutboundStream
+from bridge.media.pcm import to_octets
 from bridge.media.player import Playing
 from bridge.media.rtcp import ReportBlock, middle_ntp, write_report
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import tone_frames
+from tests.media.test_tones import pressed
 
 if TYPE_CHECKING:
     import trunkline_native as native
@@ -130,10 +132,10 @@ class Pair:
             self.portable.play(ear, Playing(sound=sound, repeats=repeats, number=number))
             self.native.play(to_phone, (native.Sound([(c.value, sound.frames(c)) for c in Codec]), repeats, number))
 
-    def listen(self, wanted: bool) -> None:
+    def listen(self, wanted: bool, tones: bool) -> None:
         note = self._note
-        self.portable.listen((lambda key: note("phone_digit", KEYS.index(key))) if wanted else None)
-        self.native.listen(wanted)
+        self.portable.listen((lambda key: note("phone_digit", KEYS.index(key))) if wanted else None, tones=tones)
+        self.native.listen(wanted, tones)
 
     def matrix(self, packet: bytes) -> None:
         self.portable.matrix_packet(packet)
@@ -199,7 +201,7 @@ class Source:
         self.ssrc, self.sequence = self.chance.getrandbits(32), self.chance.getrandbits(16)
         self.timestamp = self.chance.getrandbits(32)
 
-    def _packet(self, payload_type: int, payload: bytes, *, marker: bool = False) -> bytes:
+    def packet(self, payload_type: int, payload: bytes, *, marker: bool = False) -> bytes:
         packet = RtpPacket(
             payload_type=payload_type,
             sequence=self.sequence,
@@ -228,7 +230,7 @@ class Source:
                 payload = g711.ulaw_encode(pcm)
         if self.chance.random() < 0.01:
             payload = self.chance.randbytes(self.chance.randrange(30))
-        packet = self._packet(audio.payload_type, payload)
+        packet = self.packet(audio.payload_type, payload)
         self.timestamp = (self.timestamp + frames * audio.codec.clock_rate // 50) & 0xFFFFFFFF
         return packet
 
@@ -244,19 +246,19 @@ class Source:
             if self.chance.random() < 0.02:
                 self.timestamp, duration = (self.timestamp + 0xFFFF) & 0xFFFFFFFF, step
             payload = bytes(TelephoneEvent(event=event, end=False, volume=10, duration=duration))
-            yield self._packet(digits.payload_type, payload, marker=number == 0)
+            yield self.packet(digits.payload_type, payload, marker=number == 0)
         for _ in range(3):
             payload = bytes(TelephoneEvent(event=event, end=True, volume=10, duration=duration))
-            yield self._packet(digits.payload_type, payload)
+            yield self.packet(digits.payload_type, payload)
         self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
 
     def other(self) -> bytes:
         """Comfort noise, another payload type, RTCP, or nothing that anyone knows."""
         match self.chance.randrange(4):
             case 0:
-                return self._packet(13, b"\x40")
+                return self.packet(13, b"\x40")
             case 1:
-                packet = self._packet(self.formats.receive[0].payload_type, bytes(20))
+                packet = self.packet(self.formats.receive[0].payload_type, bytes(20))
                 return bytes((packet[0] | self.chance.choice((0x10, 0x20, 0x0F)),)) + packet[1:]
             case 2:
                 return b"\x80\xc8\0\x06" + self.ssrc.to_bytes(4, "big") + self.chance.randbytes(20)
@@ -292,7 +294,7 @@ def live(pair: Pair, chance: random.Random, client: LegFormats, phone: LegFormat
     elif fate < 0.984:
         pair.expect_new_phone()
     elif fate < 0.987:
-        pair.listen(chance.random() < 0.8)
+        pair.listen(chance.random() < 0.8, chance.random() < 0.8)
     elif fate < 0.99:
         sound = chance.choice((*SOUNDS, None))
         pair.play(chance.choice(list(Ear)), sound, repeats=chance.random() < 0.1)
@@ -388,3 +390,25 @@ def compared(client: LegFormats, phone: LegFormats, seed: int, *, steps: int = S
     pair.close()
     pair.compare()
     assert pair.portable.to_sip.outbound.packets > steps / 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_paths_recognise_the_same_keys_in_the_audio(seed: int) -> None:
+    """At the limits, where a little more or less decides."""
+    chance, frame = random.Random(seed), 160
+    pair, source = Pair(seed, signals=False), Source(random.Random(seed), SILENT_PHONE)
+    pair.configure(None, SILENT_PHONE)
+    pair.listen(True, True)
+    samples: list[int] = []
+    for _ in range(60):
+        off = chance.choice((0.0, 0.015, 0.022, 0.03))
+        key = chance.choice("0123456789*#ABCD")
+        loud = {"low_db": chance.uniform(-36, -10), "high_db": chance.uniform(-36, -10)}
+        samples += pressed(key, chance.uniform(20, 70), low_off=off, high_off=-off, **loud, chance=chance)
+        samples += [0] * chance.randrange(400)
+    for start in range(0, len(samples) - frame, frame):
+        payload = g711.ulaw_encode(to_octets(samples[start : start + frame]))
+        for packet in source.arriving(source.packet(0, payload)):
+            pair.sip(packet)
+    assert len(pair.happened) > 5
+    pair.compare()

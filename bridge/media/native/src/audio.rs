@@ -143,9 +143,9 @@ impl CallAudio {
         if to_phone { self.to_sip.play(playing) } else { self.to_matrix.play(playing) }
     }
 
-    /// Tell of keys of the phone, or no longer.
-    pub fn listen(&mut self, wanted: bool) {
-        self.listener = wanted.then(DigitListener::default);
+    /// Tell of keys of the phone, of tones in its audio too, or no longer.
+    pub fn listen(&mut self, wanted: bool, tones: bool) {
+        self.listener = wanted.then(|| DigitListener::new(tones));
     }
 
     /// What the phone says, for those who listen or record beside whoever it talks to.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::dtmf::{DigitRelay, Keypad, Relayed};
+use crate::dtmf::{DigitRelay, Event, Keypad, Relayed, WholeKeys};
 use crate::ears::Ears;
 use crate::formats::{Audio, COMFORT_NOISE, Codec, Digits, FRAME_MS, Formats, PacketTimes};
 use crate::g711;
@@ -50,6 +50,7 @@ pub struct Direction {
     transcoder: Option<Transcoder>,
     rewriter: Rewriter,
     relay: DigitRelay,
+    whole_keys: WholeKeys,
     priming: u32,
     timeline: u32,
     key_began: u32,
@@ -82,6 +83,7 @@ impl Direction {
             transcoder: None,
             rewriter: Rewriter::default(),
             relay: DigitRelay::default(),
+            whole_keys: WholeKeys::default(),
             priming: 0,
             timeline: 0,
             key_began: 0,
@@ -152,13 +154,15 @@ impl Direction {
         let digits = source.received_digits(packet.payload_type);
         let codec = source.received_codec(packet.payload_type);
         let clock_rate = codec.map(Codec::clock_rate);
-        let Some(target) = self.target.as_ref().filter(|_| self.enabled && !self.player.busy()) else {
-            return clock_rate;
-        };
+        let Some(target) = self.target.as_ref().filter(|_| self.enabled) else { return clock_rate };
         let (send, send_digits, packets) = (target.send, target.send_digits, target.packets);
-        if let Some(digits) = digits {
+        let plays = self.player.busy();
+        if let Some(digits) = digits.filter(|_| !plays || send_digits.is_none()) {
             self.receive_digit(packet, digits, send_digits, now, out);
             return None;
+        }
+        if plays {
+            return clock_rate;
         }
         match codec {
             Some(codec) => self.receive_audio(packet, codec, (send, packets), now, out),
@@ -245,7 +249,9 @@ impl Direction {
                 self.rewriter.skip(packet, &self.outbound, now);
             }
             if let Some(relayed) = relayed {
-                self.signal(&relayed, out);
+                for key in self.whole_keys.take(&relayed, now).into_iter().flatten() {
+                    self.signal(key, out);
+                }
             }
             return;
         };
@@ -255,11 +261,11 @@ impl Direction {
     }
 
     /// Hand over a digit that has ended: signalling tells it whole, with its length.
-    fn signal(&mut self, relayed: &Relayed, out: &mut Outbox) {
-        if relayed.last && self.signals {
+    fn signal(&mut self, key: Event, out: &mut Outbox) {
+        if self.signals {
             self.digits += 1;
-            let duration_ms = u32::from(relayed.event.duration) * 1000 / SIGNALLED_RATE;
-            out.pressed.push(Pressed { event: relayed.event.event, duration_ms });
+            let duration_ms = u32::from(key.duration) * 1000 / SIGNALLED_RATE;
+            out.pressed.push(Pressed { event: key.event, duration_ms });
         }
     }
 
@@ -286,6 +292,9 @@ impl Direction {
         let (send, send_digits, packet_ms) = (target.send, target.send_digits, target.packets.made_ms);
         if self.keypad.busy() {
             self.press(send.codec, send_digits, now, out);
+        }
+        if let Some(key) = self.whole_keys.overdue(now) {
+            self.signal(key, out);
         }
         if self.player.busy() {
             self.play_sound(send, packet_ms, now, out);

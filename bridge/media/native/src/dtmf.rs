@@ -11,6 +11,8 @@ const LAST_DIGIT: u8 = 16;
 const LONGEST_DURATION: u32 = 0xFFFF;
 const END: u8 = 0x80;
 const REMEMBERED_SEQUENCES: usize = 32;
+/// Four packets of those who send the fewest: one every 50 ms.
+const END_LOST_AFTER_S: f64 = 0.2;
 
 /// The payload of one event packet (RFC 4733 §2.3).
 #[derive(Clone, Copy)]
@@ -48,8 +50,6 @@ pub struct Relayed {
     pub timestamp: u32,
     /// The first packet of a digit: marked, and what is counted.
     pub first: bool,
-    /// The first of a digit's end packets: when it is known how long the key was pressed.
-    pub last: bool,
 }
 
 /// The digit that is being passed on.
@@ -105,10 +105,9 @@ impl DigitRelay {
         let scaled = u64::from(event.duration) * u64::from(target_rate) / u64::from(source_rate);
         let duration = (u64::from(current.carried) + scaled).min(u64::from(LONGEST_DURATION)) as u32;
         current.reached = current.reached.max(duration);
-        let last = event.end && !current.ended;
         current.ended |= event.end;
         let event = Event { duration: duration as u16, ..event };
-        Some(Relayed { event, timestamp: current.timestamp, first, last })
+        Some(Relayed { event, timestamp: current.timestamp, first })
     }
 
     /// Whether a packet belongs to the digit being passed on: same start, or the next segment of a long one.
@@ -132,6 +131,40 @@ impl DigitRelay {
         self.current.as_ref().is_some_and(|current| {
             current.ssrc == packet.ssrc && timestamp_delta(packet.timestamp, current.source_timestamp) < 0
         })
+    }
+}
+
+/// Relayed events as keys, each told once: when its end has come, or nothing of it for so long that the end is lost.
+#[derive(Default)]
+pub struct WholeKeys {
+    /// What is known of a key that has not been told.
+    key: Option<Event>,
+    heard_at: f64,
+    told: bool,
+}
+
+impl WholeKeys {
+    /// Take an event; a key that was over before, and one that ends with it.
+    pub fn take(&mut self, relayed: &Relayed, now: f64) -> [Option<Event>; 2] {
+        let mut before = None;
+        if relayed.first {
+            (before, self.told) = (self.key.take(), false);
+        }
+        if self.told {
+            return [before, None];
+        }
+        (self.key, self.heard_at) = (Some(relayed.event), now);
+        self.told = relayed.event.end;
+        [before, if self.told { self.key.take() } else { None }]
+    }
+
+    /// A key whose end is lost (RFC 4733 §2.5.1.4 sends it three times, and networks lose in bursts).
+    pub fn overdue(&mut self, now: f64) -> Option<Event> {
+        if self.key.is_none() || now - self.heard_at < END_LOST_AFTER_S {
+            return None;
+        }
+        self.told = true;
+        self.key.take()
     }
 }
 

@@ -47,6 +47,7 @@ pub mod sounds;
 pub mod srtp;
 pub mod tap;
 mod timescale;
+mod tone_detector;
 mod transcoder;
 pub mod webrtc;
 pub mod worker;

@@ -209,8 +209,8 @@ impl Bench {
         self.audio.play(to_phone, playing(given));
     }
 
-    fn listen(&mut self, wanted: bool) {
-        self.audio.listen(wanted);
+    fn listen(&mut self, wanted: bool, tones: bool) {
+        self.audio.listen(wanted, tones);
     }
 
     fn matrix_packet(&mut self, plain: &[u8], now: f64) -> bool {
@@ -441,9 +441,9 @@ impl NativeCall {
         self.with(py, |call| call.audio.play(to_phone, playing));
     }
 
-    /// Tell of keys of the phone, or no longer.
-    fn listen(&self, py: Python<'_>, wanted: bool) {
-        self.with(py, |call| call.audio.listen(wanted));
+    /// Tell of keys of the phone, of tones in its audio too, or no longer.
+    fn listen(&self, py: Python<'_>, wanted: bool, tones: bool) {
+        self.with(py, |call| call.audio.listen(wanted, tones));
     }
 
     /// Set packets of both sides aside, or no longer; what was set aside stays.
