@@ -36,6 +36,10 @@ pub mod playout;
 mod playout_delay;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod python_bench;
+#[cfg(feature = "python")]
+mod python_values;
 mod rate;
 pub mod reception;
 mod replay;

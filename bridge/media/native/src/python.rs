@@ -1,263 +1,28 @@
 //! The face towards Python: commands release the interpreter lock before they wait for a call.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::audio::{Beginning, CallAudio, HeardNumbers, LegNumbers, Numbers};
 use crate::call::Call;
-use crate::descriptor::duplicate;
-use crate::formats::{Audio, Codec, Digits, Formats, PacketTimes};
+use crate::formats::Codec;
 use crate::latch::Network;
-use crate::mailbox::{Mailbox, News};
+use crate::mailbox::Mailbox;
 use crate::opus;
-use crate::outbound::Start;
-use crate::outbox::{Outbox, Target};
-use crate::phone::{Key, Phone};
-use crate::player::Playing;
-use crate::rtcp::Moment;
-use crate::sounds;
-use crate::srtp::{Context, Profile};
+use crate::phone::Phone;
+use crate::python_bench::{Bench, Srtp};
+use crate::python_values::{
+    PyAddress, PyFormats, PyKey, PyNews, PyPlaying, PyStart, Sound, address, context, failed, formats, key, library,
+    news, playing, socket, start,
+};
 use crate::webrtc::WebRtc;
 use crate::worker::{SharedCall, Worker, lock, now};
-
-/// SSRC, timestamp and sequence number with which a stream begins.
-type PyStart = (u32, u32, u16);
-/// Audio that may arrive, events that may arrive, audio that is sent, events that are sent, packet times.
-type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>, (usize, bool, usize));
-/// A profile's name, with key and salt.
-type PyKey = (String, Vec<u8>);
-type PyAddress = (String, u16);
-/// A sound, whether it repeats, and its number.
-type PyPlaying<'a> = (PyRef<'a, Sound>, bool, u32);
-/// A call, what happened, which key or sound, for how long.
-type PyNews = (u32, &'static str, u32, u32);
-
-fn start((ssrc, timestamp, sequence): PyStart) -> Start {
-    Start { ssrc, timestamp, sequence }
-}
-
-fn address((host, port): &PyAddress) -> PyResult<SocketAddr> {
-    let host: IpAddr = host.parse().map_err(|_| PyValueError::new_err("no IP address"))?;
-    Ok(SocketAddr::new(host, *port))
-}
-
-fn codec(name: &str) -> PyResult<Codec> {
-    Codec::named(name).ok_or_else(|| PyValueError::new_err("unknown codec"))
-}
-
-fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
-    let Some((receive, receive_digits, send, send_digits, packets)) = given else { return Ok(None) };
-    let (made_ms, exact, longest_ms) = packets;
-    if made_ms == 0 || made_ms % 10 != 0 || made_ms > 60 {
-        return Err(PyValueError::new_err("a packet time that is not 10 to 60 ms"));
-    }
-    let audio = |(payload_type, name): (u8, String)| Ok::<_, PyErr>(Audio { payload_type, codec: codec(&name)? });
-    let digits = |(payload_type, clock_rate): (u8, u32)| {
-        if clock_rate == 0 {
-            return Err(PyValueError::new_err("a clock that stands still"));
-        }
-        Ok(Digits { payload_type, clock_rate })
-    };
-    Ok(Some(Formats {
-        receive: receive.into_iter().map(audio).collect::<PyResult<_>>()?,
-        receive_digits: receive_digits.into_iter().map(digits).collect::<PyResult<_>>()?,
-        send: audio(send)?,
-        send_digits: send_digits.map(digits).transpose()?,
-        packets: PacketTimes { made_ms, exact, longest_ms },
-    }))
-}
-
-fn key((profile, key_and_salt): PyKey) -> PyResult<Key> {
-    let profile = Profile::named(&profile).ok_or_else(|| PyValueError::new_err("unknown profile"))?;
-    Ok(Key { profile, key_and_salt })
-}
-
-fn context(given: PyKey) -> PyResult<Context> {
-    let key = key(given)?;
-    Context::new(key.profile, &key.key_and_salt).ok_or_else(|| PyValueError::new_err("a key of another length"))
-}
-
-fn failed(error: std::io::Error) -> PyErr {
-    PyOSError::new_err(error.to_string())
-}
-
-/// A socket of our own in the place of one that Python owns.
-fn socket(descriptor: RawFd) -> PyResult<UdpSocket> {
-    duplicate(descriptor).map_err(failed)
-}
-
-fn library(path: Option<&str>) -> Option<Arc<opus::Library>> {
-    path.and_then(opus::library)
-}
-
-fn playing(given: Option<PyPlaying<'_>>) -> Option<Playing> {
-    given.map(|(sound, repeats, number)| Playing { sound: sound.shared.clone(), repeats, number })
-}
-
-fn news((call, news): (u32, News)) -> PyNews {
-    match news {
-        News::Heard => (call, "heard", 0, 0),
-        News::Pressed(pressed) => (call, "pressed", pressed.event.into(), pressed.duration_ms),
-        News::PhoneDigit(event) => (call, "phone_digit", event.into(), 0),
-        News::Played(number) => (call, "played", number, 0),
-    }
-}
-
-/// A sound of our own, coded once for all calls that play it.
-#[pyclass(frozen)]
-struct Sound {
-    shared: Arc<sounds::Sound>,
-}
-
-#[pymethods]
-impl Sound {
-    /// From the payloads of each 20 ms, for every codec.
-    #[new]
-    fn new(coded: Vec<(String, Vec<PyBackedBytes>)>) -> PyResult<Self> {
-        let form = |(name, frames): (String, Vec<PyBackedBytes>)| {
-            let frames = frames.iter().map(|frame| frame.to_vec()).collect();
-            Ok::<_, PyErr>(sounds::Coded { codec: codec(&name)?, frames })
-        };
-        let coded = coded.into_iter().map(form).collect::<PyResult<_>>()?;
-        let sound = sounds::Sound::new(coded).ok_or_else(|| PyValueError::new_err("no sound, or several"))?;
-        Ok(Self { shared: Arc::new(sound) })
-    }
-}
-
-/// One direction of SRTP, for tests that hold it against other implementations.
-#[pyclass]
-struct Srtp {
-    context: Context,
-}
-
-#[pymethods]
-impl Srtp {
-    #[new]
-    fn new(profile: String, key_and_salt: Vec<u8>) -> PyResult<Self> {
-        Ok(Self { context: context((profile, key_and_salt))? })
-    }
-
-    /// Encrypt a packet; `None` when that is not possible.
-    #[pyo3(signature = (packet, *, rtcp))]
-    fn protect<'py>(&mut self, py: Python<'py>, packet: &[u8], rtcp: bool) -> Option<Bound<'py, PyBytes>> {
-        let mut packet = packet.to_vec();
-        let done = if rtcp { self.context.protect_rtcp(&mut packet) } else { self.context.protect(&mut packet) };
-        done.then(|| PyBytes::new(py, &packet))
-    }
-
-    /// Check and decrypt a packet; `None` for one that is forged or was seen.
-    #[pyo3(signature = (packet, *, rtcp))]
-    fn unprotect<'py>(&mut self, py: Python<'py>, packet: &[u8], rtcp: bool) -> Option<Bound<'py, PyBytes>> {
-        let mut packet = packet.to_vec();
-        let done = if rtcp { self.context.unprotect_rtcp(&mut packet) } else { self.context.unprotect(&mut packet) };
-        done.ok().map(|()| PyBytes::new(py, &packet))
-    }
-}
-
-/// What flows in a call, without sockets and with time as an argument: for tests.
-#[pyclass(unsendable)]
-struct Bench {
-    audio: CallAudio,
-    out: Outbox,
-}
-
-#[pymethods]
-impl Bench {
-    #[new]
-    #[pyo3(signature = (*, to_matrix, to_sip, cname, signals_digits, opus, now))]
-    fn new(
-        to_matrix: PyStart,
-        to_sip: PyStart,
-        cname: String,
-        signals_digits: bool,
-        opus: Option<&str>,
-        now: f64,
-    ) -> Self {
-        let (to_matrix, to_sip) = (start(to_matrix), start(to_sip));
-        let beginning = Beginning { to_matrix, to_sip, cname, signals_digits, opus: library(opus), now };
-        Self { audio: CallAudio::new(beginning), out: Outbox::default() }
-    }
-
-    fn configure(&mut self, matrix: Option<PyFormats>, sip: Option<PyFormats>) -> PyResult<()> {
-        let matrix = formats(matrix)?;
-        self.audio.configure(matrix.clone(), formats(sip)?, matrix);
-        Ok(())
-    }
-
-    #[pyo3(signature = (*, to_sip, filling, to_matrix))]
-    fn let_through(&mut self, to_sip: bool, filling: bool, to_matrix: bool) {
-        self.audio.let_through(to_sip, filling, to_matrix);
-    }
-
-    fn expect_new_phone(&mut self) {
-        self.audio.to_sip.prime();
-        self.audio.to_matrix.expect_new_source();
-    }
-
-    fn press(&mut self, events: Vec<u8>, duration_ms: u32) {
-        self.audio.to_matrix.keypad.press(&events, duration_ms);
-    }
-
-    fn play(&mut self, to_phone: bool, given: Option<PyPlaying<'_>>) {
-        self.audio.play(to_phone, playing(given));
-    }
-
-    fn listen(&mut self, wanted: bool, tones: bool) {
-        self.audio.listen(wanted, tones);
-    }
-
-    fn matrix_packet(&mut self, plain: &[u8], now: f64) -> bool {
-        self.audio.matrix_packet(plain, now, &mut self.out)
-    }
-
-    fn sip_packet(&mut self, datagram: &[u8], now: f64) -> bool {
-        self.audio.sip_packet(datagram, now, &mut self.out)
-    }
-
-    fn sip_report(&mut self, datagram: &[u8], now: f64) -> bool {
-        self.audio.sip_report(datagram, now)
-    }
-
-    fn tick(&mut self, now: f64) {
-        self.audio.tick(now, &mut self.out);
-    }
-
-    fn report(&mut self, now: f64, wall: f64) {
-        self.audio.report(Moment { now, wall }, &mut self.out);
-    }
-
-    fn close(&mut self) {
-        self.audio.close(&mut self.out);
-    }
-
-    /// Packets in the order in which they leave; what happened: keys for signalling, keys of the phone, ends of sounds.
-    #[allow(clippy::type_complexity)]
-    fn take<'py>(&mut self, py: Python<'py>) -> (Vec<(&'static str, Bound<'py, PyBytes>)>, Vec<PyNews>) {
-        let parcels = self.out.parcels().map(|(target, octets)| (name(target), PyBytes::new(py, octets))).collect();
-        let happened = self.out.news().map(|happened| news((0, happened))).collect();
-        self.out.clear();
-        (parcels, happened)
-    }
-
-    fn numbers(&self) -> Numbers {
-        self.audio.numbers()
-    }
-}
-
-fn name(target: Target) -> &'static str {
-    match target {
-        Target::Matrix => "matrix",
-        Target::Sip => "sip",
-        Target::SipReports => "sip_rtcp",
-    }
-}
 
 /// The threads, and what they have for Python.
 #[pyclass(frozen)]
