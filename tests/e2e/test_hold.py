@@ -56,10 +56,12 @@ async def test_a_browser_holds_and_resumes(lab: Lab) -> None:
         assert phone.answered == []
 
 
-async def test_a_phone_that_is_held_hears_the_music_of_the_configuration(lab: Lab) -> None:
+@pytest.mark.parametrize("engine", ["portable", "native"])
+async def test_a_phone_that_is_held_hears_the_music_of_the_configuration(lab: Lab, engine: str) -> None:
     waves = sine(MUSIC, rate_hz=RATE_HZ, seconds=1)
     recording = write_wav(lab.directory / "hold-music.wav", waves, rate_hz=RATE_HZ)
-    async with lab.configured(media={"hold_music": str(recording)}), talking(lab) as (handset, phone):
+    media = {"hold_music": str(recording), "engine": engine}
+    async with lab.configured(media=media), talking(lab) as (handset, phone):
         await handset.hold()
         await asyncio.gather(phone.hears(MUSIC), handset.hears_nothing())
         await handset.resume()

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import av
 import numpy as np
 import pytest
 
+from bridge.core.clock import SystemClock
 from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import Ear, MediaError, MediaEvent, RecordingEnded, SoundPlayed
-from bridge.media.recorder import Recording
+from bridge.media.recorder import MOST_AT_ONCE, Recorder, Recording
 from bridge.media.recording import Recorded, RecordedSides, RecordingEnd, RecordingFormat, RecordingRequest
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound
@@ -24,7 +26,7 @@ from tests.media.counting import CountingTelemetry
 from tests.media.phone import FRAME, FRAME_S, Phone, tone_frames
 from tests.media.test_calls import CALL, NewBrowser, call_out, paced
 from tests.media.test_playing import answered, answered_beside
-from tests.media.waiting import Collected
+from tests.media.waiting import LIMIT_S, Collected
 
 PHONE_HZ, CLIENT_HZ = 700.0, 1100.0
 SIDES = {True: PHONE_HZ, False: CLIENT_HZ}
@@ -186,6 +188,40 @@ def test_audio_that_is_missing_ends_it(tmp_path: Path) -> None:
     assert (recorded.end, talk.wanted) == (RecordingEnd.BEHIND, False)
 
 
+class Faulty(Talk):
+    """Something that nobody thought of."""
+
+    def tapped(self) -> tuple[list[Tapped], bool]:
+        raise RuntimeError("a fault on purpose")
+
+
+def test_a_fault_in_one_recording_is_not_the_others_fault(tmp_path: Path) -> None:
+    telemetry, told = CountingTelemetry(), list[Recorded]()
+    recorder = Recorder(SystemClock(), telemetry)
+    request = RecordingRequest(path=tmp_path / "r", sides=RecordedSides.PHONE)
+    faulty = recorder.open(request, Faulty(0.1), told.append)
+    sound = recorder.open(replace(request, path=tmp_path / "s"), Talk(0.1), told.append)
+    for recording in (faulty, sound):
+        recording.begin(SystemClock().monotonic())
+    assert faulty.ended.result(LIMIT_S).end is RecordingEnd.FAILED
+    sound.end(RecordingEnd.STOPPED, SystemClock().monotonic())
+    recorder.stop()
+    assert [recorded.end for recorded in told] == [RecordingEnd.FAILED, RecordingEnd.STOPPED]
+    assert telemetry.total("internal_errors_total", component="media") == 1
+
+
+def test_no_more_calls_are_recorded_than_the_machine_has_time_for(tmp_path: Path) -> None:
+    recorder = Recorder(SystemClock(), CountingTelemetry())
+    request = RecordingRequest(path=tmp_path / "r", sides=RecordedSides.PHONE)
+    recordings = [recorder.open(request, Talk(0.0), lambda _: None) for _ in range(MOST_AT_ONCE)]
+    with pytest.raises(MediaError, match="too many"):
+        recorder.open(request, Talk(0.0), lambda _: None)
+    for recording in recordings:
+        recording.end(RecordingEnd.CLOSED, 0.0)
+    recorder.stop()
+    assert {recording.ended.result().end for recording in recordings} == {RecordingEnd.CLOSED}
+
+
 # Whole calls
 
 
@@ -214,7 +250,7 @@ async def test_a_message_is_recorded_after_the_beep(
     pcm = b"".join(g711.ulaw_decode(packet.payload) for packet in phone.received.items)
     assert max(np.abs(np.frombuffer(pcm, dtype="<i2"))) > 3000
     assert await session.stop_recording() is None
-    assert telemetry.total("recordings_total", end="stopped") == 1
+    await telemetry.until(1, "recordings_total", end="stopped")
 
 
 async def test_both_sides_of_a_call_are_recorded_until_it_is_closed(
