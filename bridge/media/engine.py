@@ -206,7 +206,7 @@ class SessionSounds(Protocol):
 
         It begins as soon as that side can hear us, waits while it cannot (not connected yet, on hold), and takes the
         place of a sound that is being played to the same ear, hold music included. One that `repeats` goes on until it
-        is stopped. The keys of the side that is not heard meanwhile are not passed on either.
+        is stopped. Keys of the side that is not heard meanwhile are not passed on as events either.
         """
         ...
 
