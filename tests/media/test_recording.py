@@ -16,6 +16,7 @@ from bridge.core.clock import SystemClock
 from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import Ear, MediaError, MediaEvent, RecordingEnded, SoundPlayed
+from bridge.media.formats import Codec
 from bridge.media.recorder import MOST_AT_ONCE, Recorder, Recording
 from bridge.media.recording import Recorded, RecordedSides, RecordingEnd, RecordingFormat, RecordingRequest
 from bridge.media.rtp import RtpPacket
@@ -35,20 +36,21 @@ SIDES = {True: PHONE_HZ, False: CLIENT_HZ}
 class Talk:
     """Both sides of a call as packets, by a clock of its own."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, codec: Codec = Codec.PCMU) -> None:
         self.wanted = False
         self._waiting: list[Tapped] = []
         for from_phone, pitch_hz in SIDES.items():
-            for number, pcm in enumerate(tone_frames(pitch_hz, round(seconds / FRAME_S))):
+            sound = Sound(b"".join(tone_frames(pitch_hz, round(seconds / FRAME_S))) or bytes(2 * FRAME))
+            for number, payload in enumerate(sound.frames(codec)):
                 packet = RtpPacket(
                     payload_type=0,
                     sequence=number,
-                    timestamp=number * FRAME,
+                    timestamp=number * codec.clock_rate // 50,
                     ssrc=1,
-                    payload=g711.ulaw_encode(pcm),
+                    payload=payload,
                     marker=False,
                 )
-                self._waiting.append((from_phone, number * FRAME_S, "PCMU", bytes(packet)))
+                self._waiting.append((from_phone, number * FRAME_S, codec.value, bytes(packet)))
         self._waiting.sort(key=lambda tapped: tapped[1])
         self.overflowed = False
 
@@ -110,6 +112,13 @@ def test_each_side_is_where_it_belongs(
     assert (recorded.duration_s, recorded.end, recorded.heard) == (2.0, RecordingEnd.STOPPED, True)
     assert recorded.octets == path.stat().st_size
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_whatever_is_spoken_is_recorded(tmp_path: Path, codec: Codec) -> None:
+    record(tmp_path / "r", 1.5, Talk(1.5, codec), sides=RecordedSides.SEPARATE)
+    samples, rate = heard((tmp_path / "r").read_bytes())
+    assert pitches(samples, rate) == pytest.approx([PHONE_HZ, CLIENT_HZ], abs=3)
 
 
 def test_both_sides_are_heard_in_one_channel(tmp_path: Path) -> None:
