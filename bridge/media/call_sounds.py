@@ -86,9 +86,9 @@ class CallSounds:
         self._choose()
 
     def report_digits(self, wanted: bool) -> None:
-        """Tell of keys of the phone, or no longer."""
-        self._reports = wanted
-        if self._path is not None:
+        """Tell of keys of the phone, or no longer; asked again, it forgets none that is being pressed."""
+        if self._path is not None and wanted is not self._reports:
+            self._reports = wanted
             self._path.listen(wanted, tones=self._tones)
 
     def press(self, digit: str, duration_ms: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.core.ids import CallId
 from bridge.media import g711, tones
+from bridge.media.dtmf import TelephoneEvent
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import Ear, MediaEvent, PhoneDigitPressed, SoundPlayed
 from bridge.media.opus import OpusDecoder
@@ -149,6 +150,10 @@ async def test_keys_are_told_while_they_are_asked_for_whatever_is_played(
     await session.report_phone_digits(True)
     await session.play(NOTICE, Ear.PHONE, repeats=True)
     phone.send_digit(4)
+    await events.count(1)
+    await session.report_phone_digits(True)
+    phone.timestamp -= 640
+    phone.send(bytes(TelephoneEvent(event=4, end=True, volume=10, duration=640)), 101, step=640)
     phone.send_digit(4)
     phone.send_digit(11)
     assert await events.count(3) == [PhoneDigitPressed(call_id=CALL, digit=digit) for digit in "44#"]
@@ -156,7 +161,7 @@ async def test_keys_are_told_while_they_are_asked_for_whatever_is_played(
     assert (await events.count(4))[3] == PhoneDigitPressed(call_id=CALL, digit="7")
     await session.report_phone_digits(False)
     phone.send_digit(2)
-    await arrived(session, 5 * 6)
+    await arrived(session, 5 * 6 + 1)
     await session.play_digits("8", 100)
     await session.report_phone_digits(True)
     phone.send_digit(9)
