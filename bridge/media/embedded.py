@@ -123,7 +123,8 @@ class EmbeddedEngine:
                 await self._thread.call(self._close_all())
         finally:
             await self._thread.stop()
-            await asyncio.to_thread(self._recorder.stop)
+            if self._recorder.busy:
+                await asyncio.to_thread(self._recorder.stop)
             self._count_sessions()
 
     async def _close_all(self) -> None:

@@ -157,6 +157,11 @@ class Recorder:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being recorded, or not written yet."""
+        return self._thread is not None
+
     def open(self, request: RecordingRequest, source: Source, on_end: Callable[[Recorded], object]) -> Recording:
         """Make the file of a recording, which has yet to begin. Raises :class:`bridge.media.engine.MediaError`."""
         with self._changed:
