@@ -164,6 +164,20 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("media: {rtp_host: localhost}", "media.rtp_host", "expected an address such as 192.0.2.10"),
         ("media: {hold_music: nowhere.wav}", "media.hold_music", "nowhere.wav cannot be read"),
         ("media: {rtp_host: 0.0.0.0}", "media.advertised_host", "is required when rtp_host is every address"),
+        (
+            "media: {rtp_host: '::', advertised_host: 192.0.2.1}",
+            "media.advertised_host",
+            "is required when rtp_host is",
+        ),
+        ("media: {advertised_host: [192.0.2.1, 192.0.2.2]}", "media.advertised_host", "or one of IPv4 and one of IPv6"),
+        ("media: {stun_servers: ['stun:http://x']}", "media.stun_servers[0]", "expected a host or host:port"),
+        ("media: {turn: {uris: [turn.example.org]}}", "media.turn.uris[0]", "such as turn:turn.example.org:3478"),
+        (
+            "media: {turn: {uris: ['turns:a.b?transport=udp']}}",
+            "media.turn.uris[0]",
+            "such as turn:turn.example.org:3478",
+        ),
+        ("media: {turn: {uris: ['turn:a.b']}}", "media.turn.password", "is required with uris"),
         ("media: {ports: 20000}", "media.ports", "expected text, found the number 20000"),
         ("media: {ports: 80-90}", "media.ports", "ports above 1023"),
         ("numbers: {default_region: NO}", "numbers.default_region", "expected text, found false: put it in quotes"),
@@ -679,3 +693,33 @@ def test_what_a_held_phone_hears_is_a_recording_or_a_tone_or_nothing(tmp_path: P
     assert tone is hold_tone()
     music = media_settings(load(tmp_path, MINIMAL + "media: {hold_tone: true, hold_music: music.wav}\n")).hold_music
     assert music not in (None, tone)
+
+
+def test_stun_and_turn_servers_are_written_as_homeservers_write_them(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the homeserver\n")
+    config = load(
+        tmp_path,
+        MINIMAL
+        + """
+media:
+  advertised_host: [192.0.2.1, '2001:db8::1']
+  stun_servers: [stun.example.org, 'stun:[2001:db8::2]:19302']
+  turn:
+    uris: ['turn:a.b', 'turn:a.b:443?transport=tcp', 'turns:[2001:db8::3]']
+    shared_secret_file: secret
+""",
+    )
+    settings = media_settings(config)
+    assert settings.advertised_hosts == ("192.0.2.1", "2001:db8::1")
+    assert [(server.host, server.port) for server in settings.stun_servers] == [
+        ("stun.example.org", 3478),
+        ("2001:db8::2", 19302),
+    ]
+    assert [(server.host, server.port, server.transport) for server in settings.turn_servers] == [
+        ("a.b", 3478, "udp"),
+        ("a.b", 443, "tcp"),
+        ("2001:db8::3", 5349, "tls"),
+    ]
+    username, password = settings.turn_servers[0].credentials(1_000_000.0)
+    assert (username, password) == ("1086400:trunkline", "3Q46mX1cigBRNeneKIYcw6NHvfs=")
+    assert "homeserver" not in repr(settings)

@@ -10,9 +10,10 @@ from bridge.config.dialling import dialling_contradictions, idle_limits
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_number
-from bridge.config.model import Config, TrunkConfig
+from bridge.config.model import Config, TrunkConfig, TurnConfig
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
+from bridge.media.advertised import advertised
 from bridge.media.policy import SrtpUse
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
@@ -155,8 +156,11 @@ def _media(config: Config) -> Iterator[Finding]:
     media = config.media
     if media.engine is PathChoice.NATIVE and native_path.load() is None:
         yield ("media", "engine"), "is native, and the package trunkline-native is not installed"
-    if _is_any(media.rtp_host) and not media.advertised_host:
+    if _is_any(media.rtp_host) and advertised(media.rtp_host, media.advertised_host) == media.rtp_host:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
+    if media.turn.uris and not _turn_secret(media.turn):
+        message = "is required with uris: set it, shared_secret, their files or the environment"
+        yield ("media", "turn", "password"), message
     if media.hold_music is not None:
         try:
             read_wav(media.hold_music)
@@ -165,6 +169,10 @@ def _media(config: Config) -> Iterator[Finding]:
     for index, listener in enumerate(config.sip.listen):
         if listener.transport is Transport.UDP and media.ports.first <= listener.port <= media.ports.last:
             yield ("sip", "listen", index), "its port lies inside media.ports"
+
+
+def _turn_secret(turn: TurnConfig) -> bool:
+    return bool((turn.username and turn.password.get_secret_value()) or turn.shared_secret.get_secret_value())
 
 
 def _places(config: Config) -> Iterator[Finding]:
@@ -247,6 +255,7 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
     appservice, homeserver = config.appservice, config.homeserver
     files = [appservice.as_token_file, appservice.hs_token_file, config.sip.tls.private_key]
     files += [homeserver.puppet_token_file, homeserver.admin_token_file]
+    files += [config.media.turn.password_file, config.media.turn.shared_secret_file]
     files += [config.ops.console.token_file, config.ops.hep.password_file]
     for trunk in config.trunks.values():
         files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]

@@ -2,13 +2,15 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bridge.config.dialling import emergency
-from bridge.config.model import Config, MediaConfig, TrunkConfig
+from bridge.config.model import Config, MediaConfig, TrunkConfig, TurnConfig
 from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
 from bridge.media.hold_music import hold_tone
+from bridge.media.ice_servers import TurnServer
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from bridge.media.silence_watch import SilenceLimits
@@ -134,7 +136,7 @@ def media_settings(config: Config) -> MediaSettings:
         engine=media.engine,
         webrtc_hosts=media.webrtc_hosts,
         rtp_host=media.rtp_host,
-        advertised_host=media.advertised_host,
+        advertised_hosts=media.advertised_host,
         port_min=media.ports.first,
         port_max=media.ports.last,
         connect_timeout_s=media.connect_timeout_s,
@@ -142,7 +144,18 @@ def media_settings(config: Config) -> MediaSettings:
         silence=SilenceLimits(first_s=media.silence_first_s, later_s=media.silence_later_s),
         rtp_sources=media.rtp_sources,
         private_networks=media.private_networks,
+        stun_servers=media.stun_servers,
+        turn_servers=tuple(_turn_server(media.turn, server) for server in media.turn.uris),
         hold_music=_hold_music(media),
+    )
+
+
+def _turn_server(turn: TurnConfig, server: TurnServer) -> TurnServer:
+    return replace(
+        server,
+        username=turn.username,
+        password=turn.password.get_secret_value(),
+        shared_secret=turn.shared_secret.get_secret_value(),
     )
 
 

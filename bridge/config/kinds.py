@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 from bridge.config import identities, values
 from bridge.core.ids import TrunkName
 from bridge.media.formats import Codec
+from bridge.media.ice_servers import StunServer, TurnServer
 from bridge.media.policy import SrtpUse
 from bridge.sip.settings import Listener, Network
 
@@ -57,6 +58,9 @@ SourceNetwork = Annotated[Network, PlainValidator(values.parse_network)]
 OptionalHost = Annotated[str, PlainValidator(values.parse_optional_host)]
 Ip = Annotated[str, PlainValidator(values.parse_ip)]
 OptionalIp = Annotated[str, PlainValidator(values.parse_optional_ip)]
+OutsideIps = Annotated[tuple[str, ...], PlainValidator(values.parse_outside_ips)]
+StunAddress = Annotated[StunServer, PlainValidator(values.parse_stun_server)]
+TurnUri = Annotated[TurnServer, PlainValidator(values.parse_turn_uri)]
 Number = Annotated[str, PlainValidator(_number)]
 OptionalNumber = Annotated[str, PlainValidator(_optional_number)]
 ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]

@@ -93,6 +93,10 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
             group.setdefault(key, str(default))
         _make_absolute(group, key, base)
     _make_tls_absolute(tree.get("sip"), base)
+    media = tree.get("media")
+    if isinstance(media, dict):
+        _make_absolute(media.get("turn"), "password_file", base)
+        _make_absolute(media.get("turn"), "shared_secret_file", base)
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)

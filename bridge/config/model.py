@@ -31,7 +31,6 @@ from bridge.config.kinds import (
     NumberPattern,
     NumberPrefix,
     OptionalHost,
-    OptionalIp,
     OptionalMxc,
     OptionalNumber,
     OptionalPath,
@@ -40,6 +39,7 @@ from bridge.config.kinds import (
     OptionalServer,
     OptionalToken,
     OptionalUrl,
+    OutsideIps,
     Password,
     Ports,
     Prefix,
@@ -52,11 +52,13 @@ from bridge.config.kinds import (
     SipListener,
     SourceNetwork,
     Srtp,
+    StunAddress,
     Text,
     TimeZone,
     Token,
     TrunkCodec,
     TrunkServer,
+    TurnUri,
     Url,
     Who,
     Word,
@@ -299,13 +301,24 @@ class CallsConfig(Section):
     drain_timeout_s: Annotated[float, Field(strict=True, ge=0, le=86_400, allow_inf_nan=False)] = 600.0
 
 
+class TurnConfig(Section):
+    """`media.turn`: servers that carry audio where nothing else gets through."""
+
+    uris: tuple[TurnUri, ...] = ()
+    username: Text = ""
+    password: Password = SecretStr("")
+    password_file: OptionalPath = None
+    shared_secret: Password = SecretStr("")
+    shared_secret_file: OptionalPath = None
+
+
 class MediaConfig(Section):
     """`media`: addresses and limits of the audio."""
 
     engine: PathChoice = PathChoice.AUTO
     webrtc_hosts: tuple[Ip, ...] = ()
     rtp_host: Ip = "127.0.0.1"
-    advertised_host: OptionalIp = ""
+    advertised_host: OutsideIps = ()
     ports: Ports = values.PortRange(first=20_000, last=29_999)
     connect_timeout_s: Seconds = 20.0
     rtp_timeout_s: SecondsOrNever = 30.0
@@ -313,6 +326,8 @@ class MediaConfig(Section):
     silence_later_s: SecondsOrNever = 15.0
     rtp_sources: tuple[SourceNetwork, ...] = ()
     private_networks: tuple[SourceNetwork, ...] = ()
+    stun_servers: tuple[StunAddress, ...] = ()
+    turn: TurnConfig = TurnConfig()
     hold_tone: Flag = False
     hold_music: OptionalPath = None
 

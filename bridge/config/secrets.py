@@ -43,6 +43,8 @@ def _places(tree: dict[str, Any]) -> Iterator[SecretPlace]:
         yield SecretPlace(group=("appservice",), key=key, variable=variable, required=True, generated=True)
     yield SecretPlace(group=("homeserver",), key="puppet_token", variable="TRUNKLINE_PUPPET_TOKEN", generated=True)
     yield SecretPlace(group=("homeserver",), key="admin_token", variable="TRUNKLINE_ADMIN_TOKEN")
+    yield SecretPlace(group=("media", "turn"), key="password", variable="TRUNKLINE_TURN_PASSWORD")
+    yield SecretPlace(group=("media", "turn"), key="shared_secret", variable="TRUNKLINE_TURN_SHARED_SECRET")
     yield SecretPlace(group=("ops", "console"), key="token", variable="TRUNKLINE_CONSOLE_TOKEN", generated=True)
     yield SecretPlace(group=("ops", "hep"), key="password", variable="TRUNKLINE_HEP_PASSWORD")
     trunks = tree.get("trunks")

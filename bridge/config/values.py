@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bridge.media.ice_servers import StunServer, TurnServer, TurnTransport
 from bridge.sip.settings import Listener, Network, Transport
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?\Z")
+_STUN_PORT, _STUNS_PORT = 3478, 5349
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
 _OUR_HEADERS = (
     "accept allow authorization call-id contact content-disposition content-encoding content-length content-type cseq "
@@ -109,6 +111,36 @@ def parse_optional_ip(value: object) -> str:
     """An address, or nothing."""
     word = text(value)
     return parse_ip(word) if word else ""
+
+
+def parse_outside_ips(value: object) -> tuple[str, ...]:
+    """An address, one of each version of IP, or nothing."""
+    words = list(value) if isinstance(value, list | tuple) else [value] if value != "" else []
+    found = tuple(parse_ip(word) for word in words)
+    if len({":" in host for host in found}) < len(found):
+        raise ValueError("expected one address, or one of IPv4 and one of IPv6")
+    return found
+
+
+def parse_stun_server(value: object) -> StunServer:
+    """`host` or `host:port`, with or without `stun:` before it (RFC 7064)."""
+    address = parse_server(text(value).removeprefix("stun:"))
+    return StunServer(host=address.host, port=address.port or _STUN_PORT)
+
+
+def parse_turn_uri(value: object) -> TurnServer:
+    """`turn:host:port?transport=udp`, `turns:host` (RFC 7065)."""
+    word = text(value)
+    scheme, colon, rest = word.partition(":")
+    place, _, query = rest.partition("?")
+    transports = {"": "udp", "transport=udp": "udp", "transport=tcp": "tcp"}
+    secure = scheme == "turns"
+    if scheme not in ("turn", "turns") or not colon or query not in transports or (secure and query.endswith("udp")):
+        raise ValueError(f"expected an address such as turn:turn.example.org:3478?transport=udp, found {shown(word)}")
+    address = parse_server(place)
+    transport = TurnTransport.TLS if secure else TurnTransport(transports[query])
+    port = address.port or (_STUNS_PORT if secure else _STUN_PORT)
+    return TurnServer(host=address.host, port=port, transport=transport)
 
 
 def parse_address(value: object) -> Address:

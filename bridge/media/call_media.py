@@ -145,7 +145,7 @@ class CallMedia:
         self._reconfigure()
         ptime_ms = client_ptime(phone.formats, phone.phone)
         return sdp_matrix.write_answer(
-            remote, leg.local, self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms
+            remote, await leg.describe(), self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms
         )
 
     async def _answering_leg(self) -> tuple[WebRtcLeg, bool]:
@@ -165,7 +165,7 @@ class CallMedia:
         self._matrix = await self._new_leg(None, controlling=True)
         formats, phone = self._phone.formats, self._phone.phone
         audio, ptime_ms = matrix_offer_audio(formats, phone, self._policy), client_ptime(formats, phone)
-        return sdp_matrix.write_offer(self._matrix.local, self._next_stream(), audio, ptime_ms)
+        return sdp_matrix.write_offer(await self._matrix.describe(), self._next_stream(), audio, ptime_ms)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""

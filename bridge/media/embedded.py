@@ -12,11 +12,13 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.media import native_path, opus
+from bridge.media.advertised import advertised
 from bridge.media.call_media import CallMedia
 from bridge.media.call_settings import CallMediaSettings, Surroundings
 from bridge.media.engine import MediaEvent, MediaStats
 from bridge.media.ice import machine_addresses
 from bridge.media.ice_path import WebRtcSettings
+from bridge.media.ice_servers import IceServers
 from bridge.media.media_thread import MediaThread
 from bridge.media.native_path import NativePaths
 from bridge.media.path import PacketPaths
@@ -54,7 +56,7 @@ class EmbeddedEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
-        self._call_settings = _call_settings(self._settings)
+        self._call_settings = _call_settings(self._settings, self._clock)
         self._on_event, self._loop = on_event, asyncio.get_running_loop()
         libopus = _opus_version()
         if self._settings.hold_music is not None:
@@ -189,24 +191,32 @@ def _opus_version() -> str:
         raise unavailable(str(error)) from error
 
 
-def _call_settings(settings: MediaSettings) -> CallMediaSettings:
+def _ice_servers(settings: MediaSettings, clock: Clock) -> IceServers | None:
+    if not settings.stun_servers and not settings.turn_servers:
+        return None
+    return IceServers(settings.stun_servers, settings.turn_servers, clock)
+
+
+def _call_settings(settings: MediaSettings, clock: Clock) -> CallMediaSettings:
     """Work out the addresses. Raises :class:`bridge.media.engine.MediaError` when there is none to be called at."""
     hosts = settings.webrtc_hosts or machine_addresses()
     rtp_address = ipaddress.ip_address(settings.rtp_host)
     if not hosts:
         raise unavailable("no address for WebRTC; set webrtc_hosts")
-    if rtp_address.is_unspecified and not settings.advertised_host:
+    sip_host = advertised(settings.rtp_host, settings.advertised_hosts)
+    if ipaddress.ip_address(sip_host).is_unspecified:
         raise unavailable("rtp_host is no address that a phone can send to; set advertised_host")
     return CallMediaSettings(
         webrtc=WebRtcSettings(
             hosts=hosts,
-            advertised_host=settings.advertised_host,
+            advertised_hosts=settings.advertised_hosts,
             allow_loopback=any(ipaddress.ip_address(host).is_loopback for host in hosts),
             connect_timeout_s=settings.connect_timeout_s,
             private_networks=settings.private_networks,
+            servers=_ice_servers(settings, clock),
         ),
         rtp_host=settings.rtp_host,
-        sip_host=settings.advertised_host or settings.rtp_host,
+        sip_host=sip_host,
         sip_loopback=rtp_address.is_loopback,
         ip_version=rtp_address.version,
         rtp_timeout_s=settings.rtp_timeout_s,

@@ -10,6 +10,7 @@ when it moves. What is changed:
 * what begins like STUN and is none is dropped here: aioice takes it for data, whoever sent it;
 * a request that does not name our credentials gets no answer, for that would be sent to whom its source names, and is
   longer than what asked for it; it is told before anything is parsed, so that a flood costs little;
+* addresses of TURN servers come in when they are there, beside the sockets;
 * several devices may answer before one is selected: what the others proved no longer counts from then on;
 * SRTP goes straight to the leg, not through a queue; the queue for DTLS is bounded.
 """
@@ -20,10 +21,11 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from aioice import Candidate, Connection, stun
-from aioice.candidate import candidate_foundation
+from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
 
 from bridge.media.ports import PortPool
+from bridge.media.relay import NOBODY, RelayTransport
 
 MAX_WAITING_DATAGRAMS = 64
 MAX_REMOTE_ADDRESSES = 128
@@ -43,6 +45,10 @@ class SocketReader(Protocol):
 
     def take(self, agent: "IceAgent") -> None:
         """Read the sockets of one more agent: `IceAgent.hand_over` gives them."""
+        ...
+
+    def take_one(self, agent: "IceAgent", index: int, descriptor: int) -> None:
+        """Read one more socket of an agent that was taken."""
         ...
 
     def paths_changed(self) -> None:
@@ -149,6 +155,26 @@ class IceAgent(Connection):
             raise
         return protocol
 
+    @property
+    def sockets(self) -> list["GuardedProtocol"]:
+        """Our own sockets, without relays."""
+        protocols = cast(list[GuardedProtocol], self._protocols)
+        return [protocol for protocol in protocols if not isinstance(protocol.transport, RelayTransport)]
+
+    def add_relay(self, protocol: GuardedProtocol) -> bool:
+        """Use an allocation as well; `False` when it is of no use any more."""
+        if self.is_closed or self._nominated:
+            return False
+        protocol.local_candidate = _relay_candidate(protocol)
+        self._protocols.append(protocol)
+        self._local_candidates.append(protocol.local_candidate)
+        for remote in self._remote_candidates:
+            self._pair_remote_candidate(remote)
+        self.sort_check_list()
+        if self._reader is not None:
+            self._reader.take_one(self, len(self._protocols) - 1, _descriptor(protocol))
+        return True
+
     async def close_and_give_back(self, ports: PortPool) -> None:
         """Close every socket and let its port rest, also when a task of aioice does not end as it should."""
         reader, self._reader = self._reader, None
@@ -225,16 +251,22 @@ class IceAgent(Connection):
     def hand_over(self, reader: SocketReader) -> list[int]:
         """Stop reading the sockets, for someone else does; their descriptors."""
         self._reader = reader
-        loop: Any = asyncio.get_running_loop()
-        sockets = [protocol.transport.get_extra_info("socket").fileno() for protocol in self._protocols]
-        for descriptor in sockets:
-            loop._remove_reader(descriptor)
-        return sockets
+        return [_descriptor(protocol) for protocol in self._protocols]
 
     def take_back(self, socket: int, datagram: bytes, source: Address) -> None:
         """A datagram that came on one of the sockets that were handed over."""
-        if not self.is_closed:
-            self._protocols[socket].datagram_received(datagram, source)
+        if self.is_closed:
+            return
+        protocol = self._protocols[socket]
+        if isinstance(protocol.transport, RelayTransport) and source == NOBODY:
+            protocol.transport.take_back(datagram)
+        else:
+            protocol.datagram_received(datagram, source)
+
+    def channels(self, socket: int) -> list[tuple[int, Address]] | None:
+        """The TURN channels of a relay; `None` for a socket of our own."""
+        transport = None if self.is_closed else self._protocols[socket].transport
+        return transport.channels if isinstance(transport, RelayTransport) else None
 
     @property
     def validated(self) -> list[Address]:
@@ -284,6 +316,32 @@ class IceAgent(Connection):
     def is_closed(self) -> bool:
         """Whether the agent gave up or was closed; consent that is lost closes it (RFC 7675)."""
         return self._closed or self._closing
+
+
+def _descriptor(protocol: StunProtocol) -> int:
+    """Of a socket that the event loop reads no more."""
+    if isinstance(protocol.transport, RelayTransport):
+        return protocol.transport.hand_over()
+    loop: Any = asyncio.get_running_loop()
+    descriptor: int = protocol.transport.get_extra_info("socket").fileno()
+    loop._remove_reader(descriptor)
+    return descriptor
+
+
+def _relay_candidate(protocol: StunProtocol) -> Candidate:
+    host, port = protocol.transport.get_extra_info("sockname")
+    related = protocol.transport.get_extra_info("related_address")
+    return Candidate(
+        foundation=candidate_foundation("relay", "udp", host)[:8],
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "relay"),
+        host=host,
+        port=port,
+        type="relay",
+        related_address=related[0],
+        related_port=related[1],
+    )
 
 
 def _host_candidate(protocol: StunProtocol, preference: int) -> Candidate:

@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aioice import Candidate
+from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
+from bridge.media.advertised import advertised
 from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, Networks, parse_candidate
 from bridge.media.closing import Closable, close_each
 from bridge.media.engine import IceCandidate
+from bridge.media.gathering import Gathering
 from bridge.media.ice import IceAgent, SrtpReceiver
+from bridge.media.ice_servers import IceServers
 from bridge.media.ports import PortPool
 from bridge.media.sdp_matrix import LocalTransport, RemoteMatrix, belongs
 from bridge.media.verdicts import unavailable
@@ -22,11 +26,14 @@ class WebRtcSettings:
     """What the Matrix side's transport needs to know of its surroundings."""
 
     hosts: tuple[str, ...]
-    advertised_host: str
+    advertised_hosts: tuple[str, ...]
+    """What the outside knows our addresses as, one for each version of IP."""
     allow_loopback: bool
     connect_timeout_s: float
     private_networks: Networks = ()
     """Where clients with private addresses may be."""
+    servers: IceServers | None = None
+    """STUN and TURN servers."""
 
 
 class IcePath:
@@ -41,6 +48,7 @@ class IcePath:
         controlling: bool,
         on_srtp: SrtpReceiver,
         on_off_path: Callable[[], None],
+        log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
         self._ports = ports
@@ -55,12 +63,24 @@ class IcePath:
             on_off_path=on_off_path,
             on_excess=lambda: telemetry.count("rtp_discarded_total", reason="rate"),
         )
+        servers = settings.servers
+        self._gathering = None if servers is None else Gathering(self.agent, servers, telemetry, log)
 
-    async def gather(self, fingerprint: str) -> LocalTransport:
-        """Open the sockets, and describe them. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
-        agent = self.agent
-        await agent.gather_on(self._settings.hosts, self._ports)
-        candidates = [self._advertised(candidate) for candidate in agent.local_candidates]
+    async def gather(self) -> None:
+        """Open the sockets and ask the servers. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
+        await self.agent.gather_on(self._settings.hosts, self._ports)
+        if self._gathering is not None:
+            self._gathering.start()
+
+    async def describe(self, fingerprint: str) -> LocalTransport:
+        """Our side, with what servers have answered by now, or do within a moment."""
+        agent, gathered = self.agent, list[Candidate]()
+        candidates = [self._advertised(protocol.local_candidate) for protocol in agent.sockets]
+        if self._gathering is not None:
+            await self._gathering.wait()
+            gathered = self._gathering.candidates
+        known = {(candidate.host, candidate.port) for candidate in candidates}
+        candidates += [candidate for candidate in gathered if (candidate.host, candidate.port) not in known]
         return LocalTransport(
             ufrag=agent.local_username,
             password=agent.local_password,
@@ -73,9 +93,7 @@ class IcePath:
     def _advertised(self, candidate: Candidate) -> Candidate:
         """The candidate under the address that the outside knows (a one-to-one NAT keeps the port)."""
         shown = Candidate.from_sdp(candidate.to_sdp())
-        outside = self._settings.advertised_host
-        if outside and (":" in outside) == (":" in candidate.host):
-            shown.host = outside
+        shown.host = advertised(candidate.host, self._settings.advertised_hosts)
         return shown
 
     async def set_remote(self, remote: RemoteMatrix) -> None:
@@ -138,7 +156,11 @@ class IcePath:
 
     async def close(self) -> None:
         """Free the sockets and their ports."""
-        await self.agent.close_and_give_back(self._ports)
+        try:
+            if self._gathering is not None:
+                await self._gathering.close()
+        finally:
+            await self.agent.close_and_give_back(self._ports)
 
 
 class IceRoute:
@@ -164,12 +186,12 @@ class IceRoute:
         """The path whose credentials were described last."""
         return self._newest or self.current
 
-    async def open(self, fingerprint: str, *, controlling: bool) -> LocalTransport:
+    async def open(self, *, controlling: bool) -> None:
         """Gather for a path: the first is the one in use at once, any other when it is adopted."""
         path = self._new_path(controlling)
         self._paths.append(path)
         self._newest, self._current = path, self._current or path
-        return await path.gather(fingerprint)
+        await path.gather()
 
     def adopt(self, path: IcePath) -> None:
         """Use another path from here on."""

@@ -195,11 +195,20 @@ class NativePath:
     def take(self, agent: IceAgent) -> None:
         """Read the sockets of a path that is in use or being tried."""
         for index, descriptor in enumerate(agent.hand_over(self)):
-            self._sockets[self.call.add_socket(descriptor)] = (agent, index)
+            self.take_one(agent, index, descriptor)
+
+    def take_one(self, agent: IceAgent, index: int, descriptor: int) -> None:
+        """Read one socket, or what came by a TURN server, whose channels are told with every change."""
+        number = self.call.add_socket(descriptor, agent.named, relayed=agent.channels(index) is not None)
+        self._sockets[number] = (agent, index)
 
     def paths_changed(self) -> None:
         """Tell who may be heard, and on which socket to send to whom."""
         agents = {agent for agent, _ in self._sockets.values()}
+        for number, (agent, index) in self._sockets.items():
+            channels = agent.channels(index)
+            if channels is not None:
+                self.call.bind(number, channels)
         # A zone (`fe80::1%eth0`) belongs to link-local addresses, which we neither offer nor take.
         validated = [address for agent in agents for address in agent.validated if "%" not in address[0]]
         self.call.follow(validated, self._nominated())

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from bridge.media.ice_servers import StunServer, TurnServer
 from bridge.media.silence_watch import SilenceLimits
 from bridge.media.sounds import Sound
 
@@ -26,8 +27,9 @@ class MediaSettings:
     """Local addresses on which ICE candidates are gathered; empty takes every address of the machine but loopback."""
     rtp_host: str = "127.0.0.1"
     """Local address of the RTP sockets towards trunks."""
-    advertised_host: str = ""
-    """Address written into our SDP instead of the local ones (a one-to-one NAT); empty writes the local ones."""
+    advertised_hosts: tuple[str, ...] = ()
+    """Addresses written into our SDP instead of the local ones (a one-to-one NAT), at most one for each version of IP;
+    where there is none, the local one is written."""
     port_min: int = 20000
     port_max: int = 29999
     """All UDP ports of audio, both sides, lie in this range, ends included."""
@@ -43,5 +45,9 @@ class MediaSettings:
     private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks of private addresses in which users' devices may be: connectivity checks are sent there when a client
     asks for it. A client that can reach us is heard without it."""
+    stun_servers: tuple[StunServer, ...] = ()
+    """Asked for the address that our WebRTC sockets have on the outside of a NAT."""
+    turn_servers: tuple[TurnServer, ...] = ()
+    """Asked for addresses of theirs, through which the audio goes where nothing else gets through."""
     hold_music: Sound | None = None
     """What a phone hears while the user's client holds it; `None` is silence."""

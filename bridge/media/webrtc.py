@@ -19,7 +19,6 @@ from bridge.media.ice_path import IcePath, IceRoute, WebRtcSettings
 from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
 from bridge.media.sdp_matrix import LocalTransport, RemoteMatrix, Setup
-from bridge.media.verdicts import unavailable
 
 GOODBYE_GRACE_S = 5.0
 """A client closes DTLS just before its hangup event gets here; the event knows the reason better."""
@@ -69,7 +68,6 @@ class WebRtcLeg:
         self._dtls: DtlsSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
-        self._local: LocalTransport | None = None
         self._remote: RemoteMatrix | None = None
         self._setup = Setup.ACTPASS
         self._closed = False
@@ -83,14 +81,12 @@ class WebRtcLeg:
             controlling=controlling,
             on_srtp=self._received,
             on_off_path=self._listener.on_off_path,
+            log=self._log,
         )
 
-    @property
-    def local(self) -> LocalTransport:
-        """Our side of the description, of the newest path, known after `gather`."""
-        if self._local is None:
-            raise unavailable("candidates were not gathered")
-        return self._local
+    async def describe(self) -> LocalTransport:
+        """Our side of the description, of the newest path; takes a moment while servers are asked."""
+        return await self._route.newest.describe(self._certificate.fingerprint)
 
     @property
     def started(self) -> bool:
@@ -99,7 +95,7 @@ class WebRtcLeg:
 
     async def gather(self, *, controlling: bool) -> None:
         """Open the sockets. Raises :class:`bridge.media.engine.MediaError` when ports run out."""
-        self._local = await self._route.open(self._certificate.fingerprint, controlling=controlling)
+        await self._route.open(controlling=controlling)
 
     async def set_remote(self, remote: RemoteMatrix) -> None:
         """Take a checked description and the candidates in it, and those that were trickled before it."""
@@ -170,7 +166,7 @@ class WebRtcLeg:
         await self.give_up_restart()
         controlling = remote.ice_lite or self._route.current.agent.ice_controlling
         try:
-            self._local = await self._route.open(self._certificate.fingerprint, controlling=controlling)
+            await self._route.open(controlling=controlling)
             if self._reader is not None:
                 self._reader.take(self._route.newest.agent)
             await self.set_remote(remote)

@@ -348,6 +348,12 @@ METRICS: tuple[Metric, ...] = (
         end=_of("stopped", "time_limit", "size_limit", "closed", "disk", "failed", "behind"),
     ),
     _counter(
+        "ice_servers_asked_total",
+        "Requests for candidates to STUN and TURN servers.",
+        kind=_of("stun", "turn"),
+        result=_of("success", "failed"),
+    ),
+    _counter(
         "rtp_discarded_total",
         "Packets that were not played.",
         reason=_of("source", "malformed", "srtp", "replay", "rate", "streams", "late"),

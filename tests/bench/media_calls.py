@@ -28,7 +28,7 @@ from tests.peers.process import LOOPBACK
 NATIVE = Path(__file__).parents[2] / "bridge/media/native"
 _LIMIT_S = 20.0
 _AT_ONCE = 8
-_SETTINGS = WebRtcSettings(hosts=(LOOPBACK,), advertised_host="", allow_loopback=True, connect_timeout_s=_LIMIT_S)
+_SETTINGS = WebRtcSettings(hosts=(LOOPBACK,), advertised_hosts=(), allow_loopback=True, connect_timeout_s=_LIMIT_S)
 _PHONE = (
     "v=0\r\no=phone 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=sendrecv\r\n"
 )
@@ -56,6 +56,9 @@ class Reader:
         self.client, self.bridge = sockets[nominated[0]], nominated[1]
 
     def paths_changed(self) -> None:
+        return None
+
+    def take_one(self, agent: IceAgent, index: int, descriptor: int) -> None:
         return None
 
     def let_go(self, agent: IceAgent) -> None:
@@ -101,7 +104,7 @@ class Caller:
         phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         phone.bind((LOOPBACK, 0))
         answer, sip = await self._server.open(
-            sdp_matrix.write_offer(leg.local, stream, (self._audio,)),
+            sdp_matrix.write_offer(await leg.describe(), stream, (self._audio,)),
             _PHONE.format(host=LOOPBACK, port=phone.getsockname()[1]),
         )
         remote = sdp_matrix.read_remote(answer, answer=True, allow_loopback=True)

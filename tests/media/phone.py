@@ -7,6 +7,7 @@ from typing import Any
 from bridge.media import g711, tones
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.rtp import RtpPacket
+from bridge.media.sdp import address_lines
 from tests.media.waiting import Collected
 
 FRAME_S = 0.020
@@ -48,9 +49,9 @@ class Phone(asyncio.DatagramProtocol):
         """A description as phones write it."""
         lines = [
             "v=0",
-            f"o=phone 1 {version} IN IP4 {self.host}",
+            f"o=phone 1 {version} {address_lines(self.host)}",
             "s=-",
-            f"c=IN IP4 {host or self.host}",
+            f"c={address_lines(host or self.host)}",
             "t=0 0",
             f"m=audio {self.port} RTP/AVP {formats}",
             "a=rtpmap:101 telephone-event/8000",
@@ -61,7 +62,7 @@ class Phone(asyncio.DatagramProtocol):
     def aim(self, sdp: str) -> None:
         """Send to the address in a description of ours."""
         port = next(line for line in sdp.splitlines() if line.startswith("m=audio")).split()[1]
-        self.target = ("127.0.0.1", int(port))
+        self.target = (self.host, int(port))
 
     def send(self, payload: bytes, payload_type: int = 0, *, marker: bool = False, step: int = FRAME) -> None:
         """One packet, then the counters advance."""

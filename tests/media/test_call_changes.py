@@ -360,7 +360,7 @@ async def test_a_client_that_says_goodbye_and_no_more_ends_the_call(
 async def test_descriptions_name_the_address_that_the_outside_knows(
     settings: MediaSettings, events: Collected[MediaEvent], telemetry: CountingTelemetry, phone: Phone
 ) -> None:
-    behind_nat = replace(settings, advertised_host="198.51.100.7")
+    behind_nat = replace(settings, advertised_hosts=("198.51.100.7",))
     engine = EmbeddedEngine(behind_nat, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
     await engine.start(events.add)
     session = await engine.open(CALL)

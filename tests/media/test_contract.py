@@ -2,6 +2,7 @@
 and `bridge/media/dtls.py` against the new version before raising the pinned one."""
 
 import asyncio
+import importlib
 import inspect
 import os
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import aioice
 import aiortc
-from aioice import ice, stun
+from aioice import ice, stun, turn
 from aioice.ice import CandidatePair, StunProtocol
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport, State
 
@@ -74,6 +75,26 @@ def test_checks_and_data_take_the_way_that_the_guard_watches() -> None:
     assert "for early_check in self._early_checks" in source
     assert CandidatePair.State.SUCCEEDED in CandidatePair.State
     assert isinstance(CandidatePair.remote_addr, property)
+
+
+def test_a_turn_client_has_what_the_relay_uses() -> None:
+    for kind in (turn.TurnClientUdpProtocol, turn.TurnClientTcpProtocol):
+        assert parameters(kind)[:3] == ["server", "username", "password"]
+        assert parameters(kind)[3:] == ["lifetime", "channel_refresh_time"]
+        client = kind(("192.0.2.1", 3478), "name", "password", 600, 240)
+        assert (client.peer_to_channel, client.channel_to_peer, client.channel_refresh_at) == ({}, {}, {})
+        assert (client.relayed_address, client.mapped_address, client.receiver) == (None, None, None)
+        assert parameters(client.send_data) == ["data", "addr"]
+        assert parameters(client._send) == ["data"]
+    assert 'struct.pack("!HH", channel, len(data))' in inspect.getsource(turn.TurnClientMixin.send_data)
+    assert "self.transport.close()" in inspect.getsource(turn.TurnClientMixin.delete)
+    assert hasattr(importlib.import_module("asyncio.selector_events")._SelectorDatagramTransport, "_read_ready")
+
+
+def test_candidates_may_come_after_the_agent_was_made() -> None:
+    assert parameters(aioice.Connection._pair_remote_candidate) == ["self", "remote_candidate"]
+    assert "self._find_pair(protocol, remote_candidate)" in inspect.getsource(aioice.Connection._pair_remote_candidate)
+    assert "len(self._protocols)" not in inspect.getsource(aioice.Connection)
 
 
 def test_a_client_without_a_network_has_half_a_minute_to_come_back() -> None:

@@ -201,7 +201,7 @@ async def test_a_browser_that_floods_is_held_to_the_rate_before_anything_is_decr
     telemetry: CountingTelemetry,
 ) -> None:
     ports = PortPool(low=20000, high=20001, entropy=SystemEntropy(), clock=SystemClock())
-    settings = WebRtcSettings(hosts=(), advertised_host="", allow_loopback=True, connect_timeout_s=1.0)
+    settings = WebRtcSettings(hosts=(), advertised_hosts=(), allow_loopback=True, connect_timeout_s=1.0)
     listener = WebRtcListener(
         on_connected=lambda: None, on_ended=lambda _: None, on_packet=lambda _: None, on_off_path=lambda: None
     )

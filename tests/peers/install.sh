@@ -8,6 +8,7 @@ wanted=(
     sipp:sip-tester
     baresip:baresip-core
     kamailio:kamailio
+    turnserver:coturn
     node:nodejs
     npm:npm
     systemd-analyze:systemd

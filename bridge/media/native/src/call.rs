@@ -8,6 +8,7 @@ use crate::audio::CallAudio;
 use crate::discards::{Discard, Discards};
 use crate::mailbox::{Mailbox, News, Returned};
 use crate::outbox::{Outbox, Target};
+use crate::path::{Path, receive};
 use crate::phone::Phone;
 use crate::rtcp::Moment;
 use crate::rtp::Packet;
@@ -74,16 +75,16 @@ impl Call {
     /// Every socket with its number.
     pub fn sockets(&self) -> Vec<(u32, BorrowedFd<'_>)> {
         let phone = self.phone.iter().flat_map(|phone| [(RTP, phone.rtp.as_fd()), (RTCP, phone.rtcp.as_fd())]);
-        let webrtc = self.webrtc.iter().flat_map(|leg| &leg.sockets).map(|(number, socket)| (*number, socket.as_fd()));
+        let webrtc = self.webrtc.iter().flat_map(|leg| &leg.paths).map(|path| (path.number, path.socket.as_fd()));
         phone.chain(webrtc).collect()
     }
 
-    /// One more socket for the Matrix leg; its number, or `None` when there is no such leg.
-    pub fn add_socket(&mut self, socket: UdpSocket) -> Option<u32> {
+    /// One more socket for the Matrix leg, or a relay; its number, or `None` when there is no such leg.
+    pub fn add_socket(&mut self, socket: UdpSocket, named: Vec<u8>, relayed: bool) -> Option<u32> {
         let leg = self.webrtc.as_mut()?;
         let number = self.next_socket;
         self.next_socket += 1;
-        leg.sockets.push((number, socket));
+        leg.paths.push(Path::new(number, socket, named, relayed));
         Some(number)
     }
 
@@ -93,17 +94,16 @@ impl Call {
     pub fn readable(&mut self, socket: u32, now: f64, bench: &mut Workbench) -> bool {
         bench.datagram.resize(ROOM, 0);
         let received = match (socket, &self.phone, &self.webrtc) {
-            (RTP, Some(phone), _) => phone.rtp.recv_from(&mut bench.datagram),
-            (RTCP, Some(phone), _) => phone.rtcp.recv_from(&mut bench.datagram),
-            (_, _, Some(leg)) => match leg.socket(socket) {
-                Some(socket) => socket.recv_from(&mut bench.datagram),
+            (RTP, Some(phone), _) => receive(&phone.rtp, &mut bench.datagram),
+            (RTCP, Some(phone), _) => receive(&phone.rtcp, &mut bench.datagram),
+            (_, _, Some(leg)) => match leg.path(socket) {
+                Some(path) => path.receive(&mut bench.datagram),
                 None => return false,
             },
             _ => return false,
         };
         // Nothing to read after all, or that the other end was unreachable: neither ends a call.
-        let Ok((size, source)) = received else { return false };
-        bench.datagram.truncate(size);
+        let Ok(source) = received else { return false };
         bench.outbox.clear();
         match socket {
             RTP if self.take_rtp(source, now, bench) => return true,
@@ -162,7 +162,7 @@ impl Call {
 
     fn take_webrtc(&mut self, socket: u32, source: SocketAddr, now: f64, bench: &mut Workbench) {
         let Some(leg) = self.webrtc.as_mut() else { return };
-        match leg.take(&mut bench.datagram, source, now) {
+        match leg.take(socket, &mut bench.datagram, source, now) {
             Sorted::Audio => {
                 if !std::mem::replace(&mut leg.heard, true)
                     && let Some(mailbox) = self.mailbox.upgrade()

@@ -29,6 +29,7 @@ pub mod opus;
 pub mod outbound;
 pub mod outbox;
 mod packing;
+pub mod path;
 mod pcm;
 pub mod phone;
 pub mod player;

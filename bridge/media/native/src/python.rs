@@ -232,7 +232,7 @@ impl NativeCall {
         let leg = WebRtc::new(context(ours)?, context(theirs)?, now());
         self.with(py, |call| {
             if let (Some(before), Some(worker)) = (call.webrtc.take(), self.worker.upgrade()) {
-                worker.unwatch(before.sockets.iter().map(|(_, socket)| socket));
+                worker.unwatch(before.paths.iter().map(|path| &path.socket));
             }
             call.webrtc = call.phone.is_some().then_some(leg);
         });
@@ -240,10 +240,12 @@ impl NativeCall {
     }
 
     /// Read one more socket of the Matrix leg; the number by which it is known from now on.
-    fn add_socket(&self, py: Python<'_>, descriptor: RawFd) -> PyResult<u32> {
+    /// What every check for us has in its user name is `named`; a `relayed` socket carries channel data of TURN.
+    #[pyo3(signature = (descriptor, named, *, relayed))]
+    fn add_socket(&self, py: Python<'_>, descriptor: RawFd, named: Vec<u8>, relayed: bool) -> PyResult<u32> {
         let socket = socket(descriptor)?;
         self.with(py, |call| {
-            let number = call.add_socket(socket);
+            let number = call.add_socket(socket, named, relayed);
             let number = number.ok_or_else(|| std::io::Error::other("there is no leg that is attached"))?;
             self.worker.upgrade().map_or(Ok(()), |worker| worker.watch(self.number, call))?;
             Ok(number)
@@ -256,10 +258,21 @@ impl NativeCall {
         self.with(py, |call| {
             let Some(leg) = call.webrtc.as_mut() else { return };
             if let Some(worker) = self.worker.upgrade() {
-                worker.unwatch(leg.socket(number).into_iter());
+                worker.unwatch(leg.path(number).map(|path| &path.socket).into_iter());
             }
-            leg.sockets.retain(|(known, _)| *known != number);
+            leg.paths.retain(|path| path.number != number);
         });
+    }
+
+    /// What the channels of a relayed socket stand for.
+    fn bind(&self, py: Python<'_>, number: u32, channels: Vec<(u16, PyAddress)>) -> PyResult<()> {
+        let address = |(channel, peer): &(u16, PyAddress)| Ok::<_, PyErr>((*channel, address(peer)?));
+        let channels: Vec<_> = channels.iter().map(address).collect::<PyResult<_>>()?;
+        self.with(py, |call| {
+            let paths = call.webrtc.iter_mut().flat_map(|leg| &mut leg.paths);
+            paths.filter(|path| path.number == number).for_each(|path| path.bind(channels.clone()));
+        });
+        Ok(())
     }
 
     /// Where the Matrix leg may hear from, and on which socket and to whom it sends.

@@ -1,8 +1,9 @@
 //! The Matrix leg after ICE has nominated a pair and DTLS has made keys: SRTP here, everything else for Python.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use crate::discards::Discard;
+use crate::path::{NOBODY, Path};
 use crate::rate::PacketRate;
 use crate::rtp::is_rtcp;
 use crate::srtp::Context;
@@ -22,8 +23,8 @@ pub enum Sorted {
 
 /// One DTLS association: its keys, and the sockets of the paths over which it may be reached.
 pub struct WebRtc {
-    /// The local sockets, with their numbers in the call.
-    pub sockets: Vec<(u32, UdpSocket)>,
+    /// The local sockets.
+    pub paths: Vec<Path>,
     /// Addresses that proved themselves with a connectivity check.
     pub validated: Vec<SocketAddr>,
     /// Where to send: a local socket and a remote address.
@@ -39,7 +40,7 @@ impl WebRtc {
     /// A leg whose DTLS is up.
     pub fn new(outbound: Context, inbound: Context, now: f64) -> Self {
         Self {
-            sockets: Vec::new(),
+            paths: Vec::new(),
             validated: Vec::new(),
             nominated: None,
             heard: false,
@@ -49,16 +50,17 @@ impl WebRtc {
         }
     }
 
-    /// The socket with this number.
-    pub fn socket(&self, number: u32) -> Option<&UdpSocket> {
-        self.sockets.iter().find(|(known, _)| *known == number).map(|(_, socket)| socket)
+    /// The path with this number.
+    pub fn path(&self, number: u32) -> Option<&Path> {
+        self.paths.iter().find(|path| path.number == number)
     }
 
-    /// Decide about a datagram, and decrypt it where it lies when it is SRTP.
-    pub fn take(&mut self, datagram: &mut Vec<u8>, source: SocketAddr, now: f64) -> Sorted {
+    /// Decide about a datagram of a path, and decrypt it where it lies when it is SRTP.
+    pub fn take(&mut self, path: u32, datagram: &mut Vec<u8>, source: SocketAddr, now: f64) -> Sorted {
         match datagram.first() {
             None => Sorted::Nothing,
-            Some(0..=3) => Sorted::Signalling,
+            Some(_) if source == NOBODY => Sorted::Signalling,
+            Some(0..=3) if self.path(path).is_some_and(|path| path.wants(datagram)) => Sorted::Signalling,
             Some(_) if !self.validated.contains(&source) => Sorted::Discarded(Discard::OffPath),
             Some(128..=191) => self.take_srtp(datagram, now),
             Some(20..=63) => Sorted::Signalling,
@@ -80,9 +82,8 @@ impl WebRtc {
         let Some((number, remote)) = self.nominated else { return };
         let protected =
             if is_rtcp(packet) { self.outbound.protect_rtcp(packet) } else { self.outbound.protect(packet) };
-        if let Some(socket) = self.socket(number).filter(|_| protected) {
-            // A full buffer or an unreachable host loses packets, as any network does.
-            let _ = socket.send_to(packet, remote);
+        if let Some(path) = self.path(number).filter(|_| protected) {
+            path.send(packet, remote);
         }
     }
 }

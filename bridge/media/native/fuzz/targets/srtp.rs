@@ -50,8 +50,8 @@ fn strangers(octets: &[u8], ours: Context, theirs: Context) {
     let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
     let mut leg = WebRtc::new(ours, theirs, 0.0);
     leg.validated.push(address(5000));
-    assert_ne!(leg.take(&mut octets.to_vec(), address(5000), 0.0), Sorted::Audio);
-    let sorted = leg.take(&mut octets.to_vec(), address(6000), 0.0);
+    assert_ne!(leg.take(0, &mut octets.to_vec(), address(5000), 0.0), Sorted::Audio);
+    let sorted = leg.take(0, &mut octets.to_vec(), address(6000), 0.0);
     assert_ne!(sorted, Sorted::Audio);
     assert!(sorted != Sorted::Signalling || octets[0] <= 3, "a stranger's DTLS went on");
 }
