@@ -57,6 +57,9 @@ fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parse
 	@$(BIN)/python -m tests.fuzz.matrix_calls --count $$(( $(FUZZ_COUNT) / 10 ))
 	@echo "==> Descriptions of calls, and datagrams at the WebRTC ports"
 	@$(BIN)/python -m tests.fuzz.descriptions --count $$(( $(FUZZ_COUNT) / 5 ))
+	@if $(BIN)/python -c 'import atheris' 2>/dev/null; then \
+		$(BIN)/python -m tests.fuzz.guided_descriptions .cache/descriptions -max_total_time=$(FUZZ_SECONDS) -verbosity=0; \
+	else echo "Skipped: what is guided by coverage needs atheris ($(BIN)/pip install atheris)"; fi
 	@$(BIN)/python -m tests.fuzz.webrtc_ports --count $$(( $(FUZZ_COUNT) / 2 ))
 	@tests/fuzz/packet_path.sh $(FUZZ_SECONDS)
 	@echo "==> Property tests"

@@ -4,6 +4,7 @@ Nothing here decides whether a description can be used; `sdp_matrix` and `sdp_si
 """
 
 import enum
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +53,8 @@ class Flow(enum.StrEnum):
         return flows.get((self.sends and other.sends, self.receives and other.receives), Flow.INACTIVE)
 
 
+TOKEN = re.compile(r"[!-~]{1,64}")
+"""What may be repeated in a description of ours."""
 _FLOWS = frozenset(flow.value for flow in Flow)
 _CODECS = frozenset(codec.value for codec in Codec)
 
@@ -239,6 +242,14 @@ def format_list(audio: Sequence[AudioFormat], digits: Sequence[DigitFormat]) -> 
     """The payload types of an `m=` line."""
     payload_types = [entry.payload_type for entry in audio] + [entry.payload_type for entry in digits]
     return " ".join(map(str, payload_types))
+
+
+def rejected_line(section: MediaSection) -> str:
+    """The `m=` line that rejects a section (RFC 3264 §6); of what was offered it repeats only what are tokens."""
+    shown = next((text for text in section.formats if TOKEN.fullmatch(text)), "0")
+    kind = section.kind if TOKEN.fullmatch(section.kind) else "application"
+    protocol = section.protocol if TOKEN.fullmatch(section.protocol) else "RTP/AVP"
+    return f"m={kind} 0 {protocol} {shown}"
 
 
 def address_lines(host: str) -> str:

@@ -18,7 +18,6 @@ _DIGEST_SIZES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
 _ICE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_-]+")
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP")
-_TOKEN = re.compile(r"[!-~]{1,64}")
 OUR_AUDIO = {
     Codec.OPUS: AudioFormat(payload_type=111, codec=Codec.OPUS),
     Codec.G722: AudioFormat(payload_type=9, codec=Codec.G722),
@@ -231,7 +230,9 @@ def write_answer(
     and sends it with the other, and 100 ms become 20.
     """
     lines = _session_lines(transport, stream)
-    if remote.mid and any("BUNDLE" in value.upper() for value in remote.description.values("group")):
+    if sdp.TOKEN.fullmatch(remote.mid) and any(
+        "BUNDLE" in value.upper() for value in remote.description.values("group")
+    ):
         lines.append(f"a=group:BUNDLE {remote.mid}")
     for index, section in enumerate(remote.description.media):
         if index != remote.section_index:
@@ -265,10 +266,8 @@ def _session_lines(transport: LocalTransport, stream: LocalStream) -> list[str]:
 def _rejected(section: sdp.MediaSection) -> list[str]:
     """A section with port 0, outside of the bundle."""
     mid = section.value("mid") or ""
-    shown = next((text for text in section.formats if _TOKEN.fullmatch(text)), "0")
-    kind = section.kind if _TOKEN.fullmatch(section.kind) else "application"
-    lines = [f"m={kind} 0 {section.protocol[:64]} {shown}", "c=IN IP4 0.0.0.0", "a=inactive"]
-    return [*lines, f"a=mid:{mid}"] if _TOKEN.fullmatch(mid) else lines
+    lines = [sdp.rejected_line(section), "c=IN IP4 0.0.0.0", "a=inactive"]
+    return [*lines, f"a=mid:{mid}"] if sdp.TOKEN.fullmatch(mid) else lines
 
 
 def _audio_lines(
@@ -294,7 +293,7 @@ def _audio_lines(
         f"a=ice-pwd:{transport.password}",
         f"a=fingerprint:sha-256 {transport.fingerprint}",
         f"a=setup:{setup}",
-        *([f"a=mid:{mid}"] if _TOKEN.fullmatch(mid) else []),
+        *([f"a=mid:{mid}"] if sdp.TOKEN.fullmatch(mid) else []),
         f"a={flow}",
         f"a=msid:{stream.stream} {stream.track}",
         *(["a=rtcp-mux"] if rtcp_mux else []),

@@ -182,8 +182,7 @@ def write_answer(
             digits = (formats.send_digits,) if formats.send_digits is not None else ()
             lines += _audio_lines(local, (formats.send,), digits, flow, section.protocol, crypto)
         else:
-            shown = section.formats[0] if section.formats else "0"
-            lines.append(f"m={section.kind} 0 {section.protocol} {shown}")
+            lines.append(sdp.rejected_line(section))
     return sdp.join(lines)
 
 

@@ -5,11 +5,14 @@ from ipaddress import IPv6Address, ip_network
 import pytest
 from aioice import Candidate
 
+from bridge.core.entropy import SeededEntropy
 from bridge.media import negotiation, sdp_matrix, sdp_sip
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, parse_candidate
 from bridge.media.formats import AudioFormat, Codec, DigitFormat
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.sdp import Flow, SdpError, parse_sdp
 from bridge.media.sdp_matrix import LocalStream, LocalTransport, RemoteMatrix, Setup
+from bridge.media.sip_side import SipSide
 
 FINGERPRINT = ":".join(["AB"] * 32)
 SESSION = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
@@ -356,3 +359,21 @@ def test_digits_are_taken_under_our_payload_type_and_under_the_phones_own() -> N
     assert {entry.payload_type for entry in agreed.receive_digits} == {96, 101}
     spoilt = sip("m=audio 4000 RTP/AVP 0 8", "a=rtpmap:8 telephone-event/8000")
     assert negotiation.sip_offered_formats(spoilt).received_digits(8) is None
+
+
+@pytest.mark.parametrize("spoilt", ["m=vi\0deo 9 RTP/AVP 31", "m=video 9 RTP\x7fAVP 31", "m=video 9 RTP/AVP 3\u20421"])
+def test_what_is_no_word_is_not_repeated_to_who_sent_it(spoilt: str) -> None:
+    client = matrix(*SESSION, "a=group:BUNDLE 0\x7f", *changed("a=mid:0", "a=mid:0\x7f"), spoilt)
+    formats = negotiation.matrix_answer_formats(client, None, None, None)
+    answers = [sdp_matrix.write_answer(client, TRANSPORT, STREAM, formats, Setup.PASSIVE)]
+    phone = sdp_sip.read_remote(
+        "\r\n".join(["v=0", "c=IN IP4 192.0.2.7", "m=audio 5000 RTP/AVP 0", spoilt, ""]),
+        allow_loopback=False,
+        ip_version=4,
+    )
+    side = SipSide(SipMediaPolicy(), SeededEntropy(1), host="192.0.2.1", session=1)
+    side.take_offer(phone)
+    answers.append(side.answer(None))
+    for answer in answers:
+        assert all(line.isascii() and line.isprintable() for line in answer.split("\r\n"))
+        assert len(parse_sdp(answer).media) == 2
