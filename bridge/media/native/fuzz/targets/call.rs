@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use trunkline_native::formats::{Codec, Formats};
 use trunkline_native::outbox::{Outbox, Target};
-use trunkline_native::reception::{Moment, read_sender_report};
+use trunkline_native::rtcp::{Moment, read_reports};
 use trunkline_native::rtp::{MAX_DATAGRAM, Packet, is_rtcp};
 use trunkline_native_fuzz::{Input, call, formats};
 
@@ -71,7 +71,7 @@ fn check(out: &Outbox, largest: usize) {
     for (target, parcel) in out.parcels() {
         assert!(parcel.len() <= largest.max(MAX_DATAGRAM));
         if target == Target::SipReports || is_rtcp(parcel) {
-            assert!(read_sender_report(parcel).is_ok());
+            assert!(read_reports(parcel).is_ok());
         } else {
             assert!(Packet::parse(parcel).is_some());
         }

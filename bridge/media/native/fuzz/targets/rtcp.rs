@@ -3,11 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use trunkline_native::outbox::Outbox;
-use trunkline_native::reception::{Moment, read_sender_report};
+use trunkline_native::rtcp::{Moment, read_reports};
 use trunkline_native_fuzz::{Input, call};
 
 fuzz_target!(|octets: &[u8]| {
-    let _ = read_sender_report(octets);
+    let _ = read_reports(octets);
     let (mut input, mut audio, mut out, mut now) = (Input(octets), call(false), Outbox::default(), 1.0);
     while !input.is_empty() {
         let kind = input.octet();
@@ -25,9 +25,12 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!(out.parcels().count(), 2, "one report for each leg");
     for (_, report) in out.parcels() {
         assert!(report.len() <= 128);
-        assert!(read_sender_report(report).is_ok());
+        assert!(read_reports(report).is_ok());
     }
-    let (matrix, sip) = audio.numbers();
-    assert!(matrix.lost >= 0 && sip.lost >= 0);
-    assert!(matrix.jitter_s.is_finite() && sip.jitter_s.is_finite());
+    let numbers = audio.numbers();
+    for leg in [numbers.matrix, numbers.sip] {
+        assert!(leg.lost >= 0 && leg.jitter_s.is_finite());
+        assert!(leg.round_trip_s.is_none_or(|time_s| time_s >= 0.0 && time_s.is_finite()));
+        assert!(leg.far_jitter_s.is_none_or(|jitter_s| jitter_s >= 0.0 && jitter_s.is_finite()));
+    }
 });
