@@ -5,6 +5,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
@@ -195,6 +196,37 @@ async def test_a_phone_that_floods_is_held_to_the_rate(telemetry: CountingTeleme
     assert (heard.count(b"rtp"), heard.count(b"rtcp")) == (BURST, BURST), "a stranger uses nothing up"
     assert telemetry.total("rtp_discarded_total", reason="rate") == 2 * (500 - BURST)
     assert telemetry.total("rtp_discarded_total", reason="source") == 500
+
+
+async def test_rtcp_comes_from_the_host_of_rtp_and_then_from_one_port_alone(telemetry: CountingTelemetry) -> None:
+    now = [0.0]
+    heard: list[bytes] = []
+    leg = RtpLeg(
+        PortPool(low=20000, high=20001, entropy=SystemEntropy(), clock=SystemClock()),
+        telemetry,
+        now=lambda: now[0],
+        log=structlog.get_logger(),
+        trusted=(ip_network("192.0.2.0/24"),),
+        on_rtp=heard.append,
+        on_rtcp=heard.append,
+    )
+
+    def taken(host: str, port: int, *, rtp: bool = False) -> bool:
+        before = len(heard)
+        (leg._rtp_received if rtp else leg._rtcp_received)(b"octets", (host, port))
+        return len(heard) > before
+
+    assert not taken("192.0.2.1", 4001)
+    description = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"
+    leg.direct(sdp_sip.read_remote(description, allow_loopback=False, ip_version=4))
+    assert not taken("192.0.2.9", 4001), "trusted for RTP alone"
+    assert taken("192.0.2.1", 61000), "a NAT chose the port"
+    now[0] = 2.0
+    assert taken("192.0.2.1", 4001), "the announced one wins"
+    assert not taken("192.0.2.1", 61000)
+    assert taken("192.0.2.7", 5000, rtp=True)
+    assert not taken("192.0.2.1", 4001), "RTP comes from another host now"
+    assert taken("192.0.2.7", 5001)
 
 
 async def test_a_browser_that_floods_is_held_to_the_rate_before_anything_is_decrypted(

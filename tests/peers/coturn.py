@@ -14,9 +14,15 @@ class Coturn(PeerProcess):
     """Serves UDP and TCP on `port`, with an `identity` TLS on `tls_port`, to `USER` or to who knows `SECRET`."""
 
     def __init__(
-        self, directory: Path, *, host: str = LOOPBACK, shared_secret: bool = False, identity: Identity | None = None
+        self,
+        directory: Path,
+        *,
+        host: str = LOOPBACK,
+        namespace: str = "",
+        shared_secret: bool = False,
+        identity: Identity | None = None,
     ) -> None:
-        self.host = host
+        self.host, self._namespace = host, namespace
         self.port = free_port(span=2 + _RELAYS)
         self.tls_port = self.port + 1
         super().__init__(f"coturn-{self.port}", directory)
@@ -25,6 +31,7 @@ class Coturn(PeerProcess):
     async def start(self) -> None:
         first = self.port + 2
         command = [
+            *(("ip", "netns", "exec", self._namespace) if self._namespace else ()),
             *(
                 "turnserver",
                 "-n",
@@ -48,7 +55,12 @@ class Coturn(PeerProcess):
             *self._tls(),
         ]
         await self.launch(command)
-        await self.wait_until(lambda: port_is_bound(self.port, "udp") and port_is_bound(self.port, "tcp"))
+        await self.wait_until(self._listens)
+
+    def _listens(self) -> bool:
+        if self._namespace:
+            return "UDP listener opened" in self.log_path.read_text()
+        return port_is_bound(self.port, "udp") and port_is_bound(self.port, "tcp")
 
     def _users(self) -> tuple[str, ...]:
         return ("--lt-cred-mech", "--user", f"{USER}:{PASSWORD}")

@@ -9,6 +9,8 @@ wanted=(
     baresip:baresip-core
     kamailio:kamailio
     turnserver:coturn
+    ip:iproute2
+    iptables:iptables
     node:nodejs
     npm:npm
     systemd-analyze:systemd

@@ -195,3 +195,30 @@ fn refused(refusal: Refusal) -> Discard {
         Refusal::TooManyStreams => Discard::Streams,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn rtcp_comes_from_the_host_of_rtp_and_then_from_one_port_alone() {
+        let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let network = Network::new("192.0.2.0".parse().unwrap(), 24);
+        let mut phone = Phone::new(socket(), socket(), vec![network], 0.0);
+        let (rtp, report) = (address("192.0.2.1:4000"), address("192.0.2.1:4001"));
+        let take = |phone: &mut Phone, source, now| phone.take_rtcp(&mut vec![0x80, 201], source, now);
+        assert_eq!(take(&mut phone, report, 0.0), Err(Discard::Source));
+        phone.direct(rtp, report.port());
+        assert_eq!(take(&mut phone, address("192.0.2.9:4001"), 0.0), Err(Discard::Source), "trusted for RTP alone");
+        assert_eq!(take(&mut phone, address("192.0.2.1:61000"), 0.0), Ok(()), "a NAT chose the port");
+        assert_eq!(take(&mut phone, report, 2.0), Ok(()), "the announced one wins");
+        assert_eq!(take(&mut phone, address("192.0.2.1:61000"), 2.0), Err(Discard::Source));
+        assert_eq!(phone.take_rtp(&mut vec![0x80; 50], address("192.0.2.7:5000"), 2.0), Ok(()));
+        assert_eq!(take(&mut phone, report, 2.0), Err(Discard::Source), "RTP comes from another host now");
+        assert_eq!(take(&mut phone, address("192.0.2.7:5001"), 2.0), Ok(()));
+    }
+}

@@ -34,6 +34,7 @@ pub struct WebRtc {
     inbound: Context,
     outbound: Context,
     rate: PacketRate,
+    stranger_rate: PacketRate,
 }
 
 impl WebRtc {
@@ -47,6 +48,7 @@ impl WebRtc {
             inbound,
             outbound,
             rate: PacketRate::new(now),
+            stranger_rate: PacketRate::new(now),
         }
     }
 
@@ -60,11 +62,24 @@ impl WebRtc {
         match datagram.first() {
             None => Sorted::Nothing,
             Some(_) if source == NOBODY => Sorted::Signalling,
-            Some(0..=3) if self.path(path).is_some_and(|path| path.wants(datagram)) => Sorted::Signalling,
+            Some(0..=3) => self.take_stun(path, datagram, source, now),
             Some(_) if !self.validated.contains(&source) => Sorted::Discarded(Discard::OffPath),
             Some(128..=191) => self.take_srtp(datagram, now),
             Some(20..=63) => Sorted::Signalling,
             Some(_) => Sorted::Nothing,
+        }
+    }
+
+    /// Connectivity checks of anybody who names us, and answers to ours; of strangers not so many that Python is kept busy.
+    fn take_stun(&mut self, path: u32, datagram: &[u8], source: SocketAddr, now: f64) -> Sorted {
+        let known = self.validated.contains(&source);
+        let wanted = self.path(path).is_some_and(|path| path.wants(datagram));
+        if wanted && (known || self.stranger_rate.admits(now)) {
+            Sorted::Signalling
+        } else if known {
+            Sorted::Nothing
+        } else {
+            Sorted::Discarded(Discard::OffPath)
         }
     }
 
