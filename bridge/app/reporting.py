@@ -110,6 +110,7 @@ def _leg(stats: LegStats, heard: HeardStats) -> LegRecord:
         frames_played=heard.frames_played,
         frames_concealed=heard.frames_concealed,
         packets_discarded=heard.packets_discarded,
+        playout_delay_ms=heard.playout_delay_ms,
         audible=heard.audible,
         mos=stats.mos,
     )

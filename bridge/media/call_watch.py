@@ -111,7 +111,7 @@ class CallWatch:
         self._telemetry.count("audio_frames_total", played, heard_by=ear, kind="played")
         self._telemetry.count("audio_frames_total", concealed, heard_by=ear, kind="concealed")
         self._telemetry.count("rtp_discarded_total", self._grown("late", ear, heard.packets_discarded), reason="late")
-        if heard.playout_delay_ms:
+        if played and heard.playout_delay_ms:
             self._telemetry.observe("playout_delay_seconds", heard.playout_delay_ms / _MS, heard_by=ear)
 
     def _grown(self, what: str, whose: str, total: int) -> int:

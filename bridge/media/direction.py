@@ -169,7 +169,7 @@ class Direction:
 
     def _drop_transcoder(self) -> None:
         if self.transcoder is not None:
-            self._played_before = self.played.at_rest()
+            self._played_before = self.played
             self.transcoder.close()
             self.transcoder = None
             self._rewriter.restart()

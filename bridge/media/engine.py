@@ -170,7 +170,7 @@ class HeardStats:
     packets_discarded: int = 0
     """Those that came, and were not played: too late, or too many at once."""
     playout_delay_ms: float = 0.0
-    """How long audio is held back just now, so that late packets are in time; 0 while nothing is played."""
+    """How long audio is held back so that late packets are in time, just now or when it was played last."""
     audible: bool | None = None
     """Whether there was ever more than silence; `None` while nobody knows: of nothing, and of Opus passed through."""
 

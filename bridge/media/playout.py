@@ -8,7 +8,7 @@ makes speech a little shorter or longer (`surplus_s`): so it follows the network
 
 import bisect
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from bridge.media.playout_delay import FRAME_S, MAX_DELAY_S, PlayoutDelay
@@ -55,19 +55,15 @@ class Played:
     concealed: int = 0
     discarded: int = 0
     delay_s: float = 0.0
-    """How long audio is held back just now."""
+    """How long audio was held back last."""
 
     def __add__(self, later: "Played") -> "Played":
         return Played(
             frames=self.frames + later.frames,
             concealed=self.concealed + later.concealed,
             discarded=self.discarded + later.discarded,
-            delay_s=later.delay_s,
+            delay_s=later.delay_s or self.delay_s,
         )
-
-    def at_rest(self) -> "Played":
-        """The same when nothing is played any more."""
-        return replace(self, delay_s=0.0)
 
 
 @dataclass(slots=True, order=True)
@@ -90,7 +86,7 @@ class PlayoutBuffer:
         """Packets of audio that came, and were not played: too late, or too many at once."""
         self.delay = PlayoutDelay()
         self.delay_s = 0.0
-        """How long after the fastest packet audio is played just now; 0 while nothing is."""
+        """How long after the fastest packet audio is played, just now or when it was last."""
         self.surplus_s = 0.0
         """By how much that is more than it must be; negative when it is less."""
         self._clock_rate = clock_rate
@@ -162,7 +158,7 @@ class PlayoutBuffer:
         self._waiting.clear()
         self._newest = self._played_sequence = self._due = self._made_up_to = None
         self._run = self._unproven = self._taken = 0
-        self.delay_s = self.surplus_s = 0.0
+        self.surplus_s = 0.0
         self.delay.forget()
 
     # What the clock asks for
@@ -173,7 +169,7 @@ class PlayoutBuffer:
         The caller reports the length of decoded audio with `played`.
         """
         if self._due is None and not self._begin(now):
-            self.delay_s = self.surplus_s = 0.0
+            self.surplus_s = 0.0
             return Piece(kind=PieceKind.IDLE)
         self._limit_delay()
         self._skip_accounted()

@@ -12,15 +12,15 @@ from bridge.media.pcm import crossfade, dot, likeness
 _SHORTEST, _LONGEST, _OVERLAP = 40, 120, 40
 """Samples at 8 kHz; the longest period and the overlap are 20 ms together."""
 _STEP = 2
-_ALIKE = 0.8
-"""Correlation above which leaving a period out is not heard."""
+QUIET_ONLY, ALIKE, ANYWAY = 2.0, 0.8, -1.0
+"""How alike what is joined must be, as a correlation: of what is alike not much is heard, of what is quiet nothing."""
 _QUIET = 3_600
 """Mean square, about -55 dBFS: nothing is heard of it anyway."""
 
 
-def shortened(samples: Sequence[int], rate: int, *, anyway: bool) -> list[int] | None:
-    """20 ms without one period of 5 to 15 ms; `None` when that would be heard, unless it must be done `anyway`."""
-    period = _period(samples, rate, anyway=anyway)
+def shortened(samples: Sequence[int], rate: int, *, alike: float) -> list[int] | None:
+    """20 ms without one period of 5 to 15 ms; `None` when nothing is as alike as it must be."""
+    period = _period(samples, rate, alike)
     if period is None:
         return None
     overlap = _OVERLAP * rate // BASE_RATE
@@ -28,9 +28,9 @@ def shortened(samples: Sequence[int], rate: int, *, anyway: bool) -> list[int] |
     return joint + list(samples[period + overlap :])
 
 
-def lengthened(samples: Sequence[int], rate: int, *, anyway: bool) -> list[int] | None:
-    """20 ms and one period more; `None` when that would be heard, unless it must be done `anyway`."""
-    period = _period(samples, rate, anyway=anyway)
+def lengthened(samples: Sequence[int], rate: int, *, alike: float) -> list[int] | None:
+    """20 ms and one period more; `None` when nothing is as alike as it must be."""
+    period = _period(samples, rate, alike)
     if period is None:
         return None
     overlap = _OVERLAP * rate // BASE_RATE
@@ -38,11 +38,13 @@ def lengthened(samples: Sequence[int], rate: int, *, anyway: bool) -> list[int] 
     return list(samples[:period]) + joint + list(samples[overlap:])
 
 
-def _period(samples: Sequence[int], rate: int, *, anyway: bool) -> int | None:
+def _period(samples: Sequence[int], rate: int, least_alike: float) -> int | None:
     scale = rate // BASE_RATE
     overlap, step = _OVERLAP * scale, _STEP * scale
     if power(samples) <= _QUIET:
         return _LONGEST * scale
+    if least_alike >= 1:
+        return None
     beginning = samples[:overlap]
 
     def alike(period: int) -> float:
@@ -50,4 +52,4 @@ def _period(samples: Sequence[int], rate: int, *, anyway: bool) -> int | None:
 
     best = max(range(_SHORTEST * scale, _LONGEST * scale + 1, step), key=alike)
     strength = math.sqrt(max(dot(beginning, beginning), 1))
-    return best if anyway or alike(best) >= _ALIKE * strength else None
+    return best if alike(best) >= least_alike * strength else None

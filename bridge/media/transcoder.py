@@ -10,13 +10,15 @@ from bridge.media.packing import Packer
 from bridge.media.pcm import UNITY, to_octets, to_samples
 from bridge.media.playout import Piece, PieceKind, PlayoutBuffer
 from bridge.media.rtp import RtpPacket
-from bridge.media.timescale import lengthened, shortened
+from bridge.media.timescale import ALIKE, ANYWAY, QUIET_ONLY, lengthened, shortened
 
 _MOST_PIECES = 16
 """Pieces for one frame: the shortest Opus frame is 2.5 ms, the rest is room for frames that are left out."""
-_TOO_LATE_S, _TOO_EARLY_S, _FAR_OFF_S = 0.015, 0.005, 0.040
-"""From which difference on the delay is mended, and from which at the price that it may be heard. The longest period is
-left out or repeated without making the opposite necessary."""
+_TOO_LATE = ((0.060, ANYWAY), (0.030, ALIKE), (0.015, QUIET_ONLY))
+_TOO_EARLY = ((0.012, ANYWAY), (0.005, ALIKE))
+"""From which difference on the delay is mended, and at what price: when audio is late there is time to wait for a
+pause, and little when it is early, for the next packet may be missing. The longest period, of 15 ms, is left out or
+repeated without making the opposite necessary."""
 _FRAMES_BETWEEN = 5
 """Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried."""
 
@@ -94,11 +96,13 @@ class Transcoder:
         """Make the frame shorter or longer when the audio is played too late or too early; `True` when it was done."""
         surplus_s = self.playout.surplus_s
         self._frames_left = max(self._frames_left - 1, 0)
-        if self._frames_left or -_TOO_EARLY_S < surplus_s < _TOO_LATE_S:
+        prices = _TOO_LATE if surplus_s > 0 else _TOO_EARLY
+        alike = next((price for difference_s, price in prices if abs(surplus_s) >= difference_s), None)
+        if self._frames_left or alike is None:
             return False
         change = shortened if surplus_s > 0 else lengthened
         size = 2 * self._frame
-        changed = change(to_samples(self._pcm[:size]), self._rate, anyway=abs(surplus_s) >= _FAR_OFF_S)
+        changed = change(to_samples(self._pcm[:size]), self._rate, alike=alike)
         if changed is None:
             return False
         self._pcm[:size] = to_octets(changed)

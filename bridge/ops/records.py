@@ -50,6 +50,8 @@ class LegRecord:
     frames_played: int = 0
     frames_concealed: int = 0
     packets_discarded: int = 0
+    playout_delay_ms: float = 0.0
+    """How long the other side had it held back in the end, so that late packets were in time."""
     audible: bool | None = None
     """Whether more than silence ever came; `None` when that is not known: of Opus passed through, or of nothing."""
     mos: float | None = None

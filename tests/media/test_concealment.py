@@ -13,7 +13,7 @@ from bridge.media import tones
 from bridge.media.comfort import ComfortNoise
 from bridge.media.concealment import Concealer, power
 from bridge.media.pcm import to_octets, to_samples
-from bridge.media.timescale import lengthened, shortened
+from bridge.media.timescale import ALIKE, ANYWAY, QUIET_ONLY, lengthened, shortened
 
 HELD_S = 0.00375
 FADED_S = 0.06
@@ -95,19 +95,20 @@ def test_no_stretch_of_audio_breaks_it(steps: list[tuple[bool, int, int]]) -> No
 def test_a_voice_is_made_shorter_and_longer_by_whole_periods(rate: int) -> None:
     voice, frame = buzz(0.5, rate=rate, pitch_hz=100), rate // 50
     for change, sign in ((shortened, -1), (lengthened, 1)):
-        changed = change(voice[:frame], rate, anyway=False)
+        changed = change(voice[:frame], rate, alike=ALIKE)
         assert changed is not None
         assert len(changed) - frame == pytest.approx(sign * rate / 100, abs=2 * rate / 8000)
         assert steepest(changed + voice[frame:]) <= 1.2 * steepest(voice)
+        assert change(voice[:frame], rate, alike=QUIET_ONLY) is None, "a pause is the better place"
 
 
 def test_what_cannot_be_shortened_unheard_is_shortened_in_need_only() -> None:
     chance = random.Random(2)
     hiss = [chance.randrange(-8000, 8000) for _ in range(160)]
-    assert shortened(hiss, 8000, anyway=False) is None
-    assert lengthened(hiss, 8000, anyway=False) is None
-    assert len(shortened(hiss, 8000, anyway=True) or ()) < 160
-    assert shortened([3] * 160, 8000, anyway=False) == [3] * 40, "of silence, as much as can be"
+    assert shortened(hiss, 8000, alike=ALIKE) is None
+    assert lengthened(hiss, 8000, alike=ALIKE) is None
+    assert len(shortened(hiss, 8000, alike=ANYWAY) or ()) < 160
+    assert shortened([3] * 160, 8000, alike=QUIET_ONLY) == [3] * 40, "of silence, as much as can be"
 
 
 def test_comfort_noise_is_as_loud_as_the_line_was_between_words() -> None:

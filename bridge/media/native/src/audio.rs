@@ -62,7 +62,7 @@ pub struct HeardNumbers {
     pub concealed: u64,
     /// Packets that came, and were not played.
     pub discarded: u64,
-    /// How long audio is held back just now.
+    /// How long audio is held back, just now or when it was played last.
     pub delay_s: f64,
     /// Whether there was ever more than silence, once that is known.
     pub audible: Option<bool>,

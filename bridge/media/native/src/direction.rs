@@ -215,7 +215,7 @@ impl Direction {
 
     fn drop_transcoder(&mut self) {
         if let Some(transcoder) = self.transcoder.take() {
-            self.played_before = Played { delay_s: 0.0, ..self.played_before + transcoder.playout.played_so_far() };
+            self.played_before = self.played_before + transcoder.playout.played_so_far();
             self.rewriter.restart();
         }
     }

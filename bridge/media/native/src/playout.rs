@@ -43,7 +43,7 @@ pub struct Played {
     pub concealed: u64,
     /// Packets that came, and were not played.
     pub discarded: u64,
-    /// How long audio is held back just now.
+    /// How long audio was held back last.
     pub delay_s: f64,
 }
 
@@ -55,7 +55,7 @@ impl std::ops::Add for Played {
             frames: self.frames + later.frames,
             concealed: self.concealed + later.concealed,
             discarded: self.discarded + later.discarded,
-            delay_s: later.delay_s,
+            delay_s: if later.delay_s == 0.0 { self.delay_s } else { later.delay_s },
         }
     }
 }
@@ -75,7 +75,7 @@ pub struct PlayoutBuffer {
     pub concealed_frames: u64,
     /// Packets of audio that came, and were not played: too late, or too many at once.
     pub discarded: u64,
-    /// How long after the fastest packet audio is played just now; 0 while nothing is.
+    /// How long after the fastest packet audio is played, just now or when it was last.
     pub delay_s: f64,
     /// By how much that is more than it must be; negative when it is less.
     pub surplus_s: f64,
@@ -192,7 +192,7 @@ impl PlayoutBuffer {
         self.waiting.clear();
         (self.newest, self.played_sequence, self.due, self.made_up_to) = (None, None, None, None);
         (self.run, self.unproven, self.taken) = (0, 0, 0);
-        (self.delay_s, self.surplus_s) = (0.0, 0.0);
+        self.surplus_s = 0.0;
         self.delay.forget();
     }
 
@@ -201,7 +201,7 @@ impl PlayoutBuffer {
     /// The stretch of audio that is to be decoded now, and heard when what is `ahead_s` has been.
     pub fn next(&mut self, now: f64, ahead_s: f64) -> Piece {
         if self.due.is_none() && !self.begin(now) {
-            (self.delay_s, self.surplus_s) = (0.0, 0.0);
+            self.surplus_s = 0.0;
             return Piece::Idle;
         }
         self.limit_delay();

@@ -12,16 +12,15 @@ use crate::packing::Packer;
 use crate::pcm::{clipped, power};
 use crate::playout::{Piece, PlayoutBuffer};
 use crate::rtp::Packet;
-use crate::timescale::{lengthened, shortened};
+use crate::timescale::{ALIKE, ANYWAY, QUIET_ONLY, lengthened, shortened};
 
 /// Pieces for one frame: the shortest Opus frame is 2.5 ms, the rest is room for frames that are left out.
 const MOST_PIECES: usize = 16;
-/// From which difference on the delay is mended: the longest period is left out or repeated without making the opposite
-/// necessary.
-const TOO_LATE_S: f64 = 0.015;
-const TOO_EARLY_S: f64 = 0.005;
-/// From which difference on it is mended at the price that it may be heard.
-const FAR_OFF_S: f64 = 0.040;
+/// From which difference on the delay is mended, and at what price: there is time to wait for a pause when audio is late.
+const TOO_LATE: [(f64, f64); 3] = [(0.060, ANYWAY), (0.030, ALIKE), (0.015, QUIET_ONLY)];
+/// And little when it is early, for the next packet may be missing. The longest period, of 15 ms, is left out or repeated
+/// without making the opposite necessary.
+const TOO_EARLY: [(f64, f64); 2] = [(0.012, ANYWAY), (0.005, ALIKE)];
 /// Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried.
 const FRAMES_BETWEEN: u32 = 5;
 /// Frames over which the noise of the line fades into a gap.
@@ -186,12 +185,12 @@ impl Transcoder {
     fn mend_delay(&mut self) -> bool {
         let surplus_s = self.playout.surplus_s;
         self.frames_left = self.frames_left.saturating_sub(1);
-        if self.frames_left > 0 || (-TOO_EARLY_S < surplus_s && surplus_s < TOO_LATE_S) {
-            return false;
-        }
-        let (frame, anyway) = (&self.pcm[..self.frame], surplus_s.abs() >= FAR_OFF_S);
+        let prices: &[(f64, f64)] = if surplus_s > 0.0 { &TOO_LATE } else { &TOO_EARLY };
+        let price = prices.iter().find(|(difference_s, _)| surplus_s.abs() >= *difference_s);
+        let Some((_, alike)) = price.filter(|_| self.frames_left == 0) else { return false };
+        let frame = &self.pcm[..self.frame];
         let change = if surplus_s > 0.0 { shortened } else { lengthened };
-        let changed = change(frame, self.rate, anyway);
+        let changed = change(frame, self.rate, *alike);
         let Some(changed) = changed else { return false };
         self.pcm.splice(..self.frame, changed);
         self.frames_left = FRAMES_BETWEEN;
