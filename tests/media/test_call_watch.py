@@ -76,6 +76,12 @@ def test_both_falling_silent_at_once_is_nobody_in_particular() -> None:
     assert watch(100, matrix=(0, 40), sip=(0, 40))[0] is Silent.BOTH
 
 
+def test_a_side_is_not_blamed_when_the_other_has_just_gone_too() -> None:
+    found, after_s = watch(100, matrix=(0, 30), sip=(0, 38))
+    assert found is Silent.BOTH
+    assert after_s == pytest.approx(53, abs=2 * LOOK_S)
+
+
 def test_late_beginners_and_short_silences_are_no_cause_for_alarm() -> None:
     assert watch(300, matrix=(25, 1e6), sip=ALWAYS)[0] is None
 

@@ -143,3 +143,14 @@ def test_comfort_noise_is_as_loud_as_it_is_told_to_be(level: int) -> None:
 def test_octets_and_samples_are_the_same_audio() -> None:
     assert list(to_samples(b"\x01\x00\xff\xff\x00\x80")) == [1, -1, -32768]
     assert to_octets([1, -1, -32768]) == b"\x01\x00\xff\xff\x00\x80"
+
+
+def test_a_voice_that_rises_is_repeated_without_a_click() -> None:
+    phase, gliding = 0.0, []
+    for n in range(4000):
+        phase += 2 * math.pi * (90 + 60 * n / 4000) / 8000
+        gliding.append(round(6000 * math.sin(phase) + 3000 * math.sin(2 * phase + n / 900)))
+    for spoken in range(2000, 4000, 130):
+        concealer = Concealer()
+        concealer.hear(gliding[:spoken])
+        assert steepest(concealer.conceal(400)) <= 1.3 * steepest(gliding), spoken

@@ -197,6 +197,25 @@ def test_frames_made_up_before_the_buffer_ran_dry_are_counted_once_their_packets
     assert buffer.concealed_frames == MOST_CONCEALED_FRAMES
 
 
+def test_what_comes_too_late_is_counted_once_and_what_comes_again_never() -> None:
+    buffer = PlayoutBuffer(clock_rate=8000)
+
+    def arrive(n: int, tick: int) -> None:
+        buffer.push(sequence=n, timestamp=n * FRAME, payload=b"x", now=tick * FRAME_S)
+
+    for tick in range(100):
+        if tick != 50:
+            arrive(tick, tick)
+        if tick == 70:
+            arrive(50, tick)
+            arrive(50, tick)
+            arrive(60, tick)
+        if buffer.next(tick * FRAME_S).kind is PieceKind.AUDIO:
+            buffer.played(FRAME)
+    assert buffer.discarded == 1
+    assert buffer.concealed_frames == 1
+
+
 def test_a_source_that_starts_anew_is_followed() -> None:
     buffer = PlayoutBuffer(clock_rate=8000)
     played = []
