@@ -42,11 +42,12 @@ class Reception:
         self._transit_s = self._sender_report = None
 
     def _measure(self, timestamp: int, now: float, clock_rate: int) -> None:
-        """Smoothed difference of transit times (RFC 3550 §6.4.1), immune to wrapping timestamps."""
+        """Smoothed difference of transit times (RFC 3550 §6.4.1), immune to wrapping timestamps and another clock."""
         arrival = int(now * clock_rate) & 0xFFFFFFFF
         transit_s = timestamp_delta(arrival, timestamp) / clock_rate
-        if self._transit_s is not None and abs(transit_s - self._transit_s) < 1.0:
-            self.jitter_s += (abs(transit_s - self._transit_s) - self.jitter_s) / 16
+        before = self._transit_s if clock_rate == self._clock_rate else None
+        if before is not None and abs(transit_s - before) < 1.0:
+            self.jitter_s += (abs(transit_s - before) - self.jitter_s) / 16
         self._transit_s, self._clock_rate = transit_s, clock_rate
 
     @property

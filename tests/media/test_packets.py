@@ -196,6 +196,15 @@ def test_losses_and_jitter_are_counted() -> None:
     assert reception.jitter_s == pytest.approx(0.01, abs=0.001)
 
 
+def test_another_clock_in_a_stream_is_no_jitter() -> None:
+    reception, timestamp = Reception(), 0
+    for n in range(60):
+        clock_rate = 48000 if n // 20 % 2 else 8000
+        reception.receive(packet(n, timestamp), 1000.3 + 0.02 * n, clock_rate)
+        timestamp += clock_rate // 50
+    assert reception.jitter_s == pytest.approx(0, abs=0.0005)
+
+
 def test_reports_say_what_was_sent_and_heard() -> None:
     outbound, reception = OutboundStream(SeededEntropy(5)), Reception()
     outbound.append(b"x" * 160, payload_type=0, timestamp=1000, marker=False, now=1.0)

@@ -49,11 +49,12 @@ impl Reception {
         (self.transit_s, self.sender_report) = (None, None);
     }
 
-    /// Smoothed difference of transit times (RFC 3550 §6.4.1), immune to wrapping timestamps.
+    /// Smoothed difference of transit times (RFC 3550 §6.4.1), immune to wrapping timestamps and another clock.
     fn measure(&mut self, timestamp: u32, now: f64, clock_rate: f64) {
         let arrival = (now * clock_rate) as u64 as u32;
         let transit_s = timestamp_delta(arrival, timestamp) as f64 / clock_rate;
-        if let Some(before) = self.transit_s.filter(|before| (transit_s - before).abs() < 1.0) {
+        let before = self.transit_s.filter(|_| clock_rate == self.clock_rate);
+        if let Some(before) = before.filter(|before| (transit_s - before).abs() < 1.0) {
             self.jitter_s += ((transit_s - before).abs() - self.jitter_s) / 16.0;
         }
         (self.transit_s, self.clock_rate) = (Some(transit_s), clock_rate);
