@@ -197,6 +197,8 @@ class MediaStats:
 class SessionSounds(Protocol):
     """What a session can let be heard, and hear, itself: what voicemail, menus and spoken notices stand on.
 
+    An engine that lacks some of it raises :class:`MediaError` where that is asked for.
+
     None of it needs both sides. A call that the bridge answers itself is a session with a phone alone: `set_sip_offer`,
     `create_sip_answer`, and the phone can be played to, recorded and listened to for keys at once.
     """
@@ -238,7 +240,7 @@ class SessionSounds(Protocol):
         ...
 
 
-class MediaSession(Protocol):
+class MediaSession(SessionSounds, Protocol):
     """The audio of one call. Every method may raise :class:`MediaError`; after that only `close` is useful."""
 
     async def set_matrix_offer(self, sdp: str) -> None:

@@ -26,8 +26,10 @@ from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
-from bridge.media.engine import IceCandidate, MediaEvent, MediaSession, MediaStats
+from bridge.media.engine import Ear, IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.recording import Recorded, RecordingRequest
+from bridge.media.sounds import Sound
 from bridge.media.verdicts import sip_refused
 from bridge.numbers.abuse import Thresholds, Watch
 from bridge.numbers.dial_plan import DialRule
@@ -285,6 +287,23 @@ class StageSession:
 
     async def play_digits(self, digits: str, duration_ms: int) -> None:
         self.asked.append(f"play {digits}")
+
+    async def play(self, sound: Sound, ear: Ear, *, repeats: bool = False) -> int:
+        self.asked.append(f"play to {ear}")
+        return len(self.asked)
+
+    async def stop_playing(self, ear: Ear) -> None:
+        self.asked.append(f"stop playing to {ear}")
+
+    async def report_phone_digits(self, wanted: bool) -> None:
+        self.asked.append(f"report digits {wanted}")
+
+    async def start_recording(self, request: RecordingRequest) -> None:
+        self.asked.append(f"record {request.sides}")
+
+    async def stop_recording(self) -> Recorded | None:
+        self.asked.append("stop recording")
+        return None
 
     async def join(self, other: MediaSession) -> None:
         self.asked.append("join")
