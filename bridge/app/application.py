@@ -56,7 +56,7 @@ from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.service import MatrixService
-from bridge.media.embedded import EmbeddedEngine
+from bridge.media.engines import make_engine
 from bridge.numbers.abuse import Watch
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
@@ -162,7 +162,7 @@ class Application:
         )
         self._recorder = self._call_recorder()
         self._tracing = CallTracing(self._recorder, self._clock)
-        self._engine = EmbeddedEngine(
+        self._engine = make_engine(
             media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
         )
         self._sip = SipEndpoint(
@@ -233,6 +233,7 @@ class Application:
             desk=desk,
             store=store,
             matrix=matrix,
+            media=self._engine,
             clock=self._clock,
             entropy=self._entropy,
             telemetry=self.telemetry,

@@ -11,6 +11,7 @@ from bridge.config import Config, trace_settings
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.matrix.service import MatrixService
+from bridge.media.engine import MediaEngine
 from bridge.ops.console.access import ConsoleSettings
 from bridge.ops.console.console import Console, ConsoleParts
 from bridge.ops.metrics import PrometheusTelemetry
@@ -29,6 +30,7 @@ class OpsPort:
     desk: ConsoleDesk
     store: Store
     matrix: MatrixService
+    media: MediaEngine
     clock: Clock
     entropy: Entropy
     telemetry: PrometheusTelemetry
@@ -44,6 +46,7 @@ class OpsPort:
             "homeserver": lambda: self.matrix.healthy,
             "store": lambda: self.store.healthy,
             "trunks": self._any_trunk_up,
+            "media": lambda: self.media.ready,
             "event_loop": heartbeat.in_time,
             "not_draining": lambda: switchboard.accepting,
         }

@@ -15,9 +15,10 @@ from bridge.core.ids import TrunkName
 from bridge.media import native_path
 from bridge.media.advertised import advertised
 from bridge.media.policy import SrtpUse
+from bridge.media.rtpengine.player import wav_blob
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
-from bridge.sip.settings import DnsMode, Transport, TrunkAuth
+from bridge.sip.settings import DnsMode, Dtmf, Transport, TrunkAuth
 
 MIN_CONSOLE_TOKEN = 16
 _NARROWEST = {4: 8, 6: 16}
@@ -163,9 +164,13 @@ def _media(config: Config) -> Iterator[Finding]:
         yield ("media", "turn", "password"), message
     if media.hold_music is not None:
         try:
-            read_wav(media.hold_music)
+            music = read_wav(media.hold_music)
+            if media.engine is PathChoice.RTPENGINE and wav_blob(music) is None:
+                yield ("media", "hold_music"), "is longer than the 8 seconds that an rtpengine server takes"
         except SoundError as error:
             yield ("media", "hold_music"), f"{media.hold_music} {error}"
+    if media.engine is PathChoice.RTPENGINE:
+        yield from _rtpengine(config)
     for index, listener in enumerate(config.sip.listen):
         if listener.transport is Transport.UDP and media.ports.first <= listener.port <= media.ports.last:
             yield ("sip", "listen", index), "its port lies inside media.ports"
@@ -173,6 +178,20 @@ def _media(config: Config) -> Iterator[Finding]:
 
 def _turn_secret(turn: TurnConfig) -> bool:
     return bool((turn.username and turn.password.get_secret_value()) or turn.shared_secret.get_secret_value())
+
+
+def _rtpengine(config: Config) -> Iterator[Finding]:
+    """What servers need, and what they cannot do."""
+    media = config.media
+    if not media.rtpengine:
+        yield ("media", "rtpengine"), "is empty, and engine is rtpengine"
+    if len(set(media.rtpengine)) < len(media.rtpengine):
+        yield ("media", "rtpengine"), "names a server twice"
+    if media.rtp_sources:
+        yield ("media", "rtp_sources"), "is nothing that an rtpengine server can be told"
+    for name, trunk in config.trunks.items():
+        if trunk.dtmf is Dtmf.INFO and media.rtpengine_keys is None:
+            yield ("trunks", name, "dtmf"), "needs media.rtpengine_keys, where servers report keys"
 
 
 def _places(config: Config) -> Iterator[Finding]:

@@ -4,15 +4,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bridge.config import values
 from bridge.config.dialling import emergency
 from bridge.config.model import Config, MediaConfig, TrunkConfig, TurnConfig
-from bridge.config.values import parse_header_lines
 from bridge.core.ids import TrunkName
 from bridge.matrix.settings import MatrixSettings
 from bridge.media.hold_music import hold_tone
 from bridge.media.ice_servers import TurnServer
 from bridge.media.policy import SipMediaPolicy
-from bridge.media.settings import MediaSettings
+from bridge.media.settings import MediaSettings, ServerAddress
 from bridge.media.silence_watch import SilenceLimits
 from bridge.media.sounds import Sound, read_wav
 from bridge.numbers.region import region_plan
@@ -86,7 +86,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Trunk:
         register_expires_s=trunk.register_expires_s,
         instance=_instance(config, name) if trunk.register_outbound else "",
         sources=trunk.sources,
-        headers=parse_header_lines(trunk.headers.get_secret_value()),
+        headers=values.parse_header_lines(trunk.headers.get_secret_value()),
         number_format=trunk.number_format,
         number_prefix=trunk.number_prefix,
         dial_rules=dial_rules(trunk.region or config.numbers.default_region),
@@ -147,6 +147,8 @@ def media_settings(config: Config) -> MediaSettings:
         stun_servers=media.stun_servers,
         turn_servers=tuple(_turn_server(media.turn, server) for server in media.turn.uris),
         hold_music=_hold_music(media),
+        rtpengines=tuple(ServerAddress(host=server.host, port=server.port) for server in media.rtpengine),
+        rtpengine_keys=_server_address(media.rtpengine_keys),
     )
 
 
@@ -159,6 +161,10 @@ def _turn_server(turn: TurnConfig, server: TurnServer) -> TurnServer:
     )
 
 
+def _server_address(address: values.Address | None) -> ServerAddress | None:
+    return None if address is None else ServerAddress(host=address.host, port=address.port)
+
+
 def _hold_music(media: MediaConfig) -> Sound | None:
     if media.hold_music is not None:
         return read_wav(media.hold_music)
@@ -169,7 +175,7 @@ def trace_settings(config: Config) -> TraceSettings:
     """What is kept of each call. The file lies beside the database, which is where we may write."""
     ops, store = config.ops, config.store.path
     server = ops.hep.server
-    fields = (parse_header_lines(trunk.headers.get_secret_value()) for trunk in config.trunks.values())
+    fields = (values.parse_header_lines(trunk.headers.get_secret_value()) for trunk in config.trunks.values())
     hep = None
     if server is not None:
         password = ops.hep.password.get_secret_value()

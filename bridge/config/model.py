@@ -30,6 +30,7 @@ from bridge.config.kinds import (
     Number,
     NumberPattern,
     NumberPrefix,
+    OptionalAddress,
     OptionalHost,
     OptionalMxc,
     OptionalNumber,
@@ -47,6 +48,7 @@ from bridge.config.kinds import (
     Region,
     Seconds,
     SecondsOrNever,
+    ServerAddress,
     ServerName,
     ShortCode,
     SipListener,
@@ -330,6 +332,8 @@ class MediaConfig(Section):
     turn: TurnConfig = TurnConfig()
     hold_tone: Flag = False
     hold_music: OptionalPath = None
+    rtpengine: Annotated[tuple[ServerAddress, ...], Field(max_length=16)] = ()
+    rtpengine_keys: OptionalAddress = None
 
 
 class StoreConfig(Section):

@@ -151,14 +151,17 @@ def parse_address(value: object) -> Address:
     return Address(host=parse_host(host), port=parse_port(port))
 
 
-def parse_optional_address(value: object) -> Address | None:
-    """`host:port` to send to, or nothing."""
-    if not text(value):
-        return None
+def parse_server_address(value: object) -> Address:
+    """`host:port` to send to."""
     address = parse_address(value)
     if not address.port:
         raise ValueError("expected a port from 1 to 65535, found 0")
     return address
+
+
+def parse_optional_address(value: object) -> Address | None:
+    """`host:port` to send to, or nothing."""
+    return parse_server_address(value) if text(value) else None
 
 
 def header_name(word: str) -> str:

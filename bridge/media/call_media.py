@@ -165,7 +165,7 @@ class CallMedia:
         self._matrix = await self._new_leg(None, controlling=True)
         formats, phone = self._phone.formats, self._phone.phone
         audio, ptime_ms = matrix_offer_audio(formats, phone, self._policy), client_ptime(formats, phone)
-        return sdp_matrix.write_offer(await self._matrix.describe(), self._next_stream(), audio, ptime_ms)
+        return sdp_matrix.write_offer(await self._matrix.describe(), self._next_stream(), audio, ptime_ms=ptime_ms)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""

@@ -35,7 +35,7 @@ class CallWatch:
             self.sample(stats())
         remote = phone.remote
         if not talking or remote is None or remote.on_hold or phone.may_be_silent or phone.flow is not Flow.SENDRECV:
-            self._silence.rest()
+            self.rest()
         else:
             self.listen(now, matrix_heard_at=path.heard_matrix_at, sip_heard_at=path.heard_phone_at)
 
@@ -45,6 +45,10 @@ class CallWatch:
     def silent(self) -> Silent | None:
         """Who was recognised as silent, first."""
         return self._silence.found
+
+    def rest(self) -> None:
+        """Nobody owes anything just now."""
+        self._silence.rest()
 
     def listen(self, now: float, *, matrix_heard_at: float | None, sip_heard_at: float | None) -> None:
         """Tell of a side that is silent; the moments are when each was heard last."""

@@ -65,6 +65,10 @@ class EmbeddedEngine:
         await self._thread.call(self._start_paths())
         _log.info("media_engine_started", engine=self._paths.name, libopus=libopus)
 
+    @property
+    def ready(self) -> bool:
+        return self._call_settings is not None and self._thread.running
+
     async def _start_paths(self) -> None:
         self._paths.start(self._telemetry)
 

@@ -44,6 +44,8 @@ class MediaFailure(enum.StrEnum):
     """The client closed its side (DTLS), and nothing more was heard of it: its hangup did not get through."""
     RTP_TIMEOUT = "rtp_timeout"
     """The phone sent nothing for the set time, and is not on hold."""
+    SERVER_LOST = "server_lost"
+    """The media server that carried the call is gone, or knows nothing of it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +327,11 @@ class MediaEngine(Protocol):
 
     async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> MediaSession:
         """A new session for a trunk's call. Raises :class:`MediaError` when ports or capacity are exhausted."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether a new call could be carried now."""
         ...
 
     async def stop(self) -> None:

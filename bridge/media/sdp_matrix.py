@@ -79,6 +79,8 @@ class LocalTransport:
     host: str
     port: int
     """Of the default candidate, for `c=` and `m=`."""
+    lite: bool = False
+    """Whether it sends no checks of its own (RFC 8445 §2.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,8 @@ class LocalStream:
     version: int
     stream: str
     track: str
-    ssrc: int
+    ssrc: int | None
+    """`None` when whoever sends takes the other side's numbers over."""
     cname: str
 
 
@@ -193,7 +196,12 @@ def belongs(remote: RemoteMatrix, mid: str | None, index: int | None) -> bool:
 
 
 def write_offer(
-    transport: LocalTransport, stream: LocalStream, audio: Sequence[AudioFormat], ptime_ms: int = FRAME_MS
+    transport: LocalTransport,
+    stream: LocalStream,
+    audio: Sequence[AudioFormat],
+    *,
+    digits: Sequence[DigitFormat] = OUR_DIGITS,
+    ptime_ms: int = FRAME_MS,
 ) -> str:
     """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call).
 
@@ -259,6 +267,7 @@ def _session_lines(transport: LocalTransport, stream: LocalStream) -> list[str]:
         f"o=- {stream.session} {stream.version} {sdp.address_lines(transport.host)}",
         "s=-",
         "t=0 0",
+        *(["a=ice-lite"] if transport.lite else []),
         f"a=msid-semantic: WMS {stream.stream}",
     ]
 
@@ -299,6 +308,14 @@ def _audio_lines(
         *(["a=rtcp-mux"] if rtcp_mux else []),
         *sdp.format_lines(audio, digits),
         f"a=ptime:{ptime_ms}",
+        *_ssrc_lines(stream),
+    ]
+
+
+def _ssrc_lines(stream: LocalStream) -> list[str]:
+    if stream.ssrc is None:
+        return []
+    return [
         f"a=ssrc:{stream.ssrc} cname:{stream.cname}",
         f"a=ssrc:{stream.ssrc} msid:{stream.stream} {stream.track}",
     ]

@@ -155,11 +155,12 @@ def write_offer(
     flow: sdp.Flow,
     audio: Sequence[AudioFormat],
     *,
+    digits: Sequence[DigitFormat] | None = None,
     crypto: CryptoLine | None = None,
     protocol: str = PLAIN,
 ) -> str:
     """Our offer, or the repetition of what was agreed."""
-    digits = our_digits(local.policy)
+    digits = our_digits(local.policy) if digits is None else digits
     return sdp.join([*_session_lines(local), *_audio_lines(local, audio, digits, flow, protocol, crypto)])
 
 

@@ -16,6 +16,16 @@ class PathChoice(enum.StrEnum):
     """The native path where `trunkline-native` is installed, else the portable one."""
     PORTABLE = "portable"
     NATIVE = "native"
+    RTPENGINE = "rtpengine"
+    """Servers of their own, over the network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAddress:
+    """A host, by name or address, and a UDP port."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +61,7 @@ class MediaSettings:
     """Asked for addresses of theirs, through which the audio goes where nothing else gets through."""
     hold_music: Sound | None = None
     """What a phone hears while the user's client holds it; `None` is silence."""
+    rtpengines: tuple[ServerAddress, ...] = ()
+    """Where rtpengine servers listen for commands, for the engine of that name."""
+    rtpengine_keys: ServerAddress | None = None
+    """Where we listen for the keys that these servers report."""

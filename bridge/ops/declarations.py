@@ -70,6 +70,7 @@ METHODS = _of(
     *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
 )
 STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+MEDIA_SERVERS = _of(*map(str, range(1, 17)))
 TRANSPORTS = _of("udp", "tcp", "tls")
 TLS_FAILURES = _of(
     *("untrusted", "name", "expired", "no_certificate", "refused", "version", "timeout", "closed", "handshake")
@@ -330,6 +331,20 @@ METRICS: tuple[Metric, ...] = (
     # Audio.
     _gauge("media_sessions", "Calls with an audio session."),
     _gauge("media_ports_in_use", "UDP ports of audio in use."),
+    _gauge(
+        "media_server_up",
+        "Whether a server of media.rtpengine answers; the label is its place in that list.",
+        server=MEDIA_SERVERS,
+    ),
+    _gauge(
+        "media_server_sessions", "Sessions on a server of media.rtpengine, of whatever bridge.", server=MEDIA_SERVERS
+    ),
+    _counter(
+        "media_server_requests_total",
+        "Commands to such servers: done, refused, full (so that the next one is asked), or without an answer.",
+        server=MEDIA_SERVERS,
+        result=_of("ok", "refused", "full", "silent"),
+    ),
     _counter(
         "webrtc_not_connected_total",
         "Answered calls without audio, by what did not come up; dtls_refused: a handshake failed, or its certificate.",

@@ -320,6 +320,7 @@ class StageSession:
 class StageEngine:
     sessions: list[StageSession] = field(default_factory=list)
     policies: list[SipMediaPolicy] = field(default_factory=list)
+    ready: bool = True
 
     async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
         return None

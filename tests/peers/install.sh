@@ -11,6 +11,7 @@ wanted=(
     turnserver:coturn
     ip:iproute2
     iptables:iptables
+    rtpengine:rtpengine-daemon
     node:nodejs
     npm:npm
     systemd-analyze:systemd
