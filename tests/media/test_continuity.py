@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from bridge.media import g711, tones
-from bridge.media.coders import make_decoder, make_encoder
+from bridge.media.coders import RATE, WIDE_RATE, make_decoder, make_encoder
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEvent
 from bridge.media.formats import AudioFormat, Codec, LegFormats
@@ -38,15 +38,16 @@ TONE_HZ = 440.0
 class Talker:
     """A peer that plays a tone, in packets of any length."""
 
-    def __init__(self, audio: AudioFormat) -> None:
+    def __init__(self, audio: AudioFormat, *, pitch_hz: float = TONE_HZ, rate: int = RATE) -> None:
+        self._pitch_hz, self._rate = pitch_hz, rate
         self.ssrc, self.sequence, self.timestamp = 77, 65500, 0xFFFF0000
         self._audio, self._spoken = audio, 0
-        self._encoder = make_encoder(audio.codec)
+        self._encoder = make_encoder(audio.codec, rate)
 
     def say(self, length_ms: int = 20) -> bytes:
         """The next packet."""
-        codec, samples = self._audio.codec, 8 * length_ms
-        pcm = tones.sine(TONE_HZ, length_ms / 1000, start_sample=self._spoken)
+        codec, samples = self._audio.codec, self._rate * length_ms // 1000
+        pcm = tones.sine(self._pitch_hz, length_ms / 1000, rate=self._rate, start_sample=self._spoken)
         packet = RtpPacket(
             payload_type=self._audio.payload_type,
             sequence=self.sequence,
@@ -90,8 +91,8 @@ class Conversation:
         return [after - before for before, after in itertools.pairwise(self.heard_at[target])]
 
 
-def sound_of(packets: list[RtpPacket], codec: Codec) -> bytes:
-    decoder = make_decoder(codec)
+def sound_of(packets: list[RtpPacket], codec: Codec, rate: int = RATE) -> bytes:
+    decoder = make_decoder(codec, rate)
     return b"".join(decoder.decode(packet.payload) for packet in packets)
 
 
@@ -191,6 +192,18 @@ def test_a_phone_gets_the_packets_that_it_asks_for(client: LegFormats, phone: Le
     heard = sound_of(packets, phone.send.codec)[6400:]
     assert tones.dominant_pitch_hz(heard) == pytest.approx(TONE_HZ, abs=3)
     assert tones.level_dbfs(heard) == pytest.approx(-12, abs=1)
+
+
+@pytest.mark.parametrize(("client", "phone"), [(OPUS_CLIENT, WIDE_PHONE), (WIDE_CLIENT, OPUS_PHONE)])
+def test_what_is_transcoded_between_wideband_codecs_keeps_what_is_high(client: LegFormats, phone: LegFormats) -> None:
+    talk = Conversation(client, phone)
+    talker = Talker(client.send, pitch_hz=6000, rate=WIDE_RATE)
+    for _ in range(60):
+        talk.pair.matrix(talker.say())
+        talk.pass_time()
+    heard = sound_of(talk.packets("sip"), phone.send.codec, WIDE_RATE)[-16000:]
+    assert tones.dominant_pitch_hz(heard, rate=WIDE_RATE) == pytest.approx(6000, abs=5)
+    assert tones.level_dbfs(heard) == pytest.approx(-12, abs=3)
 
 
 def test_a_phone_gets_no_longer_packets_than_it_can_hold() -> None:

@@ -10,6 +10,7 @@ from bridge.core.ids import CallId
 from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
+from bridge.media.formats import Codec
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from tests.media.counting import CountingTelemetry
@@ -29,6 +30,23 @@ async def fetched(engine: EmbeddedEngine, phone: Phone, formats: str = "0 101") 
     phone.aim(await session.create_sip_offer())
     await session.set_sip_answer(phone.sdp(formats))
     return session
+
+
+async def test_two_wideband_phones_hear_each_other_untouched(engine: EmbeddedEngine, phone: Phone) -> None:
+    other, wideband = await Phone.open(), SipMediaPolicy(codecs=(Codec.G722,))
+    sessions = []
+    for number, one in enumerate((phone, other)):
+        session = await engine.open(CallId(f"wideband-{number}"), wideband)
+        one.aim(await session.create_sip_offer())
+        await session.set_sip_answer(one.sdp("9 101"))
+        sessions.append(session)
+    await sessions[0].join(sessions[1])
+    said = bytes(range(160))
+    phone.send(said, 9)
+    packets = await other.received.until(lambda packets: any(packet.payload == said for packet in packets))
+    assert {packet.payload_type for packet in packets} == {9}
+    assert not sessions[1].stats().transcoded
+    await other.close()
 
 
 async def hears(phone: Phone, payload: bytes) -> None:
