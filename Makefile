@@ -33,7 +33,8 @@ demo: setup-demo ## Carry two calls between a Matrix user and a phone, then stay
 
 test: setup lint ## Run every test, against real peers (installs them as root, else says what is missing)
 	@echo "==> Running the tests"
-	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --release --lib --quiet)
+	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --release --lib --quiet && \
+		cargo test --release --lib --quiet --manifest-path fuzz/Cargo.toml)
 	@$(BIN)/pytest --durations=10
 
 lint: $(VENV)/.tests-installed ## Check style, types and import directions
@@ -66,7 +67,7 @@ fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parse
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules $(NATIVE)/target .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules $(NATIVE)/target $(NATIVE)/fuzz/target .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
 
 setup: peers $(VENV)/.tests-installed $(VENV)/.native-installed $(SYNAPSE)/.installed $(PAGE)/node_modules/.installed
 

@@ -1,36 +1,3 @@
-//! Reports that come in never harm, and those that we write after any stream are short and well-formed.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use trunkline_native::outbox::Outbox;
-use trunkline_native::rtcp::{Moment, read_reports};
-use trunkline_native_fuzz::{Input, call};
-
-fuzz_target!(|octets: &[u8]| {
-    let _ = read_reports(octets);
-    let (mut input, mut audio, mut out, mut now) = (Input(octets), call(false), Outbox::default(), 1.0);
-    while !input.is_empty() {
-        let kind = input.octet();
-        now += f64::from(input.octet()) / 16.0;
-        let datagram = input.datagram();
-        match kind % 4 {
-            0 => drop(audio.sip_report(datagram, now)),
-            1 => drop(audio.matrix_packet(datagram, now, &mut out)),
-            2 => drop(audio.sip_packet(datagram, now, &mut out)),
-            _ => audio.report(Moment { now, wall: now * 1000.0 }, &mut out),
-        }
-        out.clear();
-    }
-    audio.report(Moment { now: now + 10.0, wall: now }, &mut out);
-    assert_eq!(out.parcels().count(), 2, "one report for each leg");
-    for (_, report) in out.parcels() {
-        assert!(report.len() <= 128);
-        assert!(read_reports(report).is_ok());
-    }
-    let numbers = audio.numbers();
-    for leg in [numbers.matrix, numbers.sip] {
-        assert!(leg.lost >= 0 && leg.jitter_s.is_finite());
-        assert!(leg.round_trip_s.is_none_or(|time_s| time_s >= 0.0 && time_s.is_finite()));
-        assert!(leg.far_jitter_s.is_none_or(|jitter_s| jitter_s >= 0.0 && jitter_s.is_finite()));
-    }
-});
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| trunkline_native_fuzz::rtcp::check(octets));

@@ -1,4 +1,13 @@
-//! What the targets share: how their input is divided, and calls to feed it to.
+//! What packets may bring about, whatever is in them: one oracle for each target of libFuzzer.
+//!
+//! The oracles are a library, so that the seeds go through them in every `cargo test`, and `cargo fuzz` goes on from there.
+
+pub mod call;
+pub mod playout;
+pub mod rtcp;
+pub mod rtp;
+pub mod srtp;
+pub mod telephone_event;
 
 use trunkline_native::audio::{Beginning, CallAudio};
 use trunkline_native::formats::{Audio, Codec, Digits, Formats, PacketTimes};
@@ -56,7 +65,7 @@ pub fn formats(codec: Codec, made_ms: usize) -> Formats {
 }
 
 /// A call in which audio flows both ways, the client in μ-law and the phone in the other one when it is `transcoded`.
-pub fn call(transcoded: bool) -> CallAudio {
+pub fn begin(transcoded: bool) -> CallAudio {
     let start = |ssrc| Start { ssrc, timestamp: 77, sequence: 65_530 };
     let mut audio = CallAudio::new(Beginning {
         to_matrix: start(1),
@@ -71,4 +80,33 @@ pub fn call(transcoded: bool) -> CallAudio {
     audio.configure(Some(client.clone()), Some(phone), Some(client));
     audio.let_through(true, true, true);
     audio
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_seed_passes_its_oracle() {
+        let oracles: [(&str, fn(&[u8])); 6] = [
+            ("call", crate::call::check),
+            ("playout", crate::playout::check),
+            ("rtcp", crate::rtcp::check),
+            ("rtp", crate::rtp::check),
+            ("srtp", crate::srtp::check),
+            ("telephone_event", crate::telephone_event::check),
+        ];
+        for (name, check) in oracles {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+            let seeds: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
+            assert!(!seeds.is_empty());
+            for seed in seeds {
+                for end in 0..=seed.len() {
+                    check(&seed[..end]);
+                }
+            }
+        }
+    }
 }
