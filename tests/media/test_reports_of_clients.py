@@ -1,0 +1,39 @@
+"""RTCP with a client's own code at the other end: it understands our reports, and we understand its."""
+
+import asyncio
+
+from bridge.media import g711
+from bridge.media.embedded import EmbeddedEngine
+from bridge.media.engine import MediaStats
+from tests.media.phone import FRAME_S, Phone, tone_frames
+from tests.media.test_calls import CALL
+from tests.media.waiting import LIMIT_S
+from tests.media.webrtc_stacks import libwebrtc
+
+SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
+
+
+async def test_libwebrtc_answers_our_reports(engine: EmbeddedEngine, phone: Phone) -> None:
+    client = await libwebrtc("ECDSA")
+    session = await engine.open(CALL)
+    await session.set_matrix_offer(await client.offer())
+    phone.aim(await session.create_sip_offer())
+    await session.set_sip_answer(phone.sdp("0 101"))
+    await client.take_answer(await session.create_matrix_answer())
+    await client.connected()
+
+    async def talk() -> MediaStats:
+        while session.stats().matrix.round_trip_ms is None:
+            phone.send(SPEECH)
+            await client.speak()
+            await asyncio.sleep(FRAME_S)
+        return session.stats()
+
+    stats = await asyncio.wait_for(talk(), LIMIT_S)
+    assert stats.matrix.round_trip_ms is not None
+    assert 0 <= stats.matrix.round_trip_ms < 1000
+    assert stats.matrix.far_packets_lost is not None
+    assert stats.sip.mos is not None
+    assert stats.sip.mos > 3.5
+    assert stats.heard_by_matrix.audible
+    await client.close()
