@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.calls import machine
-from bridge.calls.state import USER_HAS_LEFT, Direction, State
+from bridge.calls.state import ATTENDANT, USER_HAS_LEFT, Direction, State
 from bridge.sip import phone_watch, referral, referring, transaction
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
 from bridge.sip.usage_table import CALLEE, CALLER
@@ -54,6 +54,16 @@ def handover_edges() -> list[Edge]:
     ]
 
 
+def message_edges() -> list[Edge]:
+    """The same for a phone that leaves a message."""
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[Direction.INBOUND].items()
+        for target in row.to
+        if target is not state and not {state, target}.isdisjoint(ATTENDANT) and event.__name__ != "Aborted"
+    ]
+
+
 def table_edges(table: Mapping[tuple[Any, type[Any]], tuple[Any, Any]]) -> list[Edge]:
     return [
         (state.name.lower(), target.name.lower(), event.__name__)
@@ -78,6 +88,7 @@ def diagrams() -> dict[str, str]:
         "inbound": mermaid(call_edges(Direction.INBOUND)),
         "transfer": mermaid(transfer_edges()),
         "handover": mermaid(handover_edges()),
+        "message": mermaid(message_edges()),
         "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
         "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),

@@ -15,10 +15,12 @@ from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
 from bridge.app.call_tracing import CallTracing
 from bridge.app.console_desk import ConsoleDesk
+from bridge.app.greetings import Greetings
 from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.media_facts import feed_media
 from bridge.app.memory import Memory
+from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
 from bridge.app.ops_port import OpsPort
 from bridge.app.people import People
@@ -26,6 +28,7 @@ from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
     call_times,
     limits,
+    message_box_rule,
     number_plan,
     ring_rule,
     suspension_rule,
@@ -210,18 +213,25 @@ class Application:
             meter = await self._meter(store, matrix)
             service = TrunkService(tuple(self._config.trunks), store.trunks_out)
             await service.load()
-            switchboard = self._switchboard(memory, matrix, people, meter, service)
+            greetings = await Greetings.load(self._config.voicemail)
+            messages = self._messages(store, matrix, greetings)
+            switchboard = self._switchboard(memory, matrix, people, meter, messages, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             wishes = self._wishes(people, meter)
             texts = self._texts(matrix, meter, wishes)
-            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes)
+            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             # Last, so that a bridge that answers there is a bridge that works.
             await self._ops_port(store, matrix, switchboard, meter).open(stack)
-            chores = (address_book.keep_current(matrix.rename_ghosts), people.history.keep_short(), meter.keep_short())
+            chores = (
+                address_book.keep_current(matrix.rename_ghosts),
+                people.history.keep_short(),
+                meter.keep_short(),
+                messages.run(),
+            )
             for work in (*chores, phones.run(), self._tracing.measure_all(switchboard.directory)):
                 stack.callback(background.create_task(work).cancel)
             yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
@@ -267,7 +277,13 @@ class Application:
         return meter
 
     def _switchboard(
-        self, memory: Memory, matrix: MatrixService, people: People, meter: Meter, service: TrunkService
+        self,
+        memory: Memory,
+        matrix: MatrixService,
+        people: People,
+        meter: Meter,
+        messages: MessageDesk,
+        service: TrunkService,
     ) -> Switchboard:
         reporting = Reporting(
             records=self._records, history=people.history, clock=self._clock, telemetry=self.telemetry
@@ -279,6 +295,7 @@ class Application:
             matrix=matrix,
             memory=memory,
             meter=meter,
+            messages=messages,
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
@@ -300,6 +317,18 @@ class Application:
             knows_presence=bool(self._config.calls.ring_when),
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
+
+    def _messages(self, store: Store, matrix: MatrixService, greetings: Greetings) -> MessageDesk:
+        """The recordings lie beside the database, which is where we may write."""
+        database = self._config.store.path
+        return MessageDesk(
+            folder=database.with_name(f"{database.stem}-messages"),
+            greetings=greetings,
+            store=store,
+            rooms=matrix,
+            clock=self._clock,
+            telemetry=self.telemetry,
+        )
 
     def _wishes(self, people: People, meter: Meter) -> Wishes:
         numbers = self._config.numbers
@@ -337,6 +366,7 @@ class Application:
         texts: TextDesk,
         meter: Meter,
         wishes: Wishes,
+        messages: MessageDesk,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = self._plan, call_times(self._config), self._config.calls.call_waiting
@@ -346,6 +376,8 @@ class Application:
             sides=self._sides,
             meter=meter,
             ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
+            message_box_of=message_box_rule(self._config, greeting_s=messages.greeting_s),
+            rings_s=self._config.voicemail.after_s,
             wishes=wishes,
             call_waiting=call_waiting,
             times=times,
@@ -366,8 +398,9 @@ class Application:
             entropy=self._entropy,
             telemetry=self.telemetry,
         )
+        stack.push_async_callback(messages.drain)
         stack.push_async_callback(self._engine.stop)
-        await self._engine.start(lambda event: feed_media(switchboard, event))
+        await self._engine.start(lambda event: feed_media(switchboard, messages, event))
         stack.push_async_callback(self._sip.stop)
         await self._sip.start(lambda event: _sip_event(sip_intake, phones, texts, event))
         stack.push_async_callback(texts.stop)

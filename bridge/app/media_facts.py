@@ -1,9 +1,20 @@
 """What the media engine tells about a session, in the language of calls."""
 
+from bridge.app.message_desk import MessageDesk
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
+from bridge.calls import message_events as mev
 from bridge.core.verdict import MatrixReason
-from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaEvent, MediaFailure
+from bridge.media.engine import (
+    DigitPressed,
+    MediaConnected,
+    MediaEnded,
+    MediaEvent,
+    MediaFailure,
+    PhoneDigitPressed,
+    RecordingEnded,
+    SoundPlayed,
+)
 
 _REASONS = {
     MediaFailure.ICE_FAILED: MatrixReason.ICE_FAILED,
@@ -15,8 +26,9 @@ _REASONS = {
 }
 
 
-def feed_media(switchboard: Switchboard, event: MediaEvent) -> None:
-    """Give the fact to its call; one that is over needs none."""
+def feed_media(switchboard: Switchboard, messages: MessageDesk, event: MediaEvent) -> None:
+    """Give the fact to its call; one that is over needs none, but a message is kept all the same."""
+    heard = isinstance(event, RecordingEnded) and messages.recorded(event.recorded)
     live = switchboard.directory.by_call_id(event.call_id)
     if live is None:
         return
@@ -27,3 +39,9 @@ def feed_media(switchboard: Switchboard, event: MediaEvent) -> None:
             switchboard.feed(live, ev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
         case MediaEnded():
             switchboard.feed(live, ev.MediaLost(reason=_REASONS[event.failure]))
+        case SoundPlayed():
+            switchboard.feed(live, mev.GreetingPlayed())
+        case PhoneDigitPressed():
+            switchboard.feed(live, mev.PhoneKeyPressed(digit=event.digit))
+        case RecordingEnded():
+            switchboard.feed(live, mev.MessageRecorded(heard=heard))

@@ -1,7 +1,7 @@
 """Carries out what a call wants of its media session, one thing after the other, and reports the results as events."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
@@ -11,13 +11,18 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import message_commands as mcmd
+from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
+from bridge.calls.call import Call
 from bridge.core.errors import CallError
-from bridge.core.ids import CallId, TrunkName
+from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.telemetry import Telemetry
-from bridge.media.engine import IceCandidate, MediaEngine, MediaSession
+from bridge.media.engine import Ear, IceCandidate, MediaEngine, MediaSession
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.recording import RecordingRequest
+from bridge.media.sounds import Sound
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +48,7 @@ MediaCommand = (
     | cmd.CloseMedia
     | hcmd.DropMatrixMedia
     | hcmd.JoinMedia
+    | mcmd.MessageCommand
 )
 
 
@@ -58,6 +64,14 @@ _ASKED_BY_STRANGERS = (
 )
 
 
+class MessagePort(Protocol):
+    """What phones hear and where their messages go; `bridge.app.message_desk.MessageDesk` has it."""
+
+    def greeting(self, user: UserId) -> Sound: ...
+
+    async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest: ...
+
+
 class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
 
@@ -68,8 +82,10 @@ class MediaWork:
         feed: Feed,
         find: Find,
         telemetry: Telemetry,
+        messages: MessagePort,
     ) -> None:
         self._engine = engine
+        self._messages = messages
         self._find = find
         self._policies = policies
         self._feed = feed
@@ -150,6 +166,17 @@ class MediaWork:
                 await self._join(live, command)
             case cmd.CloseMedia():
                 await self._close(live)
+            case mcmd.WriteOwnAnswer():
+                await self._write_own_answer(live, command)
+            case mcmd.PlayGreeting():
+                await self._play_greeting(live)
+            case mcmd.StopGreeting():
+                await (await self._session(live)).stop_playing(Ear.PHONE)
+            case mcmd.RecordMessage():
+                request = await self._messages.begin(live.call, longest_s=command.longest_s)
+                await (await self._session(live)).start_recording(request)
+            case mcmd.StopRecording():
+                await (await self._session(live)).stop_recording()
             case _:
                 assert_never(command)
 
@@ -187,6 +214,17 @@ class MediaWork:
         await session.set_matrix_answer(command.matrix_sdp)
         write = session.create_sip_offer if command.late_offer else session.create_sip_answer
         self._feed(live, ev.SipAnswerReady(sdp=await write()))
+
+    async def _write_own_answer(self, live: LiveCall, command: mcmd.WriteOwnAnswer) -> None:
+        session = await self._session(live)
+        await session.reset_matrix_leg()
+        write = session.create_sip_offer if command.late_offer else session.create_sip_answer
+        self._feed(live, mev.OwnAnswerReady(sdp=await write()))
+
+    async def _play_greeting(self, live: LiveCall) -> None:
+        session = await self._session(live)
+        await session.report_phone_digits(True)
+        await session.play(self._messages.greeting(live.call.matrix.user), Ear.PHONE)
 
     async def _write_both_answers(self, live: LiveCall, command: cmd.WriteBothAnswers) -> None:
         had_session = live.session is not None

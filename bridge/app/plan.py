@@ -6,18 +6,24 @@ from bridge.app.suspensions import SuspensionRule
 from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
+from bridge.calls.message import MessageBox
 from bridge.config import Config
 from bridge.config.dialling import emergency, limit_of
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
+from bridge.config.voicemail import Unanswered
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import Tariff, parse_price
-from bridge.numbers.permission import Permission
+from bridge.numbers.permission import Permission, belongs
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.sip.settings import Dtmf
+
+_UNANSWERED = {Unanswered.HOMESERVER: ("homeserver_unreachable", "homeserver_refused")}
+"""The verdicts behind a word of the configuration, where they are not called the same."""
+_MESSAGE_SLACK_S = 30.0
 
 
 def number_plan(config: Config) -> NumberPlan:
@@ -106,6 +112,15 @@ def ring_rule(config: Config, chosen: Callable[[UserId], RingWhen | None]) -> Ca
         return chosen(user) or rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
 
     return of
+
+
+def message_box_rule(config: Config, *, greeting_s: float) -> Callable[[UserId], MessageBox | None]:
+    """Which users take messages, and of which calls."""
+    settings = config.voicemail
+    reasons = tuple(reason for when in settings.when for reason in _UNANSWERED.get(when, (when.value,)))
+    limit_s = greeting_s + settings.longest_s + _MESSAGE_SLACK_S
+    box = MessageBox(reasons=reasons, longest_s=settings.longest_s, limit_s=limit_s)
+    return lambda user: box if belongs(user, settings.users) else None
 
 
 def text_sides(config: Config) -> Mapping[TrunkName, TextSide]:

@@ -1,6 +1,7 @@
 """Events of the SIP user agent: to the call they belong to, or the beginning of a call from a phone."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -15,6 +16,7 @@ from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
+from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -53,6 +55,8 @@ class SipIntake:
         meter: Meter,
         wishes: Wishes,
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
+        message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
+        rings_s: float | None = None,
         call_waiting: bool,
         times: CallTimes,
         clock: Clock,
@@ -63,8 +67,10 @@ class SipIntake:
         self._transfers = TransferDesk(plan, sides, meter)
         self._wishes = wishes
         self._ring_when = ring_when
+        self._message_box_of = message_box_of
         self._call_waiting = call_waiting
         self._times = times
+        self._times_with_box = times if rings_s is None else replace(times, ring_s=min(rings_s, times.ring_s))
         self._clock = clock
         self._entropy = entropy
 
@@ -185,6 +191,7 @@ class SipIntake:
         self._switchboard.feed(live, crossing)
 
     def _call(self, event: sip.IncomingCall, user: UserId, number: str) -> Call:
+        box = self._message_box_of(user)
         return inbound.begin(
             call_id=CallId(self._entropy.token(20)),
             trunk=event.trunk,
@@ -199,8 +206,9 @@ class SipIntake:
             caller_name=plain_name(event.caller_name),
             called=event.called,
             ring_when=self._ring_when(user),
+            message_box=box,
             sip_call_id=event.sip_call_id,
-            times=self._times,
+            times=self._times if box is None else self._times_with_box,
             now=self._clock.monotonic(),
             wall=self._clock.wall(),
         )

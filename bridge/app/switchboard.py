@@ -15,7 +15,7 @@ from bridge.app.directory import Directory
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.app.matrix_work import MatrixCommand, MatrixWork
-from bridge.app.media_work import MediaCommand, MediaWork
+from bridge.app.media_work import MediaCommand, MediaWork, MessagePort
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter, Outlets
 from bridge.app.sip_work import SipCommand, SipWork
@@ -53,6 +53,7 @@ _MILESTONES = {
     State.HANDING_OVER: "handover_begun",
     State.FETCHING: "phone_fetched",
     State.JOINED: "phones_joined",
+    State.ATTENDED: "call_attended",
 }
 
 
@@ -68,6 +69,7 @@ class Switchboard:
         matrix: MatrixPort,
         memory: Memory,
         meter: Meter,
+        messages: MessagePort,
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
@@ -82,7 +84,7 @@ class Switchboard:
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
-        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry)
+        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry, messages)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()

@@ -14,6 +14,7 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
+from bridge.calls.message import Message, MessageBox
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
@@ -141,6 +142,10 @@ class Call:
     """What the called user's presence has to be."""
     forward_to: str = ""
     """The number that the called user wants this call to go to instead."""
+    message_box: MessageBox | None = None
+    """Whether, and when, the phone may leave a message for the called user."""
+    message: Message | None = None
+    """The one that is being left."""
     sip_call_id: SipCallId | None = None
     delivered: bool = False
     """Whether the homeserver has our invite."""
@@ -225,7 +230,7 @@ class Call:
         if self.emergency and not self.answered and ended_by is not EndedBy.MATRIX:
             verdict = outcomes.of_emergency(verdict)
         notice = self._notice(verdict, ended_by)
-        commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self._farewell_matrix(verdict), *notice]
+        commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self.farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
         self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
         self.at.ended = now
@@ -289,7 +294,8 @@ class Call:
             case SipLeg.NONE | SipLeg.ENDED:
                 return []
 
-    def _farewell_matrix(self, verdict: Verdict) -> list[cmd.Command]:
+    def farewell_matrix(self, verdict: Verdict) -> list[cmd.Command]:
+        """What the Matrix side must still be told."""
         rival = self.farewell_rival()
         match self.matrix_leg:
             case MatrixLeg.THEIRS:

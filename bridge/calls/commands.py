@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bridge.calls.events import Candidate
 from bridge.calls.handover_commands import HandoverCommand
+from bridge.calls.message_commands import MessageCommand
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
 
@@ -373,4 +374,5 @@ Command = (
     | NoteFailover
     | FinishCall
     | HandoverCommand
+    | MessageCommand
 )

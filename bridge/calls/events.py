@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.calls.handover_events import HandoverEvent
+from bridge.calls.message_events import MessageEvent
 from bridge.calls.state import Timer
 from bridge.calls.transfer_events import TransferEvent
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
@@ -379,4 +380,5 @@ Event = (
     | ClientKeyPressed
     | TransferEvent
     | HandoverEvent
+    | MessageEvent
 )

@@ -18,7 +18,9 @@ from bridge.calls.call import (
     member_left,
     refuse,
 )
+from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.turning_away import turn_away
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen, rings
 from bridge.core.verdict import Verdict
@@ -38,6 +40,7 @@ def begin(
     caller_name: str = "",
     called: str = "",
     ring_when: RingWhen = RingWhen.ALWAYS,
+    message_box: MessageBox | None = None,
     sip_call_id: SipCallId | None = None,
     times: CallTimes,
     now: float,
@@ -57,6 +60,7 @@ def begin(
         caller_name=caller_name,
         called=called,
         ring_when=ring_when,
+        message_box=message_box,
         sip_call_id=sip_call_id,
         sip_leg=SipLeg.INCOMING,
         dialog=dialog,
@@ -80,7 +84,7 @@ def presence_known(call: Call, event: ev.PresenceKnown, now: float) -> list[cmd.
     """Ring, or let the phone's side take a message at once."""
     if rings(call.ring_when, event.state):
         return [cmd.OpenPortal()]
-    return call.end(outcomes.NOT_THERE, EndedBy.BRIDGE, now)
+    return turn_away(call, outcomes.NOT_THERE, EndedBy.BRIDGE, now)
 
 
 def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Command]:
@@ -124,7 +128,12 @@ def invite_refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Co
     """
     if event.verdict == outcomes.MATRIX_REFUSED:
         call.matrix_leg = MatrixLeg.NONE
-    return refuse(call, event, now)
+    return not_taken(call, event, now)
+
+
+def not_taken(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
+    """The user wants no calls now, or cannot be asked."""
+    return turn_away(call, event.verdict, EndedBy.BRIDGE, now)
 
 
 def ring(call: Call, now: float) -> list[cmd.Command]:
@@ -141,7 +150,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
         case Timer.PROGRESS:
             return ring(call, now)
         case Timer.EXPIRY:
-            return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
+            return turn_away(call, outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
         case _:
             return []
 
@@ -184,7 +193,7 @@ def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Comman
 def _refused_by(call: Call, event: ev.RejectReceived | ev.HangupReceived, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ENDED
     select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
-    return [*select, *call.end(_refusal(call, event.reason), EndedBy.MATRIX, now)]
+    return [*select, *turn_away(call, _refusal(call, event.reason), EndedBy.MATRIX, now)]
 
 
 def _refusal(call: Call, reason: str | None) -> Verdict:
@@ -230,9 +239,9 @@ WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)
 
 TABLE: Table = {
     (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING,)),
-    (State.NEW, ev.CallRefused): Row(refuse, (State.ENDED,)),
+    (State.NEW, ev.CallRefused): Row(not_taken, (State.ENDED, State.ATTENDING)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
-    (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED,)),
+    (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED, State.ATTENDING)),
     (State.LOCATING, ev.PortalReady): Row(portal_ready, (State.OFFERING, State.AWAITING_JOIN)),
     (State.AWAITING_JOIN, ev.MemberJoined): Row(member_joined, (State.OFFERING,)),
     (State.OFFERING, ev.MatrixOfferReady): Row(matrix_offer_ready, (State.RINGING,)),
@@ -241,8 +250,8 @@ TABLE: Table = {
     (State.RINGING, ev.InviteDelivered): Row(invite_delivered, ()),
     (State.RINGING, ev.AnswerReceived): Row(answered, (State.ACCEPTING,)),
     (State.RINGING, ev.CandidatesReceived): Row(device_candidates, ()),
-    (State.RINGING, ev.RejectReceived): Row(rejected, (State.ENDED,)),
-    (State.RINGING, ev.HangupReceived): Row(hung_up, (State.ENDED,)),
+    (State.RINGING, ev.RejectReceived): Row(rejected, (State.ENDED, State.ATTENDING)),
+    (State.RINGING, ev.HangupReceived): Row(hung_up, (State.ENDED, State.ATTENDING)),
     (State.ACCEPTING, ev.CallRefused): Row(ignore, ()),
     (State.ACCEPTING, ev.MemberJoined): Row(ignore, ()),
     (State.ACCEPTING, ev.InviteDelivered): Row(invite_delivered, ()),
@@ -251,8 +260,8 @@ TABLE: Table = {
     (State.ACCEPTING, ev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
     (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
     (State.ACCEPTING, ev.RejectReceived): Row(ignore, ()),
-    **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED,)) for state in WAITING},
-    **{(state, ev.CallRefused): Row(invite_refused, (State.ENDED,)) for state in WAITING},
+    **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED, State.ATTENDING)) for state in WAITING},
+    **{(state, ev.CallRefused): Row(invite_refused, (State.ENDED, State.ATTENDING)) for state in WAITING},
     **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},
     **{(State.ACCEPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
 }

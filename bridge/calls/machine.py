@@ -1,7 +1,7 @@
 """How a call takes an event: look it up in the table of its state, act, move on."""
 
 from bridge.calls import commands as cmd
-from bridge.calls import early, established, failover, fetch, glare, handover, inbound, outbound, transfer
+from bridge.calls import early, established, failover, fetch, glare, handover, inbound, message_box, outbound, transfer
 from bridge.calls import events as ev
 from bridge.calls.call import Call, Table
 from bridge.calls.state import Direction
@@ -16,7 +16,7 @@ TABLES: dict[Direction, Table] = {
         **_ANSWERED,
         **glare.OUTBOUND,
     },
-    Direction.INBOUND: {**inbound.TABLE, **_ANSWERED, **glare.INBOUND},
+    Direction.INBOUND: {**inbound.TABLE, **message_box.TABLE, **_ANSWERED, **glare.INBOUND},
 }
 """Later tables win: crossing calls refine some rows of the plain call."""
 

@@ -15,6 +15,10 @@ MISSED_CALL = "You missed a call."
 """Said where no device has rung, so that no client shows that there was a call."""
 
 COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
+MESSAGE_LEFT = Verdict(
+    result=Result.SUCCESS, reason="message_left", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
+)
+"""Nobody took the call, and the phone has left a message."""
 TRANSFERRED = Verdict(
     result=Result.SUCCESS, reason="transferred", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
 )

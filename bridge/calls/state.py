@@ -59,10 +59,16 @@ class State(enum.StrEnum):
     """A phone is called for another one that a user has left; there is no Matrix side."""
     JOINED = "joined"
     """The phone talks to that of another call; the user has left both."""
+    ATTENDING = "attending"
+    """Inbound: nobody takes the call, and the bridge's own answer to the phone is being written."""
+    ATTENDED = "attended"
+    """Inbound: the bridge has answered the phone, which may leave a message."""
     ENDED = "ended"
 
 
-USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED))
+ATTENDANT = frozenset((State.ATTENDING, State.ATTENDED))
+"""Calls that the bridge has taken itself."""
+USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED)) | ATTENDANT
 """Calls in whose room the user may be called, and from which they may call, as if they were over."""
 
 
@@ -105,6 +111,8 @@ class Timer(enum.StrEnum):
     """The phone that is to take over should have answered by now."""
     FORMER = "former"
     """The phone that was replaced should have hung up by now."""
+    MESSAGE = "message"
+    """The phone should have left its message by now."""
     GLARE = "glare"
     """Their client should have settled the crossing calls by now."""
 

@@ -73,8 +73,23 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     yield from _inbound(config)
     yield from dialling_contradictions(config)
     yield from _media(config)
+    yield from _voicemail(config)
     yield from _places(config)
     yield from _console(config)
+
+
+def _voicemail(config: Config) -> Iterator[Finding]:
+    """Greetings that cannot be played."""
+    box = config.voicemail
+    own: list[tuple[Location, Path | None]] = [
+        (("voicemail", "greetings", user), path) for user, path in box.greetings.items()
+    ]
+    for location, path in [(("voicemail", "greeting"), box.greeting), *own]:
+        if path is not None:
+            try:
+                read_wav(path)
+            except SoundError as error:
+                yield location, f"{path} {error}"
 
 
 def _appservice(config: Config) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ _EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
 _PREFIX_SEPARATORS = str.maketrans("", "", " -.()/")
 _TRUNK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 _MAX_PATTERN = 200
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8}){0,3}\Z")
 _NUMBER_PREFIX = re.compile(r"[0-9*#+]{0,16}\Z")
 _PREFIX = re.compile(r"(?:\+(?:[1-9][0-9]{0,14})?|[0-9*#]{1,15})\Z")
 
@@ -162,6 +163,14 @@ def parse_region(value: object) -> str:
 def parse_optional_region(value: object) -> str:
     """A region, or nothing."""
     return parse_region(value) if text(value) else ""
+
+
+def parse_language(value: object) -> str:
+    """A voice of the speech program, such as `en` or `de`."""
+    word = text(value)
+    if not _LANGUAGE.match(word):
+        raise ValueError(f"expected a language such as 'en' or 'en-gb', found '{word}'")
+    return word
 
 
 def parse_time_zone(value: object) -> str:

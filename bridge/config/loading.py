@@ -27,6 +27,7 @@ _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
     ("homeserver", "admin_token_file"): None,
     ("numbers", "address_book"): None,
     ("media", "hold_music"): None,
+    ("voicemail", "greeting"): None,
     ("store", "path"): StoreConfig().path,
     ("ops", "call_records"): OpsConfig().call_records,
 }
@@ -97,6 +98,10 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
     if isinstance(media, dict):
         _make_absolute(media.get("turn"), "password_file", base)
         _make_absolute(media.get("turn"), "shared_secret_file", base)
+    voicemail = tree.get("voicemail")
+    greetings = voicemail.get("greetings") if isinstance(voicemail, dict) else None
+    for user in greetings if isinstance(greetings, dict) else ():
+        _make_absolute(greetings, user, base)
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)

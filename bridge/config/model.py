@@ -67,6 +67,7 @@ from bridge.config.kinds import (
 )
 from bridge.config.operations import LoggingConfig, OpsConfig
 from bridge.config.section import Section
+from bridge.config.voicemail import VoicemailConfig
 from bridge.core.presence import RingWhen
 from bridge.media.formats import Codec
 from bridge.media.policy import SrtpUse
@@ -352,6 +353,7 @@ class Config(Section):
     numbers: NumbersConfig = NumbersConfig()
     permissions: PermissionsConfig = PermissionsConfig()
     calls: CallsConfig = CallsConfig()
+    voicemail: VoicemailConfig = VoicemailConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     ops: OpsConfig = OpsConfig()

@@ -241,6 +241,10 @@ class MatrixService:
         """Try to send an event no longer, now or in a later process; it may have got through all the same."""
         await self._sender.withdraw(txn_id)
 
+    async def upload(self, content: bytes, kind: str, owner: UserId) -> str:
+        """Have the homeserver keep a file in the name of a ghost; gives its `mxc:` URI."""
+        return await self._client.upload(content, kind, owner)
+
     async def say_once(self, room_id: RoomId, topic: str) -> bool:
         """Whether something has not been said in a room yet; from now on it has."""
         return await self._store.notices.claim(room_id, topic)

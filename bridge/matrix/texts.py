@@ -1,6 +1,6 @@
 """Text messages of rooms (specification, "Instant Messaging": `m.room.message`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.matrix.call_content import OutgoingEvent
@@ -47,6 +47,26 @@ def answer_to(event_id: str, sentence: str) -> OutgoingEvent:
     return OutgoingEvent(
         type="m.room.message", content={"msgtype": "m.notice", "body": sentence, "m.relates_to": relation}
     )
+
+
+def voice_message(address: str, *, octets: int, duration_ms: int, waveform: Sequence[int]) -> OutgoingEvent:
+    """Speech in Ogg Opus that the homeserver keeps at `address`, as clients play it (MSC3245, MSC1767, MSC3246).
+
+    `waveform` has values from 0 to 1024, and may be empty.
+    """
+    name = "Voice message.ogg"
+    info = {"duration": duration_ms, "mimetype": "audio/ogg", "size": octets}
+    content = {
+        "msgtype": "m.audio",
+        "body": name,
+        "url": address,
+        "info": info,
+        "org.matrix.msc1767.text": name,
+        "org.matrix.msc1767.file": {"url": address, "name": name, "mimetype": "audio/ogg", "size": octets},
+        "org.matrix.msc1767.audio": {"duration": duration_ms, "waveform": list(waveform)},
+        "org.matrix.msc3245.voice": {},
+    }
+    return OutgoingEvent(type="m.room.message", content=content)
 
 
 def _relation(content: Mapping[str, object]) -> Mapping[str, object]:

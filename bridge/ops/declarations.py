@@ -76,14 +76,14 @@ TLS_FAILURES = _of(
     *("untrusted", "name", "expired", "no_certificate", "refused", "version", "timeout", "closed", "handshake")
 )
 COMPONENTS = _of(
-    *("calls", "media", "ops", "sip", "store", "telemetry", "texts"),
+    *("calls", "media", "ops", "sip", "store", "telemetry", "texts", "messages"),
     *("matrix", "matrix_appservice", "matrix_handler", "matrix_membership", "matrix_receiver", "matrix_sender"),
 )
 CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
     *("locating", "awaiting_join", "offering", "ringing"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
-    *("handing_over", "fetching", "joined"),
+    *("handing_over", "fetching", "joined", "attending", "attended"),
 )
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
@@ -121,6 +121,8 @@ REASONS = _of(
     "invalid_number",
     "limit_reached",
     "matrix_media_unacceptable",
+    "message_left",
+    "messages_full",
     "media_exhausted",
     "media_not_encrypted",
     "media_unavailable",
@@ -224,6 +226,11 @@ METRICS: tuple[Metric, ...] = (
     _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),
     _histogram("matrix_event_lag_seconds", "Age of events when they are worked on.", OPERATION_S),
     _counter("bot_commands_total", "What users asked of the bot.", command=CLASSES),
+    _counter(
+        "voicemail_messages_total",
+        "Messages that phones have left; one that failed is tried again.",
+        outcome=_of("delivered", "failed"),
+    ),
     _counter(
         "texts_total",
         "Text messages; refused ones never reached the other side.",

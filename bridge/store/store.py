@@ -7,6 +7,7 @@ from bridge.store.calls import ActiveCalls, EndedCalls
 from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
 from bridge.store.lock import DatabaseLock
+from bridge.store.messages import MessageTable
 from bridge.store.outbox import Outbox
 from bridge.store.people import BlockedNumbers, OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
@@ -34,6 +35,7 @@ class Store:
         self.calls = ActiveCalls(database)
         self.ended_calls = EndedCalls(database)
         self.settings = SettingsTable(database)
+        self.messages = MessageTable(database)
         self.blocked = BlockedNumbers(database)
         self.own_names = OwnNames(database)
         self.past_calls = PastCalls(database)

@@ -184,3 +184,17 @@ suspensions = Table(
     Column("until", Float, nullable=False),
 )
 """Users who may not call out for now."""
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("message_id", String, primary_key=True),
+    Column("user_id", String, nullable=False),
+    Column("number", String, nullable=False),
+    Column("caller_name", String, nullable=False),
+    Column("left_at", Float, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("waveform", Text, nullable=False),
+    Column("whole", Boolean, nullable=False),
+)
+"""Messages that phones have left and their users have not got yet; each one's audio is a file of its name."""

@@ -6,10 +6,13 @@ The real outsides are tested in `tests/e2e`.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from bridge.app.greetings import Greetings
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
+from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
@@ -29,7 +32,7 @@ from bridge.matrix.events import RoomEvent
 from bridge.media.engine import Ear, IceCandidate, MediaEvent, MediaSession, MediaStats
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.recording import Recorded, RecordingRequest
-from bridge.media.sounds import Sound
+from bridge.media.sounds import Sound, pause
 from bridge.media.verdicts import sip_refused
 from bridge.numbers.abuse import Thresholds, Watch
 from bridge.numbers.dial_plan import DialRule
@@ -144,6 +147,9 @@ class StageMatrix:
         if self.portal_delay is not None:
             await self.portal_delay.wait()
         return StagePortal()
+
+    async def upload(self, content: bytes, kind: str, owner: UserId) -> str:
+        raise CallError(MATRIX_UNREACHABLE)
 
     async def say_once(self, room_id: RoomId, topic: str) -> bool:
         known = (room_id, topic) in self.said
@@ -393,6 +399,7 @@ class Stage:
     settings: UserSettings = field(init=False)
     meter: Meter = field(init=False)
     plan: NumberPlan = field(init=False)
+    messages: MessageDesk = field(init=False)
 
     def __post_init__(self) -> None:
         clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
@@ -424,6 +431,14 @@ class Stage:
             clock=clock,
             telemetry=self.telemetry,
         )
+        self.messages = MessageDesk(
+            folder=Path("/nonexistent"),
+            greetings=Greetings(pause(0.5), {}),
+            store=self.store,
+            rooms=self.matrix,
+            clock=clock,
+            telemetry=self.telemetry,
+        )
         self.switchboard = Switchboard(
             engine=self.engine,
             policies={PBX: SipMediaPolicy(ptime_ms=30)},
@@ -431,6 +446,7 @@ class Stage:
             matrix=self.matrix,
             memory=self.memory,
             meter=self.meter,
+            messages=self.messages,
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,

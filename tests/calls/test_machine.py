@@ -13,6 +13,7 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import machine, outcomes, snapshot
+from bridge.calls import message_events as mev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State, Timer
@@ -35,6 +36,7 @@ from tests.calls.test_handover import (
     joined,
     waiting,
 )
+from tests.calls.test_message_box import attending, boxed, greeted, recording
 from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking, transferring
 
 USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
@@ -118,6 +120,10 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(hev.PartnerAgreed()),
     st.builds(hev.PartnerHeard, answered=st.booleans()),
     st.just(hev.PartnerLeft(verdict=outcomes.BUSY)),
+    st.just(mev.OwnAnswerReady(sdp="sdp")),
+    st.just(mev.GreetingPlayed()),
+    st.builds(mev.PhoneKeyPressed, digit=st.sampled_from("5#")),
+    st.builds(mev.MessageRecorded, heard=st.booleans()),
     st.just(ev.MediaConnected()),
     st.builds(ev.MediaLost, reason=st.sampled_from(LOST)),
 )
@@ -125,6 +131,7 @@ CALLS = st.sampled_from(
     [
         *(scenes.outgoing, early_media, scenes.incoming, talking, transferring, replacing),
         *(waiting, claimed, fetching, joined, fetched),
+        *(lambda: boxed(scenes.ringing()), attending, greeted, recording),
     ]
 )
 

@@ -34,6 +34,7 @@ EXTENSION = "+15552100"
 COLLEAGUE = "+15552101"
 """Another one there."""
 RING_TIMEOUT_S = 10
+BOX_AFTER_S = 5
 BROWSER_TONES = {"first": Tone(pitch_hz=440), "second": Tone(pitch_hz=1000)}
 
 PUPPET_TOKEN = "speaks-for-every-local-user"
@@ -45,7 +46,7 @@ _PBX_DOMAIN = "lab.test"
 _PBX_ACCOUNT = "trunkline"
 _PBX_PASSWORD = "bridge-secret"
 _EXTENSION_PASSWORD = "extension-secret"
-_PEOPLE = 200
+_PEOPLE = 201
 
 
 def _people() -> list[Person]:
@@ -120,6 +121,10 @@ class Lab:
     async def person_behind_pbx(self) -> Person:
         """The one whose number the bridge has registered at the PBX."""
         return await self._registered(_people()[-1])
+
+    async def person_with_box(self) -> Person:
+        """The one for whom phones may leave messages."""
+        return await self._registered(_people()[-2])
 
     async def guest(self) -> Person:
         """Somebody who may call nobody."""
@@ -273,6 +278,7 @@ class Lab:
             "numbers": {"inbound": {person.number: person.user_id for person in _people()}},
             "permissions": {"outbound": _permissions([person.user_id for person in _people()])},
             "calls": {"ring_timeout_s": RING_TIMEOUT_S},
+            "voicemail": {"users": [_people()[-2].user_id], "after_s": BOX_AFTER_S, "greeting_text": "Nobody."},
         }
 
     def _pbx_trunk(self) -> Section:

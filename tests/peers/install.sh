@@ -12,6 +12,7 @@ wanted=(
     ip:iproute2
     iptables:iptables
     rtpengine:rtpengine-daemon
+    espeak-ng:espeak-ng
     node:nodejs
     npm:npm
     systemd-analyze:systemd

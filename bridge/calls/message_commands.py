@@ -1,0 +1,35 @@
+"""What a call wants done so that its phone can leave a message. All of it is work of the media session."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOwnAnswer:
+    """Drop the Matrix side and answer the phone → `OwnAnswerReady` or `MediaRefused`."""
+
+    late_offer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayGreeting:
+    """Let the phone hear why, and listen for its keys → `GreetingPlayed`, or `MediaRefused`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopGreeting:
+    """It has heard enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordMessage:
+    """Record the phone after a beep → `MessageRecorded` at the latest after so long, or `MediaRefused`."""
+
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRecording:
+    """→ `MessageRecorded`."""
+
+
+MessageCommand = WriteOwnAnswer | PlayGreeting | StopGreeting | RecordMessage | StopRecording

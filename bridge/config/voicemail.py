@@ -1,0 +1,39 @@
+"""The section `voicemail` of the configuration: messages that phones leave."""
+
+import enum
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from bridge.config.kinds import Language, Line, LocalUser, OptionalPath, Who
+from bridge.config.section import Section
+
+DEFAULT_GREETING = "The person you are calling cannot take your call now. Please leave a message after the tone."
+
+
+class Unanswered(enum.StrEnum):
+    """Why nobody takes a call."""
+
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    DECLINED = "declined"
+    DO_NOT_DISTURB = "do_not_disturb"
+    OUT_OF_HOURS = "out_of_hours"
+    NOT_THERE = "not_there"
+    """By `calls.ring_when`."""
+    HOMESERVER = "homeserver"
+    """It is away, or would not have the call."""
+
+
+class VoicemailConfig(Section):
+    """`voicemail`."""
+
+    users: tuple[Who, ...] = ()
+    after_s: Annotated[float, Field(strict=True, ge=5, le=120, allow_inf_nan=False)] = 25.0
+    longest_s: Annotated[float, Field(strict=True, ge=5, le=600, allow_inf_nan=False)] = 180.0
+    when: tuple[Unanswered, ...] = tuple(Unanswered)
+    greeting: OptionalPath = None
+    greeting_text: Line = DEFAULT_GREETING
+    language: Language = "en"
+    greetings: Mapping[LocalUser, OptionalPath] = Field(default_factory=dict)

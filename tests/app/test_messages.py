@@ -1,0 +1,207 @@
+"""Messages on their way to their users: through a crash, and while the homeserver is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.app import message_desk
+from bridge.app.greetings import Greetings
+from bridge.app.message_desk import MessageDesk
+from bridge.calls.call import Call
+from bridge.config.voicemail import VoicemailConfig
+from bridge.core.clock import SystemClock
+from bridge.core.errors import CallError
+from bridge.core.ids import EventId
+from bridge.matrix.link import MatrixError
+from bridge.media.ogg_duration import ogg_duration_s
+from bridge.media.recording import Recorded, RecordingEnd
+from bridge.media.sounds import pause
+from bridge.store import Store
+from tests.app.stage import ALICE, StageMatrix
+from tests.calls import scenes
+from tests.matrix.bridge_fixture import Counts
+
+AUDIO = b"OggS\x00\x04" + (96_000).to_bytes(8, "little") + bytes(100)
+"""The last page of two seconds."""
+
+
+@dataclass(slots=True)
+class Rooms(StageMatrix):
+    """A homeserver that keeps files, and is away as often as `away` says."""
+
+    away: int = 0
+    uploads: list[bytes] = field(default_factory=list)
+    delivered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def upload(self, content: bytes, kind: str, owner: str) -> str:
+        if self.away:
+            self.away -= 1
+            raise MatrixError("M_UNAVAILABLE", "away", status=503)
+        self.uploads.append(content)
+        return f"mxc://example.org/{len(self.uploads)}"
+
+    async def send_and_wait(self, **event: Any) -> EventId:
+        self.delivered.set()
+        return await StageMatrix.send_and_wait(self, **event)
+
+
+@dataclass
+class Scene:
+    store: Store
+    rooms: Rooms
+    desk: MessageDesk
+    folder: Path
+    counts: Counts
+
+    async def leave(self, call_id: str = "call-2", **recorded: Any) -> bool:
+        """A phone leaves a message; gives whether it is one."""
+        request = await self.desk.begin(call(call_id), longest_s=60.0)
+        request.path.write_bytes(AUDIO)
+        made = {"duration_s": 2.0, "heard": True, "waveform": (0, 512, 1024), **recorded}
+        return self.desk.recorded(Recorded(path=request.path, end=RecordingEnd.STOPPED, octets=len(AUDIO), **made))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not true():  # noqa: ASYNC110 - the disk tells nobody
+                await asyncio.sleep(0.005)
+
+    def messages(self) -> list[Any]:
+        return self.rooms.contents("m.room.message")
+
+
+def call(call_id: str = "call-2") -> Call:
+    made = scenes.ringing()
+    made.call_id = call_id  # type: ignore[assignment]
+    return made
+
+
+@asynccontextmanager
+async def desk(path: Path, rooms: Rooms | None = None, *, delivering: bool = True) -> AsyncIterator[Scene]:
+    store, counts = await Store.open(path / "db"), Counts()
+    rooms = rooms or Rooms()
+    made = MessageDesk(
+        folder=path / "messages",
+        greetings=Greetings(pause(0.5), {}),
+        store=store,
+        rooms=rooms,
+        clock=SystemClock(),
+        telemetry=counts,
+    )
+    running = asyncio.create_task(made.run()) if delivering else None
+    try:
+        yield Scene(store, rooms, made, path / "messages", counts)
+    finally:
+        if running is not None:
+            running.cancel()
+        await made.drain()
+        await store.close()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_desk, "FIRST_PAUSE_S", 0.01)
+
+
+async def test_a_message_comes_as_a_voice_message_and_is_forgotten(tmp_path: Path) -> None:
+    async with desk(tmp_path) as scene:
+        assert await scene.leave()
+        await scene.until(lambda: not list(scene.folder.glob("*")))
+        (content,) = scene.messages()
+        assert content["msgtype"] == "m.audio"
+        assert content["url"] == "mxc://example.org/1"
+        assert content["info"] == {"duration": 2000, "mimetype": "audio/ogg", "size": len(AUDIO)}
+        assert content["org.matrix.msc1767.audio"] == {"duration": 2000, "waveform": [0, 512, 1024]}
+        assert content["org.matrix.msc3245.voice"] == {}
+        assert scene.rooms.uploads == [AUDIO]
+        assert await scene.store.messages.all() == ()
+
+
+async def test_it_waits_on_disk_while_the_homeserver_is_away(tmp_path: Path) -> None:
+    async with desk(tmp_path, Rooms(away=3)) as scene:
+        await scene.leave()
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        assert len(scene.messages()) == 1
+        assert scene.counts.counts["voicemail_messages_total", "outcome=failed"] == 3
+
+
+async def test_a_message_that_waited_when_the_process_ended_is_delivered_by_the_next(tmp_path: Path) -> None:
+    async with desk(tmp_path, delivering=False) as scene:
+        await scene.leave()
+    async with desk(tmp_path) as scene:
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        assert [txn_id for _, _, txn_id in scene.rooms.sent] == ["message.call-2"]
+
+
+async def test_what_a_crash_cut_off_is_delivered_as_far_as_it_goes(tmp_path: Path) -> None:
+    async with desk(tmp_path, delivering=False) as scene:
+        request = await scene.desk.begin(call(), longest_s=60.0)
+        request.path.write_bytes(AUDIO)
+        empty = await scene.desk.begin(call("call-3"), longest_s=60.0)
+        empty.path.write_bytes(b"")
+    async with desk(tmp_path) as scene:
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await scene.until(lambda: not list(scene.folder.glob("*")))
+        (content,) = scene.messages()
+        assert content["info"]["duration"] == 2000
+
+
+@pytest.mark.parametrize("recorded", [{"heard": False}, {"duration_s": 0.4}], ids=["silent", "a click"])
+async def test_what_is_no_message_is_forgotten(tmp_path: Path, recorded: dict[str, Any]) -> None:
+    async with desk(tmp_path) as scene:
+        assert not await scene.leave(**recorded)
+        await scene.until(lambda: not list(scene.folder.glob("*")))
+        assert not scene.messages()
+
+
+async def test_a_file_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
+    async with desk(tmp_path, delivering=False) as scene:
+        await scene.leave("call-1")
+        await scene.leave("call-2")
+        await scene.desk.drain()
+        (scene.folder / "call-1.ogg").unlink()
+    async with desk(tmp_path) as scene:
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await scene.until(lambda: not list(scene.folder.glob("*")))
+        assert len(scene.messages()) == 1
+
+
+async def test_a_full_box_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_desk, "MAX_WAITING", 1)
+    async with desk(tmp_path, delivering=False) as scene:
+        await scene.leave("call-1")
+        with pytest.raises(CallError):
+            await scene.desk.begin(call("call-2"), longest_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "duration_s"),
+    [
+        (b"", 0.0),
+        (b"no such file at all", 0.0),
+        (AUDIO, 2.0),
+        (AUDIO + b"OggS\x00", 2.0),
+        (AUDIO + b"OggS\x00\x00" + b"\xff" * 8 + bytes(20), 2.0),
+        (AUDIO + bytes(200_000), 0.0),
+    ],
+)
+def test_the_length_of_a_file_is_that_of_its_last_whole_page(tmp_path: Path, content: bytes, duration_s: float) -> None:
+    (tmp_path / "x.ogg").write_bytes(content)
+    assert ogg_duration_s(tmp_path / "x.ogg") == duration_s
+
+
+async def test_a_text_is_spoken_as_telephone_audio() -> None:
+    greetings = await Greetings.load(VoicemailConfig(users=("example.org",), greeting_text="Please leave a message."))
+    sound = greetings.of(ALICE)
+    assert 1.0 < greetings.longest_s < 5.0
+    assert max(sound.pcm) > 0
+
+
+@pytest.mark.parametrize("language", ["en", "xx-none"])
+async def test_a_language_that_cannot_be_spoken_leaves_the_beep(language: str) -> None:
+    greetings = await Greetings.load(VoicemailConfig(users=("example.org",), language=language))
+    assert (greetings.longest_s < 1.0) is (language == "xx-none")
