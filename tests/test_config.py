@@ -162,6 +162,11 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("appservice: {bot_localpart: Bot}", "appservice.bot_localpart", "expected a-z, 0-9"),
         ("appservice: {id: 'a b'}", "appservice.id", "must not contain spaces"),
         ("media: {rtp_host: localhost}", "media.rtp_host", "expected an address such as 192.0.2.10"),
+        (
+            "media: {engine: rtpengine, rtpengine: ['127.0.0.1:2223']}\ntrunks: {a: {server: h.b, dtmf: tones}}",
+            "trunks.a.dtmf",
+            "is tones, which rtpengine servers are not asked for",
+        ),
         ("media: {hold_music: nowhere.wav}", "media.hold_music", "nowhere.wav cannot be read"),
         ("media: {rtp_host: 0.0.0.0}", "media.advertised_host", "is required when rtp_host is every address"),
         (

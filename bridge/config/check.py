@@ -207,6 +207,8 @@ def _rtpengine(config: Config) -> Iterator[Finding]:
     for name, trunk in config.trunks.items():
         if trunk.dtmf is Dtmf.INFO and media.rtpengine_keys is None:
             yield ("trunks", name, "dtmf"), "needs media.rtpengine_keys, where servers report keys"
+        if trunk.dtmf is Dtmf.TONES:
+            yield ("trunks", name, "dtmf"), "is tones, which rtpengine servers are not asked for"
 
 
 def _places(config: Config) -> Iterator[Finding]:
