@@ -9,7 +9,7 @@ from bridge.media.digit_listener import DigitListener
 from bridge.media.direction import Direction
 from bridge.media.engine import Ear, HeardStats, LegStats, MediaStats, milliseconds
 from bridge.media.formats import LegFormats
-from bridge.media.leg_reports import LegReports
+from bridge.media.leg_reports import FEEDBACK_INTERVAL_S, LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Playing
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
@@ -37,7 +37,7 @@ class CallAudio:
         self.to_matrix = Direction(OutboundStream(entropy), to_matrix, fills_pauses=False)
         self.to_sip = Direction(OutboundStream(entropy), to_sip, fills_pauses=True)
         now = clock.monotonic()
-        self.matrix_reports = LegReports(self.to_matrix.outbound.ssrc, self.cname, now)
+        self.matrix_reports = LegReports(self.to_matrix.outbound.ssrc, self.cname, now, interval_s=FEEDBACK_INTERVAL_S)
         self.sip_reports = LegReports(self.to_sip.outbound.ssrc, self.cname, now)
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None

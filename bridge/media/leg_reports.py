@@ -8,8 +8,11 @@ from bridge.media.rtcp import ReportBlock, middle_ntp, read_reports, write_bye, 
 from bridge.media.rtp import RtpError
 
 INTERVAL_S = 5.0
+FEEDBACK_INTERVAL_S = 1.0
+"""Where the profile allows feedback (RFC 4585 §3.4): a client protects its audio once it knows of losses, and of every
+report that tells it one may be lost."""
 _REMEMBERED = 8
-"""Sender reports of ours to which a round trip can be measured: 40 s."""
+"""Sender reports of ours to which a round trip can be measured."""
 _LONGEST_ROUND_TRIP_S = 20.0
 _MOST_JITTER_S = 10.0
 
@@ -42,11 +45,11 @@ class FarReception:
 class LegReports:
     """What is told and heard in RTCP on a leg."""
 
-    def __init__(self, ssrc: int, cname: str, now: float) -> None:
+    def __init__(self, ssrc: int, cname: str, now: float, *, interval_s: float = INTERVAL_S) -> None:
         self.reception, self.far = Reception(), FarReception()
         self.heard_at: float | None = None
         """When anything well-formed came last on this leg, RTP or RTCP."""
-        self._cname = cname
+        self._cname, self._interval_s = cname, interval_s
         self._chance = ssrc & 0xFFFFFFFF
         self._due = now + self._interval() / 2
         self._spoke = self._gone = False
@@ -55,7 +58,7 @@ class LegReports:
         """Between half and one and a half times the nominal one, so that reports do not fall into step (RFC 3550
         §6.3.1). The source is random, so what is computed from it is for the far end too."""
         self._chance = (self._chance * 1664525 + 1013904223) & 0xFFFFFFFF
-        return INTERVAL_S * (0.5 + self._chance / (1 << 32))
+        return self._interval_s * (0.5 + self._chance / (1 << 32))
 
     def hear(self, datagram: bytes, outbound: OutboundStream, clock_rate: int | None, now: float) -> bool:
         """Take RTCP; `True` when it was well-formed."""

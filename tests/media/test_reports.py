@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media.leg_reports import INTERVAL_S, LegReports
+from bridge.media.leg_reports import FEEDBACK_INTERVAL_S, INTERVAL_S, LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtcp import ReportBlock, read_reports, write_bye, write_report
 from bridge.media.rtp import RtpPacket
@@ -19,9 +19,9 @@ WALL = 1_700_000_000.25
 class End:
     """One end of a leg: it sends audio, and reports."""
 
-    def __init__(self, seed: int, clock_skew_s: float = 0.0) -> None:
+    def __init__(self, seed: int, clock_skew_s: float = 0.0, interval_s: float = INTERVAL_S) -> None:
         self.outbound = OutboundStream(SeededEntropy(seed))
-        self.reports = LegReports(self.outbound.ssrc, "name", 0.0)
+        self.reports = LegReports(self.outbound.ssrc, "name", 0.0, interval_s=interval_s)
         self.skew_s = clock_skew_s
 
     def speak(self, now: float) -> RtpPacket:
@@ -128,16 +128,17 @@ def test_a_goodbye_of_rtcp_ends_nothing() -> None:
     assert ours.reports.reception.lost == 0
 
 
-def test_reports_come_every_five_seconds_and_not_in_step() -> None:
+@pytest.mark.parametrize("interval_s", [INTERVAL_S, FEEDBACK_INTERVAL_S])
+def test_reports_come_as_often_as_they_should_and_not_in_step(interval_s: float) -> None:
     moments: dict[int, list[float]] = {}
     for seed in range(8):
-        end = End(seed)
+        end = End(seed, interval_s=interval_s)
         moments[seed] = [n / 4 for n in range(4 * 600) if end.report(n / 4) is not None]
     for times in moments.values():
         gaps = [after - before for before, after in pairwise(times)]
-        assert INTERVAL_S / 2 <= min(gaps) <= max(gaps) <= INTERVAL_S * 1.5 + 0.25
-        assert sum(gaps) / len(gaps) == pytest.approx(INTERVAL_S, abs=0.5)
-        assert times[0] <= 4.0, "the first one early"
+        assert interval_s / 2 <= min(gaps) <= max(gaps) <= interval_s * 1.5 + 0.25
+        assert sum(gaps) / len(gaps) == pytest.approx(interval_s + 0.125, rel=0.1)
+        assert times[0] <= interval_s * 0.8, "the first one early"
     assert len({tuple(times) for times in moments.values()}) == len(moments)
 
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::digit_listener::DigitListener;
 use crate::direction::Direction;
 use crate::formats::Formats;
-use crate::leg_reports::LegReports;
+use crate::leg_reports::{FEEDBACK_INTERVAL_S, INTERVAL_S, LegReports};
 use crate::opus::Library;
 use crate::outbound::{OutboundStream, Start};
 use crate::outbox::{Outbox, Target};
@@ -110,8 +110,13 @@ impl CallAudio {
         Self {
             to_matrix: Direction::new(OutboundStream::new(beginning.to_matrix), Target::Matrix, false, opus.clone()),
             to_sip: Direction::new(OutboundStream::new(beginning.to_sip), Target::Sip, beginning.signals_digits, opus),
-            matrix_reports: LegReports::new(beginning.to_matrix.ssrc, beginning.cname.clone(), beginning.now),
-            sip_reports: LegReports::new(beginning.to_sip.ssrc, beginning.cname, beginning.now),
+            matrix_reports: LegReports::new(
+                beginning.to_matrix.ssrc,
+                beginning.cname.clone(),
+                beginning.now,
+                FEEDBACK_INTERVAL_S,
+            ),
+            sip_reports: LegReports::new(beginning.to_sip.ssrc, beginning.cname, beginning.now, INTERVAL_S),
             matrix_clock: None,
             sip_clock: None,
             tap: Tap::default(),

@@ -7,8 +7,11 @@ use crate::reception::Reception;
 use crate::rtcp::{Moment, ReportBlock, Said, read_reports, write_bye, write_report};
 
 /// Seconds between two reports of ours, on average.
-const INTERVAL_S: f64 = 5.0;
-/// Sender reports of ours to which a round trip can be measured: 40 s.
+pub const INTERVAL_S: f64 = 5.0;
+/// The same where the profile allows feedback (RFC 4585 §3.4): a client protects its audio once it knows of losses, and
+/// of every report that tells it one may be lost.
+pub const FEEDBACK_INTERVAL_S: f64 = 1.0;
+/// Sender reports of ours to which a round trip can be measured.
 const REMEMBERED: usize = 8;
 const LONGEST_ROUND_TRIP_S: f64 = 20.0;
 const MOST_JITTER_S: f64 = 10.0;
@@ -59,6 +62,7 @@ pub struct LegReports {
     /// When anything well-formed came last on this leg, RTP or RTCP.
     pub heard_at: Option<f64>,
     cname: String,
+    interval_s: f64,
     chance: u32,
     due: f64,
     spoke: bool,
@@ -67,9 +71,18 @@ pub struct LegReports {
 
 impl LegReports {
     /// Of a leg on which nothing was said; the first report is due after half an interval (RFC 3550 §6.2).
-    pub fn new(ssrc: u32, cname: String, now: f64) -> Self {
-        let (reception, far) = (Reception::default(), FarReception::default());
-        let mut new = Self { reception, far, heard_at: None, cname, chance: ssrc, due: now, spoke: false, gone: false };
+    pub fn new(ssrc: u32, cname: String, now: f64, interval_s: f64) -> Self {
+        let mut new = Self {
+            reception: Reception::default(),
+            far: FarReception::default(),
+            heard_at: None,
+            cname,
+            interval_s,
+            chance: ssrc,
+            due: now,
+            spoke: false,
+            gone: false,
+        };
         new.due += new.interval() / 2.0;
         new
     }
@@ -78,7 +91,7 @@ impl LegReports {
     /// The source is random, so what is computed from it is for the far end too.
     fn interval(&mut self) -> f64 {
         self.chance = self.chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        INTERVAL_S * (0.5 + f64::from(self.chance) / 4_294_967_296.0)
+        self.interval_s * (0.5 + f64::from(self.chance) / 4_294_967_296.0)
     }
 
     /// Take RTCP; `true` when it was well-formed.
