@@ -17,8 +17,8 @@ _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 40
 _GET_LOOKAHEAD = 4027
 _LONGEST_S = 0.120
 """An Opus packet holds at most 120 ms (RFC 6716 §3.4)."""
-_BITRATES = {8000: 24000, 16000: 32000}
-"""Bits a second that speech sampled at this rate needs, room for redundancy included."""
+_BITRATE = 32000
+"""Bits a second of one channel of speech, room for redundancy included: that takes a quarter of them."""
 _LARGEST_PACKET = 1275
 
 
@@ -86,7 +86,7 @@ class OpusEncoder:
             raise OpusError(f"opus_encoder_create: {error.value}")
         self._output = ctypes.create_string_buffer(_LARGEST_PACKET)
         for request, value in (
-            (_SET_BITRATE, _BITRATES[rate] * channels),
+            (_SET_BITRATE, _BITRATE * channels),
             (_SET_COMPLEXITY, complexity),
             (_SET_INBAND_FEC, int(expected_loss_percent > 0)),
             (_SET_PACKET_LOSS_PERC, expected_loss_percent),

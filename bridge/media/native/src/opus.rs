@@ -13,6 +13,8 @@ const SET_INBAND_FEC: c_int = 4012;
 const SET_PACKET_LOSS_PERC: c_int = 4014;
 /// An Opus packet holds at most 120 ms (RFC 6716 §3.4).
 const LONGEST_MS: usize = 120;
+/// Bits a second of speech, room for redundancy included: that takes a quarter of them.
+const BITRATE: c_int = 32_000;
 const LARGEST_PACKET: usize = 1275;
 
 type Create = unsafe extern "C" fn(c_int, c_int, c_int, *mut c_int) -> *mut c_void;
@@ -83,10 +85,8 @@ impl Encoder {
         let mut error = 0;
         // SAFETY: the function allocates the state and writes one integer.
         let state = NonNull::new(unsafe { (library.create_encoder)(rate as c_int, 1, VOIP, &mut error) })?;
-        // What speech sampled at this rate needs, room for redundancy included.
-        let bitrate = if rate > 8000 { 32_000 } else { 24_000 };
         let settings: [(c_int, c_int); 4] =
-            [(SET_BITRATE, bitrate), (SET_COMPLEXITY, 5), (SET_INBAND_FEC, 1), (SET_PACKET_LOSS_PERC, 5)];
+            [(SET_BITRATE, BITRATE), (SET_COMPLEXITY, 5), (SET_INBAND_FEC, 1), (SET_PACKET_LOSS_PERC, 5)];
         for (request, value) in settings {
             // SAFETY: the state is live, and each of these requests takes one integer.
             unsafe { (library.control)(state.as_ptr(), request, value) };
