@@ -124,7 +124,7 @@ async def talked(server: UnderTest, setup: Setup, conditions: Conditions, script
             await talk.close()
     said, back = talk.client_said_at, talk.phone_said_at
     phone = judge(by_phone, said, script.lead, _MARKS, network.from_client)
-    client = judge(by_client, back, script.lead, _MARKS, network.from_engine)
+    client = judge(by_client, back, script.lead, _MARKS, None)
     return heard(by_phone, said, script, phone), heard(by_client, back, script, client)
 
 

@@ -25,7 +25,7 @@ _PEERS = ("rtpengine", "aiortc")
 _OURS = ("native opus", "portable opus")
 _LEAST_MOS = {0.01: 3.8, 0.05: 3.3, 0.1: 2.8}
 _MOST_DISCARDED = {0.01: 0.01, 0.05: 0.01, 0.1: 0.01, 0.3: 0.03}
-_WIDTH = 25
+_NAMES, _WIDTH = 56, 23
 
 
 def rows(figures: Figures) -> list[Row]:
@@ -37,7 +37,7 @@ def rows(figures: Figures) -> list[Row]:
             "% heard": 100 * outcome.heard,
             "% made up": 100 * outcome.made_up,
             "% silent": 100 * outcome.silent,
-            "% discarded": 100 * outcome.discarded,
+            **({"% discarded": 100 * outcome.discarded} if outcome.discarded is not None else {}),
             **({"ms p50": 1000 * float(np.median(outcome.delays))} if outcome.delays else {}),
             **({"ms p95": 1000 * float(np.quantile(outcome.delays, 0.95))} if outcome.delays else {}),
             **({"MOS-LQO": measured.mos} if measured.mos is not None else {}),
@@ -61,8 +61,8 @@ def _aims(figures: Figures) -> list[Row]:
         for loss, most in _MOST_DISCARDED.items():
             for network in (f"{loss:.0%} lost", f"{loss:.0%} lost, in bursts of 5"):
                 measured = figures.get(("phone", network, setup))
-                if measured is not None:
-                    value = measured.outcome.discarded
+                value = measured.outcome.discarded if measured is not None else None
+                if value is not None:
                     aim = f"{setup}, {network}, % of what came thrown away"
                     found.append(_judged(aim, 100 * value, 100 * most, met=value <= most, word="at most"))
     return found
@@ -84,11 +84,12 @@ def show(found: list[Row]) -> None:
     networks = list(dict.fromkeys(network for _, network, _ in cells))
     setups = list(dict.fromkeys(setup for _, _, setup in cells))
     for side, title in _SIDES.items():
-        print(f"\n  {title}: MOS-LQO, then % heard / made up / silent, % thrown away of what came, usual delay in ms")
-        print(f"  {'':<58}" + "".join(f"{setup:<{_WIDTH + 12}}" for setup in setups))
+        thrown_away = "% thrown away of what came, " if side == "phone" else ""
+        print(f"\n  {title}: MOS-LQO, % heard/made up/silent, {thrown_away}usual delay in ms")
+        print(f"  {'':<{_NAMES}}" + "".join(f"{setup:<{_WIDTH}}" for setup in setups))
         for network in networks:
             line = (_cell(cells.get((side, network, setup), {})) for setup in setups)
-            print(f"  {network:<58}" + "".join(f"{cell:<{_WIDTH + 12}}" for cell in line))
+            print(f"  {network:<{_NAMES}}" + "".join(f"{cell:<{_WIDTH}}" for cell in line))
     print()
     for row in found:
         if "aim" in row:
@@ -99,5 +100,6 @@ def _cell(values: dict[str, float]) -> str:
     if not values:
         return ""
     mos = f"{values['MOS-LQO']:.2f}" if "MOS-LQO" in values else "-"
-    shares = "/".join(f"{values[unit]:.1f}" for unit in ("% heard", "% made up", "% silent"))
-    return f"{mos}  {shares}  {values['% discarded']:.1f}  {values.get('ms p50', 0):.0f}"
+    shares = "/".join(f"{values[unit]:.0f}" for unit in ("% heard", "% made up", "% silent"))
+    discarded = f"{values['% discarded']:.1f} " if "% discarded" in values else ""
+    return f"{mos} {shares} {discarded}{values.get('ms p50', 0):.0f}"

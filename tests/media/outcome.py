@@ -19,8 +19,9 @@ class Outcome:
     """Of all marks: those that could be told, in the order in which they were said; some of them lost and recovered."""
     silent: float
     """Of the time: no sound at all. What is neither heard nor silent was made up."""
-    discarded: float
-    """Of the marks that the network delivered: those that could not be told."""
+    discarded: float | None
+    """Of the marks that the network delivered: those that could not be told. `None` where it is not known which marks
+    were in which packets."""
     delays: tuple[float, ...]
     """Of each that was heard, from being said, sorted."""
 
@@ -36,17 +37,20 @@ class Outcome:
 
 
 def judge(line: Line, said_at: list[float], first: int, count: int, passed: list[Passage] | None) -> Outcome:
-    """What was heard of so many marks, from this frame on; `passed` is what the network got of all frames."""
+    """What was heard of so many marks, from this frame on; `passed` is all that the network got of what was said, as it was said."""
     said = [at - said_at[first] for at in said_at[first : first + count]]
     found = marks.read(line.since(said_at[first]), said)
-    lost = _lost(passed, said_at) if passed is not None else set()
-    delivered = [at for index, at in enumerate(found.at) if first + index not in lost]
     return Outcome(
         heard=sum(at is not None for at in found.at) / count,
         silent=found.silent,
-        discarded=sum(at is None for at in delivered) / max(1, len(delivered)),
+        discarded=None if passed is None else _discarded(found.at, first, _lost(passed, said_at)),
         delays=tuple(sorted(at - when for at, when in zip(found.at, said, strict=True) if at is not None)),
     )
+
+
+def _discarded(found: list[float | None], first: int, lost: set[int]) -> float:
+    delivered = [at for index, at in enumerate(found) if first + index not in lost]
+    return sum(at is None for at in delivered) / max(1, len(delivered))
 
 
 def _lost(passed: list[Passage], said_at: list[float]) -> set[int]:

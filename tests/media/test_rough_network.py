@@ -97,6 +97,7 @@ async def test_what_a_bad_network_delivers_is_heard_and_what_it_loses_is_made_up
     calls = (talked(engine, number, conditions) for number, conditions in enumerate(ROUGH))
     lossy, jittery, reordered = await asyncio.gather(*calls)
     for phone, client in (lossy, jittery, reordered):
+        assert phone.discarded is not None
         assert phone.discarded <= 0.05
         assert phone.silent <= 0.03
         assert client.silent <= 0.03
