@@ -37,7 +37,7 @@ class Outcome:
 
 
 def judge(line: Line, said_at: list[float], first: int, count: int, passed: list[Passage] | None) -> Outcome:
-    """What was heard of so many marks, from this frame on; `passed` is all that the network got of what was said, as it was said."""
+    """What was heard of so many marks, from this frame on; `passed` is what the network got."""
     said = [at - said_at[first] for at in said_at[first : first + count]]
     found = marks.read(line.since(said_at[first]), said)
     return Outcome(
