@@ -1,5 +1,7 @@
 """One direction of audio between two codecs: playout, decoder and encoder in a row, driven by a 20 ms clock."""
 
+from collections import deque
+
 from bridge.media.coders import FRAMES_PER_S, common_rate, make_decoder
 from bridge.media.comfort import ComfortNoise
 from bridge.media.concealment import power
@@ -39,7 +41,8 @@ class Transcoder:
         self._pcm = bytearray()
         self._made_up = 0
         """Samples of the gap so far."""
-        self._frames_left = _FRAMES_BETWEEN
+        self._surplus_s: deque[float] = deque(maxlen=_FRAMES_BETWEEN)
+        """Of the frames since the delay was mended last."""
 
     def push(self, packet: RtpPacket, now: float) -> None:
         """Take a packet of audio."""
@@ -94,11 +97,10 @@ class Transcoder:
 
     def _mend_delay(self) -> bool:
         """Make the frame shorter or longer when the audio is played too late or too early; `True` when it was done."""
-        surplus_s = self.playout.surplus_s
-        self._frames_left = max(self._frames_left - 1, 0)
+        surplus_s = self._steady_surplus_s()
         prices = _TOO_LATE if surplus_s > 0 else _TOO_EARLY
         alike = next((price for difference_s, price in prices if abs(surplus_s) >= difference_s), None)
-        if self._frames_left or alike is None:
+        if alike is None:
             return False
         change = shortened if surplus_s > 0 else lengthened
         size = 2 * self._frame
@@ -106,8 +108,16 @@ class Transcoder:
         if changed is None:
             return False
         self._pcm[:size] = to_octets(changed)
-        self._frames_left = _FRAMES_BETWEEN
+        self._surplus_s.clear()
         return True
+
+    def _steady_surplus_s(self) -> float:
+        """What was too much, or too little, in each of the last frames: a clock that ticks unevenly is no delay."""
+        self._surplus_s.append(self.playout.surplus_s)
+        least, most = min(self._surplus_s), max(self._surplus_s)
+        if len(self._surplus_s) < _FRAMES_BETWEEN or least < 0 < most:
+            return 0.0
+        return least if least > 0 else most
 
     def _render(self, piece: Piece) -> bytes:
         samples = self._samples(piece.ticks)

@@ -4,13 +4,14 @@ import math
 import random
 from array import array
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media import g711, tones
+from bridge.media import g711, tones, transcoder
 from bridge.media.coders import FRAME_BYTES
 from bridge.media.direction import Direction
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats
@@ -18,6 +19,7 @@ from bridge.media.opus import OpusEncoder
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpPacket
 from bridge.media.transcoder import Transcoder
+from tests.media.phone import tone_frames
 
 FRAME_S = 0.020
 OPUS = LegFormats(
@@ -317,3 +319,32 @@ def test_comfort_noise_of_the_source_is_heard_by_the_phone() -> None:
         line.direction.tick(n * FRAME_S)
     pause = b"".join(g711.ulaw_decode(p.payload) for p in line.sent[-10:])
     assert tones.level_dbfs(pause) == pytest.approx(-57, abs=2), "a sine of full scale is 3 dB below a square wave"
+
+
+def test_jitter_that_stays_the_same_does_not_make_speech_shorter_and_longer_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also on a busy machine, whose clock ticks up to 15 ms late."""
+    changes: list[str] = []
+    for name in ("shortened", "lengthened"):
+        change = getattr(transcoder, name)
+
+        def counted(*given: Any, name: str = name, change: Any = change, **how: Any) -> Any:
+            changed = change(*given, **how)
+            changes.extend([name] if changed is not None else [])
+            return changed
+
+        monkeypatch.setattr(transcoder, name, counted)
+    chance, seconds = random.Random(1), 10
+    frames = tone_frames(200, 50 * seconds)
+    arrivals = sorted((number * 0.02 + chance.uniform(0, 0.06), number) for number in range(len(frames)))
+    direction = Transcoder(Codec.PCMU, Codec.PCMA)
+    for number in range(len(frames)):
+        now = number * 0.02 + chance.uniform(0, 0.015)
+        while arrivals and arrivals[0][0] <= now:
+            at, sent = arrivals.pop(0)
+            payload = g711.ulaw_encode(frames[sent])
+            direction.push(RtpPacket(payload_type=0, sequence=sent, timestamp=160 * sent, ssrc=1, payload=payload), at)
+        direction.frame(now)
+    direction.close()
+    assert len(changes) <= seconds

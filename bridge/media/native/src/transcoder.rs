@@ -1,5 +1,6 @@
 //! One direction of audio between two codecs: playout, decoder and encoder in a row, driven by a 20 ms clock.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::comfort::ComfortNoise;
@@ -22,7 +23,7 @@ const TOO_LATE: [(f64, f64); 3] = [(0.060, ANYWAY), (0.030, ALIKE), (0.015, QUIE
 /// without making the opposite necessary.
 const TOO_EARLY: [(f64, f64); 2] = [(0.012, ANYWAY), (0.005, ALIKE)];
 /// Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried.
-const FRAMES_BETWEEN: u32 = 5;
+const FRAMES_BETWEEN: usize = 5;
 /// Frames over which the noise of the line fades into a gap.
 const FADING: usize = 3;
 
@@ -70,7 +71,8 @@ pub struct Transcoder {
     ssrc: Option<u32>,
     /// Samples of the gap so far.
     made_up: usize,
-    frames_left: u32,
+    /// Of the frames since the delay was mended last.
+    surplus_s: VecDeque<f64>,
     pcm: Vec<i16>,
     piece: Vec<i16>,
 }
@@ -97,7 +99,7 @@ impl Transcoder {
             noise: ComfortNoise::default(),
             ssrc: None,
             made_up: 0,
-            frames_left: FRAMES_BETWEEN,
+            surplus_s: VecDeque::with_capacity(FRAMES_BETWEEN),
             pcm: Vec::new(),
             piece: Vec::new(),
         })
@@ -183,18 +185,34 @@ impl Transcoder {
 
     /// Make the frame shorter or longer when the audio is played too late or too early; `true` when it was done.
     fn mend_delay(&mut self) -> bool {
-        let surplus_s = self.playout.surplus_s;
-        self.frames_left = self.frames_left.saturating_sub(1);
+        let surplus_s = self.steady_surplus_s();
         let prices: &[(f64, f64)] = if surplus_s > 0.0 { &TOO_LATE } else { &TOO_EARLY };
         let price = prices.iter().find(|(difference_s, _)| surplus_s.abs() >= *difference_s);
-        let Some((_, alike)) = price.filter(|_| self.frames_left == 0) else { return false };
+        let Some((_, alike)) = price else { return false };
         let frame = &self.pcm[..self.frame];
         let change = if surplus_s > 0.0 { shortened } else { lengthened };
         let changed = change(frame, self.rate, *alike);
         let Some(changed) = changed else { return false };
         self.pcm.splice(..self.frame, changed);
-        self.frames_left = FRAMES_BETWEEN;
+        self.surplus_s.clear();
         true
+    }
+
+    /// What was too much, or too little, in each of the last frames: a clock that ticks unevenly is no delay.
+    fn steady_surplus_s(&mut self) -> f64 {
+        if self.surplus_s.len() == FRAMES_BETWEEN {
+            self.surplus_s.pop_front();
+        }
+        self.surplus_s.push_back(self.playout.surplus_s);
+        let least = self.surplus_s.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.surplus_s.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if self.surplus_s.len() < FRAMES_BETWEEN || (least < 0.0 && most > 0.0) {
+            0.0
+        } else if least > 0.0 {
+            least
+        } else {
+            most
+        }
     }
 
     /// How many samples a stretch has: those of G.722 are twice its ticks, those of Opus a third or less.
