@@ -79,12 +79,12 @@ class _Waiting:
 class PlayoutBuffer:
     """Orders and times the packets of one source."""
 
-    def __init__(self, *, clock_rate: int) -> None:
+    def __init__(self, *, clock_rate: int, redundant: bool = False) -> None:
         self.concealed_frames = 0
         """Frames that had to be made up; those in front of a pause of the source are not known to be."""
         self.discarded = 0
         """Packets of audio that came, and were not played: too late, or too many at once."""
-        self.delay = PlayoutDelay()
+        self.delay = PlayoutDelay(redundant=redundant)
         self.delay_s = 0.0
         """How long after the fastest packet audio is played, just now or when it was last."""
         self.surplus_s = 0.0
@@ -219,6 +219,8 @@ class PlayoutBuffer:
     def _judge_made_up(self, head: _Waiting) -> None:
         """The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause."""
         lost, reached = self._missing_before(head), self._due
+        if lost:
+            self.delay.lost()
         if self._made_up_to is not None:
             reached = self._made_up_to
             self._unproven = max(self._unproven, lost * self._packet // self._frame)
@@ -233,6 +235,7 @@ class PlayoutBuffer:
         self._run += 1
         if missing == 0:
             return Piece(kind=PieceKind.SILENCE, ticks=ticks)
+        self.delay.lost()
         self._done_with(head.sequence - missing, taken=False)
         self.concealed_frames += 1 + self._unproven
         self._unproven = 0

@@ -30,7 +30,7 @@ class Transcoder:
 
     def __init__(self, source: Codec, target: Codec, packet_ms: int = FRAME_MS, *, ears: Ears | None = None) -> None:
         self.source, self.target, self.packet_ms = source, target, packet_ms
-        self.playout = PlayoutBuffer(clock_rate=source.clock_rate)
+        self.playout = PlayoutBuffer(clock_rate=source.clock_rate, redundant=source is Codec.OPUS)
         self._rate = common_rate(source, target)
         self._frame = self._rate // FRAMES_PER_S
         """Samples of 20 ms."""

@@ -266,3 +266,16 @@ def test_what_is_heard_is_in_order(start: int, steps: list[tuple[int, int]]) -> 
                 played.append(int.from_bytes(piece.payload, "big"))
             now += FRAME_S
     assert played == sorted(set(played))
+
+
+@pytest.mark.parametrize("redundant", [True, False])
+def test_on_a_network_that_loses_audio_waits_for_the_packet_that_repeats_what_was_lost(redundant: bool) -> None:
+    buffer, wanted = PlayoutBuffer(clock_rate=8000, redundant=redundant), []
+    for number in range(3000):
+        if number % 10 or number > 1000:
+            buffer.push(sequence=number, timestamp=number * FRAME, payload=b"audio", now=number * FRAME_S)
+        if buffer.next(number * FRAME_S).kind is PieceKind.AUDIO:
+            buffer.played(FRAME)
+        wanted.append(buffer.delay.wanted_s)
+    assert wanted[1000] == pytest.approx(MIN_DELAY_S + (FRAME_S if redundant else 0))
+    assert wanted[-1] == pytest.approx(MIN_DELAY_S), "not for ever"

@@ -99,15 +99,15 @@ pub struct PlayoutBuffer {
 }
 
 impl PlayoutBuffer {
-    /// An empty buffer.
-    pub fn new(clock_rate: u32) -> Self {
+    /// An empty buffer; `redundant` packets may carry what was in the one before them.
+    pub fn new(clock_rate: u32, redundant: bool) -> Self {
         let frame = (f64::from(clock_rate) * FRAME_S).round_ties_even() as i64;
         Self {
             concealed_frames: 0,
             discarded: 0,
             delay_s: 0.0,
             surplus_s: 0.0,
-            delay: PlayoutDelay::default(),
+            delay: PlayoutDelay::new(redundant),
             played_ticks: 0,
             clock_rate: i64::from(clock_rate),
             frame,
@@ -260,6 +260,9 @@ impl PlayoutBuffer {
     /// The next packet tells whether made-up audio stood in for something that was late or lost, or for a pause.
     fn judge_made_up(&mut self, sequence: i64, timestamp: i64) {
         let lost = self.missing_before(sequence);
+        if lost > 0 {
+            self.delay.lost();
+        }
         if self.made_up_to.is_some() {
             self.unproven = self.unproven.max((lost * self.packet / self.frame) as u64);
         }
@@ -281,6 +284,7 @@ impl PlayoutBuffer {
         if missing == 0 {
             return Piece::Silence(ticks);
         }
+        self.delay.lost();
         self.done_with(sequence - missing, false);
         self.concealed_frames += 1 + self.unproven;
         self.unproven = 0;

@@ -13,6 +13,8 @@ const STEP: u64 = 16;
 const QUANTILE: f64 = 0.99;
 const MARGIN_S: f64 = FRAME_S / 2.0;
 const SLOWEST_SHRINK_S: f64 = 0.0025;
+/// Packets after a loss in which another one is likely: 10 s.
+const LOSS_MATTERS_FOR: u32 = 500;
 
 /// The wanted delay after the fastest packet: up at once, down slowly, within its bounds.
 ///
@@ -23,15 +25,17 @@ pub struct PlayoutDelay {
     transits: VecDeque<f64>,
     fastest: f64,
     arrivals: u64,
-}
-
-impl Default for PlayoutDelay {
-    fn default() -> Self {
-        Self { wanted_s: START_DELAY_S, transits: VecDeque::new(), fastest: 0.0, arrivals: 0 }
-    }
+    redundant: bool,
+    waits_for_next: u32,
 }
 
 impl PlayoutDelay {
+    /// `redundant`: what was lost may be in the next packet, which is worth waiting for on a network that loses.
+    pub fn new(redundant: bool) -> Self {
+        let (wanted_s, transits) = (START_DELAY_S, VecDeque::new());
+        Self { wanted_s, transits, fastest: 0.0, arrivals: 0, redundant, waits_for_next: 0 }
+    }
+
     /// Take the transit time of a packet.
     pub fn measure(&mut self, transit_s: f64) {
         if self.transits.is_empty() || transit_s < self.fastest {
@@ -42,6 +46,7 @@ impl PlayoutDelay {
         }
         self.transits.push_back(transit_s);
         self.arrivals += 1;
+        self.waits_for_next = self.waits_for_next.saturating_sub(1);
         if self.arrivals % STEP != 0 {
             return;
         }
@@ -49,8 +54,14 @@ impl PlayoutDelay {
         ordered.sort_unstable_by(f64::total_cmp);
         self.fastest = ordered[0];
         let spread = ordered[(QUANTILE * (ordered.len() - 1) as f64) as usize] - ordered[0];
-        let needed = (spread + MARGIN_S).clamp(MIN_DELAY_S, MAX_DELAY_S);
+        let next_s = if self.waits_for_next > 0 { FRAME_S } else { 0.0 };
+        let needed = ((spread + MARGIN_S).max(MIN_DELAY_S) + next_s).min(MAX_DELAY_S);
         self.wanted_s = needed.max(self.wanted_s - SLOWEST_SHRINK_S);
+    }
+
+    /// A packet never came.
+    pub fn lost(&mut self) {
+        self.waits_for_next = if self.redundant { LOSS_MATTERS_FOR } else { 0 };
     }
 
     /// The delay that audio has which is played this long after its timestamp.

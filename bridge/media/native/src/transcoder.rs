@@ -90,7 +90,7 @@ impl Transcoder {
         Some(Self {
             source,
             target,
-            playout: PlayoutBuffer::new(source.clock_rate()),
+            playout: PlayoutBuffer::new(source.clock_rate(), source == Codec::Opus),
             rate,
             frame: rate * FRAME_MS / 1000,
             decoder,

@@ -14,7 +14,7 @@ const LONGEST: usize = 65 * 260;
 
 /// The oracle for one input.
 pub fn check(octets: &[u8]) {
-    let (mut input, mut buffer, mut now) = (Input(octets), PlayoutBuffer::new(8000), 0.0);
+    let (mut input, mut buffer, mut now) = (Input(octets), PlayoutBuffer::new(8000, false), 0.0);
     let (mut pushed, mut played, mut number) = (HashSet::new(), HashSet::new(), 0u32);
     let (mut sequence, mut timestamp) = (input.short(), input.word());
     while !input.is_empty() {
