@@ -104,8 +104,9 @@ class Direction:
 
     @property
     def played(self) -> Played:
-        """What became of the packets so far, where they were transcoded."""
-        return self._played_before + self.transcoder.playout.played_so_far if self.transcoder else self._played_before
+        """What became of the packets so far, where they were transcoded; any thread may ask."""
+        before, current = self._played_before, self.transcoder
+        return before if current is None else before + current.playout.played_so_far
 
     @property
     def concealed_frames(self) -> int:
