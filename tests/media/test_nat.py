@@ -1,6 +1,7 @@
 """Addresses: what the outside knows us as, servers that help, both versions of IP, on either packet path."""
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
@@ -29,7 +30,9 @@ from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
 from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.test_dtls import answer_of_ours, is_heard_on, talk
 from tests.media.waiting import LIMIT_S, Collected
+from tests.media.webrtc_stacks import libwebrtc
 from tests.peers.certificates import Authority
 from tests.peers.coturn import PASSWORD, SECRET, USER, Coturn
 
@@ -154,6 +157,35 @@ async def test_a_relay_goes_on_after_consent_was_renewed_many_times(
         browser.received.clear()
         phone.received.clear()
         await asyncio.sleep(0.02)
+    assert events.items == [MediaConnected(call_id=CALL)]
+
+
+async def test_a_client_that_restarts_ice_is_heard_through_another_allocation(
+    engines: Engines,
+    coturn: Coturn,
+    events: Collected[MediaEvent],
+    telemetry: CountingTelemetry,
+    phone: Phone,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which is there only after somebody else has begun to read the new path's sockets."""
+    close_the_firewall(monkeypatch)
+    engine = await engines(turn_servers=(turn_server(coturn),))
+    async with contextlib.AsyncExitStack() as closing:
+        client = await libwebrtc("ECDSA")
+        closing.push_async_callback(client.close)
+        session = await engine.open(CALL)
+        await client.take_answer(await answer_of_ours(session, await client.offer(), phone))
+        await talk(session, client, phone)
+        await session.set_matrix_offer(await client.offer_on_another_network())
+        answer = await session.create_matrix_answer()
+        assert [kind for _, _, kind in candidates(answer)] == ["host", "relay"]
+        await client.take_answer(answer)
+        async with asyncio.timeout(LIMIT_S):
+            while not telemetry.total("ice_restarts_total", result="success"):
+                await client.speak()
+                await asyncio.sleep(0.02)
+        await is_heard_on(session, client)
     assert events.items == [MediaConnected(call_id=CALL)]
 
 

@@ -72,9 +72,16 @@ class Libwebrtc:
         return await self._described()
 
     async def offer_on_another_network(self) -> str:
-        """An ICE restart within the call."""
+        """An ICE restart within the call, with the new candidates."""
         self._connection.restart_ice()
-        return await self.offer()
+        await self.offer()
+        await self._until(lambda: "a=candidate:" in self._sdp)
+        return await self._described()
+
+    @property
+    def _sdp(self) -> str:
+        description = self._connection.local_description
+        return "" if description is None else description.sdp
 
     async def take_answer(self, sdp: str) -> None:
         await self._connection.set_remote_description(webrtc.RTCSessionDescriptionInit("answer", sdp))
@@ -104,9 +111,7 @@ class Libwebrtc:
 
     async def _described(self) -> str:
         await self._until(lambda: self._connection.ice_gathering_state == "complete")
-        description = self._connection.local_description
-        assert description is not None
-        return description.sdp
+        return self._sdp
 
     async def _look(self, _: object) -> None:
         async with self._changed:
