@@ -221,7 +221,7 @@ class Application:
             phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             wishes = self._wishes(people, meter)
-            texts = self._texts(matrix, meter, wishes)
+            texts = self._texts(matrix, meter, wishes, service)
             await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             # Last, so that a bridge that answers there is a bridge that works.
@@ -341,7 +341,7 @@ class Application:
             time_zone=ZoneInfo(numbers.time_zone) if numbers.time_zone else None,
         )
 
-    def _texts(self, matrix: MatrixService, meter: Meter, wishes: Wishes) -> TextDesk:
+    def _texts(self, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService) -> TextDesk:
         return TextDesk(
             sip=self._sip,
             rooms=matrix,
@@ -349,6 +349,7 @@ class Application:
             sides=text_sides(self._config),
             meter=meter,
             refuses=wishes.refuses,
+            carries=service.carries,
             per_day=self._config.permissions.texts_per_day,
             clock=self._clock,
             entropy=self._entropy,

@@ -51,6 +51,7 @@ TOO_MANY = "Your message was not sent: you have sent as many text messages as yo
 LIMIT_REACHED = "Your message was not sent: you have reached the limit of your spending, or nobody knows what it costs."
 EMERGENCY = "Your message was not sent: emergency services cannot be reached by text from here. Call them."
 NOT_TEXT = "Only text can be sent to a telephone number."
+OUT_OF_SERVICE = "Your message was not sent: the connection to the telephone network is out of service for now."
 NO_TEXTS = "Text messages cannot be sent to this number from here, only calls."
 
 _FAILURES = {
@@ -134,6 +135,7 @@ class TextDesk:
         sides: Mapping[TrunkName, TextSide],
         meter: Meter,
         refuses: Callable[[UserId, str], Verdict | None],
+        carries: Callable[[TrunkName], bool] = lambda trunk: True,
         per_day: int,
         clock: Clock,
         entropy: Entropy,
@@ -145,6 +147,7 @@ class TextDesk:
         self._sides = sides
         self._meter = meter
         self._refuses = refuses
+        self._carries = carries
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
@@ -237,10 +240,10 @@ class TextDesk:
         decision = self._plan.decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
         if isinstance(decision, Verdict):
             return f"Your message was not sent. {decision.user_text or ''}".strip()
-        for route in decision.routes:
-            if self._sides[route.trunk].texting is not Texting.NONE:
-                return route
-        return NO_TEXTS
+        routes = [route for route in decision.routes if self._sides[route.trunk].texting is not Texting.NONE]
+        if not routes:
+            return NO_TEXTS
+        return next((route for route in routes if self._carries(route.trunk)), OUT_OF_SERVICE)
 
     async def _deliver(self, route: Route, parts: tuple[str, ...], name: str) -> str:
         """All parts in their order; what comes after one that failed is not sent."""
@@ -321,7 +324,7 @@ class TextDesk:
             return refusal.sip_status
         if not event.body.strip():
             return 200
-        if not self._received.spend(event.trunk, self._clock.monotonic()):
+        if not self._carries(event.trunk) or not self._received.spend(event.trunk, self._clock.monotonic()):
             return 480
         number = E164(self._plan.caller_number(event.caller))
         portal = await self._rooms.portal(user=user, number=number, caller_name=event.caller_name)

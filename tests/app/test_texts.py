@@ -11,6 +11,7 @@ from bridge.app.text_desk import (
     LIMIT_REACHED,
     NO_TEXTS,
     NOT_TEXT,
+    OUT_OF_SERVICE,
     TOO_LONG,
     TOO_MANY,
     TOO_OLD,
@@ -68,6 +69,7 @@ class Texts:
         self.stage = stage
         self.sip = StageTexts()
         self.refusal: Verdict | None = None
+        self.in_service = True
         self.desk = TextDesk(
             sip=self.sip,
             rooms=stage.matrix,
@@ -75,6 +77,7 @@ class Texts:
             sides={TRUNK: TextSide(texting=texting, price=price), PBX: TextSide(texting=Texting.NONE, price=0)},
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
+            carries=lambda trunk: self.in_service,
             per_day=per_day,
             clock=stage.clock,
             entropy=SeededEntropy(2),
@@ -190,6 +193,12 @@ class TestToAPhone:
         (sentence,) = texts.said()
         assert sentence.startswith("Your message was not sent.")
         assert texts.counted(direction="outbound", trunk="none", outcome="refused")
+
+    async def test_a_trunk_that_is_out_of_service_carries_none_either_way(self, texts: Texts) -> None:
+        texts.in_service = False
+        await texts.write()
+        assert texts.said() == [OUT_OF_SERVICE]
+        assert await texts.receive() == 480
 
     async def test_emergency_services_read_no_texts(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({ALICE, UserId("@_sip_112:example.org")})
