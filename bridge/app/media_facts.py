@@ -21,6 +21,7 @@ _REASONS = {
     MediaFailure.ICE_TIMEOUT: MatrixReason.ICE_TIMEOUT,
     MediaFailure.RTP_TIMEOUT: MatrixReason.ICE_TIMEOUT,
     MediaFailure.SERVER_LOST: MatrixReason.UNKNOWN_ERROR,
+    MediaFailure.WORKER_ENDED: MatrixReason.UNKNOWN_ERROR,
     # A homeserver is away, or the app was closed: either way somebody hung up.
     MediaFailure.CLIENT_CLOSED: MatrixReason.USER_HANGUP,
 }

@@ -390,6 +390,8 @@ def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> l
 
 def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
     """Where the client closed its side, its hangup was lost on the way (`user_hangup`); else it did not mean to."""
+    if event.reason is MatrixReason.UNKNOWN_ERROR:
+        return call.end(outcomes.MEDIA_FAILED, EndedBy.BRIDGE, now)
     ended_by = EndedBy.MATRIX if event.reason is MatrixReason.USER_HANGUP else EndedBy.BRIDGE
     return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), ended_by, now)
 

@@ -127,6 +127,15 @@ ICE_TIMEOUT = Verdict(
     matrix_reason=MatrixReason.ICE_TIMEOUT,
     user_text="The call was ended because no audio came through any more.",
 )
+MEDIA_FAILED = Verdict(
+    result=Result.SERVER,
+    reason="media_failed",
+    sip_status=500,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+    user_text="The call was ended by a fault of the telephone bridge. Please call again.",
+    retryable=True,
+)
 ROOM_LEFT = Verdict(result=Result.CLIENT, reason="room_left", sip_status=480, matrix_reason=MatrixReason.USER_HANGUP)
 MATRIX_UNREACHABLE = Verdict(
     result=Result.UPSTREAM,

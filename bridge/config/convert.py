@@ -134,6 +134,7 @@ def media_settings(config: Config) -> MediaSettings:
     media = config.media
     return MediaSettings(
         engine=media.engine,
+        workers=media.workers,
         webrtc_hosts=media.webrtc_hosts,
         rtp_host=media.rtp_host,
         advertised_hosts=media.advertised_host,

@@ -319,6 +319,7 @@ class MediaConfig(Section):
     """`media`: addresses and limits of the audio."""
 
     engine: PathChoice = PathChoice.AUTO
+    workers: Annotated[int, Field(strict=True, ge=0, le=64)] = 0
     webrtc_hosts: tuple[Ip, ...] = ()
     rtp_host: Ip = "127.0.0.1"
     advertised_host: OutsideIps = ()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from bridge.core.clock import Clock
-from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
 from bridge.media.digit_listener import DigitListener
 from bridge.media.direction import Direction
@@ -24,50 +23,35 @@ class CallAudio:
     def __init__(
         self,
         *,
-        entropy: Entropy,
+        cname: str,
+        streams: tuple[OutboundStream, OutboundStream],
         clock: Clock,
         telemetry: Telemetry,
         to_matrix: SendBytes,
         to_sip: SendBytes,
         to_sip_rtcp: SendBytes,
     ) -> None:
+        """`streams` are those to the Matrix client and to the phone; `cname` is our name in RTCP."""
         self._clock, self._telemetry = clock, telemetry
         self._write_matrix, self._write_sip_rtcp = to_matrix, to_sip_rtcp
-        self.cname = entropy.token(16)
-        self.to_matrix = Direction(OutboundStream(entropy), to_matrix, fills_pauses=False)
-        self.to_sip = Direction(OutboundStream(entropy), to_sip, fills_pauses=True)
+        self.cname = cname
+        self.to_matrix = Direction(streams[0], to_matrix, fills_pauses=False)
+        self.to_sip = Direction(streams[1], to_sip, fills_pauses=True)
         now = clock.monotonic()
         self.matrix_reports = LegReports(self.to_matrix.outbound.ssrc, self.cname, now, interval_s=FEEDBACK_INTERVAL_S)
         self.sip_reports = LegReports(self.to_sip.outbound.ssrc, self.cname, now)
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None
-        self._partner: CallAudio | None = None
+        self._feed: LegFormats | None = None
         self._listener: DigitListener | None = None
         self.tap: Tap | None = None
         """Where packets of both sides are set aside while they are recorded."""
 
-    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
-        """Take what the legs agreed on."""
-        self._matrix, self._sip = matrix, sip
-        self._fit()
-        if self._partner is not None:
-            self._partner._fit()
-
-    def join(self, partner: "CallAudio | None") -> None:
-        """Carry the audio of this phone to that of another call instead of to the Matrix side; `None` parts them."""
-        self._partner = partner
-        self.to_sip.expect_new_source()
-        self._fit()
-
-    @property
-    def from_phone(self) -> Direction:
-        """The direction that the phone feeds."""
-        return self.to_matrix if self._partner is None else self._partner.to_sip
-
-    def _fit(self) -> None:
-        """Fit both directions to where their packets come from."""
-        self.to_sip.configure(self._matrix if self._partner is None else self._partner._sip, self._sip)
-        self.to_matrix.configure(self._sip, self._matrix)
+    def configure(self, matrix: LegFormats | None, sip: LegFormats | None, feed: LegFormats | None) -> None:
+        """Take what the legs agreed on, and what feeds the phone: the Matrix leg, or another call's phone."""
+        self._matrix, self._sip, self._feed = matrix, sip, feed
+        self.to_sip.configure(feed, sip)
+        self.to_matrix.configure(sip, matrix)
 
     def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
         """Which way audio may flow, and whether pauses towards the phone are filled."""
@@ -83,11 +67,6 @@ class CallAudio:
         """Tell of keys of the phone, of tones in its audio too, or no longer."""
         self._listener = None if on_digit is None else DigitListener(on_digit, tones=tones)
 
-    def expect_new_phone(self) -> None:
-        """The phone is another one, or elsewhere: open the path, and continue the stream whatever its numbers."""
-        self.to_sip.prime()
-        self.from_phone.expect_new_source()
-
     def matrix_packet(self, plain: bytes) -> None:
         """RTP or RTCP of the Matrix leg, decrypted (both share a port, RFC 5761)."""
         if is_rtcp(plain):
@@ -97,13 +76,24 @@ class CallAudio:
 
     def sip_packet(self, datagram: bytes) -> bool:
         """RTP of the phone; `True` when it was well-formed."""
-        return self._received(self.from_phone, self.sip_reports, datagram)
+        return self._received(self.to_matrix, self.sip_reports, datagram)
+
+    def from_partner(self, datagram: bytes) -> None:
+        """RTP of another call's phone, for this one."""
+        packet, now = RtpPacket.parse(datagram), self._clock.monotonic()
+        if self.tap is not None and self._feed is not None:
+            self.tap.take(packet, self._feed, now, from_phone=False)
+        self.to_sip.receive(packet, now)
+
+    def to_partner(self, datagram: bytes) -> bool:
+        """Count RTP of the phone that goes to another call; `True` when it was well-formed."""
+        return self._received(None, self.sip_reports, datagram)
 
     def sip_report(self, datagram: bytes) -> bool:
         """RTCP of the phone; `True` when it was well-formed."""
         return self._heard_report(self.sip_reports, self.to_sip, self._sip, datagram)
 
-    def _received(self, direction: Direction, reports: LegReports, datagram: bytes) -> bool:
+    def _received(self, direction: Direction | None, reports: LegReports, datagram: bytes) -> bool:
         try:
             packet = RtpPacket.parse(datagram)
         except RtpError:
@@ -115,7 +105,8 @@ class CallAudio:
         elif self.tap is not None and self._matrix is not None:
             self.tap.take(packet, self._matrix, now, from_phone=False)
         reports.heard_at = now
-        reports.reception.receive(packet, now, direction.receive(packet, now))
+        clock_rate = self._audio_clock(packet) if direction is None else direction.receive(packet, now)
+        reports.reception.receive(packet, now, clock_rate)
         return True
 
     def _overhear_phone(self, packet: RtpPacket, now: float) -> None:
@@ -126,8 +117,14 @@ class CallAudio:
             self._listener.hear(packet, self._sip)
         if self.tap is not None:
             self.tap.take(packet, self._sip, now, from_phone=True)
-        if self._partner is not None and self._partner.tap is not None:
-            self._partner.tap.take(packet, self._sip, now, from_phone=False)
+
+    def _audio_clock(self, packet: RtpPacket) -> int | None:
+        """The clock of the phone's audio; `None` for what is none."""
+        formats = self._sip
+        if formats is None or formats.received_digits(packet.payload_type) is not None:
+            return None
+        codec = formats.received_codec(packet.payload_type)
+        return codec.clock_rate if codec is not None else None
 
     def _heard_report(
         self, reports: LegReports, direction: Direction, formats: LegFormats | None, datagram: bytes

@@ -74,6 +74,7 @@ class CallMedia:
                 signal_digit=self._signal_digit if policy.digits_as_tones or not policy.digits_in_rtp else None,
                 played=self.sounds.played,
                 phone_digit=self.sounds.phone_digit,
+                on_lost=lambda: self._end(MediaFailure.WORKER_ENDED),
             )
         )
         self.sounds.attach(self._path)
@@ -324,10 +325,6 @@ class CallMedia:
             filling=self._connected or self._matrix is None,
             to_matrix=self._connected and matrix is not None and matrix.flow.receives,
         )
-
-    def tick(self, now: float) -> None:
-        """Every 20 ms."""
-        self._path.tick(now)
 
     def look_after(self, now: float) -> None:
         """A few times a second: reports and time limits."""

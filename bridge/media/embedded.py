@@ -22,7 +22,6 @@ from bridge.media.ice_servers import IceServers
 from bridge.media.media_thread import MediaThread
 from bridge.media.native_path import NativePaths
 from bridge.media.path import PacketPaths
-from bridge.media.playout_delay import FRAME_S
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
 from bridge.media.ports import PortPool
@@ -33,8 +32,7 @@ from bridge.media.verdicts import unavailable
 
 __all__ = ["EmbeddedEngine", "EmbeddedSession"]
 
-_LOOK_AFTER_EVERY = 12
-"""Ticks between two looks at reports and time limits: about four a second."""
+_LOOK_AFTER_EVERY_S = 0.24
 _MOST_LATE_S = 0.2
 _log = structlog.get_logger()
 
@@ -61,7 +59,7 @@ class EmbeddedEngine:
         libopus = _opus_version()
         if self._settings.hold_music is not None:
             await asyncio.to_thread(self._settings.hold_music.prepare)
-        await self._thread.start(self._keep_time)
+        await self._thread.start(self._look_after)
         await self._thread.call(self._start_paths())
         _log.info("media_engine_started", engine=self._paths.name, libopus=libopus)
 
@@ -142,32 +140,24 @@ class EmbeddedEngine:
                 self._report("media_close_failed", media, result)
         self._paths.stop()
 
-    async def _keep_time(self) -> None:
-        """The one clock of all calls: absolute deadlines, so that lateness does not add up."""
-        due, ticks = self._clock.monotonic(), 0
+    async def _look_after(self) -> None:
+        """A few times a second: reports and time limits. What is due every 20 ms is the workers'."""
         while True:
-            due, ticks = due + FRAME_S, ticks + 1
-            late_s = self._clock.monotonic() - due
-            if late_s > _MOST_LATE_S:
-                self._telemetry.observe("event_loop_lag_seconds", late_s, loop="media")
-                due += late_s
-            await asyncio.sleep(max(due - self._clock.monotonic(), 0))
-            self._tick(due, look_after=ticks % _LOOK_AFTER_EVERY == 0)
-
-    def _tick(self, now: float, *, look_after: bool) -> None:
-        """Serve every call; a fault in one of them is not the others' fault."""
-        if look_after:
+            before = self._clock.monotonic()
+            await asyncio.sleep(_LOOK_AFTER_EVERY_S)
+            now = self._clock.monotonic()
+            if now - before - _LOOK_AFTER_EVERY_S > _MOST_LATE_S:
+                self._telemetry.observe("event_loop_lag_seconds", now - before - _LOOK_AFTER_EVERY_S, loop="media")
             self._paths.look_after()
-        elif self._paths.keeps_time:
-            return
-        for media in tuple(self._calls.values()):
-            try:
-                if not self._paths.keeps_time:
-                    media.tick(now)
-                if look_after:
-                    media.look_after(now)
-            except Exception as error:
-                self._report("media_tick_failed", media, error)
+            for media in tuple(self._calls.values()):
+                self._look_after_call(media, now)
+
+    def _look_after_call(self, media: CallMedia, now: float) -> None:
+        """A fault in one call is not the others' fault."""
+        try:
+            media.look_after(now)
+        except Exception as error:
+            self._report("media_tick_failed", media, error)
 
     def _report(self, name: str, media: CallMedia, error: BaseException) -> None:
         """Count a fault of a call and log it, though not fifty times a second."""
@@ -182,10 +172,10 @@ def _choose_paths(settings: MediaSettings) -> PacketPaths:
     choice = settings.engine
     module = None if choice is PathChoice.PORTABLE else native_path.load()
     if module is not None:
-        return NativePaths(module)
+        return NativePaths(module, settings.workers)
     if choice is PathChoice.NATIVE:
         raise unavailable("media.engine is native, and trunkline-native is not installed")
-    return PortablePaths()
+    return PortablePaths(settings.workers)
 
 
 def _opus_version() -> str:

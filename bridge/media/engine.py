@@ -46,6 +46,8 @@ class MediaFailure(enum.StrEnum):
     """The phone sent nothing for the set time, and is not on hold."""
     SERVER_LOST = "server_lost"
     """The media server that carried the call is gone, or knows nothing of it any more."""
+    WORKER_ENDED = "worker_ended"
+    """A process that carried the packets of calls has ended by a fault of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

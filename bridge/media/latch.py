@@ -51,6 +51,10 @@ class SourceLatch:
             self._latched = source
         return accepted
 
+    def is_settled(self, now: float) -> bool:
+        """Whether nobody can take the place of the source that is known."""
+        return self._latched is not None and (self._latched == self._signalled or now >= self._since + LEARN_S)
+
     def is_phone(self, source: Address) -> bool:
         """Whether a source is the one that is known, or announced."""
         return source in (self._latched, self._signalled)

@@ -22,13 +22,13 @@ from bridge.media.formats import Codec, LegFormats
 from bridge.media.ice import IceAgent
 from bridge.media.keypad import KEYS
 from bridge.media.outbound import OutboundStream
+from bridge.media.packet_engine import PlainFormats, PlainKey
 from bridge.media.path import PathNeeds
 from bridge.media.player import Playing
 from bridge.media.ports import PortPair
-from bridge.media.sdes import CryptoLine
+from bridge.media.sdes import CryptoLine, KeyPair
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sounds import Sound
-from bridge.media.srtp import SrtpContext
 from bridge.media.tap import Tapped
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 _OFF_PATH = "off_path"
 _log = structlog.get_logger()
-PlainFormats = tuple[
-    list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None, tuple[int, bool, int]
-]
 
 
 def load() -> ModuleType | None:
@@ -87,6 +84,7 @@ class NativePath:
         self._leg: WebRtcLeg | None = None
         self._sockets: dict[int, tuple[IceAgent, int]] = {}
         """The Matrix leg's sockets by the native side's number: whose they are, and which of them."""
+        self._agents: list[IceAgent] = []
         self._warned = False
 
     @property
@@ -137,7 +135,7 @@ class NativePath:
     def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
         self.call.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
 
-    def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
+    def direct(self, remote: RemoteSip, keys: KeyPair | None) -> bool:
         host = remote.host
         return self.call.direct(
             None if host is None else ((host, remote.port), remote.rtcp_port),
@@ -188,12 +186,15 @@ class NativePath:
     def carry(self, leg: WebRtcLeg) -> None:
         self._leg = leg
         self._sockets.clear()
+        self._agents.clear()
         self.call.attach(*leg.keys)
         leg.hand_over(self)
         self.paths_changed()
 
     def take(self, agent: IceAgent) -> None:
-        """Read the sockets of a path that is in use or being tried."""
+        """Read the sockets of a path that is in use or being tried; who may be heard on them is told first."""
+        self._agents.append(agent)
+        self.paths_changed()
         for index, descriptor in enumerate(agent.hand_over(self)):
             self.take_one(agent, index, descriptor)
 
@@ -204,13 +205,12 @@ class NativePath:
 
     def paths_changed(self) -> None:
         """Tell who may be heard, and on which socket to send to whom."""
-        agents = {agent for agent, _ in self._sockets.values()}
         for number, (agent, index) in self._sockets.items():
             channels = agent.channels(index)
             if channels is not None:
                 self.call.bind(number, channels)
         # A zone (`fe80::1%eth0`) belongs to link-local addresses, which we neither offer nor take.
-        validated = [address for agent in agents for address in agent.validated if "%" not in address[0]]
+        validated = [address for agent in self._agents for address in agent.validated if "%" not in address[0]]
         self.call.follow(validated, self._nominated())
 
     def _nominated(self) -> tuple[int, tuple[str, int]] | None:
@@ -228,6 +228,7 @@ class NativePath:
         for number in numbers:
             self.call.remove_socket(number)
             del self._sockets[number]
+        self._agents = [kept for kept in self._agents if kept is not agent]
         self.paths_changed()
 
     def take_back(self, socket: int, datagram: bytes, source: tuple[str, int]) -> None:
@@ -237,14 +238,15 @@ class NativePath:
             agent, index = owner
             agent.take_back(index, datagram, source)
 
+    def lost(self) -> None:
+        """Nobody carries the packets any more."""
+        self._needs.on_lost()
+
     def matrix_packet(self, plain: bytes) -> None:
         """None comes: a leg is handed over in the same step in which its keys are made."""
         raise RuntimeError("audio of a leg that was handed over")
 
-    # The clock
-
-    def tick(self, now: float) -> None:
-        return None
+    # What it tells
 
     def look_after(self, now: float) -> None:
         """Reports are the native side's; what it saw and counted is ours to tell."""
@@ -276,8 +278,8 @@ class NativePath:
     async def close(self) -> None:
         try:
             if self._call is not None:
-                self.look_after(0.0)
                 self._paths.close_call(self._call)
+                self.look_after(0.0)
         finally:
             self._give_back()
 
@@ -287,13 +289,14 @@ class NativePath:
 
 
 class NativePaths:
-    """Implements :class:`bridge.media.path.PacketPaths`: one thread for each core that this process may use."""
+    """Implements :class:`bridge.media.path.PacketPaths`."""
 
     name = "native"
-    keeps_time = True
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, workers: int = 0) -> None:
+        """`workers` is how many threads there are; 0 one for each core that this process may use."""
         self._module = module
+        self._workers = workers or len(os.sched_getaffinity(0))
         self._engine: trunkline_native.Engine | None = None
         self._telemetry: Telemetry | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -301,11 +304,18 @@ class NativePaths:
         self._sounds: WeakKeyDictionary[Sound, trunkline_native.Sound] = WeakKeyDictionary()
 
     def start(self, telemetry: Telemetry) -> None:
-        self._engine = engine = self._module.Engine(threads=len(os.sched_getaffinity(0)), opus=opus.path())
+        self._engine = engine = self._module.Engine(threads=self._workers, opus=opus.path())
         if not engine.has_opus:
             raise unavailable("trunkline-native cannot load libopus")
         self._telemetry, self._loop = telemetry, asyncio.get_running_loop()
         self._loop.add_reader(engine.fileno(), self._collect)
+
+    @property
+    def engine(self) -> Any:
+        """The workers; what they can be asked is in `trunkline_native.pyi`."""
+        if self._engine is None:
+            raise unavailable("the packet path is not started")
+        return self._engine
 
     def make(self, needs: PathNeeds) -> NativePath:
         return NativePath(needs, self)
@@ -319,9 +329,7 @@ class NativePaths:
         begins: tuple[tuple[int, int, int], tuple[int, int, int]],
     ) -> "trunkline_native.NativeCall":
         """Give a call's sockets, which are duplicated, to a thread."""
-        if self._engine is None:
-            raise RuntimeError("the native paths are not started")
-        call = self._engine.open(
+        call: trunkline_native.NativeCall = self.engine.open(
             rtp=pair.rtp.fileno(),
             rtcp=pair.rtcp.fileno(),
             trusted=[(str(network.network_address), network.prefixlen) for network in needs.trusted],
@@ -373,7 +381,7 @@ class NativePaths:
             engine.stop()
 
 
-def _plain_key(line: CryptoLine) -> tuple[str, bytes]:
+def _plain_key(line: CryptoLine) -> PlainKey:
     return line.suite.value, line.key
 
 

@@ -1,5 +1,7 @@
 """The RTP stream that we send on one leg: one SSRC, whose counters never jump, whatever feeds it."""
 
+from typing import Self
+
 from bridge.core.entropy import Entropy
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 
@@ -24,6 +26,13 @@ class OutboundStream:
         self._sequence = entropy.integer(0, 0x7FFF)
         self._used = 0
         """Bit n: the number n before the newest was given."""
+
+    @classmethod
+    def beginning(cls, begins: tuple[int, int, int], entropy: Entropy) -> Self:
+        """The stream that another process has chosen the start of."""
+        stream = cls(entropy)
+        stream.ssrc, stream.timestamp, stream._sequence = begins
+        return stream
 
     @property
     def begins(self) -> tuple[int, int, int]:

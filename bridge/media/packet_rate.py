@@ -1,7 +1,5 @@
 """How many packets one source may send: decrypting and decoding them costs the calls of others."""
 
-from collections.abc import Callable
-
 PACKETS_PER_S = 250
 """Two and a half times what a phone with 10 ms packets sends."""
 BURST = 100
@@ -11,14 +9,12 @@ BURST = 100
 class PacketRate:
     """A token bucket."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, now: float) -> None:
         self._tokens = float(BURST)
-        self._filled_at = now()
+        self._filled_at = now
 
-    def admits(self) -> bool:
+    def admits(self, now: float) -> bool:
         """Whether one more packet is within the rate."""
-        now = self._now()
         self._tokens = min(self._tokens + (now - self._filled_at) * PACKETS_PER_S, BURST)
         self._filled_at = now
         if self._tokens < 1:

@@ -1,7 +1,7 @@
 """The seam between what is agreed and what carries it: one packet path for each call.
 
-`bridge.media.portable_path` is Python from the sockets of one leg to those of the other. Descriptions, ICE and DTLS are
-none of a path's business.
+Its packets are on workers: threads in Rust (`bridge.media.native_path`) or processes in Python
+(`bridge.media.portable_path`). Descriptions, ICE and DTLS are none of a path's business.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from bridge.media.formats import LegFormats
 from bridge.media.latch import Networks
 from bridge.media.player import Playing
 from bridge.media.ports import PortPool
+from bridge.media.sdes import KeyPair
 from bridge.media.sdp_sip import RemoteSip
-from bridge.media.srtp import SrtpContext
 from bridge.media.tap import Tapped
 from bridge.media.webrtc import WebRtcLeg
 
@@ -41,6 +41,8 @@ class PathNeeds:
     """Who is told the number of a sound that has been played to its end."""
     phone_digit: Callable[[str], object]
     """Who takes the phone's keys while they are listened for."""
+    on_lost: Callable[[], object]
+    """Who is told that the packets are carried no more, by a fault of ours."""
 
 
 class PacketPath(Protocol):
@@ -78,7 +80,7 @@ class PacketPath(Protocol):
         """Which way audio may flow, and whether pauses towards the phone are filled."""
         ...
 
-    def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
+    def direct(self, remote: RemoteSip, keys: KeyPair | None) -> bool:
         """Take the phone's address, and the keys towards it, `None` for the clear; `True` when the address is new."""
         ...
 
@@ -118,10 +120,6 @@ class PacketPath(Protocol):
         """RTP or RTCP of a Matrix leg whose sockets the path does not read itself, decrypted."""
         ...
 
-    def tick(self, now: float) -> None:
-        """Every 20 ms."""
-        ...
-
     def look_after(self, now: float) -> None:
         """A few times a second: reports and counters."""
         ...
@@ -145,11 +143,6 @@ class PacketPaths(Protocol):
     @property
     def name(self) -> str:
         """The kind, as the settings name it."""
-        ...
-
-    @property
-    def keeps_time(self) -> bool:
-        """Whether its paths have a clock of their own, and need no tick."""
         ...
 
     def start(self, telemetry: Telemetry) -> None:

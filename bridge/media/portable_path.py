@@ -1,140 +1,71 @@
-"""The packet path in Python: it runs wherever Python does, and is what the native one is held against."""
+"""The packet path in Python: the one of `native_path`, with workers of `bridge.media.portable`.
 
-from bridge.core.telemetry import Telemetry
-from bridge.media.audio import CallAudio
-from bridge.media.closing import take_all
+Processes, one for each core: the interpreter lock of one that signals, or serves other calls, never keeps a packet.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from bridge.media import portable
 from bridge.media.engine import Ear, MediaStats
-from bridge.media.formats import LegFormats
+from bridge.media.native_path import NativePath, NativePaths
 from bridge.media.path import PathNeeds
 from bridge.media.player import Playing
-from bridge.media.rtp_leg import RtpLeg
-from bridge.media.sdp_sip import RemoteSip
-from bridge.media.srtp import SrtpContext
-from bridge.media.tap import Tap, Tapped
-from bridge.media.webrtc import WebRtcLeg
+from bridge.media.portable.engine import CallHandle
 
 
-class PortablePath:
+class PortablePath(NativePath):
     """Implements :class:`bridge.media.path.PacketPath`."""
 
-    def __init__(self, needs: PathNeeds) -> None:
-        self._phone_digit = needs.phone_digit
-        self._leg: WebRtcLeg | None = None
-        self._tap = Tap()
-        self._sip = RtpLeg(
-            needs.ports,
-            needs.telemetry,
-            now=needs.clock.monotonic,
-            log=needs.log,
-            trusted=needs.trusted,
-            on_rtp=lambda datagram: self._audio.sip_packet(datagram),
-            on_rtcp=lambda datagram: self._audio.sip_report(datagram),
-        )
-        self._audio = CallAudio(
-            entropy=needs.entropy,
-            clock=needs.clock,
-            telemetry=needs.telemetry,
-            to_matrix=self._send_to_matrix,
-            to_sip=self._sip.send,
-            to_sip_rtcp=self._sip.send_rtcp,
-        )
-        self._audio.to_sip.signal_digit = needs.signal_digit
-        self._audio.to_sip.on_played = self._audio.to_matrix.on_played = needs.played
+    _paths: "PortablePaths"
+    _call: CallHandle | None  # type: ignore[assignment]  # what can be asked of it is the same
 
     @property
     def heard_phone_at(self) -> float | None:
-        return self._audio.sip_reports.heard_at
+        return None if self._call is None else self._call.seen.heard_phone_at
 
     @property
     def heard_matrix_at(self) -> float | None:
-        return self._audio.matrix_reports.heard_at
-
-    @property
-    def ssrc(self) -> int:
-        return self._audio.to_matrix.outbound.ssrc
-
-    @property
-    def cname(self) -> str:
-        return self._audio.cname
-
-    async def open(self, host: str) -> int:
-        return await self._sip.open(host)
-
-    def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
-        self._audio.configure(matrix, sip)
-
-    def let_through(self, *, to_sip: bool, filling: bool, to_matrix: bool) -> None:
-        self._audio.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
-
-    def direct(self, remote: RemoteSip, keys: SrtpContext | None) -> bool:
-        moved = self._sip.direct(remote)
-        self._sip.secure(keys)
-        return moved
-
-    def expect_new_phone(self) -> None:
-        self._audio.expect_new_phone()
-
-    def join(self, partner: "PortablePath | None") -> None:
-        self._audio.join(None if partner is None else partner._audio)
-
-    def press(self, digits: str, duration_ms: int) -> None:
-        self._audio.from_phone.keypad.press(digits, duration_ms)
+        return None if self._call is None else self._call.seen.heard_matrix_at
 
     def play(self, ear: Ear, playing: Playing | None) -> None:
-        self._audio.play(ear, playing)
-
-    def listen(self, wanted: bool, *, tones: bool) -> None:
-        self._audio.listen(self._phone_digit if wanted else None, tones=tones)
-
-    def tap(self, wanted: bool) -> None:
-        self._audio.tap = self._tap if wanted else None
-
-    def tapped(self) -> tuple[list[Tapped], bool]:
-        return self._tap.empty(), self._tap.overflowed
-
-    def carry(self, leg: WebRtcLeg) -> None:
-        self._leg = leg
-
-    def matrix_packet(self, plain: bytes) -> None:
-        self._audio.matrix_packet(plain)
-
-    def tick(self, now: float) -> None:
-        self._audio.tick(now)
-
-    def look_after(self, now: float) -> None:
-        self._audio.report(now)
+        given = None
+        if playing is not None:
+            given = self._paths.engine.sound(playing.sound), playing.repeats, playing.number
+        self.call.play(ear is Ear.PHONE, given)
 
     def stats(self, *, off_path_dropped: int) -> MediaStats:
-        return self._audio.stats(off_path_dropped=off_path_dropped)
-
-    def say_goodbye(self) -> None:
-        self._audio.say_goodbye()
-
-    async def close(self) -> None:
-        await take_all(self._close_audio, self._sip.close)
-
-    async def _close_audio(self) -> None:
-        self._audio.close()
-
-    def _send_to_matrix(self, packet: bytes) -> None:
-        if self._leg is not None:
-            self._leg.send(packet)
+        if self._call is None:
+            return MediaStats()
+        stats = self._call.stats()
+        return replace(stats, off_path_dropped=stats.off_path_dropped + off_path_dropped)
 
 
-class PortablePaths:
-    """Implements :class:`bridge.media.path.PacketPaths`: its calls share nothing."""
+class PortablePaths(NativePaths):
+    """Implements :class:`bridge.media.path.PacketPaths`."""
 
     name = "portable"
-    keeps_time = False
 
-    def start(self, telemetry: Telemetry) -> None:
-        return None
+    def __init__(self, workers: int = 0) -> None:
+        """`workers` is how many processes there are; 0 one for each core that this process may use."""
+        super().__init__(portable, workers)
 
     def make(self, needs: PathNeeds) -> PortablePath:
-        return PortablePath(needs)
+        return PortablePath(needs, self)
+
+    def _collect(self) -> None:
+        super()._collect()
+        if self._engine is None:
+            return
+        calls, workers = self.engine.take_lost()
+        if workers and self._telemetry is not None:
+            self._telemetry.count("media_workers_ended_total", workers)
+        for number in calls:
+            path = self._calls.pop(number, None)
+            if path is not None:
+                asyncio.get_running_loop().call_soon(path.lost)
 
     def look_after(self) -> None:
-        return None
-
-    def stop(self) -> None:
-        return None
+        super().look_after()
+        if self._engine is not None and self._telemetry is not None:
+            self.engine.tell(self._telemetry)

@@ -52,6 +52,19 @@ class CryptoLine:
         return f"a=crypto:{self.tag} {self.suite} inline:{base64.b64encode(self.key).decode()}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """The two keys of one leg."""
+
+    ours: CryptoLine
+    theirs: CryptoLine
+
+
+def same_key(one: CryptoLine, other: CryptoLine) -> bool:
+    """Whether two lines stand for one SRTP key, whatever their tags."""
+    return one.suite is other.suite and one.key == other.key
+
+
 def new_line(entropy: Entropy, *, tag: int, suite: Suite) -> CryptoLine:
     """A key that was never used before (RFC 4568 §6.1: unique, and of good randomness)."""
     key = entropy.integer(0, (1 << 8 * suite.key_size) - 1).to_bytes(suite.key_size, "big")

@@ -33,6 +33,8 @@ class MediaSettings:
     """Addresses, ports and time limits of the engine in this process."""
 
     engine: PathChoice = PathChoice.AUTO
+    workers: int = 0
+    """Threads (native) or processes (portable) that carry packets; 0 is one for each core of this process."""
     webrtc_hosts: tuple[str, ...] = ()
     """Local addresses on which ICE candidates are gathered; empty takes every address of the machine but loopback."""
     rtp_host: str = "127.0.0.1"

@@ -3,9 +3,8 @@
 from bridge.core.entropy import Entropy
 from bridge.media import sdes
 from bridge.media.policy import SrtpUse
-from bridge.media.sdes import CryptoLine
+from bridge.media.sdes import CryptoLine, KeyPair, same_key
 from bridge.media.sdp_sip import RemoteSip
-from bridge.media.srtp import SrtpContext, same_key
 from bridge.media.verdicts import not_encrypted
 
 
@@ -17,14 +16,14 @@ class SipKeys:
         self._entropy = entropy
         self._offered: dict[bool, CryptoLine | None] = {}
         """To the phone of the call, and to another: two offers may be out at once."""
-        self.context: SrtpContext | None = None
+        self.pair: KeyPair | None = None
         """`None` while the audio is in the clear."""
 
     def offer(self, *, to_another: bool) -> CryptoLine | None:
         """The line of an offer: the key in use, or a new one, for a first offer and for another phone."""
         line = None
         if self._use is not SrtpUse.OFF:
-            in_use = self.context.ours if self.context is not None and not to_another else None
+            in_use = self.pair.ours if self.pair is not None and not to_another else None
             line = in_use or sdes.new_line(self._entropy, tag=1, suite=sdes.OFFERED_SUITE)
         self._offered[to_another] = line
         return line
@@ -39,11 +38,11 @@ class SipKeys:
         if offered is None or theirs is None:
             if self._use is SrtpUse.REQUIRED or remote.is_secure:
                 raise not_encrypted("the answer has no usable key")
-            self.context = None
+            self.pair = None
             return
         if (theirs.tag, theirs.suite) != (offered.tag, offered.suite):
             raise not_encrypted("the answer's key is not for our offer")
-        self._use_keys(offered, theirs)
+        self.pair = KeyPair(ours=offered, theirs=theirs)
 
     def answer(self, remote: RemoteSip) -> CryptoLine | None:
         """The line of our answer, for the first of the offer's that we speak.
@@ -53,19 +52,13 @@ class SipKeys:
         """
         theirs = next(iter(remote.crypto), None)
         if theirs is None or self._use is SrtpUse.OFF:
-            self.context = None
+            self.pair = None
             return None
-        kept = self.context.ours if self.context and same_key(theirs, self.context.theirs) else None
+        kept = self.pair.ours if self.pair and same_key(theirs, self.pair.theirs) else None
         ours = (
             CryptoLine(tag=theirs.tag, suite=kept.suite, key=kept.key)
             if kept is not None
             else sdes.new_line(self._entropy, tag=theirs.tag, suite=theirs.suite)
         )
-        self._use_keys(ours, theirs)
+        self.pair = KeyPair(ours=ours, theirs=theirs)
         return ours
-
-    def _use_keys(self, ours: CryptoLine, theirs: CryptoLine) -> None:
-        if self.context is None:
-            self.context = SrtpContext(ours=ours, theirs=theirs)
-        else:
-            self.context.change(ours=ours, theirs=theirs)

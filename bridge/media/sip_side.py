@@ -5,11 +5,11 @@ from bridge.media import sdp_sip
 from bridge.media.formats import LegFormats
 from bridge.media.negotiation import sip_answer_formats, sip_offer_audio, sip_offered_formats
 from bridge.media.policy import SipMediaPolicy, SrtpUse
+from bridge.media.sdes import KeyPair
 from bridge.media.sdp import Flow
 from bridge.media.sdp_matrix import RemoteMatrix
 from bridge.media.sdp_sip import LocalSip, RemoteSip
 from bridge.media.sip_keys import SipKeys
-from bridge.media.srtp import SrtpContext
 from bridge.media.verdicts import unavailable
 
 
@@ -36,9 +36,9 @@ class SipSide:
         """What was told last of `flow`, to the phone and to the one that is to take over."""
 
     @property
-    def keys(self) -> SrtpContext | None:
+    def keys(self) -> KeyPair | None:
         """What the audio is encrypted with; `None` is the clear."""
-        return self._keys.context
+        return self._keys.pair
 
     @property
     def phone(self) -> RemoteSip | None:

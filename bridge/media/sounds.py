@@ -32,6 +32,15 @@ class Sound:
         self._encoded: dict[Codec, tuple[bytes, ...]] = {}
         self._encoding = threading.Lock()
 
+    def __getstate__(self) -> tuple[bytes, dict[Codec, tuple[bytes, ...]]]:
+        """As a process that carries packets gets it: encoded already."""
+        return self.pcm, self._encoded
+
+    def __setstate__(self, state: tuple[bytes, dict[Codec, tuple[bytes, ...]]]) -> None:
+        self.pcm, self._encoded = state
+        self.frame_count = len(self.pcm) // FRAME_BYTES
+        self._encoding = threading.Lock()
+
     @property
     def duration_ms(self) -> int:
         """How long it takes to play it once."""

@@ -1,16 +1,16 @@
-"""SRTP and SRTCP of a leg whose keys are in its descriptions (RFC 3711, RFC 4568)."""
+"""SRTP and SRTCP (RFC 3711, RFC 7714) by libsrtp, one direction at a time."""
 
 import enum
 
 import pylibsrtp
 
 from bridge.media.rtp import MAX_DATAGRAM
-from bridge.media.sdes import CryptoLine, Suite
 
 _PROFILES = {
-    Suite.AES_CM_80: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    Suite.AES_CM_32: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
-    Suite.AES_GCM: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    "AES_CM_128_HMAC_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    "AES_CM_128_HMAC_SHA1_32": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    "AEAD_AES_128_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    "AEAD_AES_256_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
 }
 _TRAILER = 32
 """Room for the longest tag and the index of SRTCP."""
@@ -53,33 +53,31 @@ def ssrc_of(datagram: bytes, *, rtcp: bool) -> bytes:
     return datagram[4:8] if rtcp else datagram[8:12]
 
 
-class SrtpContext:
-    """The two keys of one leg, each with a rollover counter of its own.
+Key = tuple[str, bytes]
+"""The registered name of a crypto suite, with master key and salt."""
 
-    A direction begins anew, with the counter at 0, when its key changes and only then (RFC 4568 §6.4).
-    """
 
-    def __init__(self, *, ours: CryptoLine, theirs: CryptoLine) -> None:
-        self.ours, self.theirs = ours, theirs
-        self._outbound = _session(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-        self._inbound = _session(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND)
-        self._streams = Streams()
+class Outbound:
+    """Our direction: everything that one master key protects."""
 
-    def change(self, *, ours: CryptoLine, theirs: CryptoLine) -> None:
-        """Take what a new negotiation says."""
-        if not same_key(ours, self.ours):
-            self._outbound = _session(ours, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-        if not same_key(theirs, self.theirs):
-            self._inbound, self._streams = _session(theirs, pylibsrtp.Policy.SSRC_ANY_INBOUND), Streams()
-        self.ours, self.theirs = ours, theirs
+    def __init__(self, key: Key) -> None:
+        self._session = _session(key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
 
     def protect(self, packet: bytes, *, rtcp: bool) -> bytes | None:
         """Encrypt; `None` when libsrtp refuses (a key that is used up)."""
         try:
-            protected: bytes = self._outbound.protect_rtcp(packet) if rtcp else self._outbound.protect(packet)
+            protected: bytes = self._session.protect_rtcp(packet) if rtcp else self._session.protect(packet)
         except pylibsrtp.Error:
             return None
         return protected
+
+
+class Inbound:
+    """Their direction, with a rollover counter of its own."""
+
+    def __init__(self, key: Key) -> None:
+        self._session = _session(key, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+        self._streams = Streams()
 
     def unprotect(self, datagram: bytes, *, rtcp: bool) -> bytes | Refusal:
         """Check and decrypt."""
@@ -89,19 +87,15 @@ class SrtpContext:
         if not self._streams.admits(ssrc):
             return Refusal.TOO_MANY_STREAMS
         try:
-            plain: bytes = self._inbound.unprotect_rtcp(datagram) if rtcp else self._inbound.unprotect(datagram)
+            plain: bytes = self._session.unprotect_rtcp(datagram) if rtcp else self._session.unprotect(datagram)
         except pylibsrtp.Error as error:
             return Refusal.REPLAYED if str(error).startswith("replay") else Refusal.FORGED
         self._streams.keep(ssrc)
         return plain
 
 
-def same_key(one: CryptoLine, other: CryptoLine) -> bool:
-    """Whether two lines stand for one SRTP key, whatever their tags."""
-    return one.suite is other.suite and one.key == other.key
-
-
-def _session(line: CryptoLine, direction: int) -> pylibsrtp.Session:
+def _session(key: Key, direction: int) -> pylibsrtp.Session:
+    suite, key_and_salt = key
     return pylibsrtp.Session(
-        policy=pylibsrtp.Policy(key=line.key, ssrc_type=direction, srtp_profile=_PROFILES[line.suite])
+        policy=pylibsrtp.Policy(key=key_and_salt, ssrc_type=direction, srtp_profile=_PROFILES[suite])
     )

@@ -62,7 +62,7 @@ class WebRtcLeg:
         self._listener = listener
         self._telemetry = telemetry
         self._log = log
-        self._rate = PacketRate(now)
+        self._now, self._rate = now, PacketRate(now())
         self._certificate = Certificate.generateCertificate()
         self._route = IceRoute(self._new_path)
         self._dtls: DtlsSession | None = None
@@ -233,7 +233,7 @@ class WebRtcLeg:
             self._reader.paths_changed()
 
     def _received(self, datagram: bytes) -> None:
-        if not self._rate.admits():
+        if not self._rate.admits(self._now()):
             self._discarded("rate")
             return
         plain = self._dtls.unprotect(datagram) if self._dtls is not None else None

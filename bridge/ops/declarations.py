@@ -124,6 +124,7 @@ REASONS = _of(
     "message_left",
     "messages_full",
     "media_exhausted",
+    "media_failed",
     "media_not_encrypted",
     "media_unavailable",
     "no_answer",
@@ -362,6 +363,7 @@ METRICS: tuple[Metric, ...] = (
         "Clients that came back over another network path, and kept their audio or did not.",
         result=_of("success", "failed"),
     ),
+    _counter("media_workers_ended_total", "Processes of the portable packet path that ended with their calls."),
     _counter("media_offpath_dropped_total", "Datagrams from addresses that ICE has not validated."),
     _counter("ice_candidates_ignored_total", "Candidates that are of no use.", reason=CANDIDATE_FAULTS),
     _counter(

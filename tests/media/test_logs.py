@@ -13,7 +13,6 @@ from bridge.media.call_media import CallMedia
 from bridge.media.dtls import DtlsSession
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEnded, MediaEvent, MediaFailure
-from bridge.media.settings import PathChoice
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
 from tests.media.test_calls import CALL, NewBrowser, call_out
@@ -25,8 +24,8 @@ def named(lines: list[EventDict], event: str) -> list[EventDict]:
     return [line for line in lines if line["event"] == event]
 
 
-async def test_a_fault_at_every_tick_is_one_line_and_every_count(
-    engine: EmbeddedEngine, telemetry: CountingTelemetry, monkeypatch: pytest.MonkeyPatch, path: PathChoice
+async def test_a_fault_at_every_look_is_one_line_and_every_count(
+    engine: EmbeddedEngine, telemetry: CountingTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.open(CALL)
     ticked: Collected[float] = Collected()
@@ -37,8 +36,7 @@ async def test_a_fault_at_every_tick_is_one_line_and_every_count(
         raise OSError("out of order")
 
     with capture_logs() as lines:
-        # The native path has a clock of its own.
-        monkeypatch.setattr(CallMedia, "look_after" if path is PathChoice.NATIVE else "tick", broken)
+        monkeypatch.setattr(CallMedia, "look_after", broken)
         await ticked.count(5)
     (line,) = named(lines, "media_tick_failed")
     assert (line["call_id"], line["error"], line["suppressed"]) == (CALL, "OSError", 0)

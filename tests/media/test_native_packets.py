@@ -97,8 +97,10 @@ class Pair:
         def sends(target: str) -> Callable[[bytes], object]:
             return lambda packet: sent.append((target, packet))
 
+        entropy = SeededEntropy(seed)
         self.portable = CallAudio(
-            entropy=SeededEntropy(seed),
+            cname=entropy.token(16),
+            streams=(OutboundStream(entropy), OutboundStream(entropy)),
             clock=self.clock,
             telemetry=self.telemetry,
             to_matrix=sends("matrix"),
@@ -155,7 +157,7 @@ class Pair:
 
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
         self.matrix_formats, self.sip_formats = matrix, sip
-        self.portable.configure(matrix, sip)
+        self.portable.configure(matrix, sip, matrix)
         self.native.configure(native_path.plain(matrix), native_path.plain(sip))
 
     def let_through(self, to_sip: bool, filling: bool, to_matrix: bool) -> None:
@@ -163,7 +165,8 @@ class Pair:
         self.native.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
 
     def expect_new_phone(self) -> None:
-        self.portable.expect_new_phone()
+        self.portable.to_sip.prime()
+        self.portable.to_matrix.expect_new_source()
         self.native.expect_new_phone()
 
     def press(self, digits: str, duration_ms: int) -> None:

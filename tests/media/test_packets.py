@@ -289,10 +289,10 @@ def test_rtp_from_another_address_is_taken_from_trusted_networks_alone() -> None
 
 
 def test_a_source_may_send_so_many_packets_and_no_more() -> None:
-    now = [5.0]
-    rate = PacketRate(lambda: now[0])
-    assert sum(rate.admits() for _ in range(1000)) == BURST
+    now = 5.0
+    rate = PacketRate(now)
+    assert sum(rate.admits(now) for _ in range(1000)) == BURST
     for _ in range(500):
-        now[0] += 0.01
-        assert rate.admits(), "a hundred packets a second are a call"
-    assert sum(rate.admits() for _ in range(1000)) == BURST - 1
+        now += 0.01
+        assert rate.admits(now), "a hundred packets a second are a call"
+    assert sum(rate.admits(now) for _ in range(1000)) == BURST - 1

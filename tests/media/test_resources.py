@@ -13,15 +13,13 @@ from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
 from bridge.media import closing, g711
-from bridge.media.audio import CallAudio
 from bridge.media.call_media import CallMedia
 from bridge.media.dtls import DtlsSession
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaError, MediaEvent, MediaStats
 from bridge.media.ice import IceAgent
 from bridge.media.native_path import NativePaths
-from bridge.media.rtp_leg import RtpLeg
-from bridge.media.settings import MediaSettings, PathChoice
+from bridge.media.settings import MediaSettings
 from bridge.media.webrtc import WebRtcLeg
 from tests.media.conftest import PATHS
 from tests.media.counting import CountingTelemetry
@@ -124,9 +122,7 @@ async def placed(engine: EmbeddedEngine, phone: Phone, call_id: CallId = CALL) -
 @pytest.mark.parametrize(
     ("path", "owner", "step"),
     [
-        (PathChoice.PORTABLE, CallAudio, "close"),
-        (PathChoice.PORTABLE, RtpLeg, "close"),
-        (PathChoice.NATIVE, NativePaths, "close_call"),
+        *((path, NativePaths, "close_call") for path in PATHS),
         *((path, owner, "close") for path in PATHS for owner in (DtlsSession, IceAgent, WebRtcLeg)),
     ],
     indirect=["path"],
@@ -148,7 +144,7 @@ async def test_what_cannot_be_freed_keeps_nothing_else_and_is_freed_the_next_tim
     monkeypatch.setattr(owner, step, broken)
     with pytest.raises(OSError, match="out of order"):
         await session.close()
-    if owner not in (RtpLeg, WebRtcLeg):
+    if owner is not WebRtcLeg:
         assert engine._ports.in_use == 0
     else:
         assert 0 < engine._ports.in_use < 3
@@ -176,31 +172,7 @@ async def test_a_resource_that_hangs_does_not_keep_the_others(
     assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
 
 
-@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
-@pytest.mark.parametrize("opened", [0, 1])
-async def test_sockets_that_cannot_be_opened_leave_no_port_behind(
-    engine: EmbeddedEngine, phone: Phone, monkeypatch: pytest.MonkeyPatch, opened: int
-) -> None:
-    before = resources(engine)
-    real, left = RtpLeg._listen, [None] * opened
-
-    async def broken(self: RtpLeg, receive: Any) -> None:
-        if not left:
-            raise OSError("no more sockets")
-        left.pop()
-        await real(self, receive)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(RtpLeg, "_listen", broken)
-        with pytest.raises(OSError, match="no more sockets"):
-            await engine.open(CALL)
-    assert resources(engine) == before
-    assert engine._calls == {}
-    await (await engine.open(CALL)).close()
-
-
-@pytest.mark.parametrize("path", [PathChoice.NATIVE], indirect=True)
-async def test_a_thread_that_takes_no_call_leaves_no_port_behind(
+async def test_a_worker_that_takes_no_call_leaves_no_port_behind(
     engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resources(engine)

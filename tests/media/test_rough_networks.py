@@ -17,6 +17,7 @@ from bridge.media.audio import CallAudio
 from bridge.media.engine import HeardStats, MediaStats
 from bridge.media.formats import AudioFormat, Codec, LegFormats
 from bridge.media.opus import OpusEncoder
+from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpPacket
 from tests.media.counting import CountingTelemetry
 from tests.media.test_transcoder import voice
@@ -55,15 +56,17 @@ class Portable:
 
     def __init__(self) -> None:
         self.clock, self.sent = StandingClock(), list[bytes]()
+        entropy = SeededEntropy(1)
         self._audio = CallAudio(
-            entropy=SeededEntropy(1),
+            cname="portable",
+            streams=(OutboundStream(entropy), OutboundStream(entropy)),
             clock=self.clock,
             telemetry=CountingTelemetry(),
             to_matrix=lambda packet: None,
             to_sip=self.sent.append,
             to_sip_rtcp=lambda packet: None,
         )
-        self._audio.configure(CLIENT, PHONE)
+        self._audio.configure(CLIENT, PHONE, CLIENT)
         self._audio.let_through(to_sip=True, filling=True, to_matrix=True)
 
     def deliver(self, packet: bytes, *, from_phone: bool) -> None:
