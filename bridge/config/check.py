@@ -202,8 +202,6 @@ def _rtpengine(config: Config) -> Iterator[Finding]:
         yield ("media", "rtpengine"), "is empty, and engine is rtpengine"
     if len(set(media.rtpengine)) < len(media.rtpengine):
         yield ("media", "rtpengine"), "names a server twice"
-    if media.rtp_sources:
-        yield ("media", "rtp_sources"), "is nothing that an rtpengine server can be told"
     for name, trunk in config.trunks.items():
         if trunk.dtmf is Dtmf.INFO and media.rtpengine_keys is None:
             yield ("trunks", name, "dtmf"), "needs media.rtpengine_keys, where servers report keys"
@@ -242,8 +240,17 @@ def warnings(config: Config) -> list[str]:
         *idle_limits(config),
         *_exposed_secrets(config),
         *_exposed_console(config),
+        *_lenient_servers(config),
         *certificate_warnings(config),
     ]
+
+
+def _lenient_servers(config: Config) -> Iterator[str]:
+    if config.media.engine is PathChoice.RTPENGINE and config.media.rtp_sources:
+        yield (
+            "media.rtp_sources: an rtpengine server takes audio from anybody, not from these networks alone, "
+            "for three seconds after each description"
+        )
 
 
 def _reach(config: Config) -> Iterator[str]:
@@ -283,7 +290,7 @@ def _loopback(config: Config) -> Iterator[str]:
         return
     if all(_is_loopback(listener.host) for listener in config.sip.listen):
         yield "sip.listen: has only addresses of this machine, and a trunk elsewhere cannot reach them"
-    if _is_loopback(config.media.rtp_host):
+    if _is_loopback(config.media.rtp_host) and config.media.engine is not PathChoice.RTPENGINE:
         yield "media.rtp_host: is an address of this machine only, so a trunk elsewhere will not be heard"
 
 

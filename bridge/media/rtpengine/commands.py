@@ -30,8 +30,8 @@ _OTHER_SUITES = (
 """All that rtpengine would offer besides the one that we offer."""
 _ALWAYS: Flags = {"replace": ["origin", "session-connection"], "supports": ["load limit"]}
 _FLAGS = ["strip-extmap", "strict-source", "port-latching"]
-"""No header extensions go through; after a source is learned nobody else's packets do; and a party's port stays,
-whatever becomes of the other party."""
+"""No header extensions go through, and no packets of anybody but the party; and a party's port stays, whatever becomes
+of the other party."""
 
 
 def to_webrtc(*, keys: bool) -> Flags:

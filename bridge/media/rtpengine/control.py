@@ -19,8 +19,11 @@ _log = structlog.get_logger()
 class CallControl:
     """A call stays on the server that took it: its ports and keys are there."""
 
-    def __init__(self, key: str, fleet: Fleet, telemetry: Telemetry) -> None:
+    def __init__(self, key: str, fleet: Fleet, telemetry: Telemetry, *, learns_sources: bool) -> None:
         self.key = key
+        self._learning: Flags = {"endpoint-learning": ["heuristic" if learns_sources else "off"]}
+        """Whether packets may come from elsewhere than was announced: a server asks nobody who they are, for three
+        seconds after each description."""
         self.server: Server | None = None
         self._fleet, self._telemetry = fleet, telemetry
         self._lost_before = 0
@@ -32,13 +35,14 @@ class CallControl:
 
     async def offer(self, speaker: str, listener: str, sdp: str, flags: Flags) -> Opened:
         """Tell what one party offers; what was opened for the other one. Raises :class:`MediaError`."""
-        arguments = {**flags, "from-tag": speaker, "to-tag": listener, "sdp": sdp}
+        arguments = {**flags, **self._learning, "from-tag": speaker, "to-tag": listener, "sdp": sdp}
         reply = await (self._place(arguments) if self.server is None else self.ask("offer", arguments))
         return _opened(reply)
 
     async def answer(self, offerer: str, answerer: str, sdp: str, flags: Flags) -> Opened:
         """Tell what the other party answers; what was opened for the one that had offered."""
-        return _opened(await self.ask("answer", {**flags, "from-tag": offerer, "to-tag": answerer, "sdp": sdp}))
+        arguments = {**flags, **self._learning, "from-tag": offerer, "to-tag": answerer, "sdp": sdp}
+        return _opened(await self.ask("answer", arguments))
 
     async def ask(self, command: str, arguments: Mapping[str, Value] | None = None) -> Reply:
         """Any command on this call. Raises :class:`MediaError`."""

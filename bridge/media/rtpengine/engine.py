@@ -82,7 +82,8 @@ class RtpengineEngine:
         if not self._fleet.any_alive:
             raise unavailable("no media server answers")
         key = f"{call_id}-{self._entropy.token(_UNIQUE)}"
-        control = CallControl(key, self._fleet, self._telemetry)
+        learns_sources = bool(self._settings.rtp_sources)
+        control = CallControl(key, self._fleet, self._telemetry, learns_sources=learns_sources)
         session = RtpengineSession(call_id, policy, control, self._around)
         self._sessions[key] = session
         self._count_sessions()

@@ -101,6 +101,9 @@ class Observation:
         """Tell, once, that the audio is gone."""
         if not self._ended and not self._finished:
             self._ended = True
+            if failure is MediaFailure.ICE_FAILED:
+                # A server does not tell a check that never came from a handshake that failed.
+                self._around.telemetry.count("webrtc_not_connected_total", missing="ice")
             self._around.emit(MediaEnded(call_id=self._call_id, failure=failure))
 
     async def finish(self) -> None:

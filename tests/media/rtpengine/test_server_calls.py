@@ -16,6 +16,7 @@ from bridge.media.rtpengine.session import RtpengineSession
 from bridge.media.settings import MediaSettings
 from bridge.media.sounds import Sound
 from tests.media.browser import Browser
+from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
 from tests.media.restarting import Restart
 from tests.media.rtpengine.conftest import Serve
@@ -24,6 +25,7 @@ from tests.media.test_call_changes import digits_in
 from tests.media.test_calls import CALL, NewBrowser
 from tests.media.waiting import Collected
 from tests.media.webrtc_stacks import libwebrtc
+from tests.peers.process import LOOPBACK
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
 MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
@@ -341,7 +343,12 @@ async def test_a_client_that_is_not_heard_any_more_ends_the_call(
 
 
 async def test_a_client_that_never_connects_ends_the_call(
-    serve: Serve, settings: MediaSettings, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+    serve: Serve,
+    settings: MediaSettings,
+    telemetry: CountingTelemetry,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
 ) -> None:
     engine = await serve(replace(settings, connect_timeout_s=0.2))
     session = await engine.open(CALL)
@@ -351,3 +358,31 @@ async def test_a_client_that_never_connects_ends_the_call(
     await session.create_matrix_answer()
     await events.count(1)
     assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
+    assert telemetry.total("webrtc_not_connected_total", missing="ice") == 1
+
+
+async def test_a_stranger_is_neither_heard_nor_sent_anything(
+    engine: RtpengineEngine, events: Collected[MediaEvent], phone: Phone, new_browser: NewBrowser
+) -> None:
+    browser, stranger = new_browser("PCMU"), await Phone.open("127.0.0.2")
+    await call_in(engine, browser, phone)
+    await events.count(1)
+    phone.send(MUSIC)
+    await hears(browser, MUSIC)
+    stranger.target, stranger.ssrc, stranger.sequence = phone.target, phone.ssrc, phone.sequence + 5
+    stranger.send(SPEECH)
+    stranger.target, stranger.sequence = (LOOPBACK, local_port(browser)), 1
+    stranger.send(SPEECH)
+    for _ in range(5):
+        phone.send(MUSIC)
+        await browser.send(MUSIC, 0, step=160)
+    await phone.received.count(5)
+    await browser.received.count(6)
+    assert all(packet.payload == MUSIC for packet in (*browser.received.items, *phone.received.items))
+    assert stranger.received.items == []
+    await stranger.close()
+
+
+def local_port(browser: Browser) -> int:
+    """Where the server listens for this client."""
+    return int(re.findall(r"m=audio (\d+)", browser.connection.remoteDescription.sdp)[0])

@@ -1,0 +1,51 @@
+"""What is said about rtpengine servers in the configuration, and what is refused."""
+
+import wave
+from pathlib import Path
+
+import pytest
+
+from bridge.config import media_settings, warnings
+from bridge.media.settings import PathChoice, ServerAddress
+from tests.test_config import MINIMAL, TOKENS, faults, load
+
+ENGINE = "media: {engine: rtpengine, rtpengine: ['10.0.0.5:2223', 'media.example:2223']"
+
+
+def test_servers_are_read_in_their_order(tmp_path: Path) -> None:
+    settings = media_settings(load(tmp_path, MINIMAL + ENGINE + ", rtpengine_keys: '10.0.0.1:2226'}"))
+    assert settings.engine is PathChoice.RTPENGINE
+    assert settings.rtpengines == (
+        ServerAddress(host="10.0.0.5", port=2223),
+        ServerAddress(host="media.example", port=2223),
+    )
+    assert settings.rtpengine_keys == ServerAddress(host="10.0.0.1", port=2226)
+
+
+@pytest.mark.parametrize(
+    ("media", "place", "words"),
+    [
+        ("media: {engine: rtpengine}", "media.rtpengine", "is empty"),
+        ("media: {engine: rtpengine, rtpengine: ['a.b:1', 'a.b:1']}", "media.rtpengine", "twice"),
+        ("media: {engine: rtpengine, rtpengine: ['a.b:0']}", "media.rtpengine[0]", "port"),
+        ("media: {engine: rtpengine, rtpengine: ['a.b']}", "media.rtpengine[0]", "host:port"),
+        (ENGINE + "}\ntrunks: {a: {server: a.b, dtmf: info}}", "trunks.a.dtmf", "rtpengine_keys"),
+    ],
+)
+def test_what_cannot_work_is_refused(tmp_path: Path, media: str, place: str, words: str) -> None:
+    found = faults(tmp_path, MINIMAL + media, TOKENS)
+    assert words in found[place]
+
+
+def test_music_that_does_not_fit_into_a_request_is_refused(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "music.wav"), "wb") as music:
+        music.setparams((1, 2, 8000, 0, "NONE", ""))
+        music.writeframes(bytes(2 * 8000 * 9))
+    found = faults(tmp_path, MINIMAL + ENGINE + ", hold_music: music.wav}", TOKENS)
+    assert "8 seconds" in found["media.hold_music"]
+
+
+def test_what_is_less_strict_than_it_looks_is_noted(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL + ENGINE + ", rtp_sources: [10.0.0.0/8]}")
+    assert any("for three seconds" in note for note in warnings(config))
+    assert not any("media.rtp_host" in note for note in warnings(config))
