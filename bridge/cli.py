@@ -59,6 +59,32 @@ def check_config(path: Path) -> None:
     click.echo(f"{path}: configuration is valid")
 
 
+@main.command("doctor")
+@_config_option
+def examine_set_up(path: Path) -> None:
+    """Look at the whole set-up and say what to do: configuration, homeserver, trunks, network, clock, disk, files.
+
+    Exits with 1 when something keeps calls from working. A bridge that runs is asked, and not disturbed; where none
+    runs, the SIP side is started for some seconds, as the bridge would start it.
+    """
+    config = _load(path)
+    if not asyncio.run(_print_findings(config, path)):
+        raise SystemExit(1)
+
+
+async def _print_findings(config: Config, path: Path) -> bool:
+    """Say each finding when it is found; gives whether calls can work."""
+    from bridge.app.doctor.examination import examine
+    from bridge.app.doctor.findings import Grade
+
+    counts = dict.fromkeys(Grade, 0)
+    async for finding in examine(config, path):
+        counts[finding.grade] += 1
+        click.echo(str(finding))
+    click.echo(f"{counts[Grade.FAULT]} to put right, {counts[Grade.WARNING]} to think about")
+    return not counts[Grade.FAULT]
+
+
 @main.command("generate-registration")
 @_config_option
 @click.option("--output", type=_FILE, required=True, help="The registration file to write.")

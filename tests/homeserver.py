@@ -319,17 +319,17 @@ class ScriptedHomeserver(AppserviceClient):
     async def _answer(self, request: web.Request, path: str, user: UserId) -> object:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         parts = tuple(unquote(part) for part in path.strip("/").split("/"))
+        if parts == ("_matrix", "client", "versions"):
+            return {"versions": ["v1.1", "v1.11"]}
         if parts == ("_matrix", "media", "v3", "upload"):
             return self._upload(self._acting(token, user), request.content_type, await request.read())
         body = await request.json() if request.can_read_body else {}
         if parts[:3] == ("_synapse", "admin", "v1"):
             return self._log_in(token, parts[3:], body)
         user = self._acting(token, user)
-        if parts[:3] not in {
-            ("_matrix", "client", "v3"),
-            ("_matrix", "client", "v1"),
-            ("_matrix", "client", "versions"),
-        }:
+        if parts[3:] == ("account", "whoami"):
+            return {"user_id": user}
+        if parts[:3] not in {("_matrix", "client", "v3"), ("_matrix", "client", "v1")}:
             raise RefusedError(404, "M_UNRECOGNIZED")
         if parts[-1] != "register" and not (user == self.bot or user in self.users):
             raise RefusedError(403, "M_FORBIDDEN", "Application service has not registered this user")
@@ -409,7 +409,6 @@ class ScriptedHomeserver(AppserviceClient):
             ("POST", "logout"): self._log_out,
             ("GET", "user"): self._read_account_data,
             ("PUT", "user"): self._write_account_data,
-            ("GET", ""): self._capabilities,
         }.get((method, verb))
         if handler is None:
             raise RefusedError(404, "M_UNRECOGNIZED")
@@ -547,4 +546,4 @@ class ScriptedHomeserver(AppserviceClient):
 
     async def _capabilities(self, user: UserId, parts: tuple[str, ...], body: Any) -> object:
         versions = {"default": self.room_version, "available": {self.room_version: "stable"}}
-        return {"versions": ["v1.11"], "capabilities": {"m.room_versions": versions}}
+        return {"capabilities": {"m.room_versions": versions}}

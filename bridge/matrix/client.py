@@ -30,6 +30,12 @@ class Client:
             if error.errcode != "M_USER_IN_USE":
                 raise
 
+    async def whoami(self, *, token: str = "", give_up_after_s: float = _GIVE_UP_S) -> UserId:
+        """For whom the homeserver takes whoever has this token; the application service's own while it is empty."""
+        request = Request(method="GET", path=(*_V3, "account", "whoami"), token=token)
+        answer = await self._link.call(request, give_up_after_s=give_up_after_s)
+        return UserId(_required(answer if isinstance(answer, Mapping) else {}, "user_id"))
+
     async def display_name(self, user: UserId, observer: UserId, *, give_up_after_s: float) -> str:
         """What a user calls themselves, empty when they do not, as somebody may see it who shares a room with them."""
         path = ("profile", user, "displayname")
