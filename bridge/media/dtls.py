@@ -33,6 +33,8 @@ CIPHERS = (
 REPEAT_AFTER_S = 0.15
 MOST_REPEATS = 6
 """Then the timer of OpenSSL takes over."""
+_RENEW_AFTER_S = 86400.0
+"""A certificate is valid for thirty days."""
 SrtpKey = tuple[str, bytes]
 """The registered name of a crypto suite, with master key and salt."""
 _SUITES = {
@@ -47,15 +49,34 @@ _LARGEST_SRTP = MAX_DATAGRAM + 16
 class Certificate(RTCCertificate):
     """A self-signed P-256 certificate, offered together with suites for peers that have an RSA one."""
 
+    _context: SSL.Context | None = None
+
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
-        context = super()._create_ssl_context(srtp_profiles)
-        context.set_cipher_list(CIPHERS.encode())
-        return context
+        """One for all associations, for it takes more memory than they do; each proves itself anew, none is resumed."""
+        if self._context is None:
+            self._context = super()._create_ssl_context(srtp_profiles)
+            self._context.set_cipher_list(CIPHERS.encode())
+            self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        return self._context
 
     @property
     def fingerprint(self) -> str:
         """SHA-256, as descriptions write it."""
         return certificate_digest(self._cert, "sha-256")
+
+
+class Certificates:
+    """The certificate of an engine: all its calls have the same, as they have the same owner, and it is renewed."""
+
+    def __init__(self) -> None:
+        self._current: Certificate | None = None
+        self._made_at = 0.0
+
+    def current(self, now: float) -> Certificate:
+        """What a new call is to use; `now` is on a clock that never jumps."""
+        if self._current is None or now > self._made_at + _RENEW_AFTER_S:
+            self._current, self._made_at = Certificate.generateCertificate(), now
+        return self._current
 
 
 class IcePipe:
@@ -128,6 +149,17 @@ class DtlsTransport(RTCDtlsTransport):
     moment, or had no more time, would wait for the end of a handshake or of the association.
     """
 
+    def _setup_srtp(self) -> None:
+        """The packet path encrypts; libsrtp's sessions here are made when somebody asks for them after all."""
+        chosen = self._ssl.get_selected_srtp_profile() if self._ssl is not None else b""
+        if all(profile.openssl_profile != chosen for profile in self._srtp_profiles):
+            self._set_state(State.FAILED)
+
+    def set_up_srtp(self) -> None:
+        """Make libsrtp's sessions, once."""
+        if not self._tx_srtp:
+            super()._setup_srtp()
+
     async def _recv_next(self) -> None:
         await super()._recv_next()
         task = asyncio.current_task()
@@ -181,6 +213,7 @@ class DtlsSession:
 
     def protect(self, packet: bytes) -> bytes | None:
         """Encrypt RTP or RTCP; `None` when libsrtp refuses (a key that is used up)."""
+        self._transport.set_up_srtp()
         session = self._transport._tx_srtp
         try:
             protected: bytes = session.protect_rtcp(packet) if is_rtcp(packet) else session.protect(packet)
@@ -190,6 +223,8 @@ class DtlsSession:
 
     def unprotect(self, datagram: bytes) -> bytes | None:
         """Check and decrypt RTP or RTCP; `None` for what is forged, replayed, too large or of one stream too many."""
+        if self.connected:
+            self._transport.set_up_srtp()
         session = self._transport._rx_srtp
         if session is None or not self.connected or not 12 <= len(datagram) <= _LARGEST_SRTP:
             return None

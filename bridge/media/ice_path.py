@@ -1,7 +1,7 @@
 """Ways to the other side: one path for each set of ICE credentials, one of them in use (RFC 8445, RFC 8838)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aioice import Candidate
 from structlog.typing import FilteringBoundLogger
@@ -10,6 +10,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.media.advertised import advertised
 from bridge.media.candidates import MAX_CANDIDATES, MAX_LINE, IgnoredCandidate, Networks, parse_candidate
 from bridge.media.closing import Closable, close_each
+from bridge.media.dtls import Certificates
 from bridge.media.engine import IceCandidate
 from bridge.media.gathering import Gathering
 from bridge.media.ice import IceAgent, SrtpReceiver
@@ -34,6 +35,8 @@ class WebRtcSettings:
     """Where clients with private addresses may be."""
     servers: IceServers | None = None
     """STUN and TURN servers."""
+    certificates: Certificates = field(default_factory=Certificates)
+    """Ours, for DTLS."""
 
 
 class IcePath:

@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
 from bridge.media.closing import take_all_limited
-from bridge.media.dtls import Certificate, DtlsSession, SrtpKey
+from bridge.media.dtls import DtlsSession, SrtpKey
 from bridge.media.engine import IceCandidate, MediaFailure
 from bridge.media.ice import IceAgent, SocketReader
 from bridge.media.ice_path import IcePath, IceRoute, WebRtcSettings
@@ -63,7 +63,7 @@ class WebRtcLeg:
         self._telemetry = telemetry
         self._log = log
         self._now, self._rate = now, PacketRate(now())
-        self._certificate = Certificate.generateCertificate()
+        self._certificate = settings.certificates.current(now())
         self._route = IceRoute(self._new_path)
         self._dtls: DtlsSession | None = None
         self._task: asyncio.Task[None] | None = None
