@@ -77,14 +77,7 @@ class OutboundStream:
         return sequence_delta(sequence, self._sequence) > 0
 
     def _packet(self, payload: bytes, payload_type: int, sequence: int, timestamp: int, *, marker: bool) -> RtpPacket:
-        return RtpPacket(
-            payload_type=payload_type,
-            sequence=sequence,
-            timestamp=timestamp,
-            ssrc=self.ssrc,
-            payload=payload,
-            marker=marker,
-        )
+        return RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker)
 
     def _advance(self, packet: RtpPacket, step: int, now: float) -> None:
         """The newest packet of the stream is another one."""

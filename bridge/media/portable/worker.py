@@ -99,10 +99,12 @@ class Worker:
                 # After a stop of the machine nobody is served more than once.
                 due = max(due + _TURN_S, now)
                 self._take_turn(turn, now)
-            for descriptor, _ in self._poll.poll(max(due - now, 0.0) if self._calls else None, _EVENTS):
+            events = self._poll.poll(max(due - now, 0.0) if self._calls else None, _EVENTS)
+            now = self._clock.monotonic()
+            for descriptor, _ in events:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
-                    self._guarded(handler, self._clock.monotonic())
+                    self._guarded(handler, now)
 
     def _take_turn(self, turn: int, now: float) -> None:
         look_after = turn // _TURNS % _LOOK_AFTER_EVERY == 0
