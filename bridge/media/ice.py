@@ -248,10 +248,11 @@ class IceAgent(Connection):
             self._tell_paths()
         return True
 
-    def hand_over(self, reader: SocketReader) -> list[int]:
-        """Stop reading the sockets, for someone else does; their descriptors."""
+    def hand_over(self, reader: SocketReader) -> dict[int, int]:
+        """Stop reading the sockets, for someone else does; their descriptors, without relays that are lost."""
         self._reader = reader
-        return [_descriptor(protocol) for protocol in self._protocols]
+        protocols = enumerate(self._protocols)
+        return {index: _descriptor(entry) for index, entry in protocols if not entry.transport.is_closing()}
 
     def take_back(self, socket: int, datagram: bytes, source: Address) -> None:
         """A datagram that came on one of the sockets that were handed over."""

@@ -195,7 +195,7 @@ class NativePath:
         """Read the sockets of a path that is in use or being tried; who may be heard on them is told first."""
         self._agents.append(agent)
         self.paths_changed()
-        for index, descriptor in enumerate(agent.hand_over(self)):
+        for index, descriptor in agent.hand_over(self).items():
             self.take_one(agent, index, descriptor)
 
     def take_one(self, agent: IceAgent, index: int, descriptor: int) -> None:
