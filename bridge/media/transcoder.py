@@ -21,8 +21,8 @@ _TOO_EARLY = ((0.012, ANYWAY), (0.005, ALIKE))
 """From which difference on the delay is mended, and at what price: when audio is late there is time to wait for a
 pause, and little when it is early, for the next packet may be missing. The longest period, of 15 ms, is left out or
 repeated without making the opposite necessary."""
-_FRAMES_BETWEEN = 5
-"""Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried."""
+_FRAMES_BETWEEN = 10
+"""Speech of which more than one period in 200 ms is gone, or doubled, sounds hurried."""
 
 
 class Transcoder:

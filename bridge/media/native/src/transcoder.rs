@@ -22,8 +22,8 @@ const TOO_LATE: [(f64, f64); 3] = [(0.060, ANYWAY), (0.030, ALIKE), (0.015, QUIE
 /// And little when it is early, for the next packet may be missing. The longest period, of 15 ms, is left out or repeated
 /// without making the opposite necessary.
 const TOO_EARLY: [(f64, f64); 2] = [(0.012, ANYWAY), (0.005, ALIKE)];
-/// Speech of which more than one period in 100 ms is gone, or doubled, sounds hurried.
-const FRAMES_BETWEEN: usize = 5;
+/// Speech of which more than one period in 200 ms is gone, or doubled, sounds hurried.
+const FRAMES_BETWEEN: usize = 10;
 /// Frames over which the noise of the line fades into a gap.
 const FADING: usize = 3;
 
