@@ -122,9 +122,9 @@ async def talked(server: UnderTest, setup: Setup, conditions: Conditions, script
             by_phone, by_client = talk.phone.heard(), talk.client.heard()
         finally:
             await talk.close()
-    said, back = talk.client_said_at, talk.phone_said_at
-    phone = judge(by_phone, said, script.lead, _MARKS, network.from_client)
-    client = judge(by_client, back, script.lead, _MARKS, None)
+    said, back = talk.client_sent_at, talk.phone_said_at
+    phone = judge(by_phone, said, script.lead, _MARKS, talk.client_frames_lost)
+    client = judge(by_client, back, script.lead, _MARKS)
     return heard(by_phone, said, script, phone), heard(by_client, back, script, client)
 
 

@@ -18,7 +18,7 @@ from bridge.media.formats import Codec
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 from tests.media.marks import RATE, Samples
 from tests.media.phone import FRAME, FRAME_S, Phone
-from tests.media.rough_network import RoughNetwork
+from tests.media.rough_network import Passage, RoughNetwork
 from tests.media.waiting import LIMIT_S
 
 CLIENT_RATE = 48_000
@@ -192,6 +192,20 @@ class Talk:
         """Both at once, as microphones would."""
         await asyncio.gather(self._client_says(client_sound), self._phone_says(phone_sound))
 
+    @property
+    def client_sent_at(self) -> list[float]:
+        """When each frame of the client left it: libwebrtc sends nothing before anything is said, nor in between,
+        but on a busy machine it keeps what is said for a while."""
+        sent = self.network.from_client
+        times = {number: passage.at for number, passage in zip(_numbers(sent), sent, strict=True)}
+        return [times.get(number, said) for number, said in enumerate(self.client_said_at)]
+
+    @property
+    def client_frames_lost(self) -> frozenset[int]:
+        """Those that the network lost."""
+        sent = self.network.from_client
+        return frozenset(number for number, passage in zip(_numbers(sent), sent, strict=True) if passage.lost)
+
     async def _client_says(self, sound: Samples) -> None:
         size = 2 * round(FRAME_S * CLIENT_RATE)
         pcm = _pcm(sound)
@@ -210,6 +224,14 @@ class Talk:
         """Free both ends."""
         await self.client.close()
         await self.phone.close()
+
+
+def _numbers(sent: list[Passage]) -> list[int]:
+    """Which frame is in each packet, by the timestamps."""
+    if len(sent) < 2:
+        return [0] * len(sent)
+    step = int(np.median(np.diff([passage.timestamp for passage in sent])))
+    return [round(timestamp_delta(passage.timestamp, sent[0].timestamp) / step) for passage in sent]
 
 
 async def _beat(count: int) -> Any:

@@ -88,8 +88,8 @@ async def talked(engine: EmbeddedEngine, number: int, conditions: Conditions) ->
             await talk.close()
             await session.close()
     return (
-        judge(by_phone, talk.client_said_at, LEAD, MARKS, network.from_client),
-        judge(by_client, talk.phone_said_at, LEAD, MARKS, None),
+        judge(by_phone, talk.client_sent_at, LEAD, MARKS, talk.client_frames_lost),
+        judge(by_client, talk.phone_said_at, LEAD, MARKS),
     )
 
 
