@@ -9,12 +9,14 @@ import json
 import re
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import aioice.ice
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpCodecParameters, RTCSessionDescription
 from aiortc.codecs import get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
 
 from tests.peers.process import LOOPBACK
@@ -64,15 +66,16 @@ class PhoneSide(asyncio.DatagramProtocol):
         self.track.take(data)
 
     async def listen(self, heard: Any) -> None:
-        """Encode what the client says for the phone."""
+        """Encode what the client says for the phone, to the end of the call."""
         sequence = timestamp = 0
-        while True:
-            payloads, _ = self._encoder.encode(await heard.recv())
-            for payload in payloads:
-                packet = RtpPacket(payload_type=0, sequence_number=sequence, timestamp=timestamp, ssrc=1)
-                packet.payload = payload
-                self._transport.sendto(packet.serialize(), self._phone)
-                sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + _FRAME) & 0xFFFFFFFF
+        with suppress(MediaStreamError):
+            while True:
+                payloads, _ = self._encoder.encode(await heard.recv())
+                for payload in payloads:
+                    packet = RtpPacket(payload_type=0, sequence_number=sequence, timestamp=timestamp, ssrc=1)
+                    packet.payload = payload
+                    self._transport.sendto(packet.serialize(), self._phone)
+                    sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + _FRAME) & 0xFFFFFFFF
 
 
 async def opened(offer: str, phone: str, tasks: asyncio.TaskGroup) -> dict[str, str]:

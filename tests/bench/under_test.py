@@ -56,7 +56,10 @@ class PythonServer:
         assert self._process.stdout is not None
         async with self._in_order, asyncio.timeout(_ANSWER_LIMIT_S):
             self._process.stdin.write(json.dumps({"offer": offer, "phone": phone}).encode() + b"\n")
-            described = json.loads(await self._process.stdout.readline())
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the engine's process has ended")
+        described = json.loads(line)
         return described["answer"], described["sip"]
 
 
