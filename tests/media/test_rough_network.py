@@ -15,11 +15,7 @@ from tests.media.talking import CLIENT_RATE, Talk
 
 LEAD, MARKS, TRIES = 25, 200, 3
 PACKETS = 20_000
-ROUGH = (
-    Conditions(loss=0.1),
-    Conditions(jitter_s=0.06),
-    Conditions(reordered=0.05, doubled=0.02),
-)
+ROUGH = (Conditions(loss=0.1), Conditions(jitter_s=0.04, reordered=0.05, doubled=0.02))
 
 
 def arrivals(conditions: Conditions) -> list[list[float]]:
