@@ -15,7 +15,7 @@ from bridge.media.engine import MediaEngine
 from bridge.ops.console.access import ConsoleSettings
 from bridge.ops.console.console import Console, ConsoleParts
 from bridge.ops.metrics import PrometheusTelemetry
-from bridge.ops.server import Heartbeat, OpsServer
+from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.store import Store
 from bridge.store.traces import TraceReader
 
@@ -41,21 +41,47 @@ class OpsPort:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         beating = group.create_task(heartbeat.run())
         stack.callback(beating.cancel)
-        switchboard = self.desk.switchboard
-        checks = {
-            "homeserver": lambda: self.matrix.healthy,
-            "store": lambda: self.store.healthy,
-            "trunks": self._any_trunk_up,
-            "media": lambda: self.media.ready,
-            "event_loop": heartbeat.in_time,
-            "not_draining": lambda: switchboard.accepting,
-        }
-        console = self._console()
+        console, checks = self._console(), self._checks(heartbeat)
         server = OpsServer(telemetry=self.telemetry, heartbeat=heartbeat, checks=checks, console=console)
         stack.push_async_callback(server.stop)
         listen = self.config.ops.listen
         port = await server.start(listen.host, listen.port)
         log.info("ops_port_opened", host=listen.host, port=port, console=console is not None)
+
+    def _checks(self, heartbeat: Heartbeat) -> dict[str, Check]:
+        """By name, in the order in which they are looked at."""
+        switchboard = self.desk.switchboard
+        return {
+            "homeserver": Check(
+                passes=lambda: self.matrix.healthy,
+                otherwise="the homeserver did not reach us when it was last asked to: is it up, and is the url of the "
+                "registration ours?",
+            ),
+            "store": Check(
+                passes=lambda: self.store.healthy,
+                otherwise="the last write to the database failed: is the disk full?",
+            ),
+            "trunks": Check(
+                passes=self._any_trunk_up,
+                otherwise="no trunk is registered or answers: see trunk_up, and trunkline doctor",
+            ),
+            "media": Check(
+                passes=lambda: self.media.ready,
+                otherwise="the media engine does not run, or no rtpengine server answers",
+            ),
+            "media_ports": Check(
+                passes=lambda: self.media.has_ports,
+                otherwise="no ports are left for another call: make media.ports larger",
+            ),
+            "event_loop": Check(
+                passes=heartbeat.in_time,
+                otherwise="signalling is more than a second late: the machine is too busy",
+            ),
+            "not_draining": Check(
+                passes=lambda: switchboard.accepting,
+                otherwise="it was asked to stop, and lets the last calls finish",
+            ),
+        }
 
     def _console(self) -> Console | None:
         console = self.config.ops.console

@@ -67,6 +67,11 @@ class EmbeddedEngine:
     def ready(self) -> bool:
         return self._call_settings is not None and self._thread.running
 
+    @property
+    def has_ports(self) -> bool:
+        """RTP and RTCP of the phone, and one for each address that the client may reach us at."""
+        return self._call_settings is not None and self._ports.left >= 2 + len(self._call_settings.webrtc.hosts)
+
     async def _start_paths(self) -> None:
         self._paths.start(self._telemetry)
 

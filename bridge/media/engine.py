@@ -333,7 +333,12 @@ class MediaEngine(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether a new call could be carried now."""
+        """Whether a new call could be carried now, as far as the engine itself goes."""
+        ...
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether the ports of another call are left; true where other machines have them."""
         ...
 
     async def stop(self) -> None:

@@ -37,6 +37,11 @@ class PortPool:
         """How many ports are taken."""
         return len(self._taken)
 
+    @property
+    def left(self) -> int:
+        """How many of the range are not taken by us; other programs may have some of them."""
+        return self._high - self._low + 1 - len(self._taken)
+
     def bind_pair(self, host: str) -> PortPair:
         """Two neighbouring sockets. Raises :class:`bridge.media.engine.MediaError` when none are left."""
         lowest = self._low + self._low % 2

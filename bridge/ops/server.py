@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -21,8 +22,17 @@ _LATE_S = 1.0
 """A loop this late makes callers wait: others should get the calls."""
 _LIMITS = HttpLimits(connections=32)
 
-Check = Callable[[], bool]
 Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that must be so for the bridge to take calls."""
+
+    passes: Callable[[], bool]
+    """Quick, never waits."""
+    otherwise: str
+    """What a person reads when it does not pass: what is wrong, and where to look."""
 
 
 class OpsPortError(TrunklineError):
@@ -63,7 +73,7 @@ class Heartbeat:
 class OpsServer:
     """`/metrics`, `/livez` and `/readyz`, and the console if there is one.
 
-    `checks` are asked at every `/readyz`: each is quick, never waits, and says whether a part is able to work.
+    `checks` are asked at every `/readyz`; those that do not pass are told with their reasons.
     """
 
     def __init__(
@@ -122,13 +132,14 @@ class OpsServer:
 
     async def _readyz(self, request: web.Request) -> web.Response:
         outcomes = {name: self._ask(name, check) for name, check in self._checks.items()}
-        ready = all(outcomes.values())
-        return web.json_response({"ready": ready, "checks": outcomes}, status=200 if ready else 503)
+        reasons = {name: self._checks[name].otherwise for name, passed in outcomes.items() if not passed}
+        document = {"ready": not reasons, "checks": outcomes, "reasons": reasons}
+        return web.json_response(document, status=503 if reasons else 200)
 
     def _ask(self, name: str, check: Check) -> bool:
         """A check that raises says no, and is a bug."""
         try:
-            return check()
+            return check.passes()
         except Exception:
             self._telemetry.count("internal_errors_total", component="ops")
             _log.exception("health_check_raised", check=name)

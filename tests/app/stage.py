@@ -327,6 +327,7 @@ class StageEngine:
     sessions: list[StageSession] = field(default_factory=list)
     policies: list[SipMediaPolicy] = field(default_factory=list)
     ready: bool = True
+    has_ports: bool = True
 
     async def start(self, on_event: Callable[[MediaEvent], None]) -> None:
         return None

@@ -23,7 +23,7 @@ from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import TrunkName
 from bridge.ops.metrics import PrometheusTelemetry
-from bridge.ops.server import Heartbeat, OpsServer
+from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.sip import Request, parse_message
 from tests.homeserver import ScriptedHomeserver
 from tests.peers.process import LOOPBACK, free_port
@@ -179,7 +179,8 @@ async def bridge_of(config: Config, *, trunk_up: bool, healthy: bool = True) -> 
     for name in config.trunks:
         telemetry.gauge("trunk_up", float(trunk_up), trunk=name)
     heartbeat = Heartbeat(clock=SystemClock(), telemetry=telemetry)
-    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks={"store": lambda: healthy})
+    checks = {"store": Check(passes=lambda: healthy, otherwise="the disk is full")}
+    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks=checks)
     listener = config.sip.listen[0]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((listener.host, listener.port))
@@ -209,7 +210,7 @@ async def test_what_keeps_a_running_bridge_from_work_is_told(tmp_path: Path, hom
     file = written(tmp_path, homeserver.url)
     async with bridge_of(load_config(file, {}), trunk_up=True, healthy=False):
         findings = await examined(file)
-    assert "store" in about(findings, "bridge").seen
+    assert about(findings, "bridge").seen == "runs, but store: the disk is full"
 
 
 async def test_a_homeserver_that_cannot_reach_the_bridge_is_a_fault(

@@ -38,9 +38,13 @@ async def test_ports_that_run_out_are_told_not_waited_for(
     low = free_ports(4)
     narrow = replace(settings, port_min=low, port_max=low + 3)
     engine = EmbeddedEngine(narrow, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    room = [engine.has_ports]
     await engine.start(events.add)
+    room.append(engine.has_ports)
     for number in range(2):
         await engine.open(CallId(f"call-{number}"))
+    room.append(engine.has_ports)
+    assert room == [False, True, False]
     with pytest.raises(MediaError) as refused:
         await engine.open(CallId("call-2"))
     assert refused.value.verdict.sip_status == 503

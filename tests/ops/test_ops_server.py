@@ -10,7 +10,7 @@ import pytest
 
 from bridge.core.telemetry import NoTelemetry
 from bridge.ops.metrics import PrometheusTelemetry
-from bridge.ops.server import Heartbeat, OpsPortError, OpsServer
+from bridge.ops.server import Check, Heartbeat, OpsPortError, OpsServer
 
 LIMIT = aiohttp.ClientTimeout(total=10)
 
@@ -32,7 +32,8 @@ async def serving(
 ) -> AsyncIterator[tuple[Callable[[str], Any], PrometheusTelemetry]]:
     telemetry = PrometheusTelemetry(trunks=[], version="1", strict=True)
     heartbeat = Heartbeat(clock=clock, telemetry=telemetry)
-    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks=checks)
+    told = {name: Check(passes=passes, otherwise=f"{name} is ill") for name, passes in checks.items()}
+    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks=told)
     port = await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=LIMIT) as session:
@@ -75,7 +76,7 @@ async def test_ready_when_every_check_says_so() -> None:
     checks = {"store": lambda: True, "trunk": lambda: True}
     async with serving(checks, ManualClock()) as (get, _), get("/readyz") as answer:
         assert answer.status == 200
-        assert await answer.json() == {"ready": True, "checks": {"store": True, "trunk": True}}
+        assert await answer.json() == {"ready": True, "checks": {"store": True, "trunk": True}, "reasons": {}}
 
 
 async def test_not_ready_when_one_check_says_no_or_breaks() -> None:
@@ -85,7 +86,9 @@ async def test_not_ready_when_one_check_says_no_or_breaks() -> None:
     async with serving({"store": lambda: True, "trunk": lambda: False, "x": broken}, ManualClock()) as (get, telemetry):
         async with get("/readyz") as answer:
             assert answer.status == 503
-            assert (await answer.json())["checks"] == {"store": True, "trunk": False, "x": False}
+            told = await answer.json()
+        assert told["checks"] == {"store": True, "trunk": False, "x": False}
+        assert told["reasons"] == {"trunk": "trunk is ill", "x": "x is ill"}
         assert telemetry.registry.get_sample_value("trunkline_internal_errors_total", {"component": "ops"}) == 1
 
 

@@ -74,6 +74,11 @@ class RtpengineEngine:
         """Whether a server is there for the next call."""
         return self._fleet.any_alive
 
+    @property
+    def has_ports(self) -> bool:
+        """The servers have them: one that has none left refuses the call, and the next one is asked."""
+        return True
+
     async def open(self, call_id: CallId, policy: SipMediaPolicy = DEFAULT_POLICY) -> RtpengineSession:
         if self._around is None:
             raise unavailable("the engine is not running")
