@@ -71,6 +71,8 @@ class MessagePort(Protocol):
 
     async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest: ...
 
+    async def never_begun(self, call: Call) -> None: ...
+
 
 class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
@@ -173,8 +175,7 @@ class MediaWork:
             case mcmd.StopGreeting():
                 await (await self._session(live)).stop_playing(Ear.PHONE)
             case mcmd.RecordMessage():
-                request = await self._messages.begin(live.call, longest_s=command.longest_s)
-                await (await self._session(live)).start_recording(request)
+                await self._record(live, command.longest_s)
             case mcmd.StopRecording():
                 await (await self._session(live)).stop_recording()
             case _:
@@ -225,6 +226,14 @@ class MediaWork:
         session = await self._session(live)
         await session.report_phone_digits(True)
         await session.play(self._messages.greeting(live.call.matrix.user), Ear.PHONE)
+
+    async def _record(self, live: LiveCall, longest_s: float) -> None:
+        request = await self._messages.begin(live.call, longest_s=longest_s)
+        try:
+            await (await self._session(live)).start_recording(request)
+        except BaseException:
+            await self._messages.never_begun(live.call)
+            raise
 
     async def _write_both_answers(self, live: LiveCall, command: cmd.WriteBothAnswers) -> None:
         had_session = live.session is not None

@@ -39,6 +39,7 @@ KEPT_FOR_S = 30 * 86_400.0
 DELIVERY_LIMIT_S = 120.0
 
 NO_ROOM = Verdict(result=Result.SERVER, reason="messages_full", sip_status=480, q850=19)
+NOT_KEPT = Verdict(result=Result.SERVER, reason="messages_not_kept", sip_status=480, q850=19)
 
 
 class MessageRooms(Protocol):
@@ -96,6 +97,13 @@ class MessageDesk:
 
     async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest:
         """A place for the message of a call. Raises `CallError` when there is none."""
+        try:
+            return await self._begin(call, longest_s)
+        except (StoreError, OSError) as error:
+            log.error("message_not_begun", detail=str(error))
+            raise CallError(NOT_KEPT, "there is nowhere to keep a message") from error
+
+    async def _begin(self, call: Call, longest_s: float) -> RecordingRequest:
         if await self._store.messages.count() >= MAX_WAITING:
             log.error("messages_full", waiting=MAX_WAITING)
             raise CallError(NO_ROOM, "too many messages wait for their users")
@@ -107,8 +115,12 @@ class MessageDesk:
             left_at=self._clock.wall(),
         )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await self._store.messages.begin(message)
         self._recording.add(message.message_id)
+        try:
+            await self._store.messages.begin(message)
+        except BaseException:
+            self._recording.discard(message.message_id)
+            raise
         return RecordingRequest(
             path=self._path(message.message_id), sides=RecordedSides.PHONE, longest_s=longest_s, beep=True
         )
@@ -122,6 +134,16 @@ class MessageDesk:
         task.add_done_callback(self._tasks.discard)
         return heard
 
+    async def never_begun(self, call: Call) -> None:
+        """There is no recording in the place that `begin` has given."""
+        try:
+            await self._forget(call.call_id)
+        except (StoreError, OSError) as error:
+            log.warning("message_not_noted", detail=str(error))
+        finally:
+            self._recording.discard(call.call_id)
+            self._wake.set()
+
     async def _finish(self, message_id: str, recorded: Recorded, *, heard: bool) -> None:
         try:
             if heard:
@@ -131,8 +153,11 @@ class MessageDesk:
                 self._wake.set()
             else:
                 await self._forget(message_id)
+        except (StoreError, OSError) as error:
+            # It stays on disk as one that is being recorded, and is taken over once the database is back.
+            log.warning("message_not_noted", detail=str(error))
+            self._wake.set()
         except Exception:
-            # It stays on disk as one that is being recorded, and the next process delivers it.
             log.exception("message_not_noted")
             self._telemetry.count("internal_errors_total", component="messages")
         finally:
@@ -142,13 +167,11 @@ class MessageDesk:
 
     async def run(self) -> None:
         """Deliver what is left, for as long as this runs; first of all what the last process had not."""
-        pause_s, taken_over = FIRST_PAUSE_S, False
+        pause_s = FIRST_PAUSE_S
         while True:
             self._wake.clear()
             try:
-                if not taken_over:
-                    await self._take_over()
-                taken_over = True
+                await self._take_over()
                 done = await self._deliver_all()
             except StoreError as error:
                 log.warning("messages_not_read", reason=str(error))
@@ -165,9 +188,10 @@ class MessageDesk:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take_over(self) -> None:
-        """What was being recorded when the last process died is delivered as far as it goes."""
+        """What nobody records any more, since a process died or could not note its end: delivered as far as it goes."""
+        recording = frozenset(self._recording)
         for message in await self._store.messages.all():
-            if message.whole or message.message_id in self._recording:
+            if message.whole or message.message_id in recording | self._recording:
                 continue
             duration_s = await asyncio.to_thread(ogg_duration_s, self._path(message.message_id))
             if duration_s >= SHORTEST_S:
@@ -222,7 +246,10 @@ class MessageDesk:
 
     async def _forget(self, message_id: str) -> None:
         await self._store.messages.drop(message_id)
-        await asyncio.to_thread(self._path(message_id).unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread(self._path(message_id).unlink, missing_ok=True)
+        except OSError as error:
+            log.error("message_not_erased", call_id=message_id, detail=error.strerror)
 
     def _path(self, message_id: str) -> Path:
         """Call ids are made by us, of letters and digits."""

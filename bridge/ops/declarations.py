@@ -123,6 +123,7 @@ REASONS = _of(
     "matrix_media_unacceptable",
     "message_left",
     "messages_full",
+    "messages_not_kept",
     "media_exhausted",
     "media_failed",
     "media_not_encrypted",

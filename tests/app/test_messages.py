@@ -11,18 +11,23 @@ import pytest
 
 from bridge.app import message_desk
 from bridge.app.greetings import Greetings
+from bridge.app.live_call import LiveCall
+from bridge.app.media_work import MediaWork
 from bridge.app.message_desk import MessageDesk
+from bridge.calls import events as ev
 from bridge.calls.call import Call
+from bridge.calls.message_commands import RecordMessage
 from bridge.config.voicemail import VoicemailConfig
 from bridge.core.clock import SystemClock
 from bridge.core.errors import CallError
 from bridge.core.ids import EventId
 from bridge.matrix.link import MatrixError
 from bridge.media.ogg_duration import ogg_duration_s
-from bridge.media.recording import Recorded, RecordingEnd
+from bridge.media.recording import Recorded, RecordingEnd, RecordingRequest
 from bridge.media.sounds import pause
-from bridge.store import Store
-from tests.app.stage import ALICE, StageMatrix
+from bridge.media.verdicts import unavailable
+from bridge.store import Store, StoreError
+from tests.app.stage import ALICE, StageEngine, StageMatrix, StageSession
 from tests.calls import scenes
 from tests.matrix.bridge_fixture import Counts
 
@@ -178,6 +183,50 @@ async def test_a_full_box_takes_no_more(tmp_path: Path, monkeypatch: pytest.Monk
             await scene.desk.begin(call("call-2"), longest_s=60.0)
 
 
+async def test_a_folder_that_cannot_be_written_takes_no_message(tmp_path: Path) -> None:
+    (tmp_path / "messages").write_text("not a folder")
+    async with desk(tmp_path) as scene:
+        with pytest.raises(CallError):
+            await scene.desk.begin(call(), longest_s=60.0)
+        assert await scene.store.messages.all() == ()
+
+
+async def test_a_folder_that_is_gone_stops_no_delivery(tmp_path: Path) -> None:
+    async with desk(tmp_path, delivering=False) as scene:
+        await scene.desk.begin(call("call-1"), longest_s=60.0)
+        scene.folder.rmdir()
+        scene.folder.write_text("not a folder")
+    async with desk(tmp_path) as scene:
+        async with asyncio.timeout(5):
+            while await scene.store.messages.all():  # noqa: ASYNC110 - nor does the database
+                await asyncio.sleep(0.005)
+        scene.folder.unlink()
+        await scene.leave("call-2")
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+
+
+async def test_a_recording_that_could_not_be_begun_leaves_nothing(tmp_path: Path) -> None:
+    async with desk(tmp_path) as scene:
+        await scene.desk.begin(call(), longest_s=60.0)
+        await scene.desk.never_begun(call())
+        assert await scene.store.messages.all() == ()
+
+
+async def test_a_message_whose_end_could_not_be_noted_comes_once_the_database_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object, **__: object) -> None:
+        raise StoreError("disk full")
+
+    async with desk(tmp_path) as scene:
+        with monkeypatch.context() as away:
+            away.setattr(scene.store.messages, "finish", failing)
+            assert await scene.leave()
+            await scene.desk.drain()
+        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        assert not [name for name, _ in scene.counts.counts if name == "internal_errors_total"]
+
+
 @pytest.mark.parametrize(
     ("content", "duration_s"),
     [
@@ -205,3 +254,22 @@ async def test_a_text_is_spoken_as_telephone_audio() -> None:
 async def test_a_language_that_cannot_be_spoken_leaves_the_beep(language: str) -> None:
     greetings = await Greetings.load(VoicemailConfig(users=("example.org",), language=language))
     assert (greetings.longest_s < 1.0) is (language == "xx-none")
+
+
+async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path: Path) -> None:
+    @dataclass(slots=True)
+    class Busy(StageSession):
+        async def start_recording(self, request: RecordingRequest) -> None:
+            raise unavailable("too many calls are recorded")
+
+    events: list[ev.Event] = []
+    async with desk(tmp_path) as scene:
+        work = MediaWork(
+            StageEngine(), {}, lambda live, event: events.append(event), lambda call_id: None, scene.counts, scene.desk
+        )
+        live = LiveCall(call=call())
+        live.session = Busy()
+        work.submit(live, RecordMessage(longest_s=60.0))
+        await live.drain()
+        assert [type(event) for event in events] == [ev.MediaRefused]
+        assert await scene.store.messages.all() == ()
