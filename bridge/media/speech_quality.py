@@ -66,15 +66,19 @@ def opinion(rated: float) -> float:
 def estimate(spoken: LegStats, heard: LegStats, played: HeardStats, *, transcoded: bool) -> float | None:
     """The MOS of one direction: from the leg where it is spoken to the one where it is heard; `None` of silence.
 
-    What is lost on the way here, what is thrown away, and what the far end says that it never got, add up. Half of each
-    leg's round trip is its way; a leg whose far end has told none is taken to be short.
+    What is lost on the way here, what is thrown away, and what the far end says that it never got, add up where audio
+    is transcoded. What passes through keeps its gaps, so that the far end counts what was lost on the way here as
+    well. Half of each leg's round trip is its way; a leg whose far end has told none is taken to be short.
     """
     if not spoken.packets_received:
         return None
-    arrived = spoken.packets_received / (spoken.packets_received + max(spoken.packets_lost, 0))
+    lost = max(spoken.packets_lost, 0)
+    arrived = spoken.packets_received / (spoken.packets_received + lost)
     arrived *= 1 - played.packets_discarded / max(spoken.packets_received, played.packets_discarded)
     if heard.far_packets_lost is not None and heard.packets_sent:
-        arrived *= 1 - min(heard.far_packets_lost / heard.packets_sent, 1.0)
+        expected = heard.packets_sent + (0 if transcoded else lost)
+        told = 1 - min(heard.far_packets_lost / expected, 1.0)
+        arrived = arrived * told if transcoded else min(arrived, told)
     ways_ms = sum((leg.round_trip_ms or 0.0) / 2 for leg in (spoken, heard))
     coding_ms = sum(_CODEC_DELAY_MS.get(leg.codec, 0.0) for leg in (spoken, heard))
     delay_ms = ways_ms + coding_ms + _PACKET_MS * (2 if transcoded else 1) + played.playout_delay_ms + _FAR_BUFFER_MS

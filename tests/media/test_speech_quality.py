@@ -54,6 +54,17 @@ def test_everything_that_goes_wrong_lowers_it(matrix: LegStats, sip: LegStats, h
     assert 2.5 < mos(matrix, sip, heard) < 4.37
 
 
+def test_a_gap_that_passes_through_is_not_counted_again_by_the_far_end() -> None:
+    spoken, heard = replace(GOOD, packets_lost=500), replace(GOOD, far_packets_lost=500)
+    assert mos(spoken, heard) == mos(spoken, GOOD)
+    assert mos(spoken, replace(heard, far_packets_lost=1000)) < mos(spoken, GOOD)
+    made_anew = rated(MediaStats(matrix=spoken, sip=heard, transcoded=True)).matrix.mos
+    once = rated(MediaStats(matrix=spoken, sip=GOOD, transcoded=True)).matrix.mos
+    assert made_anew is not None
+    assert once is not None
+    assert made_anew < once
+
+
 def test_each_direction_has_its_own() -> None:
     stats = rated(MediaStats(matrix=replace(GOOD, packets_lost=500), sip=GOOD))
     assert stats.matrix.mos is not None
