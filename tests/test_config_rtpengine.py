@@ -30,6 +30,7 @@ def test_servers_are_read_in_their_order(tmp_path: Path) -> None:
         ("media: {engine: rtpengine, rtpengine: ['a.b:0']}", "media.rtpengine[0]", "port"),
         ("media: {engine: rtpengine, rtpengine: ['a.b']}", "media.rtpengine[0]", "host:port"),
         (ENGINE + "}\ntrunks: {a: {server: a.b, dtmf: info}}", "trunks.a.dtmf", "rtpengine_keys"),
+        (ENGINE + "}\nvoicemail: {users: [example.org]}", "voicemail.users", "record on disks of their own"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, media: str, place: str, words: str) -> None:
@@ -49,3 +50,16 @@ def test_what_is_less_strict_than_it_looks_is_noted(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + ENGINE + ", rtp_sources: [10.0.0.0/8]}")
     assert any("for three seconds" in note for note in warnings(config))
     assert not any("media.rtp_host" in note for note in warnings(config))
+
+
+@pytest.mark.parametrize(
+    ("media", "unused"),
+    [
+        (ENGINE + ", stun_servers: ['a.example']}", "media.stun_servers:"),
+        (ENGINE + ", turn: {uris: ['turn:a.example'], shared_secret: secret}}", "media.turn:"),
+        (ENGINE.replace("engine: rtpengine", "engine: portable") + "}", "media.rtpengine:"),
+    ],
+)
+def test_what_is_meant_for_another_engine_is_noted(tmp_path: Path, media: str, unused: str) -> None:
+    assert any(note.startswith(unused) for note in warnings(load(tmp_path, MINIMAL + media)))
+    assert not any("never used" in note for note in warnings(load(tmp_path, MINIMAL + ENGINE + "}")))

@@ -207,6 +207,8 @@ def _rtpengine(config: Config) -> Iterator[Finding]:
             yield ("trunks", name, "dtmf"), "needs media.rtpengine_keys, where servers report keys"
         if trunk.dtmf is Dtmf.TONES:
             yield ("trunks", name, "dtmf"), "is tones, which rtpengine servers are not asked for"
+    if config.voicemail.users:
+        yield ("voicemail", "users"), "cannot be with rtpengine, whose servers record on disks of their own"
 
 
 def _places(config: Config) -> Iterator[Finding]:
@@ -241,6 +243,7 @@ def warnings(config: Config) -> list[str]:
         *_exposed_secrets(config),
         *_exposed_console(config),
         *_lenient_servers(config),
+        *_unused_media(config),
         *certificate_warnings(config),
     ]
 
@@ -251,6 +254,17 @@ def _lenient_servers(config: Config) -> Iterator[str]:
             "media.rtp_sources: an rtpengine server takes audio from anybody, not from these networks alone, "
             "for three seconds after each description"
         )
+
+
+def _unused_media(config: Config) -> Iterator[str]:
+    """What is meant for another engine."""
+    media = config.media
+    if media.engine is PathChoice.RTPENGINE:
+        for name, value in (("stun_servers", media.stun_servers), ("turn", media.turn.uris)):
+            if value:
+                yield f"media.{name}: is never used with engine: rtpengine, whose servers clients reach directly"
+    elif media.rtpengine:
+        yield f"media.rtpengine: is never used with engine: {media.engine}"
 
 
 def _reach(config: Config) -> Iterator[str]:
