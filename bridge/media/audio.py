@@ -75,7 +75,13 @@ class CallAudio:
             self._received(self.to_sip, self.matrix_reports, plain)
 
     def sip_packet(self, datagram: bytes) -> bool:
-        """RTP of the phone; `True` when it was well-formed."""
+        """RTP of the phone; `True` when it was well-formed.
+
+        Some send their reports here although nobody agreed on that (RFC 5761 §5.1.1). Taken for audio, each of them
+        would be another source, which begins anew.
+        """
+        if is_rtcp(datagram):
+            return self.sip_report(datagram)
         return self._received(self.to_matrix, self.sip_reports, datagram)
 
     def from_partner(self, datagram: bytes) -> None:
@@ -86,7 +92,10 @@ class CallAudio:
         self.to_sip.receive(packet, now)
 
     def to_partner(self, datagram: bytes) -> bool:
-        """Count RTP of the phone that goes to another call; `True` when it was well-formed."""
+        """Count RTP of the phone; `True` when it may go on to another call."""
+        if is_rtcp(datagram):
+            self.sip_report(datagram)
+            return False
         return self._received(None, self.sip_reports, datagram)
 
     def sip_report(self, datagram: bytes) -> bool:

@@ -24,7 +24,7 @@ from bridge.media.outbound import OutboundStream
 from bridge.media.pcm import to_octets
 from bridge.media.player import Playing
 from bridge.media.rtcp import ReportBlock, middle_ntp, write_report
-from bridge.media.rtp import RtpPacket
+from bridge.media.rtp import RtpPacket, is_rtcp
 from bridge.media.sounds import Sound
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import tone_frames
@@ -415,3 +415,27 @@ def test_both_paths_recognise_the_same_keys_in_the_audio(seed: int) -> None:
             pair.sip(packet)
     assert len(pair.happened) > 5
     pair.compare()
+
+
+@pytest.mark.parametrize("client", [G711_CLIENT, OPUS_CLIENT], ids=["passed-through", "transcoded"])
+def test_reports_on_the_port_of_the_audio_do_not_interrupt_it(client: LegFormats) -> None:
+    """As some phones send them, though nobody has agreed on that."""
+    pair, source = Pair(1, signals=False), Source(random.Random(1), G711_PHONE)
+    pair.configure(client, G711_PHONE)
+    pair.let_through(True, False, True)
+    phone = OutboundStream(SeededEntropy(1))
+    phone.ssrc, heard = source.ssrc, list[RtpPacket]()
+    for number in range(100):
+        pair.sip(source.packet(0, g711.ulaw_encode(tone_frames(440, 1)[0])))
+        source.timestamp += 160
+        if number % 25 == 10:
+            now, wall = pair.clock.now, pair.clock.wall()
+            pair.sip(write_report(phone, None, cname="phone", clock_rate=8000, now=now, wall=wall))
+        pair.clock.now += 0.02
+        pair.tick()
+        heard += [RtpPacket.parse(packet) for target, packet in pair.sent if target == "matrix" and not is_rtcp(packet)]
+        pair.compare()
+    stats = pair.portable.stats(off_path_dropped=0)
+    assert (stats.sip.packets_received, stats.sip.packets_lost, stats.heard_by_matrix.packets_discarded) == (100, 0, 0)
+    assert [packet.marker for packet in heard] == [True] + [False] * (len(heard) - 1)
+    assert len(heard) > 90

@@ -174,7 +174,13 @@ impl CallAudio {
     }
 
     /// RTP of the phone; `false` when it was malformed.
+    ///
+    /// Some send their reports here although nobody agreed on that (RFC 5761 §5.1.1). Taken for audio each of them would
+    /// be another source, which begins anew.
     pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
+        if is_rtcp(datagram) {
+            return self.sip_report(datagram, now);
+        }
         let Some(packet) = Packet::parse(datagram) else { return false };
         self.overhear_phone(&packet, now, out);
         received(&mut self.to_matrix, &mut self.sip_reports, &packet, now, out);

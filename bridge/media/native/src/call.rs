@@ -11,7 +11,7 @@ use crate::outbox::{Outbox, Target};
 use crate::path::{Path, receive};
 use crate::phone::Phone;
 use crate::rtcp::Moment;
-use crate::rtp::Packet;
+use crate::rtp::{Packet, is_rtcp};
 use crate::webrtc::{Sorted, WebRtc};
 
 /// Which socket of a call: RTP and RTCP of the phone, then those of the Matrix leg.
@@ -118,7 +118,7 @@ impl Call {
     fn take_rtp(&mut self, source: SocketAddr, now: f64, bench: &mut Workbench) -> bool {
         let Some(phone) = self.phone.as_mut() else { return false };
         match phone.take_rtp(&mut bench.datagram, source, now) {
-            Ok(()) if self.partner.is_some() => return true,
+            Ok(()) if self.partner.is_some() && !is_rtcp(&bench.datagram) => return true,
             Ok(()) if self.audio.sip_packet(&bench.datagram, now, &mut bench.outbox) => {}
             Ok(()) => self.discards.count(Discard::Malformed),
             Err(reason) => {
