@@ -247,7 +247,6 @@ class CallMedia:
         return WebRtcListener(
             on_connected=self._on_connected,
             on_ended=self._end,
-            on_packet=self._path.matrix_packet,
             on_off_path=self._on_off_path,
         )
 

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import pylibsrtp
 from aiortc import RTCCertificate
 from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
@@ -20,9 +19,8 @@ from aiortc.rtcdtlstransport import (
 from OpenSSL import SSL
 
 from bridge.media.ice import IceAgent
-from bridge.media.rtp import MAX_DATAGRAM, is_rtcp
+from bridge.media.rtp import MAX_DATAGRAM
 from bridge.media.sdp_matrix import Fingerprint
-from bridge.media.srtp import Streams, ssrc_of
 
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
@@ -150,15 +148,10 @@ class DtlsTransport(RTCDtlsTransport):
     """
 
     def _setup_srtp(self) -> None:
-        """The packet path encrypts; libsrtp's sessions here are made when somebody asks for them after all."""
+        """The packet path encrypts, and has the keys: no sessions of libsrtp are made here."""
         chosen = self._ssl.get_selected_srtp_profile() if self._ssl is not None else b""
         if all(profile.openssl_profile != chosen for profile in self._srtp_profiles):
             self._set_state(State.FAILED)
-
-    def set_up_srtp(self) -> None:
-        """Make libsrtp's sessions, once."""
-        if not self._tx_srtp:
-            super()._setup_srtp()
 
     async def _recv_next(self) -> None:
         await super()._recv_next()
@@ -175,7 +168,6 @@ class DtlsSession:
         self._transport = DtlsTransport(_as_ice_transport(self.pipe), [certificate])
         self._transport._set_role("server" if server else "client")
         self._is_server = server
-        self._streams = Streams()
         self.closed = asyncio.Event()
         self._transport.on("statechange", self._changed)
 
@@ -210,35 +202,6 @@ class DtlsSession:
         ours, theirs = (server, client) if transport._role == "server" else (client, server)
         name = _SUITES[chosen]
         return (name, ours), (name, theirs)
-
-    def protect(self, packet: bytes) -> bytes | None:
-        """Encrypt RTP or RTCP; `None` when libsrtp refuses (a key that is used up)."""
-        self._transport.set_up_srtp()
-        session = self._transport._tx_srtp
-        try:
-            protected: bytes = session.protect_rtcp(packet) if is_rtcp(packet) else session.protect(packet)
-        except pylibsrtp.Error:
-            return None
-        return protected
-
-    def unprotect(self, datagram: bytes) -> bytes | None:
-        """Check and decrypt RTP or RTCP; `None` for what is forged, replayed, too large or of one stream too many."""
-        if self.connected:
-            self._transport.set_up_srtp()
-        session = self._transport._rx_srtp
-        if session is None or not self.connected or not 12 <= len(datagram) <= _LARGEST_SRTP:
-            return None
-        rtcp = is_rtcp(datagram)
-        ssrc = ssrc_of(datagram, rtcp=rtcp)
-        if not self._streams.admits(ssrc):
-            return None
-        try:
-            plain: bytes = session.unprotect_rtcp(datagram) if rtcp else session.unprotect(datagram)
-        except pylibsrtp.Error:
-            return None
-        self._streams.keep(ssrc)
-        self.pipe.settle()
-        return plain
 
     async def close(self) -> None:
         """Say goodbye and wait until aiortc's receive task is gone."""

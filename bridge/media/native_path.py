@@ -242,10 +242,6 @@ class NativePath:
         """Nobody carries the packets any more."""
         self._needs.on_lost()
 
-    def matrix_packet(self, plain: bytes) -> None:
-        """None comes: a leg is handed over in the same step in which its keys are made."""
-        raise RuntimeError("audio of a leg that was handed over")
-
     # What it tells
 
     def look_after(self, now: float) -> None:

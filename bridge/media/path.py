@@ -116,10 +116,6 @@ class PacketPath(Protocol):
         """ICE and DTLS of a Matrix leg are up: its audio flows on this path until the leg is closed."""
         ...
 
-    def matrix_packet(self, plain: bytes) -> None:
-        """RTP or RTCP of a Matrix leg whose sockets the path does not read itself, decrypted."""
-        ...
-
     def look_after(self, now: float) -> None:
         """A few times a second: reports and counters."""
         ...

@@ -1,6 +1,6 @@
 """The Matrix leg's transport: ICE and DTLS-SRTP without a peer connection around them.
 
-RTP is taken right after SRTP and sent right before it: no receivers, senders or jitter buffers of a WebRTC stack.
+A packet path takes the keys and the sockets: no receivers, senders or jitter buffers of a WebRTC stack.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from bridge.media.dtls import DtlsSession, SrtpKey
 from bridge.media.engine import IceCandidate, MediaFailure
 from bridge.media.ice import IceAgent, SocketReader
 from bridge.media.ice_path import IcePath, IceRoute, WebRtcSettings
-from bridge.media.packet_rate import PacketRate
 from bridge.media.ports import PortPool
 from bridge.media.sdp_matrix import LocalTransport, RemoteMatrix, Setup
 
@@ -34,8 +33,6 @@ class WebRtcListener:
 
     on_connected: Callable[[], None]
     on_ended: Callable[[MediaFailure], None]
-    on_packet: Callable[[bytes], None]
-    """A decrypted RTP or RTCP packet."""
     on_off_path: Callable[[], None]
     """A datagram from an address that ICE has not validated was dropped."""
 
@@ -62,7 +59,6 @@ class WebRtcLeg:
         self._listener = listener
         self._telemetry = telemetry
         self._log = log
-        self._now, self._rate = now, PacketRate(now())
         self._certificate = settings.certificates.current(now())
         self._route = IceRoute(self._new_path)
         self._dtls: DtlsSession | None = None
@@ -79,7 +75,7 @@ class WebRtcLeg:
             self._ports,
             self._telemetry,
             controlling=controlling,
-            on_srtp=self._received,
+            on_srtp=self._too_early,
             on_off_path=self._listener.on_off_path,
             log=self._log,
         )
@@ -232,25 +228,9 @@ class WebRtcLeg:
         if self._reader is not None:
             self._reader.paths_changed()
 
-    def _received(self, datagram: bytes) -> None:
-        if not self._rate.admits(self._now()):
-            self._discarded("rate")
-            return
-        plain = self._dtls.unprotect(datagram) if self._dtls is not None else None
-        if plain is None:
-            self._discarded("srtp")
-        else:
-            self._listener.on_packet(plain)
-
-    def _discarded(self, reason: str) -> None:
-        self._telemetry.count("rtp_discarded_total", reason=reason)
-
-    def send(self, packet: bytes) -> bool:
-        """Encrypt and send RTP or RTCP; `False` when the leg is not up."""
-        if self._closed or self._dtls is None or not self._dtls.connected:
-            return False
-        protected = self._dtls.protect(packet)
-        return protected is not None and self._route.current.agent.send_now(protected)
+    def _too_early(self, datagram: bytes) -> None:
+        """Audio that comes before there are keys for it: whoever reads the sockets afterwards gets the rest."""
+        self._telemetry.count("rtp_discarded_total", reason="srtp")
 
     async def close(self) -> None:
         """Free the tasks, the sockets and their ports; called again, it finishes what failed."""

@@ -123,7 +123,6 @@ class Caller:
         listener = WebRtcListener(
             on_connected=connected.set,
             on_ended=lambda failure: None,
-            on_packet=lambda packet: None,
             on_off_path=lambda: None,
         )
         clock, log = SystemClock().monotonic, structlog.get_logger()

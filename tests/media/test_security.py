@@ -10,23 +10,18 @@ from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
-import structlog
 from aioice import Candidate, stun
 
-from bridge.core.clock import SystemClock
-from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
 from bridge.media import g711, sdp
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
 from bridge.media.ice import MAX_WAITING_DATAGRAMS, GuardedProtocol, IceAgent
-from bridge.media.ice_path import WebRtcSettings
 from bridge.media.packet_rate import BURST
 from bridge.media.portable import phone as portable_phone
-from bridge.media.ports import PortPool
+from bridge.media.portable.client import Client
 from bridge.media.sdp import SessionDescription
 from bridge.media.settings import PathChoice
-from bridge.media.webrtc import WebRtcLeg, WebRtcListener
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
@@ -202,17 +197,10 @@ def test_rtcp_comes_from_the_host_of_rtp_and_then_from_one_port_alone(telemetry:
         assert leg.take_rtcp(b"octets", ("192.0.2.7", 5001), 2.0)
 
 
-async def test_a_browser_that_floods_is_held_to_the_rate_before_anything_is_decrypted(
-    telemetry: CountingTelemetry,
-) -> None:
-    ports = PortPool(low=20000, high=20001, entropy=SystemEntropy(), clock=SystemClock())
-    settings = WebRtcSettings(hosts=(), advertised_hosts=(), allow_loopback=True, connect_timeout_s=1.0)
-    listener = WebRtcListener(
-        on_connected=lambda: None, on_ended=lambda _: None, on_packet=lambda _: None, on_off_path=lambda: None
-    )
-    leg = WebRtcLeg(settings, ports, listener, telemetry, now=still, log=structlog.get_logger())
-    for _ in range(500):
-        leg._received(b"\x80" * 50)
+def test_a_browser_that_floods_is_held_to_the_rate_before_anything_is_decrypted(telemetry: CountingTelemetry) -> None:
+    key = ("AES_CM_128_HMAC_SHA1_80", bytes(30))
+    client = Client(key, key, telemetry=telemetry, on_off_path=lambda: None, now=0.0)
+    assert {client.take(b"\x80" * 50, 0.0) for _ in range(500)} == {None}
     assert telemetry.total("rtp_discarded_total", reason="srtp") == BURST
     assert telemetry.total("rtp_discarded_total", reason="rate") == 500 - BURST
 

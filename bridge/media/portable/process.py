@@ -88,7 +88,7 @@ class WorkerProcess:
 
 def _started(control: int, wake: int) -> subprocess.Popen[bytes]:
     """A fresh interpreter: one that is forked from this one would have its threads' locks, and its memory."""
-    command = (sys.executable, "-m", "bridge.media.portable.worker", str(control), str(wake))
+    command = (sys.executable, "-m", "bridge.media.portable", str(control), str(wake))
     places = {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
     environment, descriptors = os.environ | places, (control, wake)
     return subprocess.Popen(command, pass_fds=descriptors, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603

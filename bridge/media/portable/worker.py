@@ -1,4 +1,4 @@
-"""A process that carries packets: `python -m bridge.media.portable.worker CONTROL WAKE`, two inherited descriptors.
+"""A process that carries packets: `python -m bridge.media.portable CONTROL WAKE`, two inherited descriptors.
 
 It has no event loop and no other thread, so nothing but packets is between a packet that comes and the one that goes.
 The same in Rust: `bridge/media/native/src/worker.rs`.
@@ -188,7 +188,3 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     worker.serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""The way in of a worker process."""
+
+from bridge.media.portable.worker import main
+
+main()
