@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import structlog
 from bridge.config import Config, ConfigError, Fault, load_config, matrix_settings, warnings
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
+from bridge.core.ids import UserId
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
@@ -120,7 +122,7 @@ def explain_call(path: Path, user: str, number: str, room: str | None) -> None:
     """
     config = _load(path)
     from bridge.app.plan import limits, number_plan
-    from bridge.core.ids import RoomId, UserId
+    from bridge.core.ids import RoomId
     from bridge.numbers.explain import Question, explain
 
     question = Question(user=UserId(user), dialled=number, room=RoomId(room) if room else None)
@@ -140,14 +142,11 @@ def trace_call(path: Path, name: str | None, show_numbers: bool, messages: bool)
 
     CALL is a call_id of log lines and call records, a Matrix call id, or the Call-ID of SIP.
     """
-    config = _load(path)
+    config = _load_with_key(path)
     from bridge.config import trace_settings
-    from bridge.core.pii import use_redaction_key
-    from bridge.ops.logs import redaction_key
     from bridge.ops.traces.ladder import ladder_of, overview_of
     from bridge.ops.traces.showing import Showing
 
-    use_redaction_key(redaction_key(config.appservice.as_token.get_secret_value()))
     file, showing = trace_settings(config).path, Showing(numbers=show_numbers)
     if file is None:
         raise click.ClickException("no traces are kept: ops.trace_days is 0")
@@ -156,6 +155,52 @@ def trace_call(path: Path, name: str | None, show_numbers: bool, messages: bool)
     except TrunklineError as error:
         raise click.ClickException(str(error)) from None
     click.echo("\n".join(lines))
+
+
+@main.group("records")
+def personal_records() -> None:
+    """What is kept about one user: call records, past calls, settings, messages, traces."""
+
+
+_user_option = click.option("--user", required=True, help="Whose: @user:server.")
+
+
+@personal_records.command("export")
+@_config_option
+@_user_option
+@click.option("--output", type=_FILE, required=True, help="The file to write, for its owner's eyes only.")
+def export_records(path: Path, user: str, output: Path) -> None:
+    """Write all that is kept about a user to a file of JSON. The bridge may run."""
+    config = _load_with_key(path)
+    from bridge.app.personal_data import export_user
+
+    try:
+        known = export_user(config, UserId(user))
+    except (TrunklineError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    _write_secret(output, json.dumps(known, ensure_ascii=False, indent=2) + "\n", replace=False)
+    click.echo(f"wrote {output}")
+
+
+@personal_records.command("erase")
+@_config_option
+@_user_option
+@click.confirmation_option(prompt="This cannot be undone. Erase it?")
+def erase_records(path: Path, user: str) -> None:
+    """Erase what is kept about a user, and say what it was. Stop the bridge before.
+
+    What limits and suspensions need stays until they need it no more. Backups, log files and files that were moved away
+    are not looked at, nor is what the homeserver has.
+    """
+    config = _load_with_key(path)
+    from bridge.app.personal_data import erase_user
+
+    try:
+        erased = erase_user(config, UserId(user))
+    except (TrunklineError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    for what, count in sorted(erased.items()):
+        click.echo(f"{what}: {count} erased")
 
 
 @main.command()
@@ -186,6 +231,16 @@ def _load(path: Path) -> Config:
         return load_config(path, os.environ)
     except ConfigError as error:
         raise _refusal(path, error.faults) from None
+
+
+def _load_with_key(path: Path) -> Config:
+    """With people hashed as in the logs and records of the bridge."""
+    config = _load(path)
+    from bridge.core.pii import use_redaction_key
+    from bridge.ops.logs import redaction_key
+
+    use_redaction_key(redaction_key(config.appservice.as_token.get_secret_value()))
+    return config
 
 
 def _load_with_new_tokens(path: Path) -> Config:

@@ -16,6 +16,7 @@ from bridge.app.bot_room import BotRoom
 from bridge.app.call_tracing import CallTracing
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.greetings import Greetings
+from bridge.app.history import DAY_S
 from bridge.app.life_cycle import LifeCycle
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.media_facts import feed_media
@@ -24,6 +25,7 @@ from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
 from bridge.app.ops_port import OpsPort
 from bridge.app.people import People
+from bridge.app.personal_data import message_folder
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
     call_times,
@@ -161,7 +163,11 @@ class Application:
         self._entropy = SystemEntropy()
         self.telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
         self._records = CallRecords(
-            config.ops.call_records, telemetry=self.telemetry, record_numbers=config.ops.record_numbers
+            config.ops.call_records,
+            telemetry=self.telemetry,
+            record_numbers=config.ops.record_numbers,
+            keep_s=config.ops.record_days * DAY_S,
+            clock=self._clock,
         )
         self._recorder = self._call_recorder()
         self._tracing = CallTracing(self._recorder, self._clock)
@@ -319,10 +325,8 @@ class Application:
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
     def _messages(self, store: Store, matrix: MatrixService, greetings: Greetings) -> MessageDesk:
-        """The recordings lie beside the database, which is where we may write."""
-        database = self._config.store.path
         return MessageDesk(
-            folder=database.with_name(f"{database.stem}-messages"),
+            folder=message_folder(self._config.store.path),
             greetings=greetings,
             store=store,
             rooms=matrix,

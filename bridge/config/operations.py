@@ -67,6 +67,7 @@ class OpsConfig(Section):
     call_records: OptionalPath = Path("call-records.jsonl")
     """`None` writes no records."""
     record_numbers: Flag = False
+    record_days: Annotated[float, Field(strict=True, gt=0, le=36_500, allow_inf_nan=False)] = 90.0
     trace_days: Annotated[float, Field(strict=True, ge=0, le=3_650, allow_inf_nan=False)] = 7.0
     trace_mb: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
     hep: HepConfig = HepConfig()

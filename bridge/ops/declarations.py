@@ -178,7 +178,11 @@ METRICS: tuple[Metric, ...] = (
     _histogram("event_loop_lag_seconds", "How late an event loop is.", LAG_S, loop=_of("signalling", "media")),
     _gauge("tasks", "asyncio tasks of the signalling loop."),
     _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
-    _counter("call_records_total", "Call records by what became of them.", outcome=_of("written", "failed", "lost")),
+    _counter(
+        "call_records_total",
+        "Call records by what became of them.",
+        outcome=_of("written", "failed", "lost", "expired"),
+    ),
     _counter(
         "trace_items_total",
         "Steps of calls for the file of traces, by what became of them; dropped: the disk did not keep up.",

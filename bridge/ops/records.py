@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -13,13 +14,16 @@ from typing import Any
 
 import structlog
 
+from bridge.core.clock import Clock, SystemClock
 from bridge.core.ids import CallId, MatrixCallId, RoomId, SipCallId, TrunkName
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import MatrixReason, Result
+from bridge.ops.record_keeping import forget_older
 from bridge.ops.scrubbing import without_host, without_number
 
 _log = structlog.get_logger(__name__)
+TIDY_EVERY_S = 3_600.0
 _PENDING = 20_000
 """Records that may wait for the disk: more than there can be calls, all of which can end in the same second."""
 
@@ -140,7 +144,19 @@ class CallRecords:
     A full disk loses no call and, up to a bound, no record: what could not be written is tried again with the next one.
     """
 
-    def __init__(self, path: Path | None, *, telemetry: Telemetry, record_numbers: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        telemetry: Telemetry,
+        record_numbers: bool = False,
+        keep_s: float = math.inf,
+        clock: Clock | None = None,
+    ) -> None:
+        """Records are taken out again when their call ended `keep_s` ago."""
+        self._path = path
+        self._keep_s, self._clock = keep_s, clock or SystemClock()
+        self._tidied_at = -math.inf
         self._file = RecordFile(path) if path is not None else None
         self._telemetry = telemetry
         self._reveal = record_numbers
@@ -160,10 +176,14 @@ class CallRecords:
 
     async def run(self) -> None:
         """Write until :meth:`stop`, and then what is left."""
+        await self._forget_old()
         while not self._stopping:
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TIDY_EVERY_S):
+                    await self._news.wait()
             self._news.clear()
             await self._write_pending()
+            await self._forget_old()
         await self._write_pending()
         if self._file is not None:
             self._telemetry.count("call_records_total", len(self._pending), outcome="lost")
@@ -173,6 +193,18 @@ class CallRecords:
         """Let :meth:`run` finish."""
         self._stopping = True
         self._news.set()
+
+    async def _forget_old(self) -> None:
+        """Now and then; never beside a write, since the file is replaced."""
+        if self._path is None or self._clock.monotonic() - self._tidied_at < TIDY_EVERY_S:
+            return
+        self._tidied_at = self._clock.monotonic()
+        try:
+            expired = await asyncio.to_thread(forget_older, self._path, self._clock.wall() - self._keep_s)
+        except OSError as error:
+            _log.error("call_records_not_forgotten", error=str(error))
+            return
+        self._telemetry.count("call_records_total", expired, outcome="expired")
 
     async def _write_pending(self) -> None:
         batch = tuple(self._pending)

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bridge.core.ids import CallId
+from bridge.core.ids import CallId, UserId
 from bridge.store.database import StoreError
 
 VERSION = 2
@@ -159,6 +159,18 @@ class TraceFile:
         except sqlite3.Error as error:
             raise StoreError(f"forgetting traces failed: {error}") from error
 
+    def forget_user(self, user: UserId) -> int:
+        """Forget the calls of one user, and overwrite them in the file; gives how many. Raises :class:`StoreError`."""
+        try:
+            self._connection.execute("PRAGMA secure_delete = ON")
+            with self._connection as connection:
+                calls = connection.execute("SELECT call_id FROM calls WHERE user = ?", (user,)).fetchall()
+                self._forget(calls)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"forgetting traces failed: {error}") from error
+        return len(calls)
+
     @property
     def size(self) -> int:
         """Bytes in use."""
@@ -225,6 +237,12 @@ class TraceReader:
             rows = connection.execute(
                 f"{_CALLS} {where} ORDER BY began_at DESC LIMIT ?", (*values, wanted.limit)
             ).fetchall()
+        return [_call(row) for row in rows]
+
+    def calls_of(self, user: UserId) -> list[TracedCall]:
+        """All calls of one user, the oldest first."""
+        with self._open() as connection:
+            rows = connection.execute(f"{_CALLS} WHERE user = ? ORDER BY began_at", (user,)).fetchall()
         return [_call(row) for row in rows]
 
     def tally(self, *, since: float) -> list[Tally]:

@@ -4,16 +4,19 @@ import asyncio
 import errno
 import json
 import os
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.core.ids import CallId, RoomId, TrunkName
+from bridge.core.ids import CallId, RoomId, TrunkName, UserId
 from bridge.core.pii import Pii
 from bridge.core.verdict import MatrixReason, Result
 from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.record_keeping import forget_user, records_of
 from bridge.ops.records import CallRecord, CallRecords, LegRecord, RecordFile
 
 
@@ -174,3 +177,43 @@ async def test_a_directory_that_vanished_is_survived(tmp_path: Path) -> None:
     metrics = telemetry()
     await written(CallRecords(tmp_path / "gone" / "records", telemetry=metrics), record())
     assert outcome(metrics, "lost") == 1
+
+
+def ending_at(moment: float, call_id: str, user: str = "@alice:example.org") -> CallRecord:
+    return replace(record(call_id), t_end=moment, user=Pii(user), caller=Pii(user))
+
+
+def file_of(path: Path, *records: CallRecord, reveal: bool = False) -> Path:
+    path.write_text("".join(f"{one.to_json(reveal=reveal)}\n" for one in records) + "no record\n")
+    return path
+
+
+async def test_records_are_forgotten_after_their_time(tmp_path: Path) -> None:
+    now = time.time()
+    file = file_of(tmp_path / "records", ending_at(now - 200, "old"), ending_at(now - 50, "young"))
+    counted = telemetry()
+    await written(CallRecords(file, telemetry=counted, keep_s=100), ending_at(now, "new"))
+    lines = file.read_text().splitlines()
+    assert [json.loads(line)["call_id"] for line in lines if line != "no record"] == ["young", "new"]
+    assert "no record" in lines, "what nobody can read is left for a person"
+    assert outcome(counted, "expired") == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_file_with_nothing_old_in_it_is_left_as_it_is(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "records", ending_at(time.time(), "young"))
+    before = file.stat().st_ino
+    await written(CallRecords(file, telemetry=telemetry(), keep_s=100))
+    assert file.stat().st_ino == before
+
+
+@pytest.mark.parametrize("reveal", [False, True])
+def test_the_records_of_one_user_are_found_and_taken_out(tmp_path: Path, reveal: bool) -> None:
+    alice, bob = UserId("@alice:example.org"), UserId("@bob:example.org")
+    file = file_of(tmp_path / "r", ending_at(1, "a1"), ending_at(2, "b1", bob), ending_at(3, "a2"), reveal=reveal)
+    assert [known["call_id"] for known in records_of(file, alice)] == ["a1", "a2"]
+    assert forget_user(file, alice) == 2
+    assert list(records_of(file, alice)) == []
+    assert [known["call_id"] for known in records_of(file, bob)] == ["b1"]
+    assert forget_user(file, alice) == 0
+    assert forget_user(tmp_path / "none", alice) == 0

@@ -1,0 +1,101 @@
+"""How long call records stay, and whose: lines are taken out of the file, and nothing of them stays on the disk."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bridge.core.ids import UserId
+from bridge.core.pii import Pii
+
+_PEOPLE = ("user", "caller", "called", "connected")
+
+
+def forget_older(path: Path, before: float) -> int:
+    """Take out records of calls that ended before `before` (seconds since 1970); gives how many. Raises `OSError`.
+
+    Records stand in the order in which calls ended, so a look at the first tells whether there is anything to do.
+    """
+    first = next(record_lines(path), None)
+    if first is None or not _ended_before(first, before):
+        return 0
+    return _take_out(path, lambda line: _ended_before(line, before))
+
+
+def forget_user(path: Path, user: UserId) -> int:
+    """Take out the records of one user's calls; gives how many. Raises `OSError`."""
+    names = _names_of(user)
+    if not any(_is_of(line, names) for line in record_lines(path)):
+        return 0
+    return _take_out(path, lambda line: _is_of(line, names))
+
+
+def records_of(path: Path, user: UserId) -> Iterator[dict[str, Any]]:
+    """The records of one user's calls, as they are in the file."""
+    names = _names_of(user)
+    for line in record_lines(path):
+        record = _record(line)
+        if record is not None and _names_in(record) & names:
+            yield record
+
+
+def record_lines(path: Path) -> Iterator[str]:
+    """All lines of a file; none of one that is not there."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape") as stream:
+            yield from stream
+    except FileNotFoundError:
+        return
+
+
+def _take_out(path: Path, unwanted: Callable[[str], bool]) -> int:
+    """Write the other lines to a file that then takes the place of this one; a crash leaves either of them whole."""
+    new, taken = path.with_name(f".{path.name}.new"), 0
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            for line in record_lines(path):
+                if unwanted(line):
+                    taken += 1
+                else:
+                    stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return taken
+
+
+def _names_of(user: UserId) -> set[str]:
+    """The user as records may name them: by id, or by the keyed hash of it."""
+    return {user, str(Pii(user))}
+
+
+def _is_of(line: str, names: set[str]) -> bool:
+    record = _record(line)
+    return record is not None and bool(_names_in(record) & names)
+
+
+def _names_in(record: dict[str, Any]) -> set[str]:
+    return {value for name in _PEOPLE if isinstance(value := record.get(name), str)}
+
+
+def _ended_before(line: str, before: float) -> bool:
+    """A line that is no record says no: it is for a person to look at."""
+    record = _record(line)
+    try:
+        return record is not None and datetime.fromisoformat(record["t_end"]).timestamp() < before
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

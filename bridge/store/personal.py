@@ -1,0 +1,103 @@
+"""What the database has about one person, to be handed out or erased (GDPR, articles 15 and 17).
+
+For a command beside the bridge, so it blocks. It may be read while the bridge runs, and erased only while it does not:
+a bridge has settings and messages in memory, and would write them again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, create_engine, delete, func, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from bridge.core.ids import UserId
+from bridge.store.database import StoreError
+from bridge.store.lock import DatabaseLock
+from bridge.store.tables import (
+    blocked_numbers,
+    dead_letters,
+    ghost_rooms,
+    messages,
+    outbox,
+    own_names,
+    past_calls,
+    portals,
+    spending,
+    suspensions,
+    user_settings,
+)
+from bridge.store.upgrade import upgrade_database
+
+_ERASED: tuple[tuple[Table, Column[str]], ...] = (
+    (user_settings, user_settings.c.user_id),
+    (blocked_numbers, blocked_numbers.c.user_id),
+    (own_names, own_names.c.user_id),
+    (past_calls, past_calls.c.user_id),
+    (messages, messages.c.user_id),
+    (portals, portals.c.user_id),
+    (ghost_rooms, ghost_rooms.c.peer),
+)
+_KEPT: tuple[tuple[Table, Column[str]], ...] = (
+    (spending, spending.c.account),
+    (suspensions, suspensions.c.user_id),
+)
+"""Handed out and not erased: limits and suspensions must not end by it. They are forgotten in their own time."""
+
+Row = Mapping[str, Any]
+
+
+def personal_rows(path: Path, user: UserId) -> dict[str, Sequence[Row]]:
+    """Every row about a user, by table. Raises :class:`StoreError`."""
+    if not path.exists():
+        return {}
+    with _open(path) as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(select(table).where(owner == user)).mappings()]
+            for table, owner in (*_ERASED, *_KEPT)
+        }
+
+
+def erase_rows(path: Path, user: UserId) -> dict[str, int]:
+    """Erase a user, and say how many rows of which table it were. Raises :class:`StoreError`, also while a bridge runs.
+
+    What the file had is overwritten (`secure_delete`), so that nothing of it can be found in free pages.
+    """
+    if not path.exists():
+        return {}
+    lock = DatabaseLock(path)
+    try:
+        upgrade_database(path)
+        with _open(path) as connection:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            erased = dict(_erase(connection, user))
+            connection.commit()
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+    finally:
+        lock.release()
+
+
+def _erase(connection: Connection, user: UserId) -> Iterator[tuple[str, int]]:
+    rooms = select(portals.c.room_id).where(portals.c.user_id == user)
+    sent = delete(outbox).where(outbox.c.outcome != "pending", outbox.c.room_id.in_(rooms))
+    yield outbox.name, connection.execute(sent).rowcount
+    unread = delete(dead_letters).where(func.instr(dead_letters.c.body, user) > 0)
+    yield dead_letters.name, connection.execute(unread).rowcount
+    for table, owner in _ERASED:
+        yield table.name, connection.execute(delete(table).where(owner == user)).rowcount
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Connection]:
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database {path} cannot be used: {error}") from error
+    finally:
+        engine.dispose()
