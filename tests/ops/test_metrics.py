@@ -21,7 +21,7 @@ BRIDGE = Path(__file__).parent.parent.parent / "bridge"
 RECEIVERS = ("telemetry", "context")
 ACTIONS = {"Count": "count", "Observe": "observe", "Gauge": "gauge"}
 """What the SIP core, which does no I/O, returns instead of calling the port."""
-FORWARDERS = ("context.py", "driver.py", "metrics.py")
+FORWARDERS = ("context.py", "driver.py", "metrics.py", "tally.py")
 """Where a name is passed on, not chosen."""
 KINDS = {"count": Kind.COUNTER, "observe": Kind.HISTOGRAM, "gauge": Kind.GAUGE}
 DECLARED: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
