@@ -208,7 +208,8 @@ def write_offer(
     With Opus come the events of its clock alone: of two libwebrtc takes those at 8000 Hz, whatever the audio, measures
     them in the audio's clock, and a key is over before it has begun.
     """
-    digits = tuple(entry for entry in OUR_DIGITS if audio[0].codec is not Codec.OPUS or entry.clock_rate == 48000)
+    if audio[0].codec is Codec.OPUS:
+        digits = tuple(entry for entry in digits if entry.clock_rate == Codec.OPUS.clock_rate) or digits
     head = [*_session_lines(transport, stream), "a=group:BUNDLE 0"]
     section = _audio_lines(
         transport,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.core.ids import CallId
-from bridge.media import g711
+from bridge.media import g711, sdp
+from bridge.media.coders import silence
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEvent
 from bridge.media.policy import SipMediaPolicy
@@ -88,6 +89,11 @@ async def test_events_go_either_way_at_the_clock_of_each_side(
 async def press(browser: Browser, event: int, payload_type: int, scale: int) -> None:
     """One key of the client, 100 ms long."""
     await browser.send(bytes(FRAME), 0, step=FRAME)
+    await press_alone(browser, event, payload_type, scale)
+
+
+async def press_alone(browser: Browser, event: int, payload_type: int, scale: int) -> None:
+    """Without any audio before it."""
     for number, (duration, end) in enumerate([(160, False), (320, False), (800, True), (800, True), (800, True)]):
         packet = TelephoneEvent(event=event, end=end, volume=10, duration=duration * scale)
         await browser.send(bytes(packet), payload_type, step=0, marker=number == 0)
@@ -139,3 +145,26 @@ async def test_a_report_of_no_call_of_ours_is_nobodys_key(
     ):
         listener.datagram_received(report, (LOOPBACK, 1))
     assert events.items == [MediaConnected(call_id=CallId("call-1"))]
+
+
+@pytest.mark.parametrize(("codec", "rate"), [("opus", 48000), ("PCMU", 8000)])
+async def test_a_called_client_is_offered_the_events_that_the_server_knows(
+    engine: RtpengineEngine, phone: Phone, new_browser: NewBrowser, codec: str, rate: int
+) -> None:
+    browser, session = new_browser(codec), await engine.open(CALL)
+    await session.set_sip_offer(phone.sdp("0 96").replace("rtpmap:101", "rtpmap:96"))
+    offer = await session.create_matrix_offer()
+    audio, digits = sdp.audio_formats(sdp.parse_sdp(offer).media[0])
+    spoken = next(entry for entry in audio if entry.codec == codec.upper())
+    events = next(entry.payload_type for entry in digits if entry.clock_rate == rate)
+    await session.set_matrix_answer(with_events(await browser.answer(offer), (events, rate)))
+    phone.aim(await session.create_sip_answer())
+    await browser.connected()
+    await browser.send(silence(spoken.codec), spoken.payload_type, step=rate // 50)
+    await press_alone(browser, 4, events, rate // 8000)
+    await phone.received.until(lambda packets: any(e.end for _, e in digits_in(packets, 96)))
+    assert {event.event for _, event in digits_in(phone.received.items, 96)} == {4}
+    phone.send(SPEECH)
+    phone.send_digit(7, 96)
+    await browser.received.until(lambda packets: any(e.end for _, e in digits_in(packets, events)))
+    assert {event.event for _, event in digits_in(browser.received.items, events)} == {7}
