@@ -191,7 +191,7 @@ class Application:
     async def running(self) -> AsyncIterator[RunningBridge]:
         """Start everything, and stop everything at the end, also when something fails half way."""
         async with AsyncExitStack() as stack:
-            store = await Store.open(self._config.store.path)
+            store = await Store.open(self._config.store.path, self.telemetry)
             stack.push_async_callback(store.close)
             background = await self._start_background(stack)
             address_book = AddressBookFile(self._config.numbers.address_book, self._config.numbers.default_region)

@@ -1,8 +1,10 @@
 """The ops port of a bridge: what its health is judged by, and the console where somebody may log in."""
 
 import asyncio
+import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -42,7 +44,9 @@ class OpsPort:
         beating = group.create_task(heartbeat.run())
         stack.callback(beating.cancel)
         console, checks = self._console(), self._checks(heartbeat)
-        server = OpsServer(telemetry=self.telemetry, heartbeat=heartbeat, checks=checks, console=console)
+        server = OpsServer(
+            telemetry=self.telemetry, heartbeat=heartbeat, checks=checks, measure=self._measure, console=console
+        )
         stack.push_async_callback(server.stop)
         listen = self.config.ops.listen
         port = await server.start(listen.host, listen.port)
@@ -82,6 +86,19 @@ class OpsPort:
                 otherwise="it was asked to stop, and lets the last calls finish",
             ),
         }
+
+    def _measure(self) -> None:
+        """Levels that are looked up when somebody asks."""
+        now = self.clock.monotonic()
+        answered = (live.call.at.answered for live in self.desk.switchboard.directory)
+        longest_s = max((now - at for at in answered if at is not None), default=0.0)
+        self.telemetry.gauge("longest_call_seconds", longest_s)
+        try:
+            disk = shutil.disk_usage(Path(self.config.store.path).absolute().parent)
+        except OSError as error:
+            log.warning("disk_not_measured", reason=error.strerror)
+        else:
+            self.telemetry.gauge("store_disk_free_ratio", disk.free / disk.total)
 
     def _console(self) -> Console | None:
         console = self.config.ops.console

@@ -54,8 +54,14 @@ class Reporting:
             if moment is not None:
                 seconds = moment - at.invited
                 self._telemetry.observe("call_setup_seconds", seconds, direction=call.direction, stage=stage)
+        if at.dialled is not None and at.ringing is not None:
+            self._telemetry.observe("post_dial_delay_seconds", at.ringing - at.dialled, trunk=trunk)
         if at.answered is not None:
             self._telemetry.observe("call_duration_seconds", live.call.talk_s, direction=call.direction)
+        if at.answered is not None and at.connected is not None:
+            waited_s = max(0.0, at.connected - at.answered)
+            self._telemetry.observe("call_connect_seconds", waited_s, direction=call.direction)
+        self._telemetry.count("digits_forwarded_total", live.stats.digits_forwarded)
 
     def _record(self, live: LiveCall, verdict: Verdict) -> CallRecord:
         call, at = live.call, live.call.at

@@ -102,6 +102,8 @@ class Milestones:
     """When things happened, on the monotonic clock that events come with (seconds)."""
 
     invited: float
+    dialled: float | None = None
+    """When the trunk was asked; the last of them, if several were."""
     ringing: float | None = None
     early: float | None = None
     """When the caller's client was answered, so that its user hears what is played before the phone is."""

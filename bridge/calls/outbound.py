@@ -96,7 +96,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
 
 
 def sip_offer_ready(call: Call, event: ev.SipOfferReady, now: float) -> list[cmd.Command]:
-    call.state, call.sip_leg = State.DIALLING, SipLeg.DIALLING
+    call.state, call.sip_leg, call.at.dialled = State.DIALLING, SipLeg.DIALLING, now
     return [cmd.PlaceSipCall(sdp=event.sdp)]
 
 

@@ -36,8 +36,8 @@ CALL_S = (1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.
 """Buckets of things that people do."""
 LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Buckets of delays that audio (a packet every 20 ms) can or cannot bear."""
-
-
+STORE_S = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
+"""Buckets of a database on a disk of this machine."""
 SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.2, 4.4)
 """Buckets of mean opinion scores: 3.1 is where many users are dissatisfied, 4.0 where all are satisfied."""
@@ -85,6 +85,7 @@ CALL_STATES = _of(
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
     *("handing_over", "fetching", "joined", "attending", "attended"),
 )
+CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining")
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
@@ -177,6 +178,11 @@ METRICS: tuple[Metric, ...] = (
     _counter("internal_errors_total", "Faults of Trunkline itself: each one is a bug.", component=COMPONENTS),
     _histogram("event_loop_lag_seconds", "How late an event loop is.", LAG_S, loop=_of("signalling", "media")),
     _gauge("tasks", "asyncio tasks of the signalling loop."),
+    _gauge("check_passes", "1 while a check of /readyz passes.", check=CHECKS),
+    _histogram(
+        "store_seconds", "How long the database takes, queue included.", STORE_S, operation=_of("read", "write")
+    ),
+    _gauge("store_disk_free_ratio", "Free share of the disk that has the database."),
     _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
     _counter(
         "call_records_total",
@@ -213,6 +219,12 @@ METRICS: tuple[Metric, ...] = (
         stage=_of("ring", "answer", "media"),
     ),
     _histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
+    _histogram(
+        "post_dial_delay_seconds", "From our INVITE until the phone is known to ring.", OPERATION_S, trunk=TRUNKS
+    ),
+    _histogram("call_connect_seconds", "From the answer until audio can flow.", OPERATION_S, direction=DIRECTIONS),
+    _gauge("longest_call_seconds", "For how long the oldest of the calls that are up has been answered."),
+    _counter("digits_forwarded_total", "Keypad tones that were passed on."),
     _counter("spend_total", "What calls out have cost, in the trunks' currency.", trunk=TRUNKS),
     _counter("spend_seconds_total", "Talk of calls out.", trunk=TRUNKS),
     _counter(
@@ -327,7 +339,7 @@ METRICS: tuple[Metric, ...] = (
         limit=_of("max_calls", "max_calls_per_s", "max_incoming_per_s"),
     ),
     _gauge("trunk_up", "1 while a trunk is registered, answers, or is not known not to.", trunk=TRUNKS),
-    _gauge("registration_expires_seconds", "How long the newest registration lasts.", trunk=TRUNKS),
+    _gauge("registration_expires_timestamp_seconds", "When the newest registration ends.", trunk=TRUNKS),
     _histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", OPERATION_S, trunk=TRUNKS),
     _gauge("sip_transactions_active", "Transactions that have not ended."),
     _gauge("sip_shed_level", "What overload turns away: 1 OPTIONS, 2 also REGISTER, 3 also new calls."),

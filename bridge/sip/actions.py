@@ -99,6 +99,8 @@ class Gauge:
     name: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    is_moment: bool = False
+    """Whether `value` is a moment of the clock that inputs come with; shown in seconds since 1970."""
 
 
 @record_type

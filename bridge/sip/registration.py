@@ -232,7 +232,12 @@ def schedule_refresh(registration: Registration, event: RegistrationEvent, now: 
             if registration.current is not None:
                 registration.trunk.settle_at(registration.current.flow)
             labels = {"trunk": str(registration.trunk.trunk.name)}
-            gauge = Gauge(name="registration_expires_seconds", value=float(expires_s), labels=labels)
+            gauge = Gauge(
+                name="registration_expires_timestamp_seconds",
+                value=registration.bound_until,
+                labels=labels,
+                is_moment=True,
+            )
             registration.context.actions.append(gauge)
 
 

@@ -5,7 +5,9 @@ committed together (group commit), so that a busy bridge waits for the disk less
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import StaticPool
 
 from bridge.core.errors import TrunklineError
+from bridge.core.telemetry import NoTelemetry, Telemetry
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -43,9 +46,10 @@ class _Job(Generic[T]):
 class Database:
     """An open database. Made by :func:`open_database`."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, telemetry: Telemetry) -> None:
         self._writer = writer
         self._reader = reader
+        self._telemetry = telemetry
         self._reading = asyncio.Lock()
         self._reads: set[asyncio.Task[Any]] = set()
         self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(_MAX_WAITING)
@@ -68,10 +72,11 @@ class Database:
         if self._closed:
             raise StoreError("the store is closed")
         job: _Job[T] = _Job(work=work, durable=durable, done=asyncio.get_running_loop().create_future())
-        await self._jobs.put(job)
-        if self._task.done():
-            raise StoreError("the store is closed")
-        return await job.done
+        with self._timed("write"):
+            await self._jobs.put(job)
+            if self._task.done():
+                raise StoreError("the store is closed")
+            return await job.done
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on a connection that does not wait for the writer.
@@ -95,10 +100,20 @@ class Database:
 
     async def _read(self, work: Work[T]) -> T:
         try:
-            async with self._reading, self._reader.begin() as connection:
-                return await connection.run_sync(work)
+            with self._timed("read"):
+                async with self._reading, self._reader.begin() as connection:
+                    return await connection.run_sync(work)
         except SQLAlchemyError as error:
             raise StoreError(f"reading failed: {type(error).__name__}") from error
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        """Measure what a caller waits, whatever comes of it."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._telemetry.observe("store_seconds", time.monotonic() - began, operation=operation)
 
     async def close(self) -> None:
         """Finish what has been handed in, writes and reads, then close the file; may be called twice."""
@@ -207,9 +222,9 @@ def _settle(job: _Job[T], *, result: Any = None, error: Exception | None = None)
         job.done.set_result(result)
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, telemetry: Telemetry | None = None) -> Database:
     """Open a database that :mod:`bridge.store.upgrade` has brought up to date."""
-    return Database(_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"))
+    return Database(_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"), telemetry or NoTelemetry())
 
 
 def _engine(path: Path, begin: str) -> AsyncEngine:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from bridge.core.telemetry import Telemetry
 from bridge.store.calls import ActiveCalls, EndedCalls
 from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
@@ -44,7 +45,7 @@ class Store:
         self.trunks_out = TrunksOut(database)
 
     @classmethod
-    async def open(cls, path: str | Path) -> "Store":
+    async def open(cls, path: str | Path, telemetry: Telemetry | None = None) -> "Store":
         """Open or create the database at `path` and bring it up to date.
 
         Raises :class:`bridge.store.StoreError` with a sentence for the admin when that is impossible: a bridge that
@@ -53,7 +54,7 @@ class Store:
         lock = DatabaseLock(Path(path))
         try:
             await asyncio.to_thread(upgrade_database, Path(path))
-            return cls(open_database(Path(path)), lock)
+            return cls(open_database(Path(path), telemetry), lock)
         except BaseException:
             lock.release()
             raise

@@ -222,6 +222,12 @@ def test_label_values_that_are_enumerations_elsewhere_agree(name: str, label: st
     assert values_of(name, label) == {member.value for member in values}
 
 
+def test_a_bridge_with_ten_trunks_begins_with_fewer_than_a_thousand_series() -> None:
+    metrics = PrometheusTelemetry(trunks=[TrunkName(f"trunk{n}") for n in range(10)], version="1")
+    series = [line for line in metrics.exposition().decode().splitlines() if not line.startswith("#")]
+    assert len(series) < 1_000
+
+
 def test_names_follow_the_rules_of_prometheus() -> None:
     for metric in METRICS:
         assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER), metric.name

@@ -28,12 +28,12 @@ class ManualClock:
 
 @asynccontextmanager
 async def serving(
-    checks: Mapping[str, Callable[[], bool]], clock: ManualClock
+    checks: Mapping[str, Callable[[], bool]], clock: ManualClock, measure: Callable[[], None] = lambda: None
 ) -> AsyncIterator[tuple[Callable[[str], Any], PrometheusTelemetry]]:
     telemetry = PrometheusTelemetry(trunks=[], version="1", strict=True)
     heartbeat = Heartbeat(clock=clock, telemetry=telemetry)
     told = {name: Check(passes=passes, otherwise=f"{name} is ill") for name, passes in checks.items()}
-    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks=told)
+    server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks=told, measure=measure)
     port = await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=LIMIT) as session:
@@ -90,6 +90,23 @@ async def test_not_ready_when_one_check_says_no_or_breaks() -> None:
         assert told["checks"] == {"store": True, "trunk": False, "x": False}
         assert told["reasons"] == {"trunk": "trunk is ill", "x": "x is ill"}
         assert telemetry.registry.get_sample_value("trunkline_internal_errors_total", {"component": "ops"}) == 1
+
+
+async def test_each_look_at_the_metrics_asks_the_checks_and_measures_anew() -> None:
+    looks = 0
+
+    def measure() -> None:
+        nonlocal looks
+        looks += 1
+
+    checks = {"store": lambda: True, "media": lambda: False}
+    async with serving(checks, ManualClock(), measure) as (get, _):
+        for _ in range(2):
+            async with get("/metrics") as answer:
+                text = await answer.text()
+        assert 'trunkline_check_passes{check="store"} 1.0' in text
+        assert 'trunkline_check_passes{check="media"} 0.0' in text
+    assert looks == 2
 
 
 async def test_nothing_else_is_served() -> None:

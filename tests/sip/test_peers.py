@@ -1,5 +1,6 @@
 """Calls with real peers: sipp, Kamailio, baresip."""
 
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -140,6 +141,8 @@ async def test_we_register_with_digest_and_take_the_registration_back(tmp_path: 
     ):
         await phone.wait_trunk_up()
         assert phone.telemetry.counts["registrations_total outcome=granted trunk=trunk"] == 1
+        ends = phone.telemetry.levels["registration_expires_timestamp_seconds trunk=trunk"]
+        assert 0 < ends - time.time() <= 600
 
 
 async def test_a_wrong_password_is_not_tried_again_and_again(tmp_path: Path) -> None:

@@ -113,8 +113,9 @@ class Driver:
                 self._events.append(event)
             case Count(name=name, labels=labels):
                 self._telemetry.count(name, 1, **labels)
-            case Gauge(name=name, value=value, labels=labels):
-                self._telemetry.gauge(name, value, **labels)
+            case Gauge(name=name, value=value, labels=labels, is_moment=is_moment):
+                since_1970_s = self._clock.wall() - self._clock.monotonic() if is_moment else 0.0
+                self._telemetry.gauge(name, value + since_1970_s, **labels)
             case Observe(name=name, value=value, labels=labels):
                 self._telemetry.observe(name, value, **labels)
             case Note(event=name, warning=warning, fields=fields):

@@ -1,0 +1,75 @@
+"""What the metrics say of a call when it is over."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.app.history import History
+from bridge.app.live_call import LiveCall
+from bridge.app.reporting import Reporting
+from bridge.calls import outbound, outcomes
+from bridge.calls.call import CallTimes, MatrixParty
+from bridge.core.clock import SystemClock
+from bridge.core.ids import CallId, MatrixCallId, PartyId
+from bridge.media.engine import MediaStats
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.records import CallRecords
+from bridge.store import Store
+from tests.app.stage import ALICE, PHONE, TRUNK
+
+
+def ended_call() -> LiveCall:
+    """Dialled a second after its invite; rang after 3 s more, was answered and heard, and ended a minute later."""
+    call = outbound.begin(
+        call_id=CallId("call"),
+        trunk=TRUNK,
+        number=PHONE,
+        matrix=MatrixParty(call_id=MatrixCallId("z"), user=ALICE, own_party=PartyId("p")),
+        sdp="offer",
+        remaining_s=60.0,
+        times=CallTimes(),
+        now=100.0,
+        wall=1_700_000_000.0,
+    )
+    call.at = replace(call.at, dialled=101.0, ringing=104.0, answered=110.0, connected=110.5, ended=170.0)
+    return LiveCall(call=call, stats=MediaStats(digits_forwarded=4))
+
+
+async def measured(live: LiveCall, store_path: Path) -> PrometheusTelemetry:
+    telemetry = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True)
+    store = await Store.open(store_path, telemetry)
+    reporting = Reporting(
+        records=CallRecords(None, telemetry=telemetry),
+        history=History(store, days=90, clock=SystemClock()),
+        clock=SystemClock(),
+        telemetry=telemetry,
+    )
+    await reporting.finished(live, outcomes.COMPLETED)
+    await store.close()
+    return telemetry
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("post_dial_delay_seconds_sum", {"trunk": str(TRUNK)}, 3.0),
+        ("call_connect_seconds_sum", {"direction": "outbound"}, 0.5),
+        ("call_setup_seconds_sum", {"direction": "outbound", "stage": "ring"}, 4.0),
+        ("call_duration_seconds_sum", {"direction": "outbound"}, 60.0),
+        ("digits_forwarded_total", {}, 4.0),
+        ("store_seconds_count", {"operation": "write"}, 1.0),
+    ],
+)
+async def test_a_call_that_was_answered_is_measured(
+    tmp_path: Path, name: str, labels: dict[str, str], value: float
+) -> None:
+    telemetry = await measured(ended_call(), tmp_path / "db")
+    assert telemetry.registry.get_sample_value(f"trunkline_{name}", labels) == pytest.approx(value)
+
+
+async def test_a_call_that_never_rang_says_nothing_of_how_fast_the_trunk_is(tmp_path: Path) -> None:
+    live = ended_call()
+    live.call.at = replace(live.call.at, ringing=None, answered=None, connected=None)
+    telemetry = await measured(live, tmp_path / "db")
+    assert telemetry.registry.get_sample_value("trunkline_post_dial_delay_seconds_sum", {"trunk": str(TRUNK)}) is None
