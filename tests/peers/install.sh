@@ -13,6 +13,7 @@ wanted=(
     iptables:iptables
     rtpengine:rtpengine-daemon
     espeak-ng:espeak-ng
+    promtool:prometheus
     node:nodejs
     npm:npm
     systemd-analyze:systemd

@@ -1,0 +1,59 @@
+"""The alerts: promtool accepts them, each fires for its reason and not beside it, each has words for the operator."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ops.alert_cases import CASES, Case
+from tests.peers.prometheus import promtool
+
+RULES = Path("deploy/prometheus/alerts.yml").absolute()
+RUNBOOKS = RULES.parent / "README.md"
+FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
+
+
+def alerts() -> Iterator[Mapping[str, Any]]:
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        yield from (rule for rule in group["rules"] if "alert" in rule)
+
+
+def unit_test(series: Mapping[str, str], case: Case, firing: frozenset[str]) -> Mapping[str, Any]:
+    """These series, and which alerts they have set off by then: no more and no less."""
+    samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(firing)]
+    return {
+        "interval": case.every,
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": FIRING, "eval_time": case.after, "exp_samples": samples}],
+    }
+
+
+def test_promtool_accepts_the_rules() -> None:
+    promtool("check", "rules", RULES)
+
+
+def test_every_alert_has_a_case() -> None:
+    assert [alert["alert"] for alert in alerts()] == list(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_alert_fires_for_its_reason_and_not_otherwise(name: str, tmp_path: Path) -> None:
+    case: Case = CASES[name]
+    tests = [unit_test(case.fires, case, case.also | {name}), unit_test(case.quiet, case, frozenset())]
+    document = {"rule_files": [str(RULES)], "evaluation_interval": case.every, "tests": tests}
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(document))
+    promtool("test", "rules", file)
+
+
+def test_every_alert_says_what_to_do() -> None:
+    for alert in alerts():
+        assert set(alert["annotations"]) == {"summary", "runbook"}, alert["alert"]
+        assert alert["labels"]["severity"] in ("page", "ticket"), alert["alert"]
+
+
+def test_the_runbooks_are_those_of_the_alerts() -> None:
+    assert re.findall(r"^\| `(\w+)` ", RUNBOOKS.read_text(), re.MULTILINE) == [alert["alert"] for alert in alerts()]
