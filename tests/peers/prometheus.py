@@ -22,18 +22,20 @@ def promtool(*arguments: str | Path) -> None:
 
 
 class Prometheus(PeerProcess):
-    """A server that scrapes one port as the job `trunkline` four times a second; its data ends with the test."""
+    """A server that scrapes one port as the job `trunkline`, and evaluates rules, four times a second."""
 
-    def __init__(self, directory: Path, *, scraped_port: int) -> None:
+    def __init__(self, directory: Path, *, scraped_port: int, rules: Path) -> None:
         super().__init__("prometheus", directory)
         self.port = free_port()
         self._scraped_port = scraped_port
+        self._rules = rules.absolute()
 
     async def start(self) -> None:
         config = self.directory / "prometheus.yml"
         jobs = [{"job_name": "trunkline", "static_configs": [{"targets": [f"{LOOPBACK}:{self._scraped_port}"]}]}]
-        times = {"scrape_interval": "250ms", "scrape_timeout": "250ms"}
-        config.write_text(yaml.safe_dump({"global": times, "scrape_configs": jobs}))
+        times = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "250ms")
+        document = {"global": times, "rule_files": [str(self._rules)], "scrape_configs": jobs}
+        config.write_text(yaml.safe_dump(document))
         await self.launch(
             (
                 *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.directory / 'prometheus'}"),
