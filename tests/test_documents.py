@@ -11,9 +11,13 @@ from bridge.cli import main
 from bridge.ops.declarations import METRICS, REASONS
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "config/trunkline.example.yaml")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md"),
+    "config/trunkline.example.yaml",
+)
 COMMAND = re.compile(
-    r"(?:^|[\s/`])trunkline ((?:run|check-config|doctor|generate-registration|trace|version)\b[^`\n#]*)", re.MULTILINE
+    r"(?:^|[\s/`])trunkline ((?:run|check-config|doctor|explain|generate-registration|trace|version)\b[^`\n#]*)",
+    re.MULTILINE,
 )
 
 
