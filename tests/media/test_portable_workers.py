@@ -13,6 +13,7 @@ from bridge.core.ids import CallId
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEnded, MediaEvent, MediaFailure
 from bridge.media.portable.process import WorkerGoneError, WorkerProcess
+from bridge.media.portable.worker import next_turn
 from bridge.media.portable_path import PortablePaths
 from bridge.media.settings import MediaSettings, PathChoice
 from tests.media.counting import CountingTelemetry
@@ -76,3 +77,19 @@ async def test_a_fault_of_a_command_is_told_and_survived() -> None:
     with pytest.raises(WorkerGoneError):
         worker.ask("collect")
     assert worker.stop() == -signal.SIGKILL
+
+
+def test_turns_that_were_held_up_are_made_up_for() -> None:
+    due, taken = 100.0, 0
+    for now in (100.0, 100.012, 100.012, 100.0151):
+        assert now >= due
+        due, taken = next_turn(due, now), taken + 1
+    assert due == pytest.approx(100.0 + 0.005 * taken)
+
+
+def test_after_a_stop_of_the_machine_every_call_is_served_once() -> None:
+    due, now, taken = 100.0, 160.0, 0
+    while now >= due:
+        due, taken = next_turn(due, now), taken + 1
+    assert taken == 4
+    assert due == pytest.approx(160.005)

@@ -55,6 +55,14 @@ OF_A_CALL = frozenset(
 """What a call may be asked from outside."""
 
 
+def next_turn(due: float, now: float) -> float:
+    """When it is the next ones' turn: what was held up is made up for, or every delay would slow the calls' clock down.
+
+    After a stop of the machine nobody is served more than once.
+    """
+    return max(due + _TURN_S, now - (_TURNS - 2) * _TURN_S)
+
+
 class Worker:
     """The calls of one process."""
 
@@ -96,10 +104,9 @@ class Worker:
             now = self._clock.monotonic()
             if now >= due:
                 turn += 1
-                # After a stop of the machine nobody is served more than once.
-                due = max(due + _TURN_S, now)
+                due = next_turn(due, now)
                 self._take_turn(turn, now)
-            events = self._poll.poll(max(due - now, 0.0) if self._calls else None, _EVENTS)
+            events = self._poll.poll(max(due - self._clock.monotonic(), 0.0) if self._calls else None, _EVENTS)
             now = self._clock.monotonic()
             for descriptor, _ in events:
                 handler = self._handlers.get(descriptor)
