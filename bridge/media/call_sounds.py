@@ -50,6 +50,8 @@ class CallSounds:
         """What the path plays."""
         self._recorder = recorder
         self._recording: Recording | None = None
+        self._ending: Future[Recorded] | None = None
+        """What becomes of the newest one, which takes what is set aside until its file is whole."""
         self._beeps: set[int] = set()
         """The numbers of sounds after which it begins."""
 
@@ -100,9 +102,10 @@ class CallSounds:
 
     def start_recording(self, request: RecordingRequest) -> None:
         """Make the file, and record once those who are recorded have heard a beep, if there is to be one."""
-        if self._path is None or (self._recording is not None and not self._recording.ended.done()):
+        if self._path is None or (self._ending is not None and not self._ending.done()):
             raise unavailable("the call is being recorded already")
         self._recording = self._recorder.open(request, self._path, self._recorded)
+        self._ending = self._recording.ended
         self._beeps = {self.play(beep(), ear, repeats=False) for ear in _EARS[request.sides] if request.beep}
         if not self._beeps:
             self._begin_recording()

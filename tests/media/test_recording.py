@@ -4,9 +4,10 @@ import errno
 import io
 import os
 import wave
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -14,10 +15,12 @@ import pytest
 
 from bridge.core.clock import SystemClock
 from bridge.media import g711
+from bridge.media.call_sounds import CallSounds
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import Ear, MediaError, MediaEvent, RecordingEnded, SoundPlayed
 from bridge.media.formats import Codec
-from bridge.media.recorder import MOST_AT_ONCE, Recorder, Recording
+from bridge.media.path import PacketPath
+from bridge.media.recorder import MOST_AT_ONCE, Recorder, Recording, Source
 from bridge.media.recording import Recorded, RecordedSides, RecordingEnd, RecordingFormat, RecordingRequest
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound
@@ -229,6 +232,30 @@ def test_no_more_calls_are_recorded_than_the_machine_has_time_for(tmp_path: Path
         recording.end(RecordingEnd.CLOSED, 0.0)
     recorder.stop()
     assert {recording.ended.result().end for recording in recordings} == {RecordingEnd.CLOSED}
+
+
+class Unhurried(Recorder):
+    """Works when the test says so."""
+
+    def open(self, request: RecordingRequest, source: Source, on_end: Callable[[Recorded], object]) -> Recording:
+        self.opened = Recording(request, source, on_end)
+        return self.opened
+
+
+def test_a_recording_does_not_begin_before_the_last_one_is_whole(tmp_path: Path) -> None:
+    """They would share what is set aside, and the end of the first would be that of the second."""
+    talk, recorder = Talk(0.0), Unhurried(SystemClock(), CountingTelemetry())
+    sounds = CallSounds(CALL, None, recorder, tones=False, emit=lambda _: None, now=lambda: 1.0)
+    sounds.attach(cast(PacketPath, talk))
+    request = RecordingRequest(path=tmp_path / "r", sides=RecordedSides.PHONE)
+    sounds.start_recording(request)
+    assert sounds.stop_recording() is recorder.opened.ended
+    with pytest.raises(MediaError, match="already"):
+        sounds.start_recording(request)
+    assert recorder.opened.work(1.0)
+    sounds.start_recording(request)
+    assert talk.wanted
+    recorder.opened.give_up()
 
 
 # Whole calls
