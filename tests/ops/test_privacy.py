@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e import scripted
 from tests.e2e.running_bridge import Bridge, Section
@@ -29,6 +32,10 @@ PERSONAL = (
 """Numbers with and without their `+`, and localparts with and without the rest of the user id."""
 OWN = ("host",)
 """Keys whose value the operator has chosen: where the bridge listens."""
+LIKE_A_PERSON = re.compile(
+    r"\+\d{7,}|@[\w.+-]+:[\w.-]+|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(?:::?[0-9a-f]{1,4}){3,}\b"
+)
+"""A number, a user id, or an address of IPv4 or IPv6, whoever's."""
 HOLD_MS = 200
 _LIMIT_S = 20.0
 UNPARSABLE = (
@@ -146,6 +153,15 @@ def told(line: str) -> dict[str, Any]:
     return {key: value for key, value in members.items() if key not in OWN}
 
 
+def without_time(line: dict[str, Any]) -> str:
+    return json.dumps({key: value for key, value in line.items() if key != "time"}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("person", ["+4930901820", f"@{CALLER}:{SERVER_NAME}", "192.0.2.7", "2001:db8:0:1::7"])
+def test_what_would_name_somebody_is_recognised(person: str) -> None:
+    assert LIKE_A_PERSON.search(without_time({"event": "call_started", "room": f"x {person} y"}))
+
+
 async def test_the_log_of_every_kind_of_call_names_nobody(tmp_path: Path) -> None:
     phone_port = free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
@@ -160,6 +176,7 @@ async def test_the_log_of_every_kind_of_call_names_nobody(tmp_path: Path) -> Non
     lines = [told(line) for line in bridge.log_path.read_text().splitlines()]
     found = [(word, line) for line in lines for word in PERSONAL if word in json.dumps(line, ensure_ascii=False)]
     assert found == []
+    assert [line for line in lines if LIKE_A_PERSON.search(without_time(line))] == []
     assert reasons == ["completed", "completed", "outbound_is_off", "unassigned_number"]
     ended = sorted(str(line["reason"]) for line in lines if line["event"] == "call_ended")
     assert ended == reasons
