@@ -248,6 +248,26 @@ async def test_ports_that_others_have_are_faults(tmp_path: Path, homeserver: Scr
     assert {"appservice.listen", "sip.listen"} <= set(faults(findings))
 
 
+class MediaServer(asyncio.DatagramProtocol):
+    """Answers every command of the ng protocol as rtpengine answers a ping."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._transport.sendto(data.partition(b" ")[0] + b" d6:result4:ponge", addr)
+
+
+async def test_media_servers_are_asked(tmp_path: Path, homeserver: ScriptedHomeserver) -> None:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(MediaServer, local_addr=(LOOPBACK, 0))
+    port, dead = transport.get_extra_info("sockname")[1], free_port()
+    servers = {"engine": "rtpengine", "rtpengine": [f"{LOOPBACK}:{port}", f"{LOOPBACK}:{dead}"]}
+    findings = await examined(written(tmp_path, homeserver.url, media=servers))
+    transport.close()
+    seen = {finding.seen.partition(" ")[0]: finding.grade for finding in findings if "rtpengine" in finding.subject}
+    assert seen == {f"{LOOPBACK}:{port}": Grade.OK, f"{LOOPBACK}:{dead}": Grade.FAULT}
+
+
 def machine(file: Path, *trunk_hosts: str) -> list[Finding]:
     check = MachineCheck(config=load_config(file, {}), file=file)
     return list(check.findings(bridge_runs=False, trunk_hosts=trunk_hosts))

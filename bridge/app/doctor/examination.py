@@ -10,9 +10,10 @@ import structlog
 from bridge.app.doctor.findings import Finding, ok, warning
 from bridge.app.doctor.homeserver import HomeserverCheck
 from bridge.app.doctor.machine import MachineCheck
+from bridge.app.doctor.media_servers import media_server_findings
 from bridge.app.doctor.running import Running, ask_bridge
 from bridge.app.doctor.trunks import ANSWER_LIMIT_S, TrunkCheck
-from bridge.config import Config, matrix_settings, sip_settings, warnings
+from bridge.config import Config, matrix_settings, media_settings, sip_settings, warnings
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 
@@ -50,6 +51,8 @@ async def examine(config: Config, file: Path, *, limit_s: float = ANSWER_LIMIT_S
         else:
             async for finding in trunks.by_trial([trunk for trunk in trunks.settings.trunks if found[trunk.name]]):
                 yield finding
+        async for finding in media_server_findings(media_settings(config), entropy):
+            yield finding
         hosts = {host for hosts in found.values() for host in hosts}
         machine = MachineCheck(config=config, file=file)
         for finding in machine.findings(bridge_runs=running is not None, trunk_hosts=hosts):
