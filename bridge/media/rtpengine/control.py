@@ -86,10 +86,14 @@ class CallControl:
         """The first offer: the least busy server takes it, or else the next."""
         full = False
         for server in self._fleet.in_order():
+            server.settle(self.key)
             try:
                 reply = await self._request(server, "offer", arguments)
             except (ServerFullError, ServerSilentError) as error:
                 full = full or isinstance(error, ServerFullError)
+                if isinstance(error, ServerSilentError):
+                    # It may be that the answer alone was lost, and the call's ports are open there.
+                    server.owed.append(self.key)
                 _log.info("media_server_passed_over", server=server.label, error=str(error))
                 continue
             except ServerRefusedError as error:

@@ -39,7 +39,7 @@ class Server:
         self.lost = 0
         """How often its calls were given up: a call that began before is gone, even if the server has come back."""
         self.owed: deque[str] = deque(maxlen=_MOST_OWED)
-        """Calls that ended while it was away: told when it is back, or it would keep their ports for a minute."""
+        """Calls that ended, or went elsewhere, while it was silent: told when it is back, lest it keeps their ports."""
         self._misses = 0
         self._away_since: float | None = None
         self._elsewhere = 0
@@ -77,6 +77,11 @@ class Server:
         self._away_since = now
         self.lost += 1
         return True
+
+    def settle(self, key: str) -> None:
+        """A call is owed no more: the server was told, or the call is tried there again."""
+        with contextlib.suppress(ValueError):
+            self.owed.remove(key)
 
     def weigh(self, statistics: Reply) -> None:
         """Take over what the server says of its load."""
@@ -151,7 +156,7 @@ class Fleet:
             key = server.owed[0]
             with contextlib.suppress(ServerRefusedError):
                 await server.client.request("delete", **_deletion(key))
-            server.owed.popleft()
+            server.settle(key)
 
     def answered(self, server: Server) -> None:
         """A server has answered something."""

@@ -12,8 +12,9 @@ from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
 from bridge.media.engine import MediaEnded, MediaError, MediaEvent, MediaFailure
 from bridge.media.rtpengine import pulse, servers
+from bridge.media.rtpengine.control import CallControl
 from bridge.media.rtpengine.engine import RtpengineEngine
-from bridge.media.rtpengine.ng import ServerRefusedError, ServerSilentError
+from bridge.media.rtpengine.ng import Reply, ServerRefusedError, ServerSilentError
 from bridge.media.rtpengine.servers import Fleet, Server
 from bridge.media.rtpengine.session import RtpengineSession
 from bridge.media.settings import MediaSettings, PathChoice, ServerAddress
@@ -182,6 +183,40 @@ def test_one_lost_answer_is_no_reason_to_pass_a_server_over(fleet: tuple[Fleet, 
     assert [server.number for server in servers_of.in_order()] == [2]
     servers_of.answered(first)
     assert {server.number for server in servers_of.in_order()} == {1, 2}
+
+
+async def test_a_server_whose_answer_is_lost_is_told_that_the_call_went_elsewhere(
+    fleet: tuple[Fleet, FakeClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers_of, _ = fleet
+    first, second = servers_of.servers
+    asked: list[tuple[int, str]] = []
+    silent = {1, 2}
+
+    def answer_as(server: Server) -> None:
+        async def request(command: str, **arguments: object) -> Reply:
+            asked.append((server.number, command))
+            if server.number in silent and command == "offer":
+                raise ServerSilentError("no answer")
+            return {"sdp": b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"}
+
+        monkeypatch.setattr(server.client, "request", request)
+
+    for server in (first, second):
+        answer_as(server)
+        servers_of.answered(server)
+    second.sessions = 1
+    control = CallControl("call-1", servers_of, CountingTelemetry(), learns_sources=False)
+    with pytest.raises(MediaError):
+        await control.offer("p1", "x2", "", {})
+    assert [list(server.owed) for server in (first, second)] == [["call-1"], ["call-1"]]
+    silent.remove(2)
+    await control.offer("p1", "x2", "", {})
+    assert control.server is second
+    assert [list(server.owed) for server in (first, second)] == [["call-1"], []]
+    await servers_of.look_at(first, weigh=False)
+    assert asked[-2:] == [(1, "ping"), (1, "delete")]
+    assert not first.owed
 
 
 def test_calls_are_given_up_once_for_each_time_that_a_server_is_away(
