@@ -164,6 +164,31 @@ async def test_other_peoples_pages_cannot_press_buttons(form: dict[str, str], he
     assert (desk.ended, desk.out) == ([], set())
 
 
+_URLENCODED = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("multipart/form-data", b"x", 415),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\nno name\r\n", 415),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\nx\r\n--x--',
+            415,
+        ),
+        (f"{_URLENCODED}; charset=none-such", b"token=x", 400),
+        (_URLENCODED, b"\xff=\xff", 400),
+        (_URLENCODED, b"token=" + b"x" * 2000, 413),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_refused(content_type: str, body: bytes, status: int) -> None:
+    async with serving(StageDesk()) as address, browsing(address) as browser:
+        path, headers = f"{address}/console/login", {"Content-Type": content_type}
+        async with browser.session.post(path, data=body, headers=headers) as answer:
+            assert answer.status == status
+
+
 async def test_strangers_words_are_shown_and_never_run(tmp_path: Path) -> None:
     write_trace(tmp_path / "traces", name=NASTY, title=NASTY)
     desk = StageDesk(calls=[live(user=NASTY, number=NASTY, state=NASTY)])

@@ -1,7 +1,7 @@
 """The console's pages and buttons."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from bridge.store.traces import TraceReader
 
 HOME = "/console"
 LOGIN = f"{HOME}/login"
-MAX_FORM = 1_024
+_FORM = "application/x-www-form-urlencoded"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -133,7 +133,7 @@ class Console:
             visitor = self._access.visitor(request)
             if visitor is None:
                 return self._page("problem.html", status=401, words="Log in to do this.", link=LOGIN)
-            form = await request.post()
+            form = await _form(request)
             if not self._access.is_own_form(visitor, request, str(form.get("csrf", ""))):
                 _log.warning("console_request_refused", peer=Pii(request.remote or ""), path=request.path)
                 raise web.HTTPForbidden(reason="This page is out of date. Go back, reload it, and try again.")
@@ -149,7 +149,7 @@ class Console:
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         if not self._access.is_same_site(request):
             raise web.HTTPForbidden(reason="Log in on the page of the console itself.")
-        form = await request.post()
+        form = await _form(request)
         session = self._access.log_in(str(form.get("token", "")).strip(), request)
         self._telemetry.count("console_logins_total", outcome="refused" if session is None else "done")
         if session is None:
@@ -218,7 +218,7 @@ class Console:
         return _back(request, HOME)
 
     async def _service(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
-        trunk, on = TrunkName(request.match_info["trunk"]), (await request.post()).get("on") == "1"
+        trunk, on = TrunkName(request.match_info["trunk"]), (await _form(request)).get("on") == "1"
         if not await self._desk.set_in_service(trunk, on=on):
             raise web.HTTPNotFound(reason="There is no such trunk.")
         _log.info("console_trunk_switched", trunk=trunk, in_service=on, by=Pii(visitor.name))
@@ -226,7 +226,7 @@ class Console:
         return _back(request, HOME)
 
     async def _numbers(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
-        on = (await request.post()).get("on") == "1"
+        on = (await _form(request)).get("on") == "1"
         self._access.show_numbers(visitor, on=on)
         if on:
             _log.info("console_numbers_shown", by=Pii(visitor.name))
@@ -258,6 +258,16 @@ class Console:
         name = request.path.rpartition("/")[2]
         headers = {**_HEADERS, "Cache-Control": "max-age=300"}
         return web.Response(body=static(name), content_type=_STATIC[name], charset="utf-8", headers=headers)
+
+
+async def _form(request: web.Request) -> Mapping[str, object]:
+    """What a form of ours says; strangers send others, with parts and charsets that nobody can read."""
+    if request.can_read_body and request.content_type != _FORM:
+        raise web.HTTPUnsupportedMediaType(reason="This is no form of the console.")
+    try:
+        return await request.post()
+    except (ValueError, LookupError) as error:
+        raise web.HTTPBadRequest(reason="This form cannot be read.") from error
 
 
 def _back(request: web.Request, otherwise: str) -> web.Response:
