@@ -11,10 +11,8 @@ from bridge.cli import main
 from bridge.ops.declarations import METRICS, REASONS
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md"),
-    "config/trunkline.example.yaml",
-)
+MANUALS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/prometheus/README.md")
+DOCUMENTS = (*MANUALS, "deploy/README.md", "CHANGELOG.md", "config/trunkline.example.yaml")
 COMMAND = re.compile(
     r"(?:^|[\s/`])trunkline ((?:run|check-config|doctor|explain|generate-registration|trace|version)\b[^`\n#]*)",
     re.MULTILINE,
@@ -56,9 +54,10 @@ def test_files_of_the_code_that_are_named_exist(document: str) -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_metrics_that_the_readme_names_exist() -> None:
+@pytest.mark.parametrize("document", ["README.md", "deploy/prometheus/README.md"])
+def test_metrics_that_the_documents_name_exist(document: str) -> None:
     names = {metric.name for metric in METRICS}
-    mentioned = set(re.findall(r"`((?:[a-z]+_)+(?:total|seconds|active))`", text_of("README.md")))
+    mentioned = set(re.findall(r"`((?:[a-z]+_)+(?:total|seconds|active))[`{]", text_of(document)))
     assert mentioned
     assert mentioned <= names
     assert "busy" in REASONS
@@ -68,7 +67,7 @@ def test_settings_that_the_documents_name_exist() -> None:
     example = text_of("config/trunkline.example.yaml")
     sections = re.findall(r"^([a-z]+):", example, re.MULTILINE)
     pattern = re.compile(rf"`({'|'.join(sections)})\.(?:\*\.)?([a-z_]+)`")
-    for document in DOCUMENTS[:3]:
+    for document in MANUALS:
         for _, setting in pattern.findall(text_of(document)):
             assert re.search(rf"^\s*#?(?:- )?{setting}:", example, re.MULTILINE), setting
 

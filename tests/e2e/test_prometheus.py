@@ -93,6 +93,7 @@ async def make_calls(exchange: Exchange, prometheus: Prometheus) -> None:
         try:
             await talk(user, peer)
             await seen(prometheus, f"sum(trunkline_rtp_packets_total) > {packets + ENOUGH_PACKETS}")
+            await seen(prometheus, "trunkline_longest_call_seconds > 0")
             await user.hang_up("call")
             await seen(prometheus, f'sum(trunkline_calls_total{{result="success"}}) == {number}')
         finally:

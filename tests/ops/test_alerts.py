@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from bridge.ops.declarations import METRICS
 from tests.ops.alert_cases import CASES, Case
 from tests.peers.prometheus import promtool
 
 RULES = Path("deploy/prometheus/alerts.yml").absolute()
 RUNBOOKS = RULES.parent / "README.md"
+EXAMPLE = Path("config/trunkline.example.yaml")
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
 
 
@@ -53,6 +55,17 @@ def test_every_alert_says_what_to_do() -> None:
     for alert in alerts():
         assert set(alert["annotations"]) == {"summary", "runbook"}, alert["alert"]
         assert alert["labels"]["severity"] in ("page", "ticket"), alert["alert"]
+
+
+def test_what_an_alert_tells_to_look_at_exists() -> None:
+    names = {metric.name for metric in METRICS}
+    example = EXAMPLE.read_text()
+    sections = "|".join(re.findall(r"^([a-z]+):", example, re.MULTILINE))
+    for alert in alerts():
+        words = alert["annotations"]["runbook"]
+        assert set(re.findall(r"\b(?:[a-z]+_)+total\b", words)) <= names, alert["alert"]
+        for setting in re.findall(rf"\b(?:{sections})\.(?:\*\.)?([a-z_]+)", words):
+            assert re.search(rf"^\s*#?(?:- )?{setting}:", example, re.MULTILINE), setting
 
 
 def test_the_runbooks_are_those_of_the_alerts() -> None:
