@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
 from bridge.media.ice import GuardedProtocol, IceAgent
-from bridge.media.ice_servers import IceServer, IceServers, StunServer, TurnServer
+from bridge.media.ice_servers import IceServer, IceServers, StunServer, TurnServer, TurnTransport
 from bridge.media.relay import open_relay
 
 WAIT_S = 0.5
@@ -107,7 +107,8 @@ class Gathering:
         """Have an address at a TURN server: of IPv4, which is all that aioice asks for."""
         address = await self._servers.address(server, socket.AF_UNSPEC)
         protocol = GuardedProtocol(self._agent)
-        await open_relay(server, address, protocol, wall=self._servers.clock.wall())
+        tls = self._servers.tls if server.transport is TurnTransport.TLS else None
+        await open_relay(server, address, protocol, wall=self._servers.clock.wall(), tls=tls)
         if not self._agent.add_relay(protocol):
             await protocol.close()
 

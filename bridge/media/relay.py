@@ -159,8 +159,10 @@ class RelayTransport(asyncio.DatagramTransport):
         self._unread = -1
 
 
-async def open_relay(server: TurnServer, address: Address, protocol: StunProtocol, *, wall: float) -> RelayTransport:
-    """Make an allocation on which `protocol` speaks.
+async def open_relay(
+    server: TurnServer, address: Address, protocol: StunProtocol, *, wall: float, tls: ssl.SSLContext | None
+) -> RelayTransport:
+    """Make an allocation on which `protocol` speaks; `tls` says who is trusted, if the server is reached by TLS.
 
     Raises `OSError` or `aioice.stun.TransactionError` when there is none to be had; the time that the server may take
     is the caller's to limit.
@@ -172,12 +174,11 @@ async def open_relay(server: TurnServer, address: Address, protocol: StunProtoco
     if server.transport is TurnTransport.UDP:
         _, client = await loop.create_datagram_endpoint(lambda: turn.TurnClientUdpProtocol(*needs), remote_addr=address)
     else:
-        secure = server.transport is TurnTransport.TLS
         _, client = await loop.create_connection(
             lambda: _ByConnection(*needs),
             *address,
-            ssl=ssl.create_default_context() if secure else None,
-            server_hostname=server.host if secure else None,
+            ssl=tls,
+            server_hostname=None if tls is None else server.host,
         )
     transport = RelayTransport(client)
     try:

@@ -22,7 +22,7 @@ from bridge.media import g711, gathering
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEvent
 from bridge.media.ice import GuardedProtocol
-from bridge.media.ice_servers import StunServer, TurnServer, TurnTransport
+from bridge.media.ice_servers import IceServers, StunServer, TurnServer, TurnTransport
 from bridge.media.ports import PortPool
 from bridge.media.relay import RelayTransport
 from bridge.media.settings import MediaSettings
@@ -374,3 +374,9 @@ def test_names_of_sockets_are_addresses_of_one_version() -> None:
     with pool.bind_single("::") as bound:
         assert bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
         assert ipaddress.ip_address(bound.getsockname()[0]).version == 6
+
+
+def test_authorities_are_read_once_for_all_calls() -> None:
+    """That takes as long as several packets."""
+    servers = IceServers((), (), SystemClock())
+    assert servers.tls is servers.tls
