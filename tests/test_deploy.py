@@ -137,6 +137,14 @@ def test_kamailio_takes_its_configuration(tmp_path: Path) -> None:
     assert "config file ok" in said
 
 
+def test_phones_are_known_by_their_bare_numbers() -> None:
+    """Kamailio takes quotes for a part of the name, and then no phone can register."""
+    users = (DEPLOY / "compose" / "kamailio" / "users.cfg").read_text()
+    lines = [line for line in users.splitlines() if not line.startswith("#")]
+    assert lines
+    assert all(re.fullmatch(r'\$sht\(pw=>\w+\)="[^"]+";', line) for line in lines)
+
+
 @needs("promtool")
 def test_prometheus_takes_its_configuration() -> None:
     output_of("promtool", "check", "config", "--syntax-only", COMPOSE.parent / "prometheus.yml")
