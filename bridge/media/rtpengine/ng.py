@@ -47,9 +47,17 @@ class NgClient(asyncio.DatagramProtocol):
         self._waiting: dict[bytes, asyncio.Future[Reply]] = {}
 
     async def open(self) -> None:
-        """Connect the socket: the kernel drops what comes from anybody else, and tells when nobody listens."""
+        """Connect the socket, once: the kernel drops what comes from anybody else, and tells when nobody listens.
+
+        Raises :class:`ServerSilentError` when the server's name is not known.
+        """
+        if self._transport is not None:
+            return
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=self._address)
+        try:
+            self._transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=self._address)
+        except OSError as error:
+            raise ServerSilentError(str(error)) from error
 
     def close(self) -> None:
         """Give up what is under way."""

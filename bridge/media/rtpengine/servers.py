@@ -106,9 +106,7 @@ class Fleet:
         self._entropy, self._clock, self._telemetry = entropy, clock, telemetry
 
     async def open(self) -> None:
-        """Connect, and see who answers."""
-        for server in self.servers:
-            await server.client.open()
+        """See who answers."""
         await asyncio.gather(*map(self.look_at, self.servers))
         self.count()
 
@@ -140,8 +138,9 @@ class Fleet:
             self.count()
 
     async def look_at(self, server: Server, *, weigh: bool = True) -> None:
-        """Ping, and ask for the load."""
+        """Connect if need be, ping, and ask for the load."""
         try:
+            await server.client.open()
             await server.client.request("ping")
             self.answered(server)
             await self._pay(server)

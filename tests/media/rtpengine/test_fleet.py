@@ -2,8 +2,11 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +132,27 @@ async def test_without_any_server_there_are_no_calls_and_the_engine_says_so(serv
         await engine.open(CallId("call-1"))
 
 
+async def test_a_server_whose_name_is_not_known_yet_keeps_no_bridge_from_starting(
+    serve: Serve, settings: MediaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, there = asyncio.get_running_loop(), settings.rtpengines[1]
+    connect, known = loop.create_datagram_endpoint, set[str]()
+
+    async def connecting(protocol: Any, remote_addr: tuple[str, int], **named: Any) -> Any:
+        if remote_addr[0] == "media.example":
+            if remote_addr[0] not in known:
+                raise socket.gaierror("Name or service not known")
+            remote_addr = there.host, there.port
+        return await connect(protocol, remote_addr=remote_addr, **named)
+
+    monkeypatch.setattr(loop, "create_datagram_endpoint", connecting)
+    named = ServerAddress(host="media.example", port=there.port)
+    engine = await serve(replace(settings, rtpengines=(settings.rtpengines[0], named)))
+    assert [server.alive for server in engine._fleet.servers] == [True, False]
+    known.add("media.example")
+    await eventually(lambda: all(server.alive for server in engine._fleet.servers))
+
+
 async def test_a_server_that_is_gone_does_not_keep_a_call_from_ending(
     engine: RtpengineEngine, two: tuple[Rtpengine, Rtpengine], phone: Phone
 ) -> None:
@@ -200,7 +224,11 @@ async def test_a_server_whose_answer_is_lost_is_told_that_the_call_went_elsewher
                 raise ServerSilentError("no answer")
             return {"sdp": b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\n"}
 
+        async def already() -> None:
+            return None
+
         monkeypatch.setattr(server.client, "request", request)
+        monkeypatch.setattr(server.client, "open", already)
 
     for server in (first, second):
         answer_as(server)
