@@ -57,6 +57,10 @@ class Observation:
         """Something has changed, for which somebody waits."""
         self._next_at = self._around.clock.monotonic() + self.pulse.looks_every_s
 
+    def look_now(self) -> None:
+        """Something has ended, after which there is something to do."""
+        self._next_at = self._around.clock.monotonic()
+
     async def look(self) -> bool:
         """Ask, and tell what has changed; whether the client has just been connected."""
         try:

@@ -51,6 +51,8 @@ class Player:
         self._heard: dict[Ear, tuple[str, _Playing]] = {}
         """What the server was told to play, to which tag."""
         self._ends: dict[Ear, asyncio.TimerHandle] = {}
+        self.is_over = False
+        """Whether a sound has ended, after which the music may go on."""
 
     def play(self, sound: Sound, ear: Ear, *, repeats: bool) -> int:
         """Want a sound instead of what is played to that ear. Raises :class:`bridge.media.engine.MediaError`."""
@@ -79,6 +81,7 @@ class Player:
 
     async def settle(self, ear: Ear, tag: str | None) -> None:
         """Have the server play what is wanted to the party of this tag, or nothing to nobody."""
+        self.is_over = False
         wanted = self._wanted.get(ear) or (self._music if self._holds and ear is Ear.PHONE else None)
         before = self._heard.get(ear)
         if tag is None or (wanted is None and before is None) or before == (tag, wanted):
@@ -98,6 +101,7 @@ class Player:
         if self._wanted.get(ear) is playing:
             del self._wanted[ear]
             self._heard.pop(ear, None)
+            self.is_over = True
             self._on_played(playing.number)
 
     async def press(self, tag: str, digits: str, duration_ms: int) -> None:

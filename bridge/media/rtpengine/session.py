@@ -301,7 +301,8 @@ class RtpengineSession:
 
     async def look(self) -> None:
         """Ask the server how the call is, and tell what has changed."""
-        if await self._seen.look():
+        connected = await self._seen.look()
+        if connected or self._player.is_over:
             try:
                 async with self._step():
                     await self._settle_sounds()
@@ -381,3 +382,4 @@ class RtpengineSession:
 
     def _sound_played(self, number: int) -> None:
         self._around.emit(SoundPlayed(call_id=self.call_id, number=number))
+        self._seen.look_now()

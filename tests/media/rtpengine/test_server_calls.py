@@ -8,7 +8,7 @@ import pytest
 
 from bridge.core.ids import CallId
 from bridge.media import g711, tones
-from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
+from bridge.media.engine import Ear, MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure, SoundPlayed
 from bridge.media.policy import SipMediaPolicy, SrtpUse
 from bridge.media.rtpengine import pulse
 from bridge.media.rtpengine.engine import RtpengineEngine
@@ -182,6 +182,12 @@ async def test_a_held_phone_hears_the_music_and_then_the_user_again(
     packets = (await phone.received.count(60))[-50:]
     pcm = b"".join(g711.ulaw_decode(packet.payload) for packet in packets)
     assert tones.dominant_pitch_hz(pcm) == pytest.approx(500, abs=5)
+    number = await session.play(Sound(b"".join(tone_frames(800, 15))), Ear.PHONE)
+    await events.until(lambda seen: SoundPlayed(call_id=CALL, number=number) in seen)
+    phone.received.clear()
+    packets = (await phone.received.count(60))[-40:]
+    pcm = b"".join(g711.ulaw_decode(packet.payload) for packet in packets)
+    assert tones.dominant_pitch_hz(pcm) == pytest.approx(500, abs=5), "the music goes on after a sound"
     await session.set_matrix_offer(offer)
     await session.create_matrix_answer()
     await browser.send(SPEECH, 0, step=160)
