@@ -1,6 +1,7 @@
 """The console: who sees it, what a stranger's words do to it, and what its buttons do."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import aiohttp
@@ -8,6 +9,7 @@ import pytest
 
 from bridge.ops.console.access import IDLE_S
 from bridge.ops.console.desk import LiveCallView
+from bridge.ops.console.rendering import Renderer
 from tests.ops.console_house import (
     ALICE,
     BEGUN,
@@ -202,6 +204,24 @@ async def test_strangers_words_are_shown_and_never_run(tmp_path: Path) -> None:
             assert "<img" not in text, path
             assert "&lt;script&gt;alert(1)" in text, path
             assert "49" not in text.partition("img src=x onerror=alert(1)&gt;")[2][:4]
+
+
+async def test_pages_are_made_beside_the_loop_of_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    render = Renderer.render
+
+    def noting(self: Renderer, template: str, **values: object) -> str:
+        threads.append(threading.current_thread())
+        return render(self, template, **values)
+
+    write_trace(tmp_path / "traces")
+    async with serving(StageDesk(), tmp_path / "traces") as address, browsing(address) as browser:
+        await browser.log_in()
+        monkeypatch.setattr(Renderer, "render", noting)
+        for path in ("/console", "/console/calls", f"/console/calls/{CALL}", "/console/spend"):
+            assert (await browser.get(path))[0] == 200
+    assert len(threads) == 4
+    assert threading.main_thread() not in threads
 
 
 async def test_pages_let_nothing_foreign_in() -> None:

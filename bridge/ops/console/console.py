@@ -172,7 +172,7 @@ class Console:
     # Pages.
 
     async def _live(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
-        return self._shown(request, visitor, "live.html", **await self._views.live(self._numbers_for(visitor)))
+        return await self._shown(request, visitor, "live.html", **await self._views.live(self._numbers_for(visitor)))
 
     async def _live_stream(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         async def part() -> str | None:
@@ -185,14 +185,14 @@ class Console:
 
     async def _calls(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         values = await self._views.calls(request.query, self._numbers_for(visitor))
-        return self._shown(request, visitor, "calls.html", **values)
+        return await self._shown(request, visitor, "calls.html", **values)
 
     async def _call(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         call_id = CallId(request.match_info["call_id"])
         values = await self._views.call(call_id, self._numbers_for(visitor))
         if values is None:
             raise web.HTTPNotFound(reason="No trace of such a call. It may be too old, or begin in a moment.")
-        return self._shown(request, visitor, "call.html", **values)
+        return await self._shown(request, visitor, "call.html", **values)
 
     async def _call_stream(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         call_id = CallId(request.match_info["call_id"])
@@ -206,7 +206,7 @@ class Console:
         return await self._streams.serve(request, part)
 
     async def _spend(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
-        return self._shown(request, visitor, "spend.html", **await self._views.spend(self._numbers_for(visitor)))
+        return await self._shown(request, visitor, "spend.html", **await self._views.spend(self._numbers_for(visitor)))
 
     # Buttons.
 
@@ -238,17 +238,18 @@ class Console:
     def _numbers_for(self, visitor: Visitor) -> bool:
         return self._access.shows_numbers(visitor)
 
-    def _shown(self, request: web.Request, visitor: Visitor, template: str, **values: Any) -> web.Response:
-        return self._page(
+    async def _shown(self, request: web.Request, visitor: Visitor, template: str, **values: Any) -> web.Response:
+        text = await self._part(
             template, csrf=visitor.csrf, visitor=visitor, here=request.path, back=request.path_qs, **values
         )
+        return web.Response(text=text, content_type="text/html")
 
     def _page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         text = self._renderer.render(template, **values)
         return web.Response(status=status, text=text, content_type="text/html")
 
     async def _part(self, template: str, **values: Any) -> str:
-        """On a thread: it is done every two seconds, and the loop is that of the calls."""
+        """On a thread: a long call takes its time, again and again, and the loop is that of the calls."""
         return await asyncio.to_thread(self._renderer.render, template, **values)
 
     def _problem(self, status: int, words: str) -> web.Response:
