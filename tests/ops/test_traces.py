@@ -15,7 +15,7 @@ from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage
 from bridge.ops.traces.ladder import WIDTH, ladder_of, overview_of
 from bridge.ops.traces.recorder import CallRecorder, TraceSettings
 from bridge.ops.traces.showing import Showing, description_of
-from bridge.ops.traces.sorter import LINGER_S, WAIT_S, Sorter
+from bridge.ops.traces.sorter import LINGER_S, NOT_KEPT, WAIT_S, Sorter
 from bridge.store.database import StoreError
 from bridge.store.traces import CallFilter, TracedCall, TraceEntry, TraceFile, TraceReader
 
@@ -159,6 +159,18 @@ def test_the_messages_after_the_end_are_still_the_calls_own_and_then_it_is_forgo
 
 
 # The file.
+
+
+def test_a_phone_that_sends_without_end_fills_its_own_share_only() -> None:
+    sorter = Sorter(Cleaner())
+    sorter.take(named(CALL), 0.0)
+    for _ in range(3_000):
+        sorter.take(passed(sip("INFO sip:bridge SIP/2.0", body="x" * 100)), 0.0)
+    sorter.take(Noted(entry=step(Kind.VERDICT, "success: completed")), 0.0)
+    batch = sorter.collect(0.0)
+    assert len(batch.sightings) == 3_000
+    assert [entry.kind for entry in batch.entries] == [Kind.SIP] * 1_000 + [Kind.STATE, Kind.VERDICT]
+    assert batch.entries[-2].title == NOT_KEPT
 
 
 def test_a_call_is_found_by_each_of_its_names_and_parts(tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ LINGER_S = 64.0
 """How long the messages of an ended call are still its own: twice as long as any transaction (RFC 3261 §17)."""
 MAX_WAITING = 2_000
 MAX_NAMES = 200_000
+MAX_OCTETS = 1_000_000
+"""Of a call's SIP messages: one whose phone sends without end must not push all others out of the file."""
+_LEAST_OCTETS = 1_000
+"""What each counts for."""
+NOT_KEPT = "further SIP messages are not kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,8 @@ class Sorter:
         self._calls: OrderedDict[str, CallId] = OrderedDict()
         """By Call-ID of SIP."""
         self._names: dict[CallId, list[str]] = {}
+        self._octets: dict[CallId, int] = {}
+        """Of the messages that were kept of each call."""
         self._over: deque[tuple[float, CallId]] = deque()
         self._waiting: deque[tuple[float, str, SipMessage]] = deque()
         self._batch = Batch()
@@ -74,7 +81,9 @@ class Sorter:
         while self._waiting and (self._waiting[0][0] <= now or self._waiting[0][1] in self._calls):
             self._pass_on(*self._waiting.popleft()[1:])
         while self._over and self._over[0][0] <= now:
-            for name in self._names.pop(self._over.popleft()[1], ()):
+            call_id = self._over.popleft()[1]
+            self._octets.pop(call_id, None)
+            for name in self._names.pop(call_id, ()):
                 self._calls.pop(name, None)
         batch, self._batch = self._batch, Batch()
         return batch
@@ -102,12 +111,22 @@ class Sorter:
         self._batch.sightings.append(Sighting(message=message, payload=payload, call=call_id or sip_call_id))
         if call_id is None:
             return
-        entry = TraceEntry(
-            call_id=call_id,
-            at=message.at,
-            kind=Kind.SIP,
-            way=Way.OUT if message.outgoing else Way.IN,
-            title=title_of(payload),
-            detail=payload.decode(errors="replace"),
-        )
-        self._batch.entries.append(entry)
+        before = self._octets.get(call_id, 0)
+        if before < MAX_OCTETS:
+            self._octets[call_id] = before + max(len(payload), _LEAST_OCTETS)
+            self._batch.entries.append(_kept(call_id, message, payload))
+            if self._octets[call_id] >= MAX_OCTETS:
+                self._batch.entries.append(
+                    TraceEntry(call_id=call_id, at=message.at, kind=Kind.STATE, way=Way.NONE, title=NOT_KEPT)
+                )
+
+
+def _kept(call_id: CallId, message: SipMessage, payload: bytes) -> TraceEntry:
+    return TraceEntry(
+        call_id=call_id,
+        at=message.at,
+        kind=Kind.SIP,
+        way=Way.OUT if message.outgoing else Way.IN,
+        title=title_of(payload),
+        detail=payload.decode(errors="replace"),
+    )
