@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,6 @@ def test_prometheus_takes_its_configuration() -> None:
     output_of("promtool", "check", "config", "--syntax-only", COMPOSE.parent / "prometheus.yml")
 
 
-@needs("hadolint")
 @pytest.mark.parametrize("file", CONTAINERFILES, ids=lambda file: file.name)
 def test_hadolint_has_no_warnings(file: Path) -> None:
-    output_of("hadolint", "--failure-threshold", "warning", file)
+    output_of(Path(sys.executable).with_name("hadolint"), "--failure-threshold", "warning", file)
