@@ -101,8 +101,9 @@ class Lab:
     @asynccontextmanager
     async def configured(self, **sections: Section) -> AsyncIterator[None]:
         """For as long as this lasts the bridge runs with these settings over its own; it is started again twice."""
-        await self.bridge.restart(**sections)
         try:
+            # Also where it does not start with them: the next test must not find no bridge at all.
+            await self.bridge.restart(**sections)
             yield
             await self.check_bridge()
         finally:

@@ -27,8 +27,10 @@ async def carried_by(lab: Lab, engine: PathChoice) -> AsyncIterator[None]:
         return
     async with Rtpengine(lab.folder("rtpengine")) as server:
         lab.processes.append(server)
+        media["rtpengine"] = [f"{server.address.host}:{server.address.port}"]
         try:
-            async with lab.configured(media={**media, "rtpengine": [f"{server.address.host}:{server.address.port}"]}):
+            # Servers record on disks of their own, so nobody has a message box.
+            async with lab.configured(media=media, voicemail={"users": []}):
                 yield
         finally:
             lab.processes.remove(server)
