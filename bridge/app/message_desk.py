@@ -5,18 +5,17 @@ that is away loses one; what a crash has cut off is delivered as far as it goes.
 """
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from bridge.app.greetings import Greetings
 from bridge.calls.call import Call
-from bridge.calls.ports import Portal
+from bridge.calls.ports import MatrixPort
 from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
-from bridge.core.ids import E164, EventId, RoomId, UserId
+from bridge.core.ids import E164, UserId
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Result, Verdict
@@ -42,23 +41,10 @@ NO_ROOM = Verdict(result=Result.SERVER, reason="messages_full", sip_status=480, 
 NOT_KEPT = Verdict(result=Result.SERVER, reason="messages_not_kept", sip_status=480, q850=19)
 
 
-class MessageRooms(Protocol):
-    """The Matrix side; failures are `bridge.core.errors.TrunklineError`."""
-
-    async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal: ...
+class MessageRooms(MatrixPort, Protocol):
+    """The Matrix side, which keeps files as well."""
 
     async def upload(self, content: bytes, kind: str, owner: UserId) -> str: ...
-
-    async def send_and_wait(
-        self,
-        *,
-        room_id: RoomId,
-        sender: UserId,
-        event_type: str,
-        content: Mapping[str, Any],
-        txn_id: str,
-        give_up_after_s: float,
-    ) -> EventId: ...
 
 
 class MessageDesk:

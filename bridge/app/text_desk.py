@@ -13,7 +13,7 @@ import structlog
 
 from bridge.app.lane import Lane
 from bridge.app.meter import Meter
-from bridge.calls.ports import Portal
+from bridge.calls.ports import MatrixPort
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -43,6 +43,7 @@ MAX_ROOMS = 200
 DAY_S = 86_400.0
 RECEIVED_AT_ONCE = 60
 NOTICE_PAUSE_S = 600.0
+NOTICE_PATIENCE_S = 60.0
 NO_TEXTS_TOPIC = "no_texts"
 
 TOO_LONG = "Your message was not sent: it is too long for a text message."
@@ -87,29 +88,8 @@ class SipTexts(Protocol):
     def trunk_up(self, trunk: TrunkName) -> bool: ...
 
 
-class TextRooms(Protocol):
-    """The Matrix side; failures are `bridge.core.errors.TrunklineError`."""
-
-    def ghost_number(self, user_id: UserId) -> str | None: ...
-
-    def is_ours(self, user_id: UserId) -> bool: ...
-
-    async def joined_members(self, room_id: RoomId) -> frozenset[UserId]: ...
-
-    async def display_name(self, user: UserId) -> str: ...
-
-    async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> Portal: ...
-
-    async def send(
-        self,
-        *,
-        room_id: RoomId,
-        sender: UserId,
-        event_type: str,
-        content: Mapping[str, Any],
-        txn_id: str,
-        give_up_after_s: float = 60.0,
-    ) -> None: ...
+class TextRooms(MatrixPort, Protocol):
+    """The Matrix side, which knows what was said once in a room."""
 
     async def say_once(self, room_id: RoomId, topic: str) -> bool: ...
 
@@ -288,6 +268,7 @@ class TextDesk:
             event_type=notice.type,
             content=notice.content,
             txn_id=f"text.{talk.event.event_id}",
+            give_up_after_s=NOTICE_PATIENCE_S,
         )
 
     # From the telephone network.
