@@ -198,6 +198,34 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ("numbers: {inbound: {'front desk': '@a:b.c'}}", "numbers.inbound.front desk", "or the name of an extension"),
         ("numbers: {inbound: {'+alice': '@a:b.c'}}", "numbers.inbound.+alice", "expected + and 2 to 15 digits"),
         ("numbers: {inbound: {'+15550100': alice}}", "numbers.inbound.+15550100", "expected a user id such as"),
+        ("numbers: {inbound: {'+1555*': alice}}", "numbers.inbound.+1555*", "expected a user id such as"),
+        (
+            "numbers: {inbound: {'030 1234567*': '@a:b.c'}, default_region: DE}",
+            "numbers.inbound.030 1234567*",
+            "would never match",
+        ),
+        (
+            "numbers: {inbound: {'+1 55*': '@a:b.c', '+155*': '@a:b.c'}}",
+            "numbers.inbound.+155*",
+            "is the same number as",
+        ),
+        ("numbers: {inbound: {'201': {hours: '9:00-10:00'}}}", "numbers.inbound.201.to", "is required"),
+        (
+            "numbers: {inbound: {'201': {to: '@a:b.c', hours: mon}}}",
+            "numbers.inbound.201.hours",
+            "expected hours such as",
+        ),
+        (
+            "numbers: {inbound: {'201': {to: '@a:b.c', otherwise: '@d:b.c'}}}",
+            "numbers.inbound.201.otherwise",
+            "without hours",
+        ),
+        ("numbers: {inbound: {'201': 'menu:front'}}", "numbers.inbound.201", "no menu is called 'front'"),
+        (
+            "numbers: {inbound: {'201': 'voicemail:@a:b.c'}}",
+            "numbers.inbound.201",
+            "@a:b.c is not one of voicemail.users",
+        ),
         (
             "numbers: {inbound: {'+15550100': }}",
             "numbers.inbound.+15550100",

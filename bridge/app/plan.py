@@ -11,7 +11,7 @@ from bridge.config import Config
 from bridge.config.dialling import emergency, limit_of
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.config.voicemail import Unanswered
-from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.ids import TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
@@ -43,7 +43,7 @@ def number_plan(config: Config) -> NumberPlan:
         ),
         rules=tuple(_dial_rule(entry) for entry in config.numbers.dial_plan),
         trunks=tuple(_trunk_choice(name, trunk) for name, trunk in config.trunks.items()),
-        inbound={E164(number): UserId(user) for number, user in config.numbers.inbound.items()},
+        inbound={number: entry.reach for number, entry in config.numbers.inbound.items()},
         caller_ids=config.numbers.caller_ids,
         emergency=emergency(config),
     )

@@ -11,7 +11,7 @@ from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TransferDesk, TrunkSide
 from bridge.app.trunk_service import OUT_OF_SERVICE
-from bridge.app.user_settings import Wishes
+from bridge.app.user_settings import OUT_OF_HOURS, Wishes
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
@@ -25,6 +25,7 @@ from bridge.core.names import plain_name
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.policy import NumberPlan
+from bridge.numbers.reach import ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
@@ -37,6 +38,8 @@ MAX_UNANSWERED_OF_A_TRUNK = 100
 MAX_UNANSWERED_OF_A_USER = 4
 """More than that nobody can answer: the next caller hears busy."""
 
+LEAVE_A_MESSAGE = Verdict(result=Result.CLIENT, reason="message_box", sip_status=480, q850=19)
+"""The called number is that of a message box, which rings nobody."""
 NOTHING_TO_REPLACE = Verdict(result=Result.CLIENT, reason="nothing_to_replace", sip_status=481, q850=31)
 """The call whose place a phone wants to take is over (RFC 3891 §3)."""
 
@@ -136,33 +139,62 @@ class SipIntake:
         )
 
     def _ring(self, event: sip.IncomingCall) -> None:
-        user = self._plan.user_of(event.called)
+        """Let the called number's target have the call, or nobody."""
+        reach = self._plan.reach_of(event.called)
+        target = reach.at(self._wishes.local_time()) if reach is not None else None
+        match self._overload(event), target:
+            case Verdict() as refusal, _:
+                self._refuse(event, refusal, person(target))
+            case _, ToUser(user=user):
+                self._ring_user(event, user)
+            case _, ToMessageBox(user=user):
+                self._take_message(event, user)
+            case _:
+                self._refuse(event, UNKNOWN_NUMBER if reach is None else OUT_OF_HOURS, None)
+
+    def _overload(self, event: sip.IncomingCall) -> Verdict | None:
+        """Why no call of this trunk is taken, whoever it is for."""
+        if not self._switchboard.accepting:
+            return outcomes.SHUTTING_DOWN
+        if not self._switchboard.service.carries(event.trunk):
+            return OUT_OF_SERVICE
+        if self._switchboard.directory.unanswered_of_trunk(event.trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
+            return TOO_MANY_CALLS
+        return None
+
+    def _refuse(self, event: sip.IncomingCall, verdict: Verdict, user: UserId | None) -> None:
+        call = self._call(event, user or UserId(""), self._plan.caller_number(event.caller))
+        self._open(call, event, ev.CallRefused(verdict=verdict))
+
+    def _open(self, call: Call, event: sip.IncomingCall, first: ev.Event) -> None:
+        self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
+
+    def _ring_user(self, event: sip.IncomingCall, user: UserId) -> None:
         number = self._plan.caller_number(event.caller)
-        others = self._switchboard.directory.between(user, number) if user and number else []
+        others = self._switchboard.directory.between(user, number) if number else []
         crossing = next((live for live in others if self._crosses(live, event)), None)
         if crossing is not None:
             self._cross(crossing, event)
             return
-        call = self._call(event, user or UserId(""), number)
+        call = self._call(event, user, number)
         dialled = any(live.call.direction is Direction.OUTBOUND and not live.call.answered for live in others)
         refusal, call.forward_to = self._refusal(event, user, dialled=dialled)
-        first = ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted()
-        self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
+        self._open(call, event, ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted())
 
-    def _refusal(self, event: sip.IncomingCall, user: UserId | None, *, dialled: bool) -> tuple[Verdict | None, str]:
+    def _take_message(self, event: sip.IncomingCall, user: UserId) -> None:
+        """The number is that of a message box: what its user has set for calls holds for nothing but who may call."""
+        call = self._call(event, user, self._plan.caller_number(event.caller))
+        if call.message_box is not None:
+            reasons = (*call.message_box.reasons, LEAVE_A_MESSAGE.reason)
+            call.message_box = replace(call.message_box, reasons=reasons)
+        refusal = self._wishes.refuses(user, event.caller)
+        self._open(call, event, ev.CallRefused(verdict=refusal or LEAVE_A_MESSAGE))
+
+    def _refusal(self, event: sip.IncomingCall, user: UserId, *, dialled: bool) -> tuple[Verdict | None, str]:
         """Why nothing rings, if so, and the number to call instead, if there is one.
 
         `dialled` is a phone that the user calls at this moment and that may not be joined to that call.
         """
-        directory = self._switchboard.directory
-        if not self._switchboard.accepting:
-            return outcomes.SHUTTING_DOWN, ""
-        if not self._switchboard.service.carries(event.trunk):
-            return OUT_OF_SERVICE, ""
-        if user is None:
-            return UNKNOWN_NUMBER, ""
-        if directory.unanswered_of_trunk(event.trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
-            return TOO_MANY_CALLS, ""
         if (wish := self._wishes.for_call(user, event)) is not None:
             return wish.verdict, wish.forward_to
         return outcomes.BUSY if dialled or self._is_engaged(user) else None, ""

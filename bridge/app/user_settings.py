@@ -148,7 +148,11 @@ class Wishes:
         """What can be written to the store can be read."""
         if not settings.hours:
             return True
-        return parse_hours(settings.hours).cover(datetime.fromtimestamp(self._clock.wall(), self._time_zone))
+        return parse_hours(settings.hours).cover(self.local_time())
+
+    def local_time(self) -> datetime:
+        """The moment by which hours are meant."""
+        return datetime.fromtimestamp(self._clock.wall(), self._time_zone)
 
     def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
         """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.

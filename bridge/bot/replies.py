@@ -63,6 +63,7 @@ _ENDS: Mapping[str, Mapping[str, str]] = {
         "declined": "you declined",
         "do_not_disturb": "missed, do not disturb was on",
         "forwarded": "forwarded",
+        "message_box": "left no message",
         "not_there": "missed, you were away",
         "out_of_hours": "missed, outside of your hours",
     },

@@ -9,8 +9,9 @@ from bridge.config.certificates import certificate_warnings, tls_contradictions
 from bridge.config.dialling import dialling_contradictions, idle_limits
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
-from bridge.config.identities import parse_number
+from bridge.config.identities import parse_called
 from bridge.config.model import Config, TrunkConfig, TurnConfig
+from bridge.config.targets import target_contradictions
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
 from bridge.media.advertised import advertised
@@ -47,7 +48,7 @@ def _written_numbers(document: Document, region: str) -> Iterator[tuple[str, str
     inbound = numbers.get("inbound") if isinstance(numbers, dict) else None
     for key in inbound if isinstance(inbound, dict) else ():
         try:
-            yield key, parse_number(key, region)
+            yield key, parse_called(key, region)
         except ValueError:
             continue  # the model reports it
 
@@ -55,8 +56,8 @@ def _written_numbers(document: Document, region: str) -> Iterator[tuple[str, str
 def _as_written(location: Location, spellings: Mapping[str, str]) -> Location:
     """A setting under the name that the file gives it, so that it is found there."""
     match location:
-        case ("numbers", "inbound", str(number)):
-            return "numbers", "inbound", spellings.get(number, number)
+        case ("numbers", "inbound", str(number), *rest):
+            return "numbers", "inbound", spellings.get(number, number), *rest
         case _:
             return location
 
@@ -70,7 +71,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     yield from tls_contradictions(config)
     for name, trunk in config.trunks.items():
         yield from _trunk(config, name, trunk)
-    yield from _inbound(config)
+    yield from target_contradictions(config)
     yield from dialling_contradictions(config)
     yield from _media(config)
     yield from _voicemail(config)
@@ -157,15 +158,6 @@ def _same_family(config: Config, trunk: TrunkConfig, host: str) -> bool:
 def _shows_keys(trunk: TrunkConfig) -> bool:
     """Whether keys of audio would be sent where they can be read (RFC 4568 §7)."""
     return trunk.srtp is not SrtpUse.OFF and trunk.transport is not Transport.TLS
-
-
-def _inbound(config: Config) -> Iterator[Finding]:
-    server, appservice = config.homeserver.server_name, config.appservice
-    for number, user in config.numbers.inbound.items():
-        localpart, _, domain = user.removeprefix("@").partition(":")
-        ours = localpart == appservice.bot_localpart or localpart.startswith(appservice.ghost_prefix)
-        if domain == server and ours:
-            yield ("numbers", "inbound", number), f"{user} is one of the bridge's own users, not a person"
 
 
 def _media(config: Config) -> Iterator[Finding]:

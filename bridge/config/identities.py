@@ -7,12 +7,12 @@ import phonenumbers
 
 from bridge.config.values import shown, text
 from bridge.core.ids import TrunkName
+from bridge.core.user_ids import is_server_name, is_user_id
 from bridge.numbers.money import parse_price
 from bridge.numbers.number import canonical
 from bridge.numbers.policy import WITHHELD
+from bridge.numbers.reach import RANGE_MARK
 
-_SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
-_USER_ID = re.compile(r"@([\x21-\x39\x3b-\x7e]{1,254}):(.+)\Z")
 _ROOM_ID = re.compile(r"![\x21-\x7e]{1,254}\Z")
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _EXTENSION = re.compile(r"(?!\+)[A-Za-z0-9_.!~*'+-]{1,64}\Z")
@@ -28,7 +28,7 @@ _PREFIX = re.compile(r"(?:\+(?:[1-9][0-9]{0,14})?|[0-9*#]{1,15})\Z")
 def parse_server_name(value: object) -> str:
     """The part after the colon of user ids (Matrix specification, appendices, "Server name")."""
     word = text(value)
-    if "://" in word or not _SERVER_NAME.match(word):
+    if not is_server_name(word):
         raise ValueError(f"expected a server name such as example.org, found '{word}'")
     return word
 
@@ -36,8 +36,7 @@ def parse_server_name(value: object) -> str:
 def parse_user_id(value: object) -> str:
     """`@localpart:server_name`, at most 255 characters (Matrix specification, appendices, "User identifiers")."""
     word = text(value)
-    match = _USER_ID.match(word)
-    if match is None or len(word) > 255 or not _SERVER_NAME.match(match[2]):
+    if not is_user_id(word):
         raise ValueError(f"expected a user id such as @alice:example.org, found '{word}'")
     return word
 
@@ -62,7 +61,7 @@ def parse_optional_mxc(value: object) -> str:
     """Where a picture is: `mxc://server_name/media_id`, or nothing (Matrix specification, "Content repository")."""
     word = text(value)
     server, _, media_id = word.removeprefix("mxc://").partition("/")
-    if word and not (word.startswith("mxc://") and _SERVER_NAME.match(server) and _MEDIA_ID.match(media_id)):
+    if word and not (word.startswith("mxc://") and is_server_name(server) and _MEDIA_ID.match(media_id)):
         raise ValueError(f"expected an address such as mxc://example.org/abcdef, found '{word}'")
     return word
 
@@ -80,6 +79,14 @@ def parse_number(value: object, region: str) -> str:
     if number is None and not _EXTENSION.match(word):
         raise ValueError(_no_number(word, region))
     return number or word
+
+
+def parse_called(value: object, region: str) -> str:
+    """A number that is called, or the beginning of a block of them: `+4930123456*`."""
+    word = text(value)
+    if not word.endswith(RANGE_MARK) or len(word) < 2:
+        return parse_number(word, region)
+    return parse_prefix(word.removesuffix(RANGE_MARK), region) + RANGE_MARK
 
 
 def _no_number(word: str, region: str) -> str:

@@ -24,6 +24,10 @@ def _number(value: object, info: ValidationInfo) -> str:
     return identities.parse_number(value, _region(info))
 
 
+def _called(value: object, info: ValidationInfo) -> str:
+    return identities.parse_called(value, _region(info))
+
+
 def _optional_number(value: object, info: ValidationInfo) -> str:
     return identities.parse_optional_number(value, _region(info))
 
@@ -63,6 +67,7 @@ OutsideIps = Annotated[tuple[str, ...], PlainValidator(values.parse_outside_ips)
 StunAddress = Annotated[StunServer, PlainValidator(values.parse_stun_server)]
 TurnUri = Annotated[TurnServer, PlainValidator(values.parse_turn_uri)]
 Number = Annotated[str, PlainValidator(_number)]
+CalledNumber = Annotated[str, PlainValidator(_called)]
 OptionalNumber = Annotated[str, PlainValidator(_optional_number)]
 ShortCode = Annotated[str, PlainValidator(identities.parse_short_code)]
 Prefix = Annotated[str, PlainValidator(_prefix)]

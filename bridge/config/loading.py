@@ -39,6 +39,7 @@ _STAND_INS: Mapping[str, Any] = {
     "who": ["stand-in.invalid"],
     "prefixes": ["+999"],
     "pattern": "999",
+    "to": "@stand-in:stand-in.invalid",
 }
 """Values for required settings that are missing or wrong, so that the others can still be compared."""
 

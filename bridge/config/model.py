@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from bridge.config import values
 from bridge.config.kinds import (
     DEFAULT_REGION,
+    CalledNumber,
     CallerId,
     Callers,
     FilePath,
@@ -66,6 +67,7 @@ from bridge.config.kinds import (
     Word,
 )
 from bridge.config.operations import LoggingConfig, OpsConfig
+from bridge.config.reached import InboundNumber
 from bridge.config.section import Section
 from bridge.config.voicemail import VoicemailConfig
 from bridge.core.presence import RingWhen
@@ -236,7 +238,7 @@ class NumbersConfig(Section):
 
     default_region: Region = DEFAULT_REGION
     regions: Mapping[Who, Region] = Field(default_factory=dict)
-    inbound: Mapping[Number, LocalUser] = Field(default_factory=dict)
+    inbound: Mapping[CalledNumber, InboundNumber] = Field(default_factory=dict)
     dial_plan: tuple[DialRuleConfig, ...] = ()
     caller_ids: Mapping[Who, CallerId] = Field(default_factory=dict)
     blocked: tuple[Prefix, ...] = ()

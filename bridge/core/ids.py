@@ -25,5 +25,7 @@ PartyId = NewType("PartyId", str)
 """Which device of a user takes part in a Matrix call (specification, VoIP, `party_id`)."""
 
 TrunkName = NewType("TrunkName", str)
+GroupName = NewType("GroupName", str)
+MenuName = NewType("MenuName", str)
 E164 = NewType("E164", str)
 """A telephone number in canonical form: `+` and 2 to 15 digits (ITU-T E.164), or a short code of digits only."""

@@ -13,6 +13,7 @@ from bridge.numbers.dial_plan import DialRule, Spin
 from bridge.numbers.money import Price, Tariff
 from bridge.numbers.number import canonical
 from bridge.numbers.permission import Permission, of_user
+from bridge.numbers.reach import RANGE_MARK, Reach, ToUser, found, person
 from bridge.numbers.refusals import (
     COSTLY_NUMBER,
     FORWARDED_TO_SELF,
@@ -106,8 +107,8 @@ class NumberPlan:
     permissions: tuple[Permission, ...] = ()
     rules: tuple[DialRule, ...] = ()
     trunks: tuple[TrunkChoice, ...] = ()
-    inbound: Mapping[E164, UserId]
-    """Which user a called number reaches."""
+    inbound: Mapping[str, Reach]
+    """Whom called numbers reach: numbers, and beginnings of numbers with a `*` after them."""
     caller_ids: Mapping[str, str] = field(default_factory=dict)
     """What phones show of a user's calls, by user or server: a number, or `WITHHELD`."""
     emergency: frozenset[str] = frozenset()
@@ -254,7 +255,11 @@ class NumberPlan:
 
     def numbers_of(self, user: UserId) -> list[E164]:
         """All numbers under which phones reach a user."""
-        return [number for number, owner in self.inbound.items() if owner == user]
+        return [
+            E164(number)
+            for number, reach in self.inbound.items()
+            if reach.to == ToUser(user) and not number.endswith(RANGE_MARK)
+        ]
 
     def prefixes_of(self, user: UserId) -> list[str]:
         """How the numbers begin that a user may call, each once."""
@@ -265,15 +270,15 @@ class NumberPlan:
         """The number under which a PBX reaches a user: an extension if they have one, else any number."""
         return min(self.numbers_of(user), key=lambda number: number.startswith("+"), default=None)
 
+    def reach_of(self, called: str) -> Reach | None:
+        """Where calls to a number go, however the trunk writes it."""
+        read = (canonical(candidate, self.default_region) for candidate in (called, f"+{called}"))
+        return found(self.inbound, [called, *(number for number in read if number is not None)])
+
     def user_of(self, called: str) -> UserId | None:
-        """The Matrix user that a called number reaches, however the trunk writes it."""
-        if called in self.inbound:
-            return self.inbound[E164(called)]
-        for candidate in (called, f"+{called}"):
-            number = canonical(candidate, self.default_region)
-            if number is not None and number in self.inbound:
-                return self.inbound[number]
-        return None
+        """The Matrix user whose number this is."""
+        reach = self.reach_of(called)
+        return person(reach.to) if reach is not None else None
 
     def caller_number(self, caller: str) -> str:
         """The canonical number of a phone that calls; what is no number (an extension's name) stays as it is.

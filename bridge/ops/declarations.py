@@ -122,6 +122,7 @@ REASONS = _of(
     "invalid_number",
     "limit_reached",
     "matrix_media_unacceptable",
+    "message_box",
     "message_left",
     "messages_full",
     "messages_not_kept",

@@ -6,6 +6,7 @@ The real outsides are tested in `tests/e2e`.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
+from bridge.calls.message import MessageBox
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
@@ -41,6 +43,7 @@ from bridge.numbers.limits import Limit
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
+from bridge.numbers.reach import Reach
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.actions import Flow
 from bridge.sip.events import IncomingCall, OutgoingCall
@@ -376,6 +379,11 @@ class Stage:
     call_waiting: bool = True
     permissions: tuple[Permission, ...] = ()
     """What Alice may call; nothing given is the phone, over `trunk`."""
+    inbound: Mapping[str, Reach] = field(
+        default_factory=lambda: {"+15550199": Reach.of_user(ALICE), "+15550188": Reach.of_user(BOB)}
+    )
+    boxes: dict[UserId, MessageBox] = field(default_factory=dict)
+    """Who takes messages."""
     rules: tuple[DialRule, ...] = ()
     tariff: Tariff | None = None
     """What `TRUNK` charges."""
@@ -417,7 +425,7 @@ class Stage:
                 ),
                 TrunkChoice(name=PBX, joins_crossing_calls=True),
             ),
-            inbound={E164("+15550199"): ALICE, E164("+15550188"): BOB},
+            inbound=self.inbound,
             emergency=frozenset({"112"}),
         )
         self.settings = UserSettings(self.store)
@@ -475,7 +483,8 @@ class Stage:
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides=sides,
             meter=self.meter,
-            wishes=Wishes(self.settings, plan, clock, may_spend=self.meter.may_spend),
+            wishes=Wishes(self.settings, plan, clock, may_spend=self.meter.may_spend, time_zone=UTC),
+            message_box_of=self.boxes.get,
             call_waiting=self.call_waiting,
             times=times,
             clock=clock,

@@ -21,6 +21,7 @@ from bridge.core.presence import RingWhen
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
+from bridge.numbers.reach import Reach
 from bridge.numbers.refusals import NO_NUMBER, NOT_PERMITTED
 from bridge.store.people import PastCall
 from bridge.store.spending import StoredSuspension
@@ -77,7 +78,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     plan = NumberPlan(
         permissions=(Permission(who=(ALICE,), prefixes=("+1555",)),),
         trunks=(TrunkChoice(name=CARRIER, forwards=True), TrunkChoice(name=PBX)),
-        inbound={E164("+15550199"): ALICE},
+        inbound={"+15550199": Reach.of_user(ALICE)},
     )
     handled = Handled()
     async with ScriptedHomeserver() as hs:

@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from bridge.core.ids import E164, UserId
+from bridge.core.ids import UserId
 from bridge.numbers.policy import NumberPlan
+from bridge.numbers.reach import Reach
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, running_bridge
 
@@ -266,7 +267,7 @@ BOB = UserId("@bob:example.org")
 async def test_people_and_their_extensions_are_found_where_calls_between_people_go_through_the_pbx(
     hs: ScriptedHomeserver, tmp_path: Path, name: str, field: str, asked: str, answered: str | None
 ) -> None:
-    plan = NumberPlan(inbound={E164("201"): BOB, E164("+15550100"): BOB})
+    plan = NumberPlan(inbound={"201": Reach.of_user(BOB), "+15550100": Reach.of_user(BOB)})
     protocol = f"im.vector.protocol.{name}"
     async with running_bridge(hs, tmp_path / "db", directory=plan):
         status, described = await hs.ask("GET", f"{V1}/thirdparty/protocol/{protocol}")

@@ -11,6 +11,7 @@ from bridge.numbers.dial_plan import Choose, DialRule
 from bridge.numbers.money import Price, Tariff, parse_price, shown
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import WITHHELD, Decision, NumberPlan, TrunkChoice
+from bridge.numbers.reach import Reach
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 A, B, C = TrunkName("a"), TrunkName("b"), TrunkName("c")
@@ -175,7 +176,11 @@ def test_the_phone_is_shown_only_a_number_that_the_trunk_has_verified(
     caller_ids: dict[str, str], verified: frozenset[str], inbound: dict[E164, UserId], caller: str
 ) -> None:
     trunk = TrunkChoice(name=A, caller_id=MAIN, verified=verified)
-    decision = plan(trunks=(trunk,), caller_ids=caller_ids, inbound=inbound).decide(ALICE, "+15550100", up)
+    decision = plan(
+        trunks=(trunk,),
+        caller_ids=caller_ids,
+        inbound={number: Reach.of_user(user) for number, user in inbound.items()},
+    ).decide(ALICE, "+15550100", up)
     assert isinstance(decision, Decision)
     assert decision.routes[0].caller == caller
 

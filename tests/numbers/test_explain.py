@@ -2,13 +2,14 @@
 
 import pytest
 
-from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.ids import TrunkName, UserId
 from bridge.numbers.dial_plan import Choose, DialRule
 from bridge.numbers.explain import Question, explain
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
+from bridge.numbers.reach import Reach
 
 ALICE, EVE = UserId("@alice:example.org"), UserId("@eve:elsewhere.net")
 A, B, C = TrunkName("a"), TrunkName("b"), TrunkName("c")
@@ -27,7 +28,7 @@ PLAN = NumberPlan(
         TrunkChoice(name=B, tariff=Tariff(per_minute={"+44": 12_500}, step_s=1)),
         TrunkChoice(name=C, emergency=True),
     ),
-    inbound={E164("+15550101"): ALICE},
+    inbound={"+15550101": Reach.of_user(ALICE)},
     emergency=frozenset({"112"}),
 )
 LIMITS = (

@@ -7,6 +7,7 @@ from bridge.core.verdict import Verdict
 from bridge.numbers import refusals
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, Route, TrunkChoice
+from bridge.numbers.reach import Reach
 from bridge.numbers.region import emergency_numbers
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
@@ -21,7 +22,7 @@ def plan(**changes: object) -> NumberPlan:
             Permission(who=("example.org",), prefixes=("+1555", "*97"), trunk=BACKUP),
         ),
         "trunks": (TrunkChoice(name=CARRIER, caller_id="+15550199"), TrunkChoice(name=BACKUP)),
-        "inbound": {E164("+15550101"): ALICE},
+        "inbound": {"+15550101": Reach.of_user(ALICE)},
         "emergency": frozenset({"112", "911"}),
     }
     return NumberPlan(**{**settings, **changes})  # type: ignore[arg-type]
@@ -125,7 +126,7 @@ def test_emergency_calls_take_the_trunk_that_is_up_in_the_form_that_it_knows() -
 
 
 def test_an_extension_is_not_shown_to_the_world() -> None:
-    decision = plan(inbound={E164("201"): ALICE}).route(ALICE, "+15550100", up)
+    decision = plan(inbound={"201": Reach.of_user(ALICE)}).route(ALICE, "+15550100", up)
     assert isinstance(decision, Route)
     assert decision.caller == "+15550199"
 
@@ -137,7 +138,8 @@ def test_only_a_trunk_that_is_marked_joins_crossing_calls() -> None:
 
 
 def test_a_user_is_reached_by_an_extension_before_a_number() -> None:
-    owned = NumberPlan(inbound={E164("+15550100"): ALICE, E164("201"): ALICE, E164("+15550101"): UserId("@bob:hs")})
+    owners = {"+15550100": ALICE, "201": ALICE, "+15550101": UserId("@bob:hs")}
+    owned = NumberPlan(inbound={number: Reach.of_user(user) for number, user in owners.items()})
     assert owned.number_of(ALICE) == "201"
     assert owned.number_of(UserId("@bob:hs")) == "+15550101"
     assert owned.number_of(UserId("@carol:hs")) is None

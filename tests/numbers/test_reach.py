@@ -1,0 +1,110 @@
+"""Whom a called number reaches: what can be written, what a call then finds, and when."""
+
+from datetime import datetime
+
+import pytest
+
+from bridge.core.ids import GroupName, MenuName, UserId
+from bridge.numbers.hours import parse_hours
+from bridge.numbers.policy import NumberPlan
+from bridge.numbers.reach import Reach, Target, ToGroup, ToMenu, ToMessageBox, ToUser, parse_target, person
+
+ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
+SALES = ToGroup(GroupName("sales"))
+
+
+@pytest.mark.parametrize(
+    ("word", "target", "whose"),
+    [
+        ("@alice:example.org", ToUser(ALICE), ALICE),
+        ("group:sales", SALES, None),
+        ("menu:front-desk_2", ToMenu(MenuName("front-desk_2")), None),
+        ("voicemail:@alice:example.org", ToMessageBox(ALICE), ALICE),
+    ],
+)
+def test_a_target_is_read_and_written_as_one_word(word: str, target: Target, whose: UserId | None) -> None:
+    assert parse_target(word) == target
+    assert str(target) == word
+    assert person(target) == whose
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("", "expected a user id such as"),
+        ("alice", "expected a user id such as"),
+        ("@alice", "expected a user id such as"),
+        ("Group:sales", "expected a user id such as"),
+        ("group:", "expected a name of a-z"),
+        ("group: sales", "expected a name of a-z"),
+        ("menu:Front", "expected a name of a-z"),
+        ("group:" + "a" * 33, "expected a name of a-z"),
+        ("voicemail:alice", "expected a user id such as"),
+        ("voicemail:group:sales", "expected a user id such as"),
+    ],
+)
+def test_anything_else_is_no_target(word: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_target(word)
+
+
+PLAN = NumberPlan(
+    default_region="DE",
+    inbound={
+        "+4930123456*": Reach(to=SALES),
+        "+49301234561*": Reach.of_user(BOB),
+        "+49301234560": Reach.of_user(ALICE),
+        "2*": Reach.of_user(BOB),
+        "201": Reach.of_user(ALICE),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("called", "target"),
+    [
+        ("+49301234560", ToUser(ALICE)),
+        ("+493012345600", SALES),
+        ("+49301234569", SALES),
+        ("+493012345611", ToUser(BOB)),
+        ("030123456799", SALES),
+        ("49301234561", ToUser(BOB)),
+        ("+4930123456", SALES),
+        ("+4930123455", None),
+        ("201", ToUser(ALICE)),
+        ("299", ToUser(BOB)),
+        ("2", ToUser(BOB)),
+        ("301", None),
+        ("", None),
+        ("*", None),
+    ],
+)
+def test_a_number_of_its_own_comes_before_a_range_and_a_longer_range_before_a_shorter(
+    called: str, target: Target | None
+) -> None:
+    reach = PLAN.reach_of(called)
+    assert (reach.to if reach else None) == target
+
+
+def test_a_range_is_nobody_s_own_number() -> None:
+    assert PLAN.numbers_of(BOB) == []
+    assert PLAN.user_of("+493012345611") == BOB
+    assert PLAN.user_of("+49301234569") is None
+
+
+WORK = parse_hours("mon-fri 9:00-17:00")
+MONDAY_NOON, MONDAY_NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
+
+
+@pytest.mark.parametrize(
+    ("reach", "moment", "target"),
+    [
+        (Reach(to=SALES), MONDAY_NIGHT, SALES),
+        (Reach(to=SALES, hours=WORK), MONDAY_NOON, SALES),
+        (Reach(to=SALES, hours=WORK), MONDAY_NIGHT, None),
+        (Reach(to=SALES, hours=WORK, otherwise=ToMessageBox(BOB)), MONDAY_NOON, SALES),
+        (Reach(to=SALES, hours=WORK, otherwise=ToMessageBox(BOB)), MONDAY_NIGHT, ToMessageBox(BOB)),
+    ],
+)
+def test_a_number_has_hours(reach: Reach, moment: datetime, target: Target | None) -> None:
+    assert reach.at(moment) == target
