@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bridge.calls import machine
-from bridge.calls.state import ATTENDANT, USER_HAS_LEFT, Direction, State
+from bridge.calls.state import ATTENDANT, SPOKEN_TO, USER_HAS_LEFT, Direction, State
 from bridge.sip import phone_watch, referral, referring, transaction
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
 from bridge.sip.usage_table import CALLEE, CALLER
 
 README = Path(__file__).parent.parent / "bridge" / "README.md"
 SECOND_PHONE = {State.TRANSFERRING, State.REPLACING}
-OTHER_DIAGRAMS = SECOND_PHONE | USER_HAS_LEFT
+OTHER_DIAGRAMS = SECOND_PHONE | USER_HAS_LEFT | SPOKEN_TO
 Edge = tuple[str, str, str]
 """From, to, event."""
 
@@ -64,6 +64,16 @@ def message_edges() -> list[Edge]:
     ]
 
 
+def announcement_edges() -> list[Edge]:
+    """The same for a user who is told why there is no call."""
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[Direction.OUTBOUND].items()
+        for target in row.to
+        if target is not state and not {state, target}.isdisjoint(SPOKEN_TO)
+    ]
+
+
 def table_edges(table: Mapping[tuple[Any, type[Any]], tuple[Any, Any]]) -> list[Edge]:
     return [
         (state.name.lower(), target.name.lower(), event.__name__)
@@ -89,6 +99,7 @@ def diagrams() -> dict[str, str]:
         "transfer": mermaid(transfer_edges()),
         "handover": mermaid(handover_edges()),
         "message": mermaid(message_edges()),
+        "announcement": mermaid(announcement_edges()),
         "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
         "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bridge.app.address_book import AddressBookFile
+from bridge.app.announcements import Announcements
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
 from bridge.app.call_tracing import CallTracing
@@ -220,15 +221,18 @@ class Application:
             service = TrunkService(tuple(self._config.trunks), store.trunks_out)
             await service.load()
             greetings = await Greetings.load(self._config.voicemail)
+            voice = await Announcements.load(self._config, self._plan, self._clock)
             messages = self._messages(store, matrix, greetings)
-            switchboard = self._switchboard(memory, matrix, people, meter, messages, service)
+            switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._plan.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             wishes = self._wishes(people, meter)
             texts = self._texts(matrix, meter, wishes, service)
-            await self._start_parts(stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages)
+            await self._start_parts(
+                stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages, voice
+            )
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             # Last, so that a bridge that answers there is a bridge that works.
             await self._ops_port(store, matrix, switchboard, meter).open(stack)
@@ -271,7 +275,7 @@ class Application:
             suspension_rule(self._config), store=store, rooms=matrix, clock=self._clock, telemetry=self.telemetry
         )
         meter = Meter(
-            ledger=Ledger(limits=limits(self._config)),
+            ledger=Ledger(limits=limits(self._config), warn_s=self._config.permissions.limit_warning_s),
             watch=Watch(thresholds(self._config)),
             suspensions=suspensions,
             plan=self._plan,
@@ -289,6 +293,7 @@ class Application:
         people: People,
         meter: Meter,
         messages: MessageDesk,
+        voice: Announcements,
         service: TrunkService,
     ) -> Switchboard:
         reporting = Reporting(
@@ -302,6 +307,7 @@ class Application:
             memory=memory,
             meter=meter,
             messages=messages,
+            voice=voice,
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
@@ -372,6 +378,7 @@ class Application:
         meter: Meter,
         wishes: Wishes,
         messages: MessageDesk,
+        voice: Announcements,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
         plan, times, call_waiting = self._plan, call_times(self._config), self._config.calls.call_waiting
@@ -396,6 +403,7 @@ class Application:
             plan=plan,
             sides=self._sides,
             meter=meter,
+            announcements=voice,
             hides_number=lambda user: people.settings.of(user).withheld,
             call_waiting=call_waiting,
             times=times,

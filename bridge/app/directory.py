@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from bridge.app.live_call import LiveCall
-from bridge.calls.state import USER_HAS_LEFT, Direction
+from bridge.calls.state import USER_IS_FREE, Direction
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, UserId
 
 MAX_TOMBSTONES = 10_000
@@ -131,11 +131,11 @@ class Directory:
 
     def of_user(self, user: UserId) -> list[LiveCall]:
         """The live calls that a user is in, in all rooms and in either direction."""
-        return [live for live in self._of_user(user) if live.call.state not in USER_HAS_LEFT]
+        return [live for live in self._of_user(user) if live.call.state not in USER_IS_FREE]
 
     def left_by(self, user: UserId) -> list[LiveCall]:
         """The live calls that a user has left to others."""
-        return [live for live in self._of_user(user) if live.call.state in USER_HAS_LEFT]
+        return [live for live in self._of_user(user) if live.call.state in USER_IS_FREE]
 
     def _of_user(self, user: UserId) -> list[LiveCall]:
         return list(self._by_user.get(user, {}).values())

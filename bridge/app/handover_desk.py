@@ -14,7 +14,7 @@ from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
-from bridge.calls.state import USER_HAS_LEFT, State
+from bridge.calls.state import USER_IS_FREE, State
 from bridge.calls.way import Way
 from bridge.core.ids import TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -58,7 +58,7 @@ class HandoverDesk:
         two words comes first nobody knows, for they are said in different rooms.
         """
         is_of_call = wish.call_id == live.call.matrix.call_id and live.call.is_peer(user, wish.party_id)
-        if not is_of_call or live.call.state in USER_HAS_LEFT:
+        if not is_of_call or live.call.state in USER_IS_FREE:
             return None
         if wish.create_call is None:
             return hev.HandoverAwaited(matrix_call_id=wish.call_id, user=user, party=wish.party_id)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import structlog
 
+from bridge.app.announcements import Announcements
 from bridge.app.early_candidates import EarlyCandidates
 from bridge.app.handover_desk import HandoverDesk
 from bridge.app.live_call import LiveCall
@@ -80,6 +81,7 @@ class MatrixIntake:
         plan: NumberPlan,
         sides: Mapping[TrunkName, TrunkSide],
         meter: Meter,
+        announcements: Announcements,
         hides_number: Callable[[UserId], bool | None] = lambda user: None,
         call_waiting: bool,
         times: CallTimes,
@@ -92,6 +94,7 @@ class MatrixIntake:
         self._sip = sip
         self._plan = plan
         self._meter = meter
+        self._announcements = announcements
         self._hides_number = hides_number
         self._call_waiting = call_waiting
         self._times = times
@@ -315,6 +318,7 @@ class MatrixIntake:
             answers_early=first.answers_early,
             withheld=first.withheld,
             emergency=self._plan.is_emergency(first.number),
+            spoken=self._announcements.for_call(event.sender, decision),
             further=tuple(further),
             times=self._times,
             now=self._clock.monotonic(),

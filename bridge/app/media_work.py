@@ -7,6 +7,7 @@ import structlog
 
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
+from bridge.calls import announcement_commands as acmd
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
@@ -15,6 +16,7 @@ from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
+from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.call import Call
 from bridge.core.errors import CallError
 from bridge.core.ids import CallId, TrunkName, UserId
@@ -49,6 +51,7 @@ MediaCommand = (
     | hcmd.DropMatrixMedia
     | hcmd.JoinMedia
     | mcmd.MessageCommand
+    | acmd.AnnouncementCommand
 )
 
 
@@ -74,6 +77,12 @@ class MessagePort(Protocol):
     async def never_begun(self, call: Call) -> None: ...
 
 
+class VoicePort(Protocol):
+    """What users hear of the bridge itself; `bridge.app.announcements.Announcements` has it."""
+
+    def sound(self, reason: str, user: UserId) -> Sound: ...
+
+
 class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
 
@@ -85,8 +94,10 @@ class MediaWork:
         find: Find,
         telemetry: Telemetry,
         messages: MessagePort,
+        voice: VoicePort,
     ) -> None:
         self._engine = engine
+        self._voice = voice
         self._messages = messages
         self._find = find
         self._policies = policies
@@ -168,6 +179,15 @@ class MediaWork:
                 await self._join(live, command)
             case cmd.CloseMedia():
                 await self._close(live)
+            case acmd.WriteAnnouncementAnswer():
+                session = await self._session(live)
+                await session.set_matrix_offer(command.matrix_sdp)
+                self._feed(live, AnnouncementReady(sdp=await session.create_matrix_answer()))
+            case acmd.Announce():
+                sound = self._voice.sound(command.reason, live.call.matrix.user)
+                await (await self._session(live)).play(sound, Ear.MATRIX)
+            case acmd.DropSipMedia():
+                await (await self._session(live)).drop_sip_leg()
             case mcmd.WriteOwnAnswer():
                 await self._write_own_answer(live, command)
             case mcmd.PlayGreeting():

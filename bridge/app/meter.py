@@ -15,7 +15,7 @@ from bridge.app.suspensions import Suspensions
 from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.handover import partner_id
-from bridge.calls.state import Direction, EndedBy
+from bridge.calls.state import Direction, EndedBy, State
 from bridge.core.clock import Clock
 from bridge.core.ids import CallId, UserId
 from bridge.core.telemetry import Telemetry
@@ -42,7 +42,7 @@ class Outlets:
     """How the meter reaches calls and people: handed in by the switchboard."""
 
     feed: Callable[[LiveCall, ev.Event], None]
-    say: Callable[[LiveCall, str], None]
+    warn: Callable[[LiveCall, str], None]
     calls_of: Callable[[UserId], Sequence[LiveCall]]
 
 
@@ -185,8 +185,10 @@ class Meter:
     # During a call.
 
     def follow(self, live: LiveCall) -> None:
-        """Look at a call after each of its events: is it answered, is it with somebody else?"""
+        """Look at a call after each of its events: is it answered, is it with somebody else, is its phone gone?"""
         call = live.call
+        if call.state is State.TELLING:
+            self.finished(live)
         if call.ended or not self._ledger.knows(call.call_id) or call.at.answered is None:
             return
         number = _paid_number(call)
@@ -254,7 +256,7 @@ class Meter:
         self._write(live, bookings)
         talked_s = self._clock.monotonic() - (live.metered_since or 0.0)
         if (left := self._ledger.warn(call_id, day=today, talked_s=talked_s)) is not None:
-            self._outlets.say(live, limits.warning(left.span, left.seconds))
+            self._outlets.warn(live, limits.warning(left.span, left.seconds))
         if bookings:
             self._plan_next(live)
         else:

@@ -15,11 +15,12 @@ from bridge.app.directory import Directory
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.app.matrix_work import MatrixCommand, MatrixWork
-from bridge.app.media_work import MediaCommand, MediaWork, MessagePort
+from bridge.app.media_work import MediaCommand, MediaWork, MessagePort, VoicePort
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter, Outlets
 from bridge.app.sip_work import SipCommand, SipWork
 from bridge.app.trunk_service import TrunkService
+from bridge.calls import announcement_commands as acmd
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import fetch, machine, outcomes
@@ -33,6 +34,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import MediaEngine
 from bridge.media.policy import SipMediaPolicy
+from bridge.numbers.sentences import Spoken
 from bridge.ops.declarations import NO_TRUNK
 from bridge.ops.logs import bind_call
 
@@ -54,6 +56,7 @@ _MILESTONES = {
     State.FETCHING: "phone_fetched",
     State.JOINED: "phones_joined",
     State.ATTENDED: "call_attended",
+    State.TELLING: "user_told",
 }
 
 
@@ -70,6 +73,7 @@ class Switchboard:
         memory: Memory,
         meter: Meter,
         messages: MessagePort,
+        voice: VoicePort,
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
@@ -84,13 +88,13 @@ class Switchboard:
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
-        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry, messages)
+        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry, messages, voice)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
         self._meter = meter
-        meter.connect(Outlets(feed=self.feed, say=self._say, calls_of=self._all_of))
+        meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of))
 
     def open(self, live: LiveCall, first: ev.Event) -> None:
         """Take up a new call and give it its first event."""
@@ -147,9 +151,11 @@ class Switchboard:
         """A user's calls, those included that the user has left to somebody else."""
         return [*self.directory.of_user(user), *self.directory.left_by(user)]
 
-    def _say(self, live: LiveCall, text: str) -> None:
-        """A sentence into the room of a call that goes on."""
+    def _warn(self, live: LiveCall, text: str) -> None:
+        """A sentence into the room of a call that goes on and will be ended soon, and into its user's ear."""
         self._matrix.submit(live, cmd.SendNotice(text=text, urgent=True))
+        if live.call.state is State.CONNECTED and Spoken.LIMIT_NEAR in live.call.spoken:
+            self._media.submit(live, acmd.Announce(reason=Spoken.LIMIT_NEAR))
 
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
         """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""

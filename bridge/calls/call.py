@@ -144,6 +144,10 @@ class Call:
     """What the called user's presence has to be."""
     forward_to: str = ""
     """The number that the called user wants this call to go to instead."""
+    spoken: frozenset[str] = frozenset()
+    """Why there is no call, or none any more, as `Verdict.reason`, in the cases in which the bridge can say so."""
+    told: Verdict | None = None
+    """What the user is being told, and the call ends with."""
     message_box: MessageBox | None = None
     """Whether, and when, the phone may leave a message for the called user."""
     message: Message | None = None
@@ -231,22 +235,24 @@ class Call:
             return []
         if self.emergency and not self.answered and ended_by is not EndedBy.MATRIX:
             verdict = outcomes.of_emergency(verdict)
-        notice = self._notice(verdict, ended_by)
-        commands = [*self._farewell_others(), *self._farewell_sip(verdict), *self.farewell_matrix(verdict), *notice]
+        notice = self.notice(verdict, ended_by)
+        commands = [*self.farewell_phones(verdict), *self.farewell_matrix(verdict), *notice]
         self.state, self.verdict, self.ended_by = State.ENDED, verdict, ended_by
-        self.matrix_leg, self.sip_leg = MatrixLeg.ENDED, SipLeg.ENDED
-        self.at.ended = now
+        self.matrix_leg = MatrixLeg.ENDED
+        if self.at.ended is None:
+            self.at.ended = now
         self.deadlines.clear()
         self.buffered.clear()
-        self.sip_sdp = self.matrix_sdp = self.second = self.former = None
+        self.sip_sdp = self.matrix_sdp = None
         return [*commands, *self._farewell_partner(verdict), cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
-    def _notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
+    def notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
         """A sentence for a user who placed the call or saw it ring, or who finds a room but no call in it.
 
-        Any other call that never rang is not explained, nor is what the user's own client has ended.
+        Any other call that never rang is not explained, nor is what the user's own client has ended. What the user
+        hears was written before it was said.
         """
-        if ended_by is EndedBy.MATRIX:
+        if ended_by is EndedBy.MATRIX or self.told is not None:
             return []
         if self.state in (State.FETCHING, State.JOINED):
             return []
@@ -267,6 +273,12 @@ class Call:
     def _rang_nobody(self) -> bool:
         """Whether no device can show that there was a call, though there is a room in which it can be said."""
         return self.state is State.AWAITING_JOIN or (self.state is State.RINGING and not self.delivered)
+
+    def farewell_phones(self, verdict: Verdict) -> list[cmd.Command]:
+        """Let every phone go that the call has, or calls."""
+        commands = [*self._farewell_others(), *self._farewell_sip(verdict)]
+        self.sip_leg, self.second, self.former = SipLeg.ENDED, None, None
+        return commands
 
     def _farewell_others(self) -> list[cmd.Command]:
         """Give up a transfer, and let a phone go that was replaced."""

@@ -6,6 +6,7 @@ Commands that take time (media, portal, delivery of an invite) answer with an ev
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.calls.announcement_commands import AnnouncementCommand
 from bridge.calls.events import Candidate
 from bridge.calls.handover_commands import HandoverCommand
 from bridge.calls.message_commands import MessageCommand
@@ -375,4 +376,5 @@ Command = (
     | FinishCall
     | HandoverCommand
     | MessageCommand
+    | AnnouncementCommand
 )

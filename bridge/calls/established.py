@@ -2,6 +2,7 @@
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls.call import Call, Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.calls.inbound import peer_candidates
@@ -140,6 +141,7 @@ ANY_TIME: dict[type[object], Row] = {
     ev.MatrixReoffered: Row(matrix_reoffered, ()),
     ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
     ev.MatrixReofferRefused: Row(ignore, ()),
+    mev.GreetingPlayed: Row(ignore, ()),  # The user was warned of a limit.
     ev.MemberLeft: Row(member_left, (State.ENDED,)),
     ev.Aborted: Row(abort, (State.ENDED,)),
     # Expected and without meaning: another device answers or rejects too late, a slow homeserver reports our invite.

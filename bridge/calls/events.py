@@ -7,6 +7,7 @@ call. `m.call.*` is one implementation of that leg, another kind of Matrix call 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.handover_events import HandoverEvent
 from bridge.calls.message_events import MessageEvent
 from bridge.calls.state import Timer
@@ -381,4 +382,5 @@ Event = (
     | TransferEvent
     | HandoverEvent
     | MessageEvent
+    | AnnouncementReady
 )

@@ -1,18 +1,31 @@
 """How a call takes an event: look it up in the table of its state, act, move on."""
 
+from bridge.calls import (
+    announcement,
+    early,
+    established,
+    failover,
+    fetch,
+    glare,
+    handover,
+    inbound,
+    message_box,
+    outbound,
+    transfer,
+)
 from bridge.calls import commands as cmd
-from bridge.calls import early, established, failover, fetch, glare, handover, inbound, message_box, outbound, transfer
 from bridge.calls import events as ev
 from bridge.calls.call import Call, Table
 from bridge.calls.state import Direction
 
-_ANSWERED: Table = {**established.TABLE, **transfer.TABLE, **handover.TABLE}
+_ANSWERED: Table = {**established.TABLE, **transfer.TABLE, **handover.TABLE, **announcement.TABLE}
 TABLES: dict[Direction, Table] = {
     Direction.OUTBOUND: {
         **outbound.TABLE,
         **failover.TABLE,
         **early.TABLE,
         **fetch.TABLE,
+        **announcement.REFUSED,
         **_ANSWERED,
         **glare.OUTBOUND,
     },

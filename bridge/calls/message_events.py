@@ -12,7 +12,7 @@ class OwnAnswerReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GreetingPlayed:
-    """The phone has heard the greeting to its end."""
+    """A sound of ours was played to its end: the greeting, or what a user is told (`calls.announcement`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,12 +63,20 @@ class State(enum.StrEnum):
     """Inbound: nobody takes the call, and the bridge's own answer to the phone is being written."""
     ATTENDED = "attended"
     """Inbound: the bridge has answered the phone, which may leave a message."""
+    REFUSING = "refusing"
+    """Outbound: there will be no call, and the answer with which its user is told so is being written."""
+    TELLING = "telling"
+    """The bridge speaks to the user, who has no phone on the line, or none any more."""
     ENDED = "ended"
 
 
 ATTENDANT = frozenset((State.ATTENDING, State.ATTENDED))
 """Calls that the bridge has taken itself."""
 USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED)) | ATTENDANT
+"""Calls that go on without their user."""
+SPOKEN_TO = frozenset((State.REFUSING, State.TELLING))
+"""Calls of which nothing is left but what the user is told."""
+USER_IS_FREE = USER_HAS_LEFT | SPOKEN_TO
 """Calls in whose room the user may be called, and from which they may call, as if they were over."""
 
 
@@ -113,6 +121,8 @@ class Timer(enum.StrEnum):
     """The phone that was replaced should have hung up by now."""
     MESSAGE = "message"
     """The phone should have left its message by now."""
+    TELLING = "telling"
+    """The user should have heard everything by now."""
     GLARE = "glare"
     """Their client should have settled the crossing calls by now."""
 

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bridge.config.announcements import LONGEST_S
 from bridge.config.certificates import certificate_warnings, tls_contradictions
 from bridge.config.dialling import dialling_contradictions, idle_limits
 from bridge.config.document import Document, Location, dotted
@@ -75,6 +76,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     yield from dialling_contradictions(config)
     yield from _media(config)
     yield from _voicemail(config)
+    yield from _announcements(config)
     yield from _places(config)
     yield from _console(config)
 
@@ -91,6 +93,16 @@ def _voicemail(config: Config) -> Iterator[Finding]:
                 read_wav(path)
             except SoundError as error:
                 yield location, f"{path} {error}"
+
+
+def _announcements(config: Config) -> Iterator[Finding]:
+    """Recordings that cannot be played."""
+    for what, path in config.announcements.recordings.items():
+        if path is not None:
+            try:
+                read_wav(path, longest_s=LONGEST_S)
+            except SoundError as error:
+                yield ("announcements", "recordings", what), f"{path} {error}"
 
 
 def _appservice(config: Config) -> Iterator[Finding]:

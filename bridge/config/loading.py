@@ -99,10 +99,11 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
     if isinstance(media, dict):
         _make_absolute(media.get("turn"), "password_file", base)
         _make_absolute(media.get("turn"), "shared_secret_file", base)
-    voicemail = tree.get("voicemail")
-    greetings = voicemail.get("greetings") if isinstance(voicemail, dict) else None
-    for user in greetings if isinstance(greetings, dict) else ():
-        _make_absolute(greetings, user, base)
+    for section, files in (("voicemail", "greetings"), ("announcements", "recordings")):
+        group = tree.get(section)
+        paths = group.get(files) if isinstance(group, dict) else None
+        for key in paths if isinstance(paths, dict) else ():
+            _make_absolute(paths, key, base)
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from bridge.config import values
+from bridge.config.announcements import AnnouncementsConfig
 from bridge.config.kinds import (
     DEFAULT_REGION,
     CalledNumber,
@@ -290,6 +291,7 @@ class PermissionsConfig(Section):
     limits: tuple[LimitConfig, ...] = ()
     texts_per_day: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 100
     currency: Annotated[str, BeforeValidator(values.line), Field(max_length=16)] = ""
+    limit_warning_s: Annotated[float, Field(strict=True, ge=0, le=600, allow_inf_nan=False)] = 60.0
     suspension: SuspensionConfig = SuspensionConfig()
     admins: tuple[LocalUser, ...] = ()
 
@@ -357,6 +359,7 @@ class Config(Section):
     permissions: PermissionsConfig = PermissionsConfig()
     calls: CallsConfig = CallsConfig()
     voicemail: VoicemailConfig = VoicemailConfig()
+    announcements: AnnouncementsConfig = AnnouncementsConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     ops: OpsConfig = OpsConfig()

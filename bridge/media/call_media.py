@@ -100,6 +100,7 @@ class CallMedia:
         self._watch = CallWatch(self._settings.silence, around.telemetry, self._log, self._now())
         self._waits_since: float | None = None
         """Since when the phone has had something to say: silence is measured from there, or from what it sent last."""
+        self._phone_left = False
         self._partner: CallMedia | None = None
         """The call to whose phone this one's talks, since the user has left both."""
 
@@ -256,6 +257,11 @@ class CallMedia:
 
     # The phone's side
 
+    async def drop_sip_leg(self) -> None:
+        """The phone is hung up on, and its user hears the rest from us."""
+        self._phone_left = True
+        self._reconfigure()
+
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         """Describe our RTP side first; to another phone than the one of the call, if there is one."""
         return self._phone.offer(self._matrix_formats, self._matrix_remote, to_another=to_another)
@@ -319,9 +325,9 @@ class CallMedia:
         self._path.configure(self._matrix_formats, self._phone.formats)
         self.sounds.hold(self._phone.flow is Flow.SENDONLY and self._partner is None)
         self._path.let_through(
-            to_sip=self._phone.listens,
+            to_sip=self._phone.listens and not self._phone_left,
             # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
-            filling=self._connected or self._matrix is None,
+            filling=(self._connected or self._matrix is None) and not self._phone_left,
             to_matrix=self._connected and matrix is not None and matrix.flow.receives,
         )
 
@@ -330,6 +336,8 @@ class CallMedia:
         if self._closing:
             return
         self._path.look_after(now)
+        if self._phone_left:
+            return
         joined = self._partner is not None
         self._watch.look(now, self._path, self._phone, self.stats, talking=self._connected and not joined)
         limit_s, since, sip = self._settings.rtp_timeout_s, self._waits_since, self._phone.remote

@@ -13,6 +13,7 @@ The order of calls follows the side that speaks first (RFC 3264, RFC 8829):
 * hold by the user's client: `set_matrix_offer`, `create_matrix_answer` again, then `create_sip_reoffer`, and
   `set_sip_answer` if the phone agrees;
 * another phone takes over: `create_sip_offer(to_another=True)`, and `set_sip_answer` when it has answered;
+* the bridge speaks to a user alone: `set_matrix_offer`, `create_matrix_answer`, or `drop_sip_leg` in a call; `play`;
 * the user leaves a phone to another one: `reset_matrix_leg` keeps the phone that waits; `create_sip_offer` and
   `set_sip_answer` in a session of its own, without a Matrix side, fetch the other one; then `join`.
 """
@@ -269,6 +270,10 @@ class MediaSession(SessionSounds, Protocol):
 
     async def reset_matrix_leg(self) -> None:
         """Drop the Matrix side and its ICE, keep the SIP leg: the user called us while we called them, or has left."""
+        ...
+
+    async def drop_sip_leg(self) -> None:
+        """Send nothing more to the phone, and expect nothing of it: it has been hung up on, the user stays a while."""
         ...
 
     async def create_sip_offer(self, *, to_another: bool = False) -> str:

@@ -47,6 +47,9 @@ class EmbeddedSession:
     async def reset_matrix_leg(self) -> None:
         await self._step(self._media.reset_matrix_leg())
 
+    async def drop_sip_leg(self) -> None:
+        await self._step(self._media.drop_sip_leg())
+
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         return await self._step(self._media.create_sip_offer(to_another=to_another))
 

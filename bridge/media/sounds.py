@@ -98,7 +98,7 @@ def pause(duration_s: float) -> Sound:
     return Sound(bytes(FRAME_BYTES * max(round(duration_s * 1000 / FRAME_MS), 1)))
 
 
-def read_wav(path: Path) -> Sound:
+def read_wav(path: Path, *, longest_s: float = LONGEST_S) -> Sound:
     """A WAV file of telephone audio: 8000 Hz, one channel, 16 bits. Raises :class:`SoundError`."""
     try:
         with wave.open(str(path), "rb") as recording:
@@ -106,8 +106,9 @@ def read_wav(path: Path) -> Sound:
             seconds = recording.getnframes() / max(form[0], 1)
             if form != (RATE, 1, 2):
                 raise SoundError("is no WAV file of 8000 Hz, one channel and 16 bits")
-            if seconds > LONGEST_S:
-                raise SoundError(f"is longer than {LONGEST_S // 60} minutes")
+            if seconds > longest_s:
+                limit = f"{longest_s / 60:g} minutes" if longest_s >= 60 else f"{longest_s:g} seconds"
+                raise SoundError(f"is longer than {limit}")
             return Sound(recording.readframes(recording.getnframes()))
     except (OSError, EOFError, wave.Error) as error:
         raise SoundError(f"cannot be read: {error}") from error

@@ -18,7 +18,6 @@ from bridge.numbers.money import Price
 SLICE_S = 10.0
 MIN_SLICE_S = 1.0
 """Less than this is not worth a call."""
-WARN_S = 60.0
 MINUTE_S = 60.0
 MAX_ACCOUNTS = 50_000
 """Users whose last attempts are remembered."""
@@ -83,6 +82,8 @@ class Ledger:
     """The books. `limits` may be empty; then calls are only added up."""
 
     limits: tuple[Limit, ...] = ()
+    warn_s: float = 60.0
+    """How long before its end a call is warned; 0 does not."""
     _days: dict[str, dict[date, Use]] = field(default_factory=lambda: defaultdict(dict))
     _running: dict[CallId, Running] = field(default_factory=dict)
     _attempts: dict[str, deque[float]] = field(default_factory=dict)
@@ -187,7 +188,7 @@ class Ledger:
         if call is None or left is None or call.warned:
             return None
         seconds = call.seconds + left.seconds - talked_s
-        if seconds > WARN_S:
+        if seconds > self.warn_s:
             return None
         call.warned = True
         return Left(seconds=seconds, span=left.span)

@@ -79,8 +79,9 @@ def spent(span: Span) -> Verdict:
 
 def warning(span: Span, left_s: float) -> str:
     """What is said shortly before."""
-    seconds = max(5, round(left_s / 5) * 5)
-    return _WARNING[span].format(left="a minute" if seconds >= 60 else f"{seconds} seconds")
+    seconds, minutes = max(5, round(left_s / 5) * 5), round(left_s / 60)
+    left = f"{seconds} seconds" if seconds < 60 else "a minute" if minutes == 1 else f"{minutes} minutes"
+    return _WARNING[span].format(left=left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

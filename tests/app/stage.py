@@ -10,6 +10,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from bridge.app.announcements import ANY, Announcements
 from bridge.app.greetings import Greetings
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
@@ -276,6 +277,9 @@ class StageSession:
     async def reset_matrix_leg(self) -> None:
         self.asked.append("reset_matrix_leg")
 
+    async def drop_sip_leg(self) -> None:
+        self.asked.append("drop_sip_leg")
+
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         return "our offer to another phone" if to_another else "our offer to sip"
 
@@ -409,6 +413,9 @@ class Stage:
     meter: Meter = field(init=False)
     plan: NumberPlan = field(init=False)
     messages: MessageDesk = field(init=False)
+    announcements: Announcements = field(init=False)
+    spoken: tuple[str, ...] = ()
+    """The reasons that can be said aloud."""
 
     def __post_init__(self) -> None:
         clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
@@ -448,6 +455,8 @@ class Stage:
             clock=clock,
             telemetry=self.telemetry,
         )
+        sounds = {(reason, ANY): pause(0.02) for reason in self.spoken}
+        self.announcements = Announcements(sounds, lambda user: "en", clock)
         self.switchboard = Switchboard(
             engine=self.engine,
             policies={PBX: SipMediaPolicy(ptime_ms=30)},
@@ -456,6 +465,7 @@ class Stage:
             memory=self.memory,
             meter=self.meter,
             messages=self.messages,
+            voice=self.announcements,
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,
@@ -470,6 +480,7 @@ class Stage:
             plan=plan,
             sides=sides,
             meter=self.meter,
+            announcements=self.announcements,
             hides_number=lambda user: self.settings.of(user).withheld,
             call_waiting=self.call_waiting,
             times=times,

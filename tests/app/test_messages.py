@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.app import message_desk
+from bridge.app.announcements import Announcements
 from bridge.app.greetings import Greetings
 from bridge.app.live_call import LiveCall
 from bridge.app.media_work import MediaWork
@@ -265,7 +266,13 @@ async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path:
     events: list[ev.Event] = []
     async with desk(tmp_path) as scene:
         work = MediaWork(
-            StageEngine(), {}, lambda live, event: events.append(event), lambda call_id: None, scene.counts, scene.desk
+            StageEngine(),
+            {},
+            lambda live, event: events.append(event),
+            lambda call_id: None,
+            scene.counts,
+            scene.desk,
+            Announcements({}, lambda user: "en", SystemClock()),
         )
         live = LiveCall(call=call())
         live.session = Busy()

@@ -15,12 +15,15 @@ from bridge.calls import handover_events as hev
 from bridge.calls import machine, outcomes, snapshot
 from bridge.calls import message_events as mev
 from bridge.calls import transfer_events as tev
+from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State, Timer
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId
 from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
+from bridge.numbers.limits import LIMIT_REACHED
 from tests.calls import scenes
+from tests.calls.test_announcement import refusing, spoken_to, stopped, telling
 from tests.calls.test_early_media import dialling as early_media
 from tests.calls.test_handover import (
     ATTENDED,
@@ -122,6 +125,8 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(hev.PartnerLeft(verdict=outcomes.BUSY)),
     st.just(mev.OwnAnswerReady(sdp="sdp")),
     st.just(mev.GreetingPlayed()),
+    st.just(AnnouncementReady(sdp="sdp")),
+    st.just(ev.Aborted(verdict=LIMIT_REACHED)),
     st.builds(mev.PhoneKeyPressed, digit=st.sampled_from("5#")),
     st.builds(mev.MessageRecorded, heard=st.booleans()),
     st.just(ev.MediaConnected()),
@@ -132,6 +137,7 @@ CALLS = st.sampled_from(
         *(scenes.outgoing, early_media, scenes.incoming, talking, transferring, replacing),
         *(waiting, claimed, fetching, joined, fetched),
         *(lambda: boxed(scenes.ringing()), attending, greeted, recording),
+        *(refusing, telling, stopped, lambda: spoken_to(scenes.talking())),
     ]
 )
 

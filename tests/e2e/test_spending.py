@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.e2e.exchange import PHONE, SERVER_NAME, Exchange, open_exchange
 from tests.e2e.phone import Phone
+from tests.e2e.running_bridge import Section
 from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.webrtc import mute_offer
 
@@ -24,7 +25,8 @@ async def _talk(exchange: Exchange, phone: Phone, name: str) -> ScriptedUser:
 async def test_a_limit_ends_a_call_and_survives_a_crash(tmp_path: Path) -> None:
     folder = tmp_path / "again"
     folder.mkdir()
-    async with open_exchange(tmp_path, {"permissions": PERMISSIONS}) as exchange:
+    sections: dict[str, Section] = {"permissions": PERMISSIONS, "announcements": {"spoken": False}}
+    async with open_exchange(tmp_path, sections) as exchange:
         async with Phone(tmp_path, PHONE, port=exchange.phone_port) as phone:
             talks = await _talk(exchange, phone, "talks")
             await phone.wait_closed(limit_s=6)

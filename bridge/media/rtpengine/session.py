@@ -144,6 +144,10 @@ class RtpengineSession:
 
     # The phone's side
 
+    async def drop_sip_leg(self) -> None:
+        """Not asked for: sounds of more than a few seconds are beyond a server, so there are no announcements."""
+        raise unavailable("a server keeps both sides of a call")
+
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         async with self._step():
             if to_another:

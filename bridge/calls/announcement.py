@@ -1,0 +1,116 @@
+"""The bridge speaks to a user itself, who hears why there is no call, or why there is none any more.
+
+A call that is refused is answered with nobody but the bridge on the line. One that goes on and is ended by a limit
+loses its phone first, so that nothing of what is said costs anything; its user hears the rest. The sentence stands in
+the room before it is spoken, and whatever goes wrong with the sound ends the call as if there had been none.
+"""
+
+from bridge.calls import announcement_commands as acmd
+from bridge.calls import commands as cmd
+from bridge.calls import established, outbound
+from bridge.calls import events as ev
+from bridge.calls import message_events as mev
+from bridge.calls.announcement_events import AnnouncementReady
+from bridge.calls.call import Call, Row, Table, abort, ignore, refuse
+from bridge.calls.early import matrix_reoffer_answered
+from bridge.calls.inbound import peer_candidates
+from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
+
+TELLING_S = 40.0
+"""For the client's connection and the sentence, which the configuration keeps short."""
+
+
+def refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
+    """Write why at once, and say it where that can be."""
+    if event.verdict.reason not in call.spoken or call.matrix_sdp is None:
+        return refuse(call, event, now)
+    notice = call.notice(event.verdict, EndedBy.BRIDGE)
+    call.state, call.told = State.REFUSING, event.verdict
+    return [*notice, acmd.WriteAnnouncementAnswer(matrix_sdp=call.matrix_sdp)]
+
+
+def answer_ready(call: Call, event: AnnouncementReady, now: float) -> list[cmd.Command]:
+    """The user's client takes it for a call that was answered."""
+    call.matrix_leg, call.matrix_sdp = MatrixLeg.ANSWERED, None
+    return [cmd.SendAnswer(sdp=event.sdp), *_tell(call, now)]
+
+
+def ended_aloud(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
+    """The phone goes at once, and with it all that the call costs."""
+    if event.verdict.reason not in call.spoken:
+        return abort(call, event, now)
+    notice = call.notice(event.verdict, EndedBy.BRIDGE)
+    commands = [*call.farewell_phones(event.verdict), *notice, acmd.DropSipMedia()]
+    call.told, call.at.ended = event.verdict, now
+    return [*commands, *_tell(call, now)]
+
+
+def _tell(call: Call, now: float) -> list[cmd.Command]:
+    call.state = State.TELLING
+    call.deadlines = {Timer.TELLING: now + TELLING_S}
+    return [acmd.Announce(reason=call.told.reason)] if call.told is not None else []
+
+
+def over(call: Call, event: object, now: float) -> list[cmd.Command]:
+    """The user has heard it, or cannot."""
+    return _end(call, EndedBy.BRIDGE, now)
+
+
+def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+    """The user has heard enough."""
+    return _left(call, now) if call.is_peer(event.user, event.party) else []
+
+
+def another_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:
+    """Another party's answer was taken, which nobody can have sent who was called."""
+    ours = event.selected_party in (None, call.matrix.own_party, call.matrix.peer_party)
+    return [] if ours or not call.is_peer(event.user, event.party) else _left(call, now)
+
+
+def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
+    return _left(call, now) if event.user in (call.matrix.user, call.matrix.ghost) else []
+
+
+def _left(call: Call, now: float) -> list[cmd.Command]:
+    call.matrix_leg = MatrixLeg.ENDED
+    return _end(call, EndedBy.MATRIX, now)
+
+
+def _end(call: Call, by: EndedBy, now: float) -> list[cmd.Command]:
+    """Whoever ends it, what was told is why there is no call."""
+    return [] if call.told is None else call.end(call.told, by, now)
+
+
+_ANY_TIME: dict[type[object], Row] = {
+    ev.Aborted: Row(over, (State.ENDED,)),
+    ev.HangupReceived: Row(hung_up, (State.ENDED,)),
+    ev.MemberLeft: Row(member_left, (State.ENDED,)),
+    ev.MemberJoined: Row(ignore, ()),
+    ev.MediaLost: Row(over, (State.ENDED,)),
+    ev.MediaRefused: Row(over, (State.ENDED,)),
+    ev.TimerFired: Row(over, (State.ENDED,)),
+}
+_TELLING: dict[type[object], Row] = {
+    **{event: Row(ignore, ()) for event in established.ANY_TIME},
+    **_ANY_TIME,
+    mev.GreetingPlayed: Row(over, (State.ENDED,)),
+    ev.AnswerSelected: Row(another_selected, (State.ENDED,)),
+    ev.CandidatesReceived: Row(peer_candidates, ()),
+    ev.MatrixReoffered: Row(established.matrix_reoffered, ()),
+    ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
+    ev.MediaConnected: Row(ignore, ()),
+}
+
+TABLE: Table = {
+    (State.CONNECTED, ev.Aborted): Row(ended_aloud, (State.TELLING, State.ENDED)),
+    **{(State.TELLING, event): row for event, row in _TELLING.items()},
+}
+"""For a call that was up, in either direction. Refines a row of the plain call."""
+
+REFUSED: Table = {
+    (State.NEW, ev.CallRefused): Row(refused, (State.REFUSING, State.ENDED)),
+    **{(State.REFUSING, event): row for event, row in _ANY_TIME.items()},
+    (State.REFUSING, ev.CandidatesReceived): Row(outbound.caller_candidates, ()),
+    (State.REFUSING, AnnouncementReady): Row(answer_ready, (State.TELLING,)),
+}
+"""For a call that its user may not make. Refines a row of the plain call."""

@@ -1,0 +1,66 @@
+"""A browser hears from the bridge itself why there is no call, and why there is none any more."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.chromium import Device
+from tests.e2e.lab import PHONE, Lab
+from tests.e2e.phone import TONE
+from tests.e2e.running_bridge import Section
+from tests.e2e.sound import Tone, sine, write_wav
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WORDS = Tone(pitch_hz=700, level_db=-12)
+"""Stand for a sentence, since a pitch can be recognised."""
+_LIMIT_S = 6.0
+
+
+def spoken(folder: Path) -> Path:
+    return write_wav(folder / "words.wav", sine(WORDS, rate_hz=8_000, seconds=4), rate_hz=8_000)
+
+
+async def hears(device: Device, tone: Tone) -> None:
+    heard = await device.listen()
+    assert heard.is_like(tone), heard
+
+
+async def test_an_emergency_call_that_no_trunk_carries_is_answered_with_a_sentence(lab: Lab) -> None:
+    words = spoken(lab.folder("emergency-words"))
+    recorded = {"recordings": {"emergency_refused": str(words)}}
+    async with lab.configured(announcements=recorded), lab.device(await lab.person()) as device:
+        room_id = await device.dial("112")
+        assert "EMERGENCY CALLS CANNOT BE MADE" in await device.wait_notice(room_id)
+        await device.wait_connected()
+        await hears(device, WORDS)
+        ended = await device.wait_ended()
+        assert ended["hangupParty"] == "remote"
+    assert records(lab)[-1]["reason"] == "emergency_refused"
+
+
+async def test_at_a_limit_the_phone_is_let_go_and_then_its_user_hears_why(lab: Lab) -> None:
+    words, person = spoken(lab.folder("limit-words")), await lab.person()
+    limited: Section = {"outbound": [{"who": [person.user_id], "prefixes": [PHONE], "trunk": "phone"}]}
+    limited["limits"] = [{"who": [person.user_id], "call_minutes": _LIMIT_S / 60}]
+    recorded = {"recordings": {"limit_reached": str(words)}}
+    async with (
+        lab.configured(permissions=limited, announcements=recorded),
+        lab.device(person) as device,
+        lab.phone() as phone,
+    ):
+        await device.dial(PHONE)
+        await device.wait_connected()
+        await hears(device, TONE)
+        await phone.wait_closed(limit_s=_LIMIT_S + 2)
+        await hears(device, WORDS)
+        await device.wait_ended()
+    record = records(lab)[-1]
+    assert (record["reason"], record["ended_by"]) == ("limit_reached", "bridge")
+    assert record["duration_s"] < _LIMIT_S, "what was said after it is no part of the call"
+
+
+def records(lab: Lab) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lab.bridge.call_records.read_text().splitlines()]
