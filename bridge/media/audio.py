@@ -7,7 +7,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.media.digit_listener import DigitListener
 from bridge.media.direction import Direction
 from bridge.media.engine import Ear, HeardStats, LegStats, MediaStats, milliseconds
-from bridge.media.formats import LegFormats
+from bridge.media.formats import LegFormats, codec_name
 from bridge.media.leg_reports import FEEDBACK_INTERVAL_S, LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Playing
@@ -199,7 +199,7 @@ def _clock_rate(formats: LegFormats | None) -> int | None:
 def _leg_stats(formats: LegFormats | None, reports: LegReports, direction: Direction) -> LegStats:
     reception, far = reports.reception, reports.far
     return LegStats(
-        codec=formats.send.codec.value if formats is not None else "",
+        codec=codec_name(formats),
         packets_received=reception.packets,
         packets_sent=direction.outbound.packets,
         packets_lost=reception.lost,

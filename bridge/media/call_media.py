@@ -18,6 +18,7 @@ from bridge.media.description_reader import DescriptionReader
 from bridge.media.engine import (
     DigitPressed,
     IceCandidate,
+    LegStats,
     MediaConnected,
     MediaEnded,
     MediaFailure,
@@ -370,20 +371,27 @@ class CallMedia:
             self._around.emit(MediaEnded(call_id=self.call_id, failure=failure))
 
     def stats(self) -> MediaStats:
-        """The numbers so far; only reads, so any thread may call it."""
-        stats, partner = self._path.stats(off_path_dropped=self._off_path), self._partner
-        speaker = None if partner is None else partner._path.stats(off_path_dropped=0).sip
+        """The numbers so far, not older than a quarter of a second; only reads, so any thread may call it."""
+        return self._rated(self._speaker())
+
+    def _speaker(self) -> LegStats | None:
+        """The phone that this one hears, when it is another call's."""
+        partner = self._partner
+        return None if partner is None else partner._path.stats(off_path_dropped=0).sip
+
+    def _rated(self, speaker: LegStats | None) -> MediaStats:
+        stats = self._path.stats(off_path_dropped=self._off_path)
         return rated(replace(stats, silent=self._watch.silent), speaks_to_sip=speaker)
 
     async def close(self) -> MediaStats:
         """Free everything; the numbers stay. Called again, it finishes what failed; `closed` once nothing is left."""
-        final = self.stats()
-        if not self.closed:
-            self._closing = True
-            self.sounds.stop_recording(RecordingEnd.CLOSED)
-            self._watch.finish(final)
-            await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
-            self.closed = True
+        if self.closed:
+            return self.stats()
+        self._closing, speaker = True, self._speaker()
+        self.sounds.stop_recording(RecordingEnd.CLOSED)
+        await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
+        self.closed, final = True, self._rated(speaker)
+        self._watch.finish(final)
         return final
 
     async def _say_goodbye(self) -> None:

@@ -121,6 +121,11 @@ class LegFormats:
         return None
 
 
+def codec_name(formats: LegFormats | None) -> str:
+    """What a leg sends, as statistics name it; nothing before it is agreed."""
+    return "" if formats is None else formats.send.codec.value
+
+
 def choose_digits(offered: tuple[DigitFormat, ...], codec: Codec) -> DigitFormat | None:
     """The event format at the codec's own clock, so that both share one timeline (RFC 4733 §2.1), else any."""
     matching = [digits for digits in offered if digits.clock_rate == codec.clock_rate]

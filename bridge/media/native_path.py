@@ -18,7 +18,7 @@ from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.media import opus
 from bridge.media.engine import Ear, HeardStats, LegStats, MediaStats, milliseconds
-from bridge.media.formats import Codec, LegFormats
+from bridge.media.formats import Codec, LegFormats, codec_name
 from bridge.media.ice import IceAgent
 from bridge.media.keypad import KEYS
 from bridge.media.outbound import OutboundStream
@@ -28,7 +28,7 @@ from bridge.media.player import Playing
 from bridge.media.ports import PortPair
 from bridge.media.sdes import CryptoLine, KeyPair
 from bridge.media.sdp_sip import RemoteSip
-from bridge.media.sounds import Sound
+from bridge.media.sounds import CodedSound
 from bridge.media.tap import Tapped
 from bridge.media.verdicts import unavailable
 from bridge.media.webrtc import WebRtcLeg
@@ -113,6 +113,9 @@ class NativePath:
         self._bound = [bound.getsockname()[1] for bound in sockets]
         try:
             self._call = self._paths.open_call(self, pair, self._needs, self.cname, self._begins)
+        except OSError as error:
+            self._give_back()
+            raise unavailable(f"no worker takes the call: {error}") from error
         except BaseException:
             self._give_back()
             raise
@@ -297,7 +300,7 @@ class NativePaths:
         self._telemetry: Telemetry | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[int, NativePath] = {}
-        self._sounds: WeakKeyDictionary[Sound, trunkline_native.Sound] = WeakKeyDictionary()
+        self._sounds: WeakKeyDictionary[CodedSound, trunkline_native.Sound] = WeakKeyDictionary()
 
     def start(self, telemetry: Telemetry) -> None:
         self._engine = engine = self._module.Engine(threads=self._workers, opus=opus.path())
@@ -342,7 +345,7 @@ class NativePaths:
         call.close()
         self._calls.pop(call.number, None)
 
-    def shared(self, sound: Sound) -> "trunkline_native.Sound":
+    def shared(self, sound: CodedSound) -> "trunkline_native.Sound":
         """The native form of a sound, made once for all calls that play it."""
         if sound not in self._sounds:
             self._sounds[sound] = self._module.Sound([(codec.value, sound.frames(codec)) for codec in Codec])
@@ -404,7 +407,7 @@ def stats_of(
 
 def _leg_stats(formats: LegFormats | None, numbers: "trunkline_native.LegNumbers") -> LegStats:
     return LegStats(
-        codec=formats.send.codec.value if formats is not None else "",
+        codec=codec_name(formats),
         packets_received=numbers.received,
         packets_sent=numbers.sent,
         packets_lost=numbers.lost,

@@ -121,7 +121,7 @@ class PacketPath(Protocol):
         ...
 
     def stats(self, *, off_path_dropped: int) -> MediaStats:
-        """The numbers so far; only reads, so any thread may call it."""
+        """The numbers so far, those of the last look at the least; any thread may ask, and none ever waits."""
         ...
 
     def say_goodbye(self) -> None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from bridge.media.formats import FRAME_MS, AudioFormat, Codec
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpPacket, timestamp_delta
-from bridge.media.sounds import Sound
+from bridge.media.sounds import CodedSound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playing:
     """A sound as it is to be played."""
 
-    sound: Sound
+    sound: CodedSound
     repeats: bool
     number: int
     """By which its end is told."""

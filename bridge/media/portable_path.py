@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bridge.media import portable
 from bridge.media.engine import Ear, MediaStats
+from bridge.media.formats import codec_name
 from bridge.media.native_path import NativePath, NativePaths
 from bridge.media.path import PathNeeds
 from bridge.media.player import Playing
@@ -37,8 +38,13 @@ class PortablePath(NativePath):
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         if self._call is None:
             return MediaStats()
-        stats = self._call.stats()
-        return replace(stats, off_path_dropped=stats.off_path_dropped + off_path_dropped)
+        stats = self._call.stats
+        return replace(
+            stats,
+            matrix=replace(stats.matrix, codec=codec_name(self._matrix)),
+            sip=replace(stats.sip, codec=codec_name(self._sip)),
+            off_path_dropped=stats.off_path_dropped + off_path_dropped,
+        )
 
 
 class PortablePaths(NativePaths):

@@ -1,7 +1,9 @@
 """Sounds of our own: recordings and silence, encoded once for all calls that play them."""
 
+import abc
 import threading
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 from av import AudioFrame, AudioResampler
@@ -16,47 +18,19 @@ class SoundError(ValueError):
     """A recording that cannot be played."""
 
 
-class Sound:
-    """Audio in frames of 20 ms; one object serves any number of calls, on any thread.
+class CodedSound(abc.ABC):
+    """Audio in frames of 20 ms, in the form of every codec."""
 
-    Playing it costs no encoding: each codec's frames are made once, by `prepare` or when they are asked for first.
-    """
+    frame_count: int
 
-    def __init__(self, pcm: bytes) -> None:
-        """`pcm` is 8000 Hz, one channel, 16 bits; what is left over at its end, less than 20 ms, is not played."""
-        whole = len(pcm) // FRAME_BYTES * FRAME_BYTES
-        if whole == 0:
-            raise SoundError("is shorter than 20 ms")
-        self.pcm = pcm[:whole]
-        self.frame_count = whole // FRAME_BYTES
-        self._encoded: dict[Codec, tuple[bytes, ...]] = {}
-        self._encoding = threading.Lock()
-
-    def __getstate__(self) -> tuple[bytes, dict[Codec, tuple[bytes, ...]]]:
-        """As a process that carries packets gets it: encoded already."""
-        return self.pcm, self._encoded
-
-    def __setstate__(self, state: tuple[bytes, dict[Codec, tuple[bytes, ...]]]) -> None:
-        self.pcm, self._encoded = state
-        self.frame_count = len(self.pcm) // FRAME_BYTES
-        self._encoding = threading.Lock()
+    @abc.abstractmethod
+    def frames(self, codec: Codec) -> Sequence[bytes]:
+        """One payload for each 20 ms."""
 
     @property
     def duration_ms(self) -> int:
         """How long it takes to play it once."""
         return self.frame_count * FRAME_MS
-
-    def prepare(self) -> None:
-        """Encode for every codec, which takes 12 ms for a second of sound: not on a thread that carries audio."""
-        for codec in Codec:
-            self.frames(codec)
-
-    def frames(self, codec: Codec) -> tuple[bytes, ...]:
-        """One payload for each 20 ms."""
-        with self._encoding:
-            if codec not in self._encoded:
-                self._encoded[codec] = self._encode(codec)
-            return self._encoded[codec]
 
     def payload(self, codec: Codec, start_ms: int, length_ms: int, *, repeats: bool) -> bytes:
         """What is played from a moment on; beyond the end it begins anew, or is silent.
@@ -71,6 +45,35 @@ class Sound:
         quiet = silence(codec)
         coded = b"".join(frames[n % len(frames)] if repeats or n < len(frames) else quiet for n in wanted)
         return coded[(start_ms - first * FRAME_MS) * OCTETS_PER_MS :][: length_ms * OCTETS_PER_MS]
+
+
+class Sound(CodedSound):
+    """A sound that is encoded here; one object serves any number of calls, on any thread.
+
+    Playing it costs no encoding: each codec's frames are made once, by `prepare` or when they are asked for first.
+    """
+
+    def __init__(self, pcm: bytes) -> None:
+        """`pcm` is 8000 Hz, one channel, 16 bits; what is left over at its end, less than 20 ms, is not played."""
+        whole = len(pcm) // FRAME_BYTES * FRAME_BYTES
+        if whole == 0:
+            raise SoundError("is shorter than 20 ms")
+        self.pcm = pcm[:whole]
+        self.frame_count = whole // FRAME_BYTES
+        self._encoded: dict[Codec, tuple[bytes, ...]] = {}
+        self._encoding = threading.Lock()
+
+    def prepare(self) -> None:
+        """Encode for every codec, which takes 12 ms for a second of sound: not on a thread that carries audio."""
+        for codec in Codec:
+            self.frames(codec)
+
+    def frames(self, codec: Codec) -> tuple[bytes, ...]:
+        """One payload for each 20 ms."""
+        with self._encoding:
+            if codec not in self._encoded:
+                self._encoded[codec] = self._encode(codec)
+            return self._encoded[codec]
 
     def _encode(self, codec: Codec) -> tuple[bytes, ...]:
         is_wide = codec is Codec.G722

@@ -22,7 +22,7 @@ from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.phone import Phone, tone_frames
 from tests.media.test_calls import CALL, NewBrowser, call_in, call_out, paced
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import LIMIT_S, Collected, counted
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
 MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
@@ -218,7 +218,7 @@ async def test_digits_of_a_phone_that_answers_with_its_own_payload_type(
     await browser.received.until(lambda packets: len(digits_in(packets, 126)) == 6)
     await browser.send(bytes(TelephoneEvent(event=5, end=True, volume=10, duration=800)), 126, step=0)
     await phone.received.until(lambda packets: len(digits_in(packets, 96)) == 1)
-    assert session.stats().digits_forwarded == 2
+    await counted(session, lambda stats: stats.digits_forwarded == 2)
 
 
 async def test_a_reinvite_that_is_not_answered_moves_nothing(

@@ -12,11 +12,10 @@ from bridge.media.engine import Ear, MediaEvent, PhoneDigitPressed, SoundPlayed
 from bridge.media.opus import OpusDecoder
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound, pause
-from tests.e2e.waiting import until
 from tests.media.phone import Phone, tone_frames
 from tests.media.test_call_changes import digits_in
 from tests.media.test_calls import CALL, NewBrowser, call_out, paced
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected, counted
 
 PITCH_HZ = 600.0
 NOTICE = Sound(b"".join(tone_frames(PITCH_HZ, 25)))
@@ -34,10 +33,7 @@ async def answered(engine: EmbeddedEngine, phone: Phone, formats: str = "0 101")
 async def arrived(session: EmbeddedSession, count: int) -> None:
     """Wait until so many packets of the phone have come."""
 
-    async def all_there() -> bool:
-        return session.stats().sip.packets_received >= count
-
-    await until(all_there, lambda: "packets are missing", limit_s=LIMIT_S)
+    await counted(session, lambda stats: stats.sip.packets_received >= count)
 
 
 def pitch_hz(packets: list[RtpPacket]) -> float:

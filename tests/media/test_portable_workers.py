@@ -1,9 +1,12 @@
 """Worker processes of the portable path: one that dies takes its own calls along, and nothing else."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -11,16 +14,21 @@ from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
 from bridge.media.embedded import EmbeddedEngine
-from bridge.media.engine import MediaEnded, MediaEvent, MediaFailure
+from bridge.media.engine import Ear, MediaEnded, MediaError, MediaEvent, MediaFailure, SoundPlayed
+from bridge.media.formats import Codec
+from bridge.media.portable import engine as portable_engine
+from bridge.media.portable import process
 from bridge.media.portable.process import WorkerGoneError, WorkerProcess
+from bridge.media.portable.shared_sound import SharedSound, share
 from bridge.media.portable.worker import next_turn
 from bridge.media.portable_path import PortablePaths
 from bridge.media.settings import MediaSettings, PathChoice
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
-from tests.media.test_calls import NewBrowser, call_out
+from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.test_playing import NOTICE, answered, frames_of
 from tests.media.test_resources import SPEECH
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import LIMIT_S, Collected, counted
 
 
 def workers(engine: EmbeddedEngine) -> list[int]:
@@ -29,7 +37,19 @@ def workers(engine: EmbeddedEngine) -> list[int]:
     return [worker.pid for worker in engine._paths.engine._workers]
 
 
-@pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
+async def complete(engine: EmbeddedEngine, count: int) -> None:
+    """Wait until there are so many again; calls are taken all the while."""
+    async with asyncio.timeout(LIMIT_S):
+        while len(workers(engine)) < count:
+            with contextlib.suppress(MediaError):
+                await (await engine.open(CallId("next"))).close()
+            await asyncio.sleep(0.05)
+
+
+ON_WORKERS = pytest.mark.parametrize("path", [PathChoice.PORTABLE], indirect=True)
+
+
+@ON_WORKERS
 async def test_a_worker_that_dies_ends_its_calls_and_is_replaced(
     settings: MediaSettings,
     events: Collected[MediaEvent],
@@ -52,11 +72,86 @@ async def test_a_worker_that_dies_ends_its_calls_and_is_replaced(
     assert (await doomed.close()).sip.packets_received == 0
     await browser.send(SPEECH, 0, step=160)
     await phone.received.count(1)
-    async with asyncio.timeout(LIMIT_S):
-        while len(workers(engine)) < 2:
-            await (await engine.open(CallId("next"))).close()
-            await asyncio.sleep(0.05)
+    await complete(engine, 2)
     await engine.stop()
+
+
+@ON_WORKERS
+async def test_nobody_who_asks_for_numbers_waits_for_a_worker_that_hangs(
+    engine: EmbeddedEngine, phone: Phone, events: Collected[MediaEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ANSWER_LIMIT_S", 1.0)
+    session = await answered(engine, phone)
+    phone.send(SPEECH)
+    await counted(session, lambda stats: stats.sip.packets_received == 1)
+    for pid in workers(engine):
+        os.kill(pid, signal.SIGSTOP)
+    loop = asyncio.get_running_loop()
+    for _ in range(20):
+        began = loop.time()
+        assert session.stats().sip.packets_received == 1
+        assert loop.time() - began < 0.5
+        await asyncio.sleep(0.01)
+    assert await events.count(1) == [MediaEnded(call_id=CALL, failure=MediaFailure.WORKER_ENDED)]
+
+
+@ON_WORKERS
+async def test_nobody_waits_for_a_replacement_that_does_not_come_up(
+    settings: MediaSettings, telemetry: CountingTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = replace(settings, workers=2)
+    engine = EmbeddedEngine(two, entropy=SystemEntropy(), clock=SystemClock(), telemetry=telemetry)
+    await engine.start(lambda event: None)
+    asked = list[int]()
+
+    def never_up(control: int, wake: int) -> "subprocess.Popen[bytes]":
+        asked.append(control)
+        return subprocess.Popen(("sleep", "60"), pass_fds=(control, wake))
+
+    loop, slowest_s = asyncio.get_running_loop(), 0.0
+    with monkeypatch.context() as broken:
+        broken.setattr(process, "_started", never_up)
+        broken.setattr(portable_engine, "START_LIMIT_S", 1.0)
+        os.kill(workers(engine)[0], signal.SIGKILL)
+        async with asyncio.timeout(LIMIT_S):
+            while len(asked) < 2:
+                began = loop.time()
+                await (await engine.open(CallId("meanwhile"))).close()
+                slowest_s = max(slowest_s, loop.time() - began)
+                await asyncio.sleep(0.05)
+    assert slowest_s < 1.0
+    await complete(engine, 2)
+    await engine.stop()
+
+
+@ON_WORKERS
+async def test_a_worker_that_takes_the_place_of_another_knows_every_sound(
+    engine: EmbeddedEngine, phone: Phone, events: Collected[MediaEvent]
+) -> None:
+    count = len(workers(engine))
+    session = await answered(engine, phone)
+    await session.play(NOTICE, Ear.PHONE)
+    for pid in workers(engine):
+        os.kill(pid, signal.SIGKILL)
+    await events.until(lambda seen: MediaEnded(call_id=CALL, failure=MediaFailure.WORKER_ENDED) in seen)
+    await session.close()
+    await complete(engine, count)
+    again = await answered(engine, phone)
+    phone.received.clear()
+    number = await again.play(NOTICE, Ear.PHONE)
+    await events.until(lambda seen: SoundPlayed(call_id=CALL, number=number) in seen)
+    assert len(frames_of(phone.received.items, NOTICE)) >= 24
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_sound_in_shared_memory_is_the_same_sound(codec: Codec) -> None:
+    shared = SharedSound(share(NOTICE))
+    assert tuple(shared.frames(codec)) == NOTICE.frames(codec)
+    assert shared.duration_ms == NOTICE.duration_ms
+    lengths = (20,) if codec is Codec.OPUS else (10, 30, 60)
+    for start_ms, length_ms, repeats in product((0, 60, 480, 510), lengths, (False, True)):
+        wanted = NOTICE.payload(codec, start_ms, length_ms, repeats=repeats)
+        assert shared.payload(codec, start_ms, length_ms, repeats=repeats) == wanted
 
 
 async def test_a_worker_ends_with_the_process_that_wanted_it() -> None:

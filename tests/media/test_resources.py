@@ -188,7 +188,7 @@ async def test_a_worker_that_takes_no_call_leaves_no_port_behind(
 
     with monkeypatch.context() as patched:
         patched.setattr(NativePaths, "open_call", broken)
-        with pytest.raises(OSError, match="no more descriptors"):
+        with pytest.raises(MediaError, match="no more descriptors"):
             await engine.open(CALL)
     assert resources(engine) == before
     assert engine._calls == {}

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from bridge.media.engine import MediaStats
 
 T = TypeVar("T")
 LIMIT_S = 15.0
@@ -35,3 +37,19 @@ class Collected(Generic[T]):
     async def count(self, wanted: int, limit_s: float = LIMIT_S) -> list[T]:
         """Wait until at least so many items are there."""
         return await self.until(lambda items: len(items) >= wanted, limit_s)
+
+
+class Counting(Protocol):
+    """A session, of whatever engine."""
+
+    def stats(self) -> MediaStats: ...
+
+
+async def counted(session: Counting, satisfied: Callable[[MediaStats], bool], limit_s: float = LIMIT_S) -> MediaStats:
+    """Wait until the numbers, which workers tell a few times a second, satisfy a condition."""
+    stats = session.stats()
+    async with asyncio.timeout(limit_s):
+        while not satisfied(stats):
+            await asyncio.sleep(0.02)
+            stats = session.stats()
+    return stats

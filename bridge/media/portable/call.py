@@ -22,7 +22,7 @@ from bridge.media.portable.mailbox import Mailbox
 from bridge.media.portable.path import Path
 from bridge.media.portable.phone import Phone
 from bridge.media.portable.sockets import MAX_READ, adopt, send
-from bridge.media.sounds import Sound
+from bridge.media.sounds import CodedSound
 from bridge.media.srtp import Key
 from bridge.media.tap import Tap, Tapped
 
@@ -40,7 +40,7 @@ class Around:
     mailbox: Mailbox
     watch: Callable[[socket.socket, Readable], None]
     unwatch: Callable[[socket.socket], None]
-    sounds: dict[int, Sound]
+    sounds: dict[int, CodedSound]
     """What may be played, by the number that the engine gave it."""
 
 

@@ -18,10 +18,11 @@ import structlog
 from bridge.core.telemetry import Telemetry
 from bridge.media.engine import MediaStats
 from bridge.media.packet_engine import Contents, Opening, Seen, StreamStart
-from bridge.media.portable.process import WorkerGoneError, WorkerProcess
+from bridge.media.portable.process import START_LIMIT_S, WorkerGoneError, WorkerProcess
+from bridge.media.portable.shared_sound import share
 from bridge.media.portable.tally import Tallied
 from bridge.media.portable.worker import OF_A_CALL
-from bridge.media.sounds import Sound
+from bridge.media.sounds import CodedSound
 from bridge.media.tap import Tapped
 
 RESTART_AFTER_S = 1.0
@@ -35,14 +36,13 @@ class CallHandle:
         self.number = number
         self.worker = worker
         self._on_closed = on_closed
-        self.seen = Seen()
-        """What the worker tells a few times a second."""
-        self._stats = MediaStats()
+        self.stats, self.seen = MediaStats(), Seen()
+        """What the worker tells a few times a second: whoever wants to know, on any thread, never waits for it."""
         self._left: tuple[list[Tapped], bool] = ([], False)
         """What was set aside and not fetched when the call was closed."""
         self._is_open = True
         self._lock = threading.Lock()
-        """Numbers are asked for by any thread, also while the call is being closed."""
+        """What is set aside is asked for by any thread, also while the call is being closed."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The commands of :class:`bridge.media.portable.call.PortableCall` that need nothing else."""
@@ -90,15 +90,6 @@ class CallHandle:
         """Nothing: they are in what the worker has counted."""
         return []
 
-    def stats(self) -> MediaStats:
-        """The numbers so far, or at the end."""
-        self._keep(self._ask("stats"))
-        return self._stats
-
-    def _keep(self, told: tuple[MediaStats, Seen] | None) -> None:
-        if told is not None:
-            self._stats, self.seen = told
-
     def tapped(self) -> tuple[list[Tapped], bool]:
         """What was set aside since the last time, and whether some was lost."""
         tapped: tuple[list[Tapped], bool] | None = self._ask("tapped")
@@ -111,8 +102,7 @@ class CallHandle:
         with self._lock:
             last = self._asked("close") if self._is_open else None
             if last is not None:
-                told, self._left = last
-                self._keep(told)
+                (self.stats, self.seen), self._left = last
             self._is_open = False
         self._on_closed(self.number)
 
@@ -125,10 +115,14 @@ class Engine:
         self._opus = opus
         self._bell = select.epoll()
         self._workers: list[WorkerProcess] = []
-        self._started_at: dict[WorkerProcess, float] = {}
+        self._starting: list[WorkerProcess] = []
+        """In the place of some that have ended; a new interpreter takes most of a second to be ready."""
+        self._newest_at = -math.inf
         self._calls: dict[int, CallHandle] = {}
         self._counted = itertools.count(1)
-        self._sounds: weakref.WeakKeyDictionary[Sound, int] = weakref.WeakKeyDictionary()
+        self._sounds: weakref.WeakKeyDictionary[CodedSound, int] = weakref.WeakKeyDictionary()
+        self._shared: dict[int, int] = {}
+        """The memory of each sound, by its number."""
         self._dropped: list[int] = []
         """Sounds that nobody knows any more."""
         self._lost: list[int] = []
@@ -136,10 +130,10 @@ class Engine:
         self._wanted = max(threads, 1)
         self._tallies: list[Tallied] = []
         try:
-            for _ in range(self._wanted):
-                self._start_worker()
-            for worker in self._workers:
-                worker.ask("collect")
+            self._starting += [self._started() for _ in range(self._wanted)]
+            while self._starting:
+                self._starting[0].ask("collect")
+                self._employ(self._starting.pop(0))
         except BaseException:
             self.stop()
             raise
@@ -153,28 +147,33 @@ class Engine:
         """Readable while `collect` has something to give."""
         return self._bell.fileno()
 
-    def _start_worker(self) -> None:
-        worker = WorkerProcess()
+    def _started(self) -> WorkerProcess:
+        self._newest_at = time.monotonic()
+        return WorkerProcess()
+
+    def _employ(self, worker: WorkerProcess) -> None:
+        """Give it work from now on."""
+        for number, memory in self._shared.items():
+            worker.ask("take_sound", number, descriptors=(memory,))
         self._bell.register(worker.wake, select.EPOLLIN)
         self._bell.register(worker.ended, select.EPOLLIN)
         self._workers.append(worker)
-        self._started_at[worker] = time.monotonic()
-        for sound, number in self._sounds.items():
-            worker.ask("take_sound", number, sound)
 
-    def sound(self, sound: Sound) -> int:
+    def sound(self, sound: CodedSound) -> int:
         """The number under which all workers know a sound, while somebody here does."""
         number = self._sounds.get(sound)
         if number is None:
-            number = self._sounds[sound] = next(self._counted)
+            number = next(self._counted)
+            memory = self._shared[number] = share(sound)
+            self._sounds[sound] = number
             weakref.finalize(sound, self._dropped.append, number)
-            self._tell_all("take_sound", number, sound)
+            self._tell_all("take_sound", number, memory)
         return number
 
-    def _tell_all(self, method: str, number: int, *arguments: Any) -> None:
+    def _tell_all(self, method: str, number: int, *descriptors: int) -> None:
         for worker in self._workers:
             with contextlib.suppress(WorkerGoneError):
-                worker.ask(method, number, *arguments)
+                worker.ask(method, number, descriptors=descriptors)
 
     def open(
         self,
@@ -187,18 +186,18 @@ class Engine:
         cname: str,
         signals_digits: bool,
     ) -> CallHandle:
-        """A call with the phone's two sockets, on the worker that has the fewest. Raises `OSError`."""
+        """A call with the phone's two sockets, on the worker with the fewest that is alive. Raises `OSError`."""
         opening = Opening(
             trusted=trusted, to_matrix=to_matrix, to_sip=to_sip, cname=cname, signals_digits=signals_digits
         )
         load = Counter(call.worker for call in self._calls.values())
-        worker = min(self._workers, key=lambda worker: load[worker], default=None)
-        if worker is None:
-            raise WorkerGoneError("no worker of the portable path is left")
-        call = CallHandle(next(self._counted), worker, lambda number: self._calls.pop(number, None))
-        worker.ask("open", call.number, opening, descriptors=(rtp, rtcp))
-        self._calls[call.number] = call
-        return call
+        for worker in sorted(self._workers, key=lambda worker: load[worker]):
+            call = CallHandle(next(self._counted), worker, lambda number: self._calls.pop(number, None))
+            with contextlib.suppress(WorkerGoneError):
+                worker.ask("open", call.number, opening, descriptors=(rtp, rtcp))
+                self._calls[call.number] = call
+                return call
+        raise WorkerGoneError("no worker of the portable path is left")
 
     def collect(self) -> Contents:
         """What came since the last time."""
@@ -237,27 +236,44 @@ class Engine:
         faults = 0
         for worker in tuple(self._workers):
             with contextlib.suppress(WorkerGoneError):
-                tallied, of_worker, traces, seen = worker.ask("look_after")
+                tallied, of_worker, traces, told = worker.ask("look_after")
                 self._tallies.append(tallied)
                 faults += of_worker
                 for trace in traces:
                     _log.error("packet_worker_failed", trace=trace)
-                for number, what in seen.items():
+                for number, numbers in told.items():
                     if number in self._calls:
-                        self._calls[number].seen = what
+                        self._calls[number].stats, self._calls[number].seen = numbers
         while self._dropped:
-            self._tell_all("drop_sound", self._dropped.pop())
+            number = self._dropped.pop()
+            self._tell_all("drop_sound", number)
+            os.close(self._shared.pop(number))
         self._replace_workers()
         return faults
 
     def _replace_workers(self) -> None:
-        """Start one for each that has ended, though not faster than one a second."""
-        newest = max(self._started_at.values(), default=-math.inf)
-        if len(self._workers) < self._wanted and time.monotonic() - newest > RESTART_AFTER_S:
+        """Start one for each that has ended, though not faster than one a second; nobody waits until it is up."""
+        for worker in tuple(self._starting):
+            self._employ_when_up(worker)
+        is_short = len(self._workers) + len(self._starting) < self._wanted
+        if is_short and time.monotonic() - self._newest_at > RESTART_AFTER_S:
             try:
-                self._start_worker()
+                self._starting.append(self._started())
             except OSError as error:
                 _log.error("packet_worker_not_started", error=str(error))
+
+    def _employ_when_up(self, worker: WorkerProcess) -> None:
+        try:
+            if worker.is_up:
+                self._employ(worker)
+            elif time.monotonic() - self._newest_at < START_LIMIT_S:
+                return
+            else:
+                raise WorkerGoneError("it takes too long")
+        except WorkerGoneError as error:
+            worker.kill()
+            _log.error("packet_worker_not_started", error=str(error), exit_code=worker.stop())
+        self._starting.remove(worker)
 
     def tell(self, telemetry: Telemetry) -> None:
         """Pass on what the workers have counted."""
@@ -267,7 +283,10 @@ class Engine:
 
     def stop(self) -> None:
         """End the workers; may be called twice."""
-        for worker in self._workers:
+        for worker in (*self._workers, *self._starting):
             worker.stop()
         self._workers.clear()
+        self._starting.clear()
+        while self._shared:
+            os.close(self._shared.popitem()[1])
         self._bell.close()

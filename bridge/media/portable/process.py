@@ -59,6 +59,17 @@ class WorkerProcess:
             raise RuntimeError(answer)
         return answer
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it has started; never waits. Raises :class:`WorkerGoneError` when it has ended instead."""
+        with self._lock:
+            try:
+                if not self._ready and self._connection.poll():
+                    self._await_start()
+            except (EOFError, OSError) as error:
+                raise WorkerGoneError("it ended at its start") from error
+            return self._ready
+
     def _await_start(self) -> None:
         if not self._ready:
             self._answer(START_LIMIT_S)
@@ -68,6 +79,10 @@ class WorkerProcess:
         if not self._connection.poll(limit_s):
             raise WorkerGoneError("no answer")
         return self._connection.recv()
+
+    def kill(self) -> None:
+        """End it at once; `stop` is still to be called."""
+        self._process.kill()
 
     def stop(self) -> int:
         """End it, at the latest by force, and free what belongs to it; how it ended."""

@@ -20,6 +20,7 @@ from bridge.core.entropy import SystemEntropy
 from bridge.media.packet_engine import Opening
 from bridge.media.portable.call import Around, PortableCall, Readable
 from bridge.media.portable.mailbox import Mailbox
+from bridge.media.portable.shared_sound import SharedSound
 from bridge.media.portable.tally import Tally
 
 _TURNS = 4
@@ -44,7 +45,6 @@ OF_A_CALL = frozenset(
         "remove_socket",
         "follow",
         "bind",
-        "stats",
         "play",
         "listen",
         "say_goodbye",
@@ -165,7 +165,7 @@ class Worker:
                 del self._calls[number]
                 return last
             case "take_sound":
-                self._around.sounds[number] = arguments[0]
+                self._around.sounds[number] = SharedSound(*arguments)
                 return None
             case "drop_sound":
                 self._around.sounds.pop(number, None)
@@ -181,10 +181,10 @@ class Worker:
         self._calls[number] = PortableCall(number, opening, (rtp, rtcp), self._around)
 
     def _look_after(self) -> Any:
-        """What was counted, how many faults there were and what the first ones said, and what each call has seen."""
+        """What was counted, how many faults there were and what the first ones said, and the numbers of each call."""
         faults, self._faults = self._faults, 0
         traces, self._traces = self._traces, []
-        return self._tally.take(), faults, traces, {number: call.seen() for number, call in self._calls.items()}
+        return self._tally.take(), faults, traces, {number: call.stats() for number, call in self._calls.items()}
 
 
 def main() -> None:
