@@ -79,7 +79,9 @@ async def test_fifty_calls_leave_nothing_behind(
             await session.set_sip_answer(phone.sdp())
             await session.create_matrix_answer()
         await session.close()
-    assert (resources(engine), await media_tasks(engine)) == (before, tasks_before)
+    # Earlier tests may leave a loop that is only let go meanwhile.
+    assert all(now <= earlier for now, earlier in zip(resources(engine), before, strict=True))
+    assert await media_tasks(engine) == tasks_before
 
 
 async def test_connected_calls_leave_nothing_behind(
