@@ -39,6 +39,9 @@ from bridge.app.plan import (
     thresholds,
     trunk_sides,
 )
+from bridge.app.probe.prober import Prober
+from bridge.app.probe.self_calls import SelfCalls
+from bridge.app.probe.wiring import make_prober
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
@@ -72,7 +75,6 @@ from bridge.ops.records import CallRecords
 from bridge.ops.service_manager import ServiceManager
 from bridge.ops.traces.recorder import CallRecorder
 from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
-from bridge.sip.io.capture import nobody
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
@@ -162,7 +164,9 @@ class Application:
         self._plan, self._sides = number_plan(config), trunk_sides(config)
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
-        self.telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version=VERSION)
+        self._self_calls = SelfCalls(config, clock=self._clock, entropy=self._entropy)
+        trunks = (*config.trunks, *self._self_calls.trunks)
+        self.telemetry = PrometheusTelemetry(trunks=trunks, version=VERSION)
         self._records = CallRecords(
             config.ops.call_records,
             telemetry=self.telemetry,
@@ -180,7 +184,7 @@ class Application:
             entropy=self._entropy,
             clock=self._clock,
             telemetry=self.telemetry,
-            capture=self._tracing.capture if self._recorder is not None else nobody,
+            capture=self._tracing.capture,
         )
 
     def _call_recorder(self) -> CallRecorder | None:
@@ -195,6 +199,7 @@ class Application:
             store = await Store.open(self._config.store.path, self.telemetry)
             stack.push_async_callback(store.close)
             background = await self._start_background(stack)
+            self._sip.add_trunks(await self._self_calls.open(stack))
             address_book = AddressBookFile(self._config.numbers.address_book, self._config.numbers.default_region)
             address_book.reload()
             matrix = MatrixService(
@@ -235,18 +240,34 @@ class Application:
             )
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
             # Last, so that a bridge that answers there is a bridge that works.
-            await self._ops_port(store, matrix, switchboard, meter).open(stack)
+            prober = self._prober(switchboard, meter)
+            await self._ops_port(store, matrix, switchboard, meter, prober).open(stack)
             chores = (
                 address_book.keep_current(matrix.rename_ghosts),
                 people.history.keep_short(),
                 meter.keep_short(),
                 messages.run(),
+                self._self_calls.run(prober, self.telemetry),
             )
             for work in (*chores, phones.run(), self._tracing.measure_all(switchboard.directory)):
                 stack.callback(background.create_task(work).cancel)
             yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
 
-    def _ops_port(self, store: Store, matrix: MatrixService, switchboard: Switchboard, meter: Meter) -> OpsPort:
+    def _prober(self, switchboard: Switchboard, meter: Meter) -> Prober:
+        return make_prober(
+            self._config,
+            switchboard=switchboard,
+            plan=self._plan,
+            meter=meter,
+            trunk_up=self._sip.trunk_up,
+            clock=self._clock,
+            entropy=self._entropy,
+            telemetry=self.telemetry,
+        )
+
+    def _ops_port(
+        self, store: Store, matrix: MatrixService, switchboard: Switchboard, meter: Meter, prober: Prober
+    ) -> OpsPort:
         desk = ConsoleDesk(config=self._config, switchboard=switchboard, sip=self._sip, meter=meter, clock=self._clock)
         return OpsPort(
             config=self._config,
@@ -254,6 +275,8 @@ class Application:
             store=store,
             matrix=matrix,
             media=self._engine,
+            prober=prober,
+            further_checks=self._self_calls.checks(),
             clock=self._clock,
             entropy=self._entropy,
             telemetry=self.telemetry,

@@ -18,7 +18,7 @@ from bridge.ops.traces.audio import interval_between
 from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage, Way
 from bridge.ops.traces.recorder import NoRecorder, Recorder
 from bridge.ops.traces.showing import description_of
-from bridge.sip.io.capture import Captured
+from bridge.sip.io.capture import Capture, Captured, nobody
 from bridge.store.traces import TracedCall, TraceEntry
 
 MEASURE_S = 5.0
@@ -32,9 +32,14 @@ class CallTracing:
     def __init__(self, recorder: Recorder | None = None, clock: Clock | None = None) -> None:
         self._recorder = recorder or NoRecorder()
         self._clock = clock or SystemClock()
+        self.overhears: Capture = nobody
+        """Who sees SIP messages besides: a test call, while it lasts."""
 
     def capture(self, message: Captured) -> None:
         """A SIP message passes."""
+        self.overhears(message)
+        if isinstance(self._recorder, NoRecorder):
+            return
         self._recorder.add(
             SipMessage(
                 at=self._clock.wall(),

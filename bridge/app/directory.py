@@ -44,7 +44,7 @@ class Directory:
         if call.dialog is not None:
             self.follow_dialog(live, call.dialog)
         self.follow_room(live)
-        self._counts[call.direction] += 1
+        self._counts[call.direction] += live.stand_in is None
         self.note_answer(live)
         if call.matrix.room_id is not None:
             self.follow_matrix_call(live, call.matrix.room_id, call.matrix.call_id)
@@ -95,7 +95,7 @@ class Directory:
         call = live.call
         if self._calls.pop(call.call_id, None) is None:
             return
-        self._counts[call.direction] -= 1
+        self._counts[call.direction] -= live.stand_in is None
         self.note_answer(live)
         _discard(self._by_user, call.matrix.user, call.call_id)
         self._leave_room(live)
@@ -145,6 +145,7 @@ class Directory:
         return [live for live in self.of_user(user) if live.call.number == number]
 
     def count(self, direction: Direction) -> int:
+        """How many live calls of users there are."""
         return self._counts[direction]
 
 

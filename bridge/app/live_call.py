@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bridge.app.lane import Lane
+from bridge.app.stand_in import StandIn
 from bridge.calls.call import Call
 from bridge.core.ids import DialogKey, MatrixCallId, RoomId
 from bridge.media.engine import MediaSession, MediaStats
@@ -20,6 +21,8 @@ class LiveCall:
     """Nothing in here decides anything, and nothing in here is lost with the process; all that counts is in `call`."""
 
     call: Call
+    stand_in: StandIn | None = None
+    """In the place of the Matrix side, in a test call."""
     media_lane: Lane = field(default_factory=Lane)
     matrix_lane: Lane = field(default_factory=Lane)
     portal_lane: Lane = field(default_factory=Lane)

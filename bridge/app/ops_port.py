@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from bridge.app.console_desk import ConsoleDesk
+from bridge.app.probe.prober import Prober
 from bridge.config import Config, trace_settings
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -18,6 +20,7 @@ from bridge.ops.console.access import ConsoleSettings
 from bridge.ops.console.console import Console, ConsoleParts
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
+from bridge.ops.test_calls.routes import TestCallRoutes
 from bridge.store import Store
 from bridge.store.traces import TraceReader
 
@@ -33,6 +36,8 @@ class OpsPort:
     store: Store
     matrix: MatrixService
     media: MediaEngine
+    prober: Prober
+    further_checks: Mapping[str, Check]
     clock: Clock
     entropy: Entropy
     telemetry: PrometheusTelemetry
@@ -43,9 +48,14 @@ class OpsPort:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         beating = group.create_task(heartbeat.run())
         stack.callback(beating.cancel)
-        console, checks = self._console(), self._checks(heartbeat)
+        console = self._console()
         server = OpsServer(
-            telemetry=self.telemetry, heartbeat=heartbeat, checks=checks, measure=self._measure, console=console
+            telemetry=self.telemetry,
+            heartbeat=heartbeat,
+            checks={**self._checks(heartbeat), **self.further_checks},
+            measure=self._measure,
+            console=console,
+            test_calls=TestCallRoutes(self.prober, console.access, self.clock) if console is not None else None,
         )
         stack.push_async_callback(server.stop)
         listen = self.config.ops.listen

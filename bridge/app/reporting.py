@@ -31,7 +31,8 @@ class Reporting:
 
     async def finished(self, live: LiveCall, verdict: Verdict) -> None:
         """Count, log and record the end of a call."""
-        self._measure(live, verdict)
+        if live.stand_in is None:
+            self._measure(live, verdict)
         log.info(
             "call_ended",
             result=verdict.result,
@@ -41,7 +42,8 @@ class Reporting:
             duration_s=round(live.call.talk_s, 3),
         )
         self._records.add(self._record(live, verdict))
-        await self._history.add(live.call, verdict)
+        if live.stand_in is None:
+            await self._history.add(live.call, verdict)
 
     def _measure(self, live: LiveCall, verdict: Verdict) -> None:
         call, at = live.call, live.call.at
@@ -69,6 +71,7 @@ class Reporting:
         return CallRecord(
             call_id=call.call_id,
             direction=call.direction,
+            test=live.stand_in is not None,
             trunk=call.trunk or None,
             tried=call.tried,
             caller=Pii(call.caller),

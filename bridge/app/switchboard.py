@@ -100,7 +100,8 @@ class Switchboard:
         """Take up a new call and give it its first event."""
         call = live.call
         self.directory.add(live)
-        self._telemetry.count("call_attempts_total", direction=call.direction, trunk=call.trunk or NO_TRUNK)
+        if live.stand_in is None:
+            self._telemetry.count("call_attempts_total", direction=call.direction, trunk=call.trunk or NO_TRUNK)
         self._show_active(call.direction)
         with bind_call(call.call_id):
             log.info(
@@ -146,6 +147,8 @@ class Switchboard:
         self._carry_out_all(live, commands)
         self._meter.follow(live)
         self.tracing.followed(live, event, before, illegal=call.illegal_events != illegal)
+        if live.stand_in is not None:
+            live.stand_in.followed(call)
 
     def _all_of(self, user: UserId) -> list[LiveCall]:
         """A user's calls, those included that the user has left to somebody else."""
@@ -153,7 +156,7 @@ class Switchboard:
 
     def _warn(self, live: LiveCall, text: str) -> None:
         """A sentence into the room of a call that goes on and will be ended soon, and into its user's ear."""
-        self._matrix.submit(live, cmd.SendNotice(text=text, urgent=True))
+        self._tell_matrix_side(live, cmd.SendNotice(text=text, urgent=True))
         if live.call.state is State.CONNECTED and Spoken.LIMIT_NEAR in live.call.spoken:
             self._media.submit(live, acmd.Announce(reason=Spoken.LIMIT_NEAR))
 
@@ -189,9 +192,15 @@ class Switchboard:
         elif isinstance(command, SipCommand):
             self._sip.carry_out(live, command)
         elif isinstance(command, MatrixCommand):
-            self._matrix.submit(live, command)
+            self._tell_matrix_side(live, command)
         else:
             assert_never(command)
+
+    def _tell_matrix_side(self, live: LiveCall, command: MatrixCommand) -> None:
+        if live.stand_in is not None:
+            live.stand_in.take(command)
+        else:
+            self._matrix.submit(live, command)
 
     def _fetch(self, live: LiveCall) -> None:
         handover = live.call.handover
@@ -259,6 +268,8 @@ class Switchboard:
                 log.exception("call_report_failed")
                 self._telemetry.count("internal_errors_total", component="ops")
             finally:
+                if live.stand_in is not None:
+                    live.stand_in.finished(verdict)
                 # Last of all, behind everything that Matrix and the store still have to be told.
                 live.matrix_lane.submit(lambda: self._forget(live))
 

@@ -79,6 +79,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
     yield from _announcements(config)
     yield from _places(config)
     yield from _console(config)
+    yield from _test_calls(config)
 
 
 def _voicemail(config: Config) -> Iterator[Finding]:
@@ -235,6 +236,16 @@ def _console(config: Config) -> Iterator[Finding]:
         config.appservice.hs_token.get_secret_value(),
     ):
         yield ("ops", "console", "token"), "must differ from the tokens of appservice"
+
+
+def _test_calls(config: Config) -> Iterator[Finding]:
+    """A self-call that has nowhere to go."""
+    tests = config.ops.test_calls
+    in_the_clear = any(listener.transport is not Transport.TLS for listener in config.sip.listen)
+    if tests.every_s and not tests.number and not in_the_clear:
+        yield ("ops", "test_calls", "number"), "is needed where sip.listen has TLS alone, which the echo does not speak"
+    if tests.required and not tests.every_s:
+        yield ("ops", "test_calls", "every_s"), "is needed with required: true, or there is nothing to judge by"
 
 
 def warnings(config: Config) -> list[str]:

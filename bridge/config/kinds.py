@@ -32,6 +32,10 @@ def _optional_number(value: object, info: ValidationInfo) -> str:
     return identities.parse_optional_number(value, _region(info))
 
 
+def _optional_user(value: object) -> str:
+    return "" if value == "" else identities.parse_user_id(value)
+
+
 def _caller_id(value: object, info: ValidationInfo) -> str:
     return identities.parse_caller_id(value, _region(info))
 
@@ -51,6 +55,7 @@ Url = Annotated[str, PlainValidator(values.parse_url)]
 OptionalUrl = Annotated[str, PlainValidator(values.parse_optional_url)]
 ServerName = Annotated[str, PlainValidator(identities.parse_server_name)]
 LocalUser = Annotated[str, PlainValidator(identities.parse_user_id)]
+OptionalLocalUser = Annotated[str, PlainValidator(_optional_user)]
 Who = Annotated[str, PlainValidator(identities.parse_who)]
 Callers = Annotated[str, PlainValidator(identities.parse_callers)]
 ListenAddress = Annotated[values.Address, PlainValidator(values.parse_address)]

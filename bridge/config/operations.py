@@ -4,14 +4,16 @@ import enum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PlainValidator, SecretStr
 
 from bridge.config import values
 from bridge.config.kinds import (
     Flag,
     HeaderName,
+    Line,
     ListenAddress,
     OptionalAddress,
+    OptionalLocalUser,
     OptionalPath,
     OptionalToken,
     Password,
@@ -60,6 +62,20 @@ class ConsoleConfig(Section):
         return bool(self.token.get_secret_value() or self.proxies)
 
 
+class TestCallsConfig(Section):
+    """`ops.test_calls`: calls that try out the bridge."""
+
+    __test__ = False
+
+    caller: OptionalLocalUser = ""
+    """Empty is the bridge's own user."""
+    every_s: Annotated[float, PlainValidator(values.parse_interval)] = 0.0
+    """0 never."""
+    number: Line = ""
+    """Empty is an echo of the bridge's own."""
+    required: Flag = False
+
+
 class OpsConfig(Section):
     """`ops`: metrics, health, call records, traces and the console."""
 
@@ -72,6 +88,7 @@ class OpsConfig(Section):
     trace_mb: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
     hep: HepConfig = HepConfig()
     console: ConsoleConfig = ConsoleConfig()
+    test_calls: TestCallsConfig = TestCallsConfig()
 
 
 class LoggingConfig(Section):

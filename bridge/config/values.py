@@ -217,6 +217,13 @@ def parse_keep_alive(value: object) -> float:
     raise ValueError(f"expected 0, or 10 to 3600 seconds, found {shown(value)}")
 
 
+def parse_interval(value: object) -> float:
+    """Seconds between two calls of the bridge to itself; 0 for none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and (value == 0 or 10 <= value <= 86_400):
+        return float(value)
+    raise ValueError(f"expected 0, or 10 to 86400 seconds, found {shown(value)}")
+
+
 def parse_network(value: object) -> Network:
     """`192.0.2.0/24`, `192.0.2.7`."""
     word = text(value)

@@ -85,7 +85,8 @@ CALL_STATES = _of(
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
     *("handing_over", "fetching", "joined", "attending", "attended"),
 )
-CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining")
+CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining", "self_test")
+SELF_TESTS = _of("echo", "number")
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
@@ -224,6 +225,16 @@ METRICS: tuple[Metric, ...] = (
         "post_dial_delay_seconds", "From our INVITE until the phone is known to ring.", OPERATION_S, trunk=TRUNKS
     ),
     _histogram("call_connect_seconds", "From the answer until audio can flow.", OPERATION_S, direction=DIRECTIONS),
+    _counter(
+        "test_calls_total",
+        "Test calls, which are counted nowhere else: asked for, or of the bridge to itself.",
+        kind=_of("asked", "self"),
+        outcome=_of("both_ways", "unproven", "one_way", "no_audio", "not_answered", "failed", "refused"),
+    ),
+    _gauge("self_test_success", "1 if the bridge's last call to itself was heard both ways.", through=SELF_TESTS),
+    _gauge("self_test_duration_seconds", "How long that took until audio could flow.", through=SELF_TESTS),
+    _gauge("self_test_mos", "Its estimated mean opinion score, of the worse direction.", through=SELF_TESTS),
+    _gauge("self_test_last_success_timestamp_seconds", "When one was heard both ways last.", through=SELF_TESTS),
     _gauge("longest_call_seconds", "For how long the oldest of the calls that are up has been answered."),
     _counter("digits_forwarded_total", "Keypad tones that were passed on."),
     _counter("spend_total", "What calls out have cost, in the trunks' currency.", trunk=TRUNKS),

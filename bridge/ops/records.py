@@ -69,6 +69,8 @@ class CallRecord:
     call_id: CallId
     direction: str
     """`outbound`: a Matrix user called a phone; `inbound`: the other way."""
+    test: bool = False
+    """Whether this was a test call of the bridge's own, and no user's."""
     trunk: TrunkName | None = None
     tried: tuple[TrunkName, ...] = ()
     """Trunks that failed before, in their order."""

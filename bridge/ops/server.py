@@ -14,6 +14,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.ops.console.console import Console
 from bridge.ops.logs import lines_dropped
 from bridge.ops.metrics import PrometheusTelemetry
+from bridge.ops.test_calls.routes import TestCallRoutes
 
 _log = structlog.get_logger(__name__)
 _HEARTBEAT_S = 0.5
@@ -33,6 +34,8 @@ class Check:
     """Quick, never waits."""
     otherwise: str
     """What a person reads when it does not pass: what is wrong, and where to look."""
+    counts: bool = True
+    """Whether it makes the bridge not ready; otherwise it is only told."""
 
 
 class OpsPortError(TrunklineError):
@@ -71,7 +74,7 @@ class Heartbeat:
 
 
 class OpsServer:
-    """`/metrics`, `/livez` and `/readyz`, and the console if there is one.
+    """`/metrics`, `/livez` and `/readyz`, and the console and test calls if there are any.
 
     `checks` are asked at every `/readyz`; those that do not pass are told with their reasons.
     `measure` sets levels that nobody keeps up to date, before they are shown; quick as well.
@@ -85,12 +88,14 @@ class OpsServer:
         checks: Mapping[str, Check],
         measure: Callable[[], None] = lambda: None,
         console: Console | None = None,
+        test_calls: TestCallRoutes | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._heartbeat = heartbeat
         self._checks = dict(checks)
         self._measure = measure
         self._console = console
+        self._test_calls = test_calls
         self._lines_counted = 0
         self._http = HttpServer(self._application(), name="ops", limits=_LIMITS, telemetry=telemetry)
 
@@ -115,6 +120,8 @@ class OpsServer:
         application.router.add_get("/readyz", self._readyz)
         if self._console is not None:
             self._console.add_to(application)
+        if self._test_calls is not None:
+            self._test_calls.add_to(application)
         return application
 
     async def _metrics(self, request: web.Request) -> web.Response:
@@ -139,8 +146,9 @@ class OpsServer:
     async def _readyz(self, request: web.Request) -> web.Response:
         outcomes = {name: self._ask(name, check) for name, check in self._checks.items()}
         reasons = {name: self._checks[name].otherwise for name, passed in outcomes.items() if not passed}
-        document = {"ready": not reasons, "checks": outcomes, "reasons": reasons}
-        return web.json_response(document, status=503 if reasons else 200)
+        ready = all(passed or not self._checks[name].counts for name, passed in outcomes.items())
+        document = {"ready": ready, "checks": outcomes, "reasons": reasons}
+        return web.json_response(document, status=200 if ready else 503)
 
     def _ask(self, name: str, check: Check) -> bool:
         """A check that raises says no, and is a bug."""

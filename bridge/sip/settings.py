@@ -207,6 +207,8 @@ class Trunk:
     register_expires_s: int = 600
     sources: tuple[Network, ...] = ()
     """Where calls may come from, besides the next hop's own address."""
+    internal: bool = False
+    """Leads to ourselves, not into the telephone network: no call comes from it, and nobody asks whether it is up."""
     outbound_proxy: bool = False
     """`host` is a proxy in front of `domain`: requests name it in a Route (RFC 3261 §8.1.2)."""
     domain_port: int = 0

@@ -293,7 +293,8 @@ class Directory:
         Where several do, the one whose contact it was sent to, else the one whose domain, account or number it names,
         else the one with this very port, else one with this transport. A trunk of TLS sends nothing in the clear.
         """
-        candidates = [state for state in self if state.sends_from(flow.host) and state.speaks(flow.transport)]
+        callers = (state for state in self if not state.trunk.internal)
+        candidates = [state for state in callers if state.sends_from(flow.host) and state.speaks(flow.transport)]
         uri = request.uri
         signs: tuple[Callable[[TrunkState], bool], ...] = (
             lambda state: state.line == uri.params.get(LINE_PARAM),

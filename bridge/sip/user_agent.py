@@ -362,7 +362,7 @@ class UserAgent:
             keeper.start(now)
         for watch in self._watches:
             watch.start(now)
-        for state in self._context.trunks:
+        for state in (state for state in self._context.trunks if not state.trunk.internal):
             gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": state.trunk.name})
             self._context.actions.append(gauge)
 

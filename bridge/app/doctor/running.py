@@ -40,8 +40,7 @@ async def ask_bridge(address: Address) -> Running | Finding | None:
     """What the bridge says; `None` when nothing listens there, a finding when it is something else that does."""
     if address.port == 0:
         return None
-    host = _OWN_HOSTS.get(address.host, address.host)
-    base = URL.build(scheme="http", host=host, port=address.port)
+    base = base_url(address)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as session:
             health = await _read(session, base / "readyz")
@@ -50,8 +49,13 @@ async def ask_bridge(address: Address) -> Running | Finding | None:
     except aiohttp.ClientConnectorError:
         return None
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        seen = f"something on {host}:{address.port} answers, but not as a bridge would"
+        seen = f"something on {base.host}:{address.port} answers, but not as a bridge would"
         return fault("ops.listen", seen, "end that program, or choose another port")
+
+
+def base_url(address: Address) -> URL:
+    """Where the ops port of a bridge on this machine is asked."""
+    return URL.build(scheme="http", host=_OWN_HOSTS.get(address.host, address.host), port=address.port)
 
 
 async def _read(session: aiohttp.ClientSession, url: URL) -> bytes:

@@ -66,6 +66,11 @@ class Console:
         self._streams = Streams(parts.clock)
         self._telemetry = parts.telemetry
 
+    @property
+    def access(self) -> Access:
+        """Who may see it."""
+        return self._access
+
     def add_to(self, application: web.Application) -> None:
         """Serve everything under `/console`."""
         add = application.router

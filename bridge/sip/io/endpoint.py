@@ -1,7 +1,8 @@
 """The SIP user agent on real sockets: what the application places and takes calls with."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
@@ -27,7 +28,7 @@ from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.revival import Revive
 from bridge.sip.saved import SavedLeg
-from bridge.sip.settings import Listener, SipSettings
+from bridge.sip.settings import Listener, SipSettings, Trunk
 from bridge.sip.texts import AnswerText, SendText
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_events import (
@@ -97,6 +98,10 @@ class SipEndpoint:
         self._gate: Gate | None = None
 
     # Life.
+
+    def add_trunks(self, trunks: Iterable[Trunk]) -> None:
+        """Trunks that no configuration has, without TLS; before `start`."""
+        self._settings = replace(self._settings, trunks=(*self._settings.trunks, *trunks))
 
     async def start(self, on_event: Callable[[SipEvent], None]) -> None:
         """Bind the listeners, find the trunks, register; raises `EndpointError` when a listener cannot be bound."""

@@ -1,0 +1,41 @@
+"""Test calls of a running bridge: from its configuration and its parts."""
+
+from bridge.app.meter import Meter
+from bridge.app.plan import call_times
+from bridge.app.probe.prober import Prober, ProberParts
+from bridge.app.switchboard import Switchboard
+from bridge.config import Config, media_settings
+from bridge.core.clock import Clock
+from bridge.core.entropy import Entropy
+from bridge.core.ids import UserId
+from bridge.core.telemetry import Telemetry
+from bridge.numbers.policy import IsUp, NumberPlan
+
+
+def make_prober(
+    config: Config,
+    *,
+    switchboard: Switchboard,
+    plan: NumberPlan,
+    meter: Meter,
+    trunk_up: IsUp,
+    clock: Clock,
+    entropy: Entropy,
+    telemetry: Telemetry,
+) -> Prober:
+    """Nobody is called in the name of a user but the one that the configuration names, or the bridge's own."""
+    own = f"@{config.appservice.bot_localpart}:{config.homeserver.server_name}"
+    return Prober(
+        ProberParts(
+            switchboard=switchboard,
+            plan=plan,
+            meter=meter,
+            trunk_up=trunk_up,
+            media=media_settings(config),
+            times=call_times(config),
+            caller=UserId(config.ops.test_calls.caller or own),
+            clock=clock,
+            entropy=entropy,
+            telemetry=telemetry,
+        )
+    )
