@@ -12,6 +12,7 @@ from bridge.media.leg_reports import FEEDBACK_INTERVAL_S, LegReports
 from bridge.media.outbound import OutboundStream
 from bridge.media.player import Playing
 from bridge.media.rtp import RtpError, RtpPacket, is_rtcp
+from bridge.media.sources import Sources
 from bridge.media.tap import Tap
 
 SendBytes = Callable[[bytes], object]
@@ -40,6 +41,7 @@ class CallAudio:
         now = clock.monotonic()
         self.matrix_reports = LegReports(self.to_matrix.outbound.ssrc, self.cname, now, interval_s=FEEDBACK_INTERVAL_S)
         self.sip_reports = LegReports(self.to_sip.outbound.ssrc, self.cname, now)
+        self._matrix_sources, self._sip_sources = Sources(), Sources()
         self._matrix: LegFormats | None = None
         self._sip: LegFormats | None = None
         self._feed: LegFormats | None = None
@@ -59,6 +61,11 @@ class CallAudio:
         self.to_sip.filling = filling
         self.to_matrix.enable(to_matrix)
 
+    def expect_new_phone(self) -> None:
+        """The phone is another one, or elsewhere: open the path with a little silence, believe whoever comes next."""
+        self._sip_sources.expect_new()
+        self.to_sip.prime()
+
     def play(self, ear: Ear, playing: Playing | None) -> None:
         """Let one side hear this in the place of the other; `None` is the other again."""
         (self.to_sip if ear is Ear.PHONE else self.to_matrix).play(playing)
@@ -72,17 +79,17 @@ class CallAudio:
         if is_rtcp(plain):
             self._heard_report(self.matrix_reports, self.to_matrix, self._matrix, plain)
         else:
-            self._received(self.to_sip, self.matrix_reports, plain)
+            self._received(self.to_sip, self._matrix_sources, self.matrix_reports, plain)
 
     def sip_packet(self, datagram: bytes) -> bool:
-        """RTP of the phone; `True` when it was well-formed.
+        """RTP of the phone; `True` when it was taken.
 
         Some send their reports here although nobody agreed on that (RFC 5761 §5.1.1). Taken for audio, each of them
         would be another source, which begins anew.
         """
         if is_rtcp(datagram):
             return self.sip_report(datagram)
-        return self._received(self.to_matrix, self.sip_reports, datagram)
+        return self._received(self.to_matrix, self._sip_sources, self.sip_reports, datagram)
 
     def from_partner(self, datagram: bytes) -> None:
         """RTP of another call's phone, for this one."""
@@ -96,18 +103,19 @@ class CallAudio:
         if is_rtcp(datagram):
             self.sip_report(datagram)
             return False
-        return self._received(None, self.sip_reports, datagram)
+        return self._received(None, self._sip_sources, self.sip_reports, datagram)
 
     def sip_report(self, datagram: bytes) -> bool:
         """RTCP of the phone; `True` when it was well-formed."""
         return self._heard_report(self.sip_reports, self.to_sip, self._sip, datagram)
 
-    def _received(self, direction: Direction | None, reports: LegReports, datagram: bytes) -> bool:
+    def _received(self, direction: Direction | None, sources: Sources, reports: LegReports, datagram: bytes) -> bool:
         try:
             packet = RtpPacket.parse(datagram)
         except RtpError:
-            self._telemetry.count("rtp_discarded_total", reason="malformed")
-            return False
+            return self._discarded("malformed")
+        if not sources.believe(packet.ssrc, packet.sequence):
+            return self._discarded("unproven")
         now = self._clock.monotonic()
         if reports is self.sip_reports:
             self._overhear_phone(packet, now)
@@ -141,7 +149,10 @@ class CallAudio:
         """RTCP of a leg, which tells of the stream of the direction that leads there."""
         if reports.hear(datagram, direction.outbound, _clock_rate(formats), self._clock.monotonic()):
             return True
-        self._telemetry.count("rtp_discarded_total", reason="malformed")
+        return self._discarded("malformed")
+
+    def _discarded(self, reason: str) -> bool:
+        self._telemetry.count("rtp_discarded_total", reason=reason)
         return False
 
     def tick(self, now: float) -> None:

@@ -146,7 +146,7 @@ class NativePath:
         )
 
     def expect_new_phone(self) -> None:
-        self.call.prime()
+        self.call.expect_new_phone()
         self._hearer.expect_new_source(of_partner=self._partner is not None)
 
     def join(self, partner: "NativePath | None") -> None:

@@ -13,10 +13,10 @@ from itertools import pairwise
 
 from bridge.media.playout_delay import FRAME_S, MAX_DELAY_S, PlayoutDelay
 from bridge.media.rtp import sequence_delta, timestamp_delta
+from bridge.media.sources import jumps
 
 MOST_CONCEALED_FRAMES = 5
 _CAPACITY = 64
-_RESTART_SEQUENCES = 1000
 _RESTART_S = 5.0
 _REMEMBERED = 128
 """Numbers of which it is known whether they were played: what comes again is no loss, what comes late is one."""
@@ -120,12 +120,12 @@ class PlayoutBuffer:
             self._shed_one()
 
     def _unwrap(self, sequence: int, timestamp: int, payload: bytes | None) -> _Waiting:
-        """Widen the counters relative to the newest packet; far jumps are a new source (RFC 3550 appendix A.1)."""
+        """Widen the counters relative to the newest packet; far jumps are a source that has started anew."""
         newest = self._newest
         if newest is not None:
             step = sequence_delta(sequence, newest.sequence & 0xFFFF)
             ticks = timestamp_delta(timestamp, newest.timestamp & 0xFFFFFFFF)
-            if abs(step) <= _RESTART_SEQUENCES and abs(ticks) <= _RESTART_S * self._clock_rate:
+            if not jumps(step) and abs(ticks) <= _RESTART_S * self._clock_rate:
                 packet = _Waiting(newest.sequence + step, newest.timestamp + ticks, payload)
                 self._newest = packet if step > 0 else newest
                 return packet

@@ -2,8 +2,7 @@
 
 from bridge.media.rtcp import ReportBlock
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
-
-_RESTART_STEP = 3000
+from bridge.media.sources import jumps
 
 
 class Reception:
@@ -26,7 +25,7 @@ class Reception:
         """Count a packet; without a clock rate it does not bear on the jitter (repeated event packets)."""
         self.packets += 1
         step = sequence_delta(packet.sequence, self._highest & 0xFFFF)
-        if packet.ssrc != self.ssrc or abs(step) > _RESTART_STEP:
+        if packet.ssrc != self.ssrc or jumps(step):
             self._begin(packet)
         elif step > 0:
             self._highest += step

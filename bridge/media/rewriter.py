@@ -5,9 +5,7 @@ from collections import deque
 from bridge.media.formats import FRAME_MS
 from bridge.media.outbound import WINDOW, OutboundStream
 from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
-
-_LARGEST_STEP = 0x1000
-"""Numbers that jump further than this belong to a source that started anew (RFC 3550 appendix A.1)."""
+from bridge.media.sources import jumps
 
 
 class Rewriter:
@@ -31,7 +29,7 @@ class Rewriter:
     def follow(self, packet: RtpPacket, now: float) -> bool:
         """Learn where a packet's source stands; `True` when a new source begins."""
         step = sequence_delta(packet.sequence, self._highest)
-        if packet.ssrc != self._ssrc or abs(step) > _LARGEST_STEP:
+        if packet.ssrc != self._ssrc or jumps(step):
             self._anchor(packet, now)
             return True
         if step > 0:

@@ -409,7 +409,7 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "rtp_discarded_total",
         "Packets that were not played.",
-        reason=_of("source", "malformed", "srtp", "replay", "rate", "streams", "late"),
+        reason=_of("source", "malformed", "unproven", "srtp", "replay", "rate", "streams", "late"),
     ),
     _counter("rtp_packets_total", "Packets that came, or were sent.", leg=LEGS, direction=WAYS),
     _counter(

@@ -165,7 +165,7 @@ class Pair:
         self.native.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
 
     def expect_new_phone(self) -> None:
-        self.portable.to_sip.prime()
+        self.portable.expect_new_phone()
         self.portable.to_matrix.expect_new_source()
         self.native.expect_new_phone()
 
@@ -256,14 +256,19 @@ class Source:
         self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
 
     def other(self) -> bytes:
-        """Comfort noise, another payload type, RTCP, or nothing that anyone knows."""
-        match self.chance.randrange(4):
+        """Comfort noise, another payload type, RTCP, a stray packet, or nothing that anyone knows."""
+        match self.chance.randrange(6):
             case 0:
                 return self.packet(13, b"\x40")
             case 1:
                 packet = self.packet(self.formats.receive[0].payload_type, bytes(20))
                 return bytes((packet[0] | self.chance.choice((0x10, 0x20, 0x0F)),)) + packet[1:]
             case 2:
+                return self.packet(self.formats.receive[0].payload_type, bytes(20))[:8] + self.chance.randbytes(24)
+            case 3:
+                stray = self.packet(self.formats.receive[0].payload_type, bytes(20))
+                return stray[:2] + self.chance.randbytes(2) + stray[4:]
+            case 4:
                 return b"\x80\xc8\0\x06" + self.ssrc.to_bytes(4, "big") + self.chance.randbytes(20)
             case _:
                 return self.chance.randbytes(self.chance.randrange(60))
@@ -381,6 +386,8 @@ def compared(client: LegFormats, phone: LegFormats, seed: int, *, steps: int = S
                 sent = [source.other()]
             elif fate < 0.953:
                 source.restart()
+            elif fate < 0.954:
+                source.sequence = (source.sequence + chance.choice((-3100, -200, -99, 2999, 3001, 0x8000))) & 0xFFFF
             for packet in sent:
                 for arrived in source.arriving(packet):
                     deliver(arrived)

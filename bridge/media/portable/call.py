@@ -99,9 +99,9 @@ class PortableCall:
         self._phone.secure(keys)
         return moved
 
-    def prime(self) -> None:
-        """Open the path to a phone that is another one, or elsewhere, with a little silence."""
-        self._audio.to_sip.prime()
+    def expect_new_phone(self) -> None:
+        """The phone is another one, or elsewhere: open the path with a little silence, believe whoever comes next."""
+        self._audio.expect_new_phone()
 
     def expect_new_source(self, *, of_partner: bool) -> None:
         """What this call hears continues its stream, whatever its numbers: from the phone, or from the partner's."""

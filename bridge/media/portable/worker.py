@@ -35,7 +35,7 @@ OF_A_CALL = frozenset(
         "configure",
         "let_through",
         "direct",
-        "prime",
+        "expect_new_phone",
         "expect_new_source",
         "press",
         "hand_to",

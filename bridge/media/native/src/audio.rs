@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::digit_listener::DigitListener;
 use crate::direction::Direction;
+use crate::discards::Discard;
 use crate::formats::Formats;
 use crate::leg_reports::{FEEDBACK_INTERVAL_S, INTERVAL_S, LegReports};
 use crate::opus::Library;
@@ -12,6 +13,7 @@ use crate::outbox::{Outbox, Target};
 use crate::player::Playing;
 use crate::rtcp::Moment;
 use crate::rtp::{Packet, is_rtcp};
+use crate::sources::Sources;
 use crate::tap::Tap;
 
 /// With what a call's audio begins.
@@ -92,6 +94,8 @@ pub struct CallAudio {
     pub to_matrix: Direction,
     /// From the client to the phone.
     pub to_sip: Direction,
+    matrix_sources: Sources,
+    sip_sources: Sources,
     matrix_reports: LegReports,
     sip_reports: LegReports,
     matrix_clock: Option<u32>,
@@ -110,6 +114,8 @@ impl CallAudio {
         Self {
             to_matrix: Direction::new(OutboundStream::new(beginning.to_matrix), Target::Matrix, false, opus.clone()),
             to_sip: Direction::new(OutboundStream::new(beginning.to_sip), Target::Sip, beginning.signals_digits, opus),
+            matrix_sources: Sources::default(),
+            sip_sources: Sources::default(),
             matrix_reports: LegReports::new(
                 beginning.to_matrix.ssrc,
                 beginning.cname.clone(),
@@ -143,6 +149,12 @@ impl CallAudio {
         self.to_matrix.enable(to_matrix);
     }
 
+    /// The phone is another one, or elsewhere: open the path with a little silence, believe whoever comes next.
+    pub fn expect_new_phone(&mut self) {
+        self.sip_sources.expect_new();
+        self.to_sip.prime();
+    }
+
     /// Let one side, the phone or the Matrix client, hear this in the place of the other; `None` is the other again.
     pub fn play(&mut self, to_phone: bool, playing: Option<Playing>) {
         if to_phone { self.to_sip.play(playing) } else { self.to_matrix.play(playing) }
@@ -161,30 +173,35 @@ impl CallAudio {
         }
     }
 
-    /// RTP or RTCP of the Matrix leg, decrypted; `false` when it was malformed.
-    pub fn matrix_packet(&mut self, plain: &[u8], now: f64, out: &mut Outbox) -> bool {
+    /// RTP or RTCP of the Matrix leg, decrypted.
+    pub fn matrix_packet(&mut self, plain: &[u8], now: f64, out: &mut Outbox) -> Result<(), Discard> {
         if is_rtcp(plain) {
-            self.matrix_reports.hear(plain, &self.to_matrix.outbound, self.matrix_clock, now)
-        } else {
-            let Some(packet) = Packet::parse(plain) else { return false };
-            self.tap.take(&packet, self.feed.as_ref(), now, false);
-            received(&mut self.to_sip, &mut self.matrix_reports, &packet, now, out);
-            true
+            let heard = self.matrix_reports.hear(plain, &self.to_matrix.outbound, self.matrix_clock, now);
+            return if heard { Ok(()) } else { Err(Discard::Malformed) };
         }
+        let packet = believed(&mut self.matrix_sources, plain)?;
+        self.tap.take(&packet, self.feed.as_ref(), now, false);
+        received(&mut self.to_sip, &mut self.matrix_reports, &packet, now, out);
+        Ok(())
     }
 
-    /// RTP of the phone; `false` when it was malformed.
+    /// RTP of the phone.
     ///
     /// Some send their reports here although nobody agreed on that (RFC 5761 §5.1.1). Taken for audio each of them would
     /// be another source, which begins anew.
-    pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> bool {
+    pub fn sip_packet(&mut self, datagram: &[u8], now: f64, out: &mut Outbox) -> Result<(), Discard> {
         if is_rtcp(datagram) {
             return self.sip_report(datagram, now);
         }
-        let Some(packet) = Packet::parse(datagram) else { return false };
+        let packet = believed(&mut self.sip_sources, datagram)?;
         self.overhear_phone(&packet, now, out);
         received(&mut self.to_matrix, &mut self.sip_reports, &packet, now, out);
-        true
+        Ok(())
+    }
+
+    /// RTP of the phone that is to go to another call: whether it may.
+    pub fn for_partner(&mut self, datagram: &[u8]) -> Result<(), Discard> {
+        believed(&mut self.sip_sources, datagram).map(|_| ())
     }
 
     /// RTP of another call's phone, for this one; the answer is its clock rate when it was audio.
@@ -200,9 +217,10 @@ impl CallAudio {
         self.sip_reports.reception.receive(packet, now, clock_rate);
     }
 
-    /// RTCP of the phone; `false` when it was malformed.
-    pub fn sip_report(&mut self, datagram: &[u8], now: f64) -> bool {
-        self.sip_reports.hear(datagram, &self.to_sip.outbound, self.sip_clock, now)
+    /// RTCP of the phone.
+    pub fn sip_report(&mut self, datagram: &[u8], now: f64) -> Result<(), Discard> {
+        let heard = self.sip_reports.hear(datagram, &self.to_sip.outbound, self.sip_clock, now);
+        if heard { Ok(()) } else { Err(Discard::Malformed) }
     }
 
     /// Every 20 ms.
@@ -243,6 +261,12 @@ impl CallAudio {
             digits: self.to_sip.digits + self.to_matrix.digits,
         }
     }
+}
+
+/// A packet of somebody who is believed.
+fn believed<'a>(sources: &mut Sources, datagram: &'a [u8]) -> Result<Packet<'a>, Discard> {
+    let packet = Packet::parse(datagram).ok_or(Discard::Malformed)?;
+    if sources.believe(packet.ssrc, packet.sequence) { Ok(packet) } else { Err(Discard::Unproven) }
 }
 
 fn received(direction: &mut Direction, reports: &mut LegReports, packet: &Packet, now: f64, out: &mut Outbox) {

@@ -117,17 +117,16 @@ impl Call {
 
     fn take_rtp(&mut self, source: SocketAddr, now: f64, bench: &mut Workbench) -> bool {
         let Some(phone) = self.phone.as_mut() else { return false };
-        match phone.take_rtp(&mut bench.datagram, source, now) {
-            Ok(()) if self.partner.is_some() && !is_rtcp(&bench.datagram) => return true,
-            Ok(()) if self.audio.sip_packet(&bench.datagram, now, &mut bench.outbox) => {}
-            Ok(()) => self.discards.count(Discard::Malformed),
-            Err(reason) => {
-                self.discards.count(reason);
-                let announced = phone.announced().filter(|announced| announced.ip() != source.ip());
-                if let (Discard::Source, Some(announced)) = (reason, announced) {
-                    self.unexpected.get_or_insert((source.ip(), announced.ip()));
-                }
-            }
+        let for_partner = self.partner.is_some() && !is_rtcp(&bench.datagram);
+        let taken = phone.take_rtp(&mut bench.datagram, source, now).and_then(|()| match for_partner {
+            true => self.audio.for_partner(&bench.datagram),
+            false => self.audio.sip_packet(&bench.datagram, now, &mut bench.outbox),
+        });
+        let Err(reason) = taken else { return for_partner };
+        self.discards.count(reason);
+        let announced = phone.announced().filter(|announced| announced.ip() != source.ip());
+        if let (Discard::Source, Some(announced)) = (reason, announced) {
+            self.unexpected.get_or_insert((source.ip(), announced.ip()));
         }
         false
     }
@@ -153,10 +152,9 @@ impl Call {
 
     fn take_rtcp(&mut self, source: SocketAddr, now: f64, bench: &mut Workbench) {
         let Some(phone) = self.phone.as_mut() else { return };
-        match phone.take_rtcp(&mut bench.datagram, source, now) {
-            Ok(()) if self.audio.sip_report(&bench.datagram, now) => {}
-            Ok(()) => self.discards.count(Discard::Malformed),
-            Err(reason) => self.discards.count(reason),
+        let taken = phone.take_rtcp(&mut bench.datagram, source, now);
+        if let Err(reason) = taken.and_then(|()| self.audio.sip_report(&bench.datagram, now)) {
+            self.discards.count(reason);
         }
     }
 
@@ -169,8 +167,8 @@ impl Call {
                 {
                     mailbox.tell(self.number, News::Heard);
                 }
-                if !self.audio.matrix_packet(&bench.datagram, now, &mut bench.outbox) {
-                    self.discards.count(Discard::Malformed);
+                if let Err(reason) = self.audio.matrix_packet(&bench.datagram, now, &mut bench.outbox) {
+                    self.discards.count(reason);
                 }
             }
             Sorted::Signalling => {

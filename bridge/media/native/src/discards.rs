@@ -5,6 +5,8 @@
 pub enum Discard {
     /// Lengths that do not add up, or no audio at all.
     Malformed,
+    /// Of a source, or under numbers, that have yet to prove themselves.
+    Unproven,
     /// More than one source may send.
     Rate,
     /// Not from the phone.
@@ -20,8 +22,9 @@ pub enum Discard {
 }
 
 /// Every reason, with the name that metrics give it.
-pub const REASONS: [(Discard, &str); 7] = [
+pub const REASONS: [(Discard, &str); 8] = [
     (Discard::Malformed, "malformed"),
+    (Discard::Unproven, "unproven"),
     (Discard::Rate, "rate"),
     (Discard::Source, "source"),
     (Discard::Srtp, "srtp"),

@@ -49,6 +49,7 @@ mod rewriter;
 pub mod rtcp;
 pub mod rtp;
 pub mod sounds;
+mod sources;
 pub mod srtp;
 pub mod tap;
 mod timescale;

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 
 use crate::playout_delay::{FRAME_S, MAX_DELAY_S, PlayoutDelay};
 use crate::rtp::{sequence_delta, timestamp_delta};
+use crate::sources::jumps;
 
 const MOST_CONCEALED_FRAMES: u32 = 5;
 const CAPACITY: usize = 64;
-const RESTART_SEQUENCES: i32 = 1000;
 const RESTART_S: i64 = 5;
 /// Numbers of which it is known whether they were played: what comes again is no loss, what comes late is one.
 const REMEMBERED: i64 = 128;
@@ -174,7 +174,7 @@ impl PlayoutBuffer {
         if let Some(newest) = self.newest {
             let step = sequence_delta(sequence, newest.0 as u16);
             let ticks = timestamp_delta(timestamp, newest.1 as u32);
-            if step.abs() <= RESTART_SEQUENCES && ticks.abs() <= RESTART_S * self.clock_rate {
+            if !jumps(step) && ticks.abs() <= RESTART_S * self.clock_rate {
                 let packet = (newest.0 + i64::from(step), newest.1 + ticks);
                 self.newest = Some(if step > 0 { packet } else { newest });
                 return packet;

@@ -178,8 +178,8 @@ impl NativeCall {
     }
 
     /// Open the path to a phone that is another one, or elsewhere, with a little silence.
-    fn prime(&self, py: Python<'_>) {
-        self.with(py, |call| call.audio.to_sip.prime());
+    fn expect_new_phone(&self, py: Python<'_>) {
+        self.with(py, |call| call.audio.expect_new_phone());
     }
 
     /// What this call hears continues its stream, whatever its numbers: from the phone, or from the partner's.

@@ -75,7 +75,7 @@ impl Bench {
     }
 
     fn expect_new_phone(&mut self) {
-        self.audio.to_sip.prime();
+        self.audio.expect_new_phone();
         self.audio.to_matrix.expect_new_source();
     }
 
@@ -92,15 +92,15 @@ impl Bench {
     }
 
     fn matrix_packet(&mut self, plain: &[u8], now: f64) -> bool {
-        self.audio.matrix_packet(plain, now, &mut self.out)
+        self.audio.matrix_packet(plain, now, &mut self.out).is_ok()
     }
 
     fn sip_packet(&mut self, datagram: &[u8], now: f64) -> bool {
-        self.audio.sip_packet(datagram, now, &mut self.out)
+        self.audio.sip_packet(datagram, now, &mut self.out).is_ok()
     }
 
     fn sip_report(&mut self, datagram: &[u8], now: f64) -> bool {
-        self.audio.sip_report(datagram, now)
+        self.audio.sip_report(datagram, now).is_ok()
     }
 
     fn tick(&mut self, now: f64) {

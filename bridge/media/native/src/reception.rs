@@ -2,8 +2,7 @@
 
 use crate::rtcp::ReportBlock;
 use crate::rtp::{Packet, sequence_delta, timestamp_delta};
-
-const RESTART_STEP: i32 = 3000;
+use crate::sources::jumps;
 
 /// Statistics of the stream that arrives on a leg (RFC 3550 appendices A.3 and A.8).
 #[derive(Default)]
@@ -29,7 +28,7 @@ impl Reception {
     pub fn receive(&mut self, packet: &Packet, now: f64, clock_rate: Option<u32>) {
         self.packets += 1;
         let step = sequence_delta(packet.sequence, self.highest as u16);
-        if self.ssrc != Some(packet.ssrc) || step.abs() > RESTART_STEP {
+        if self.ssrc != Some(packet.ssrc) || jumps(step) {
             self.begin(packet);
         } else if step > 0 {
             self.highest += i64::from(step);

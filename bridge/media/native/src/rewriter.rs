@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use crate::formats::FRAME_MS;
 use crate::outbound::{Content, OutboundStream, WINDOW};
 use crate::rtp::{Packet, sequence_delta, timestamp_delta};
-
-/// Numbers that jump further than this belong to a source that started anew (RFC 3550 appendix A.1).
-const LARGEST_STEP: i32 = 0x1000;
+use crate::sources::jumps;
 
 /// Maps the numbers of whatever source is sending onto our stream.
 ///
@@ -45,7 +43,7 @@ impl Rewriter {
     /// Learn where a packet's source stands; `true` when a new source begins.
     pub fn follow(&mut self, packet: &Packet, outbound: &OutboundStream, now: f64) -> bool {
         let step = sequence_delta(packet.sequence, self.highest);
-        if self.ssrc != Some(packet.ssrc) || step.abs() > LARGEST_STEP {
+        if self.ssrc != Some(packet.ssrc) || jumps(step) {
             self.anchor(packet, outbound, now);
             return true;
         }
