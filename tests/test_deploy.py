@@ -131,6 +131,12 @@ def test_images_are_built_from_pinned_ones_and_what_exists(file: Path) -> None:
             assert origin[1] in stages if origin else all(Path(source).exists() for source in sources), rest
 
 
+def test_the_packet_path_needs_no_newer_rust_than_the_image_has() -> None:
+    """A chain of conditions with `let` is of Rust 1.88; Debian 13, and so the image, has 1.85."""
+    for file in Path("bridge/media/native/src").rglob("*.rs"):
+        assert not re.search(r"&&\s+let\s", file.read_text()), file
+
+
 @needs("kamailio")
 def test_kamailio_takes_its_configuration(tmp_path: Path) -> None:
     file = (DEPLOY / "compose" / "kamailio" / "kamailio.cfg").resolve()

@@ -162,10 +162,10 @@ impl Call {
         let Some(leg) = self.webrtc.as_mut() else { return };
         match leg.take(socket, &mut bench.datagram, source, now) {
             Sorted::Audio => {
-                if !std::mem::replace(&mut leg.heard, true)
-                    && let Some(mailbox) = self.mailbox.upgrade()
-                {
-                    mailbox.tell(self.number, News::Heard);
+                if !std::mem::replace(&mut leg.heard, true) {
+                    if let Some(mailbox) = self.mailbox.upgrade() {
+                        mailbox.tell(self.number, News::Heard);
+                    }
                 }
                 if let Err(reason) = self.audio.matrix_packet(&bench.datagram, now, &mut bench.outbox) {
                     self.discards.count(reason);
