@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 PIP_PROGRESS := | awk '/^Collecting/ { printf "    %s\n", $$2; fflush() }'
 PIP_INSTALL := -m pip --disable-pip-version-check install --no-input
 
-.PHONY: help demo test lint bench fuzz clean setup setup-demo peers
+.PHONY: help demo test lint bench fuzz deb clean setup setup-demo peers
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +66,12 @@ fuzz: $(VENV)/.tests-installed ## Throw FUZZ_COUNT damaged messages at the parse
 	@echo "==> Property tests"
 	@HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$$(( $(FUZZ_COUNT) / 50 )) $(BIN)/pytest -m hypothesis
 
+deb: $(VENV)/.installed ## Build a Debian package for this machine's release, into .dist/
+	@mkdir -p .dist
+	@PIP="$(BIN)/python -m pip" deploy/debian/build.sh .dist
+
 clean: ## Remove everything that make made
-	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules $(NATIVE)/target $(NATIVE)/fuzz/target .demo .bench .test .cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(SYNAPSE) $(PAGE)/node_modules $(NATIVE)/target $(NATIVE)/fuzz/target .demo .bench .test .dist .cache .hypothesis .mypy_cache .ruff_cache
 
 setup: peers $(VENV)/.tests-installed $(VENV)/.native-installed $(SYNAPSE)/.installed $(PAGE)/node_modules/.installed
 
