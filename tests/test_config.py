@@ -611,9 +611,9 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path) -> None:
     file.write_text("x" * 20)
     file.chmod(0o644)
     config = load_config(write(tmp_path, MINIMAL + "appservice: {as_token_file: as}"), {"TRUNKLINE_HS_TOKEN": "y" * 20})
-    assert any("chmod 600" in warning for warning in warnings(config))
+    assert any("chmod o-rwx" in warning for warning in warnings(config))
     file.chmod(0o600)
-    assert not any("chmod 600" in warning for warning in warnings(config))
+    assert not any("chmod o-rwx" in warning for warning in warnings(config))
 
 
 @pytest.mark.parametrize(

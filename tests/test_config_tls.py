@@ -105,4 +105,4 @@ def test_a_certificate_that_has_ended_is_a_warning(tmp_path: Path) -> None:
 def test_a_key_that_everybody_can_read_is_a_warning(tmp_path: Path, identity: Identity) -> None:
     assert not any("chmod" in warning for warning in warnings(load(tmp_path)))
     identity.private_key.chmod(0o644)
-    assert any(f"chmod 600 {identity.private_key}" in warning for warning in warnings(load(tmp_path)))
+    assert any(f"chmod o-rwx {identity.private_key}" in warning for warning in warnings(load(tmp_path)))

@@ -1,4 +1,4 @@
-"""The Debian package, built as `make deb` builds it, and looked into: what it installs runs, and nothing else is touched."""
+"""The Debian package, built as `make deb` builds it and looked into: what it installs runs, and is shut."""
 
 import os
 import re

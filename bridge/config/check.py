@@ -333,7 +333,7 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
         files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]
     for file in files:
         if file is not None and _readable_by_others(file):
-            yield f"{file}: every user of this machine can read it; chmod 600 {file}"
+            yield f"{file}: every user of this machine can read it; chmod o-rwx {file}"
 
 
 def _exposed_console(config: Config) -> Iterator[str]:

@@ -117,7 +117,7 @@ class MachineCheck:
     def _secrets_of_the_file(self) -> Iterator[Finding]:
         if self.file.stat().st_mode & stat.S_IROTH and self._has_secrets():
             seen = f"{self.file} has secrets in it and can be read by every user"
-            yield warning("files", seen, f"chmod 600 {self.file}, or move them to files of their own")
+            yield warning("files", seen, f"chmod o-rwx {self.file}, or move them to files of their own")
 
     def _has_secrets(self) -> bool:
         written = self.file.read_text(errors="replace")
