@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -19,6 +18,7 @@ from bridge.app.console_desk import ConsoleDesk
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
 from bridge.app.life_cycle import LifeCycle
+from bridge.app.live_plan import LivePlan
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.media_facts import feed_media
 from bridge.app.memory import Memory
@@ -29,13 +29,10 @@ from bridge.app.people import People
 from bridge.app.personal_data import message_folder
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
-    call_times,
     limits,
     message_box_rule,
-    number_plan,
     ring_rule,
     suspension_rule,
-    text_sides,
     thresholds,
     trunk_sides,
 )
@@ -44,6 +41,7 @@ from bridge.app.probe.self_calls import SelfCalls
 from bridge.app.probe.wiring import make_prober
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
+from bridge.app.running_bridge import RunningBridge
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import Suspensions
 from bridge.app.switchboard import Switchboard
@@ -52,7 +50,6 @@ from bridge.app.trunk_service import TrunkService
 from bridge.app.user_settings import Wishes
 from bridge.config import (
     Config,
-    changed_settings,
     matrix_settings,
     media_policies,
     media_settings,
@@ -69,7 +66,6 @@ from bridge.media.engines import make_engine
 from bridge.numbers.abuse import Watch
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
-from bridge.ops.logs import set_level
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.service_manager import ServiceManager
@@ -84,9 +80,6 @@ log = structlog.get_logger(__name__)
 
 FAREWELL_LIMIT_S = 5.0
 """Hanging up every call at the end may take this long."""
-
-RELOADABLE = frozenset({"logging.level"})
-"""Settings that SIGHUP takes over; certificates and the address book are read again whenever they change."""
 
 
 class BridgeFailedError(TrunklineError):
@@ -126,42 +119,12 @@ async def run(config: Config, read_config: Callable[[], Config]) -> None:
         raise BridgeFailedError("the Matrix side has failed; the log says why")
 
 
-class RunningBridge:
-    """What can be asked of a bridge while it runs."""
-
-    def __init__(self, config: Config, *, switchboard: Switchboard, sip: SipEndpoint, matrix: MatrixService) -> None:
-        self._config = config
-        self._switchboard = switchboard
-        self._sip = sip
-        self._matrix = matrix
-
-    async def failed(self) -> None:
-        """Return only if the bridge cannot go on."""
-        await self._matrix.wait_failed()
-
-    def drain(self) -> int:
-        """Take no new calls; gives how many go on."""
-        return self._switchboard.drain()
-
-    async def idle(self) -> None:
-        """Return when no call is left."""
-        await self._switchboard.idle()
-
-    async def reload(self, config: Config) -> None:
-        """Take over what can be changed without a restart, and say what cannot."""
-        set_level(config.logging.level)
-        await self._sip.reload_tls()
-        waiting = changed_settings(self._config, config, except_for=RELOADABLE)
-        if waiting:
-            log.warning("restart_needed", settings=waiting)
-
-
 class Application:
     """All parts of one bridge. Nothing is global: two of them can live in one process."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._plan, self._sides = number_plan(config), trunk_sides(config)
+        self._live, self._sides = LivePlan(config), trunk_sides(config)
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
         self._self_calls = SelfCalls(config, clock=self._clock, entropy=self._entropy)
@@ -211,7 +174,7 @@ class Application:
                 read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
                 name_of=address_book.name_of,
                 picture_of=address_book.picture_of,
-                directory=self._plan if self._config.appservice.sip_lookups else None,
+                directory=self._live if self._config.appservice.sip_lookups else None,
             )
             people = await People.load(
                 store,
@@ -226,12 +189,12 @@ class Application:
             service = TrunkService(tuple(self._config.trunks), store.trunks_out)
             await service.load()
             greetings = await Greetings.load(self._config.voicemail)
-            voice = await Announcements.load(self._config, self._plan, self._clock)
+            voice = await Announcements.load(self._config, self._live.numbers(), self._clock)
             messages = self._messages(store, matrix, greetings)
             switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
-            phones = PhoneStates(matrix, self._plan.caller_number)
+            phones = PhoneStates(matrix, self._live.caller_number)
             bot = self._bot(store, matrix, switchboard, people, meter)
             wishes = self._wishes(people, meter)
             texts = self._texts(matrix, meter, wishes, service)
@@ -251,13 +214,22 @@ class Application:
             )
             for work in (*chores, phones.run(), self._tracing.measure_all(switchboard.directory)):
                 stack.callback(background.create_task(work).cancel)
-            yield RunningBridge(self._config, switchboard=switchboard, sip=self._sip, matrix=matrix)
+            yield RunningBridge(
+                live=self._live,
+                switchboard=switchboard,
+                sip=self._sip,
+                matrix=matrix,
+                meter=meter,
+                texts=texts,
+                messages=messages,
+                telemetry=self.telemetry,
+            )
 
     def _prober(self, switchboard: Switchboard, meter: Meter) -> Prober:
         return make_prober(
             self._config,
             switchboard=switchboard,
-            plan=self._plan,
+            plan=self._live.numbers,
             meter=meter,
             trunk_up=self._sip.trunk_up,
             clock=self._clock,
@@ -268,7 +240,9 @@ class Application:
     def _ops_port(
         self, store: Store, matrix: MatrixService, switchboard: Switchboard, meter: Meter, prober: Prober
     ) -> OpsPort:
-        desk = ConsoleDesk(config=self._config, switchboard=switchboard, sip=self._sip, meter=meter, clock=self._clock)
+        desk = ConsoleDesk(
+            config=self._live.config, switchboard=switchboard, sip=self._sip, meter=meter, clock=self._clock
+        )
         return OpsPort(
             config=self._config,
             desk=desk,
@@ -301,7 +275,7 @@ class Application:
             ledger=Ledger(limits=limits(self._config), warn_s=self._config.permissions.limit_warning_s),
             watch=Watch(thresholds(self._config)),
             suspensions=suspensions,
-            plan=self._plan,
+            plan=self._live.numbers,
             store=store,
             clock=self._clock,
             telemetry=self.telemetry,
@@ -342,14 +316,14 @@ class Application:
         self, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People, meter: Meter
     ) -> BotRoom:
         desk = BotDesk(
-            plan=self._plan,
+            plan=self._live.numbers,
             trunk_up=self._sip.trunk_up,
             rooms=matrix,
             directory=switchboard.directory,
             people=people,
             meter=meter,
-            admins=suspension_rule(self._config).admins,
-            knows_presence=bool(self._config.calls.ring_when),
+            admins=self._live.admins,
+            knows_presence=self._live.knows_presence,
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
@@ -364,22 +338,22 @@ class Application:
         )
 
     def _wishes(self, people: People, meter: Meter) -> Wishes:
-        numbers = self._config.numbers
+        live = self._live
         return Wishes(
             people.settings,
-            self._plan,
+            live.numbers,
             self._clock,
             may_spend=meter.may_spend,
-            blocked=numbers.blocked,
-            time_zone=ZoneInfo(numbers.time_zone) if numbers.time_zone else None,
+            blocked=live.blocked,
+            time_zone=live.time_zone,
         )
 
     def _texts(self, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService) -> TextDesk:
         return TextDesk(
             sip=self._sip,
             rooms=matrix,
-            plan=self._plan,
-            sides=text_sides(self._config),
+            plan=self._live.numbers,
+            sides=self._live.texts,
             meter=meter,
             refuses=wishes.refuses,
             carries=service.carries,
@@ -404,18 +378,18 @@ class Application:
         voice: Announcements,
     ) -> None:
         """Audio first, then the telephone side, then Matrix: nobody can call before a call can be carried."""
-        plan, times, call_waiting = self._plan, call_times(self._config), self._config.calls.call_waiting
+        live = self._live
         sip_intake = SipIntake(
             switchboard=switchboard,
-            plan=plan,
+            plan=live.numbers,
             sides=self._sides,
             meter=meter,
-            ring_when=ring_rule(self._config, lambda user: people.settings.of(user).ring_when),
-            message_box_of=message_box_rule(self._config, greeting_s=messages.greeting_s),
-            rings_s=self._config.voicemail.after_s,
+            ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
+            message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
+            rings_s=live.rings_s,
             wishes=wishes,
-            call_waiting=call_waiting,
-            times=times,
+            call_waiting=live.call_waiting,
+            times=live.times,
             clock=self._clock,
             entropy=self._entropy,
         )
@@ -423,13 +397,13 @@ class Application:
             switchboard=switchboard,
             matrix=matrix,
             sip=self._sip,
-            plan=plan,
+            plan=live.numbers,
             sides=self._sides,
             meter=meter,
             announcements=voice,
             hides_number=lambda user: people.settings.of(user).withheld,
-            call_waiting=call_waiting,
-            times=times,
+            call_waiting=live.call_waiting,
+            times=live.times,
             clock=self._clock,
             entropy=self._entropy,
             telemetry=self.telemetry,

@@ -40,14 +40,14 @@ class BotDesk:
     def __init__(
         self,
         *,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         trunk_up: Callable[[TrunkName], bool],
         rooms: NumberRooms,
         directory: Directory,
         people: People,
         meter: Meter,
-        admins: Container[UserId] = (),
-        knows_presence: bool = False,
+        admins: Callable[[], Container[UserId]] = tuple,
+        knows_presence: Callable[[], bool] = lambda: False,
     ) -> None:
         self._plan = plan
         self._trunk_up = trunk_up
@@ -103,7 +103,7 @@ class BotDesk:
 
     async def _call(self, user: UserId, typed: str) -> str:
         """A room in which the client's own button calls; whether the user may, is said before one is made."""
-        route = self._plan.route(user, typed, self._trunk_up)
+        route = self._plan().route(user, typed, self._trunk_up)
         if isinstance(route, Verdict):
             return route.user_text or replies.FAILED
         portal = await self._rooms.portal(user=user, number=route.number)
@@ -111,16 +111,16 @@ class BotDesk:
         return replies.call_from(shown(route.number), portal.room_id, joined=portal.user_joined)
 
     async def _voicemail(self, user: UserId) -> str:
-        box = next((trunk.voicemail for trunk in self._plan.trunks if trunk.voicemail), "")
+        box = next((trunk.voicemail for trunk in self._plan().trunks if trunk.voicemail), "")
         return await self._call(user, box) if box else replies.NO_VOICEMAIL
 
     async def _forward(self, user: UserId, typed: str) -> str:
         if not typed:
             await self._settings.change(user, forward="")
             return replies.not_forwarded()
-        if self._plan.number_of(user) is None:
+        if self._plan().number_of(user) is None:
             return replies.NO_OWN_NUMBER
-        judged = {trunk.name: self._plan.forward(user, typed, trunk.name) for trunk in self._plan.trunks}
+        judged = {trunk.name: self._plan().forward(user, typed, trunk.name) for trunk in self._plan().trunks}
         routes = [route for route in judged.values() if isinstance(route, Route)]
         if not routes:
             refusals = [verdict for verdict in judged.values() if isinstance(verdict, Verdict)]
@@ -132,7 +132,7 @@ class BotDesk:
         return replies.forwarded(shown(routes[0].number), not_over=not_over)
 
     async def _ring(self, user: UserId, when: RingWhen) -> str:
-        if not self._knows_presence:
+        if not self._knows_presence():
             return replies.NO_PRESENCE
         await self._settings.change(user, ring_when=when)
         return replies.RINGING[when]
@@ -150,7 +150,7 @@ class BotDesk:
         shown = await self._shown(user)
         if not command.number:
             return replies.blocked([shown(number) for number in sorted(self._settings.blocked(user))])
-        number = self._plan.read(user, command.number)
+        number = self._plan().read(user, command.number)
         if number is None:
             return NO_NUMBER.user_text or replies.FAILED
         if not command.on:
@@ -161,14 +161,14 @@ class BotDesk:
         return replies.now_blocked(shown(number))
 
     async def _resume(self, user: UserId, command: said.Resume) -> str:
-        if user not in self._admins:
+        if user not in self._admins():
             return replies.NO_ADMIN
         if not await self._meter.resume(UserId(command.user)):
             return replies.NOT_SUSPENDED
         return replies.resumed(command.user)
 
     async def _name(self, user: UserId, command: said.NameNumber) -> str:
-        number, name = self._plan.read(user, command.number), readable_name(command.name)
+        number, name = self._plan().read(user, command.number), readable_name(command.name)
         if number is None:
             return NO_NUMBER.user_text or replies.FAILED
         if command.name and not name:
@@ -186,9 +186,9 @@ class BotDesk:
     async def _status(self, user: UserId) -> str:
         calls = [live.call for live in self._directory.of_user(user)]
         state = replies.State(
-            own_numbers=self._plan.numbers_of(user),
-            prefixes=self._plan.prefixes_of(user),
-            trunks={trunk.name: self._trunk_up(trunk.name) for trunk in self._plan.trunks},
+            own_numbers=self._plan().numbers_of(user),
+            prefixes=self._plan().prefixes_of(user),
+            trunks={trunk.name: self._trunk_up(trunk.name) for trunk in self._plan().trunks},
             settings=self._settings.of(user),
             calls=[
                 replies.CallNow(

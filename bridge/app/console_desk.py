@@ -1,6 +1,6 @@
 """What the console sees of the bridge, and what its buttons do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from bridge.app.live_call import LiveCall
@@ -28,7 +28,7 @@ _FRESH_S = 1.0
 class ConsoleDesk:
     """Implements `bridge.ops.console.desk.Desk`."""
 
-    config: Config
+    config: Callable[[], Config]
     switchboard: Switchboard
     sip: SipEndpoint
     meter: Meter
@@ -36,7 +36,7 @@ class ConsoleDesk:
 
     @property
     def currency(self) -> str:
-        return self.config.permissions.currency
+        return self.config().permissions.currency
 
     @property
     def draining(self) -> bool:
@@ -49,7 +49,7 @@ class ConsoleDesk:
         counts: dict[str, int] = {}
         for live in self.switchboard.directory:
             counts[live.call.trunk] = counts.get(live.call.trunk, 0) + 1
-        return [self._trunk(name, trunk, counts) for name, trunk in self.config.trunks.items()]
+        return [self._trunk(name, trunk, counts) for name, trunk in self.config().trunks.items()]
 
     def accounts(self) -> Sequence[AccountView]:
         return [

@@ -37,7 +37,7 @@ class HandoverDesk:
     def __init__(
         self,
         *,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         sides: Mapping[TrunkName, TrunkSide],
         ways: WaysOf,
         matrix: MatrixPort,
@@ -67,7 +67,7 @@ class HandoverDesk:
         call, dialled = live.call, self._number_of(wish.target) if wish.target else None
         if dialled is None:
             return self._forbidden(user, wish, outcomes.NO_NUMBER_THERE)
-        other = self._on_the_line(call, user, self._plan.caller_number(dialled))
+        other = self._on_the_line(call, user, self._plan().caller_number(dialled))
         ways = self._ways(call, dialled, other)
         if isinstance(ways, Verdict):
             return self._forbidden(user, wish, ways)
@@ -94,7 +94,7 @@ class HandoverDesk:
 
     def _number_of(self, target: UserId) -> str | None:
         """Of a ghost; or of a Matrix user who has one, under which the telephone network calls us for them."""
-        return self._matrix.ghost_number(target) or self._plan.number_of(target)
+        return self._matrix.ghost_number(target) or self._plan().number_of(target)
 
     def _on_the_line(self, call: Call, user: UserId, number: str) -> Call | None:
         """The user's call with the other phone: one that its client has left already, or is about to leave."""
@@ -108,7 +108,7 @@ class HandoverDesk:
         """
         if other is not None:
             return (Way(trunk=other.trunk, number=other.number, caller=other.caller),)
-        if self._plan.is_emergency(dialled):
+        if self._plan().is_emergency(dialled):
             return NO_EMERGENCY_CALLS
         return self._ways_of(call, dialled)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -114,6 +115,9 @@ class LifeCycle:
             self._service_manager.reloading()
             outcome = await self._outcome(bridge)
             self._telemetry.count("config_reloads_total", outcome=outcome)
+            self._telemetry.gauge("config_last_reload_successful", float(outcome == "done"))
+            if outcome == "done":
+                self._telemetry.gauge("config_last_reload_success_timestamp_seconds", time.time())
             self._service_manager.ready()
 
     async def _outcome(self, bridge: Drainable) -> str:
@@ -121,6 +125,7 @@ class LifeCycle:
         try:
             config = await asyncio.to_thread(self._read_config)
             await bridge.reload(config)
+            self._drain_limit_s = config.calls.drain_timeout_s
         except ConfigError as error:
             for fault in error.faults:
                 log.error("configuration_fault", line=fault.line, fault=fault.located)

@@ -78,13 +78,13 @@ class MatrixIntake:
         switchboard: Switchboard,
         matrix: MatrixPort,
         sip: SipPort,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         sides: Mapping[TrunkName, TrunkSide],
         meter: Meter,
         announcements: Announcements,
         hides_number: Callable[[UserId], bool | None] = lambda user: None,
-        call_waiting: bool,
-        times: CallTimes,
+        call_waiting: Callable[[], bool],
+        times: Callable[[], CallTimes],
         clock: Clock,
         entropy: Entropy,
         telemetry: Telemetry,
@@ -223,7 +223,7 @@ class MatrixIntake:
             return invite.invitee
         if len(ghosts) != 1 or invite.invitee in members:
             return None
-        person = self._plan.user_of(self._matrix.ghost_number(ghosts[0]) or "")
+        person = self._plan().user_of(self._matrix.ghost_number(ghosts[0]) or "")
         return ghosts[0] if invite.invitee in (None, person) else None
 
     def _age_s(self, event: RoomEvent) -> float:
@@ -235,12 +235,12 @@ class MatrixIntake:
     def _offer(self, event: RoomEvent, invite: CallInvite, ghost: UserId, caller_name: str) -> None:
         """The invite is for us and in time: join it to a call from that phone, or begin one."""
         dialled = self._matrix.ghost_number(ghost) or ""
-        others = self._switchboard.directory.between(event.sender, self._plan.caller_number(dialled))
+        others = self._switchboard.directory.between(event.sender, self._plan().caller_number(dialled))
         if crossing := min(filter(_crosses, others), key=_fitness, default=None):
             self._cross(crossing, event, invite, ghost)
             return
         sent_at = self._clock.monotonic() - self._age_s(event)
-        busy = bool(others) and not (self._call_waiting and all(_was_up(live, sent_at) for live in others))
+        busy = bool(others) and not (self._call_waiting() and all(_was_up(live, sent_at) for live in others))
         refusal = self._refusal(dialled, busy=busy)
         call_id = CallId(self._entropy.token(20))
         decision = refusal or self._decide(call_id, event.sender, event.room_id, dialled)
@@ -253,12 +253,12 @@ class MatrixIntake:
 
     def _refusal(self, dialled: str, *, busy: bool) -> Verdict | None:
         """Why no call of this user's is taken now, if so. Whoever calls for help cannot wait for a restart."""
-        if not self._switchboard.accepting and not self._plan.is_emergency(dialled):
+        if not self._switchboard.accepting and not self._plan().is_emergency(dialled):
             return outcomes.SHUTTING_DOWN
         return BUSY_WITH_ANOTHER_CALL if busy else None
 
     def _decide(self, call_id: CallId, user: UserId, room_id: RoomId | None, dialled: str) -> Decision | Verdict:
-        decision = self._plan.decide(
+        decision = self._plan().decide(
             user,
             dialled,
             self._sip.trunk_up,
@@ -281,7 +281,7 @@ class MatrixIntake:
             number=route.number,
             caller=route.caller,
             withheld=route.withheld,
-            answers_early=self._plan.answers_early(route.trunk),
+            answers_early=self._plan().answers_early(route.trunk),
         )
 
     def _call(
@@ -294,7 +294,7 @@ class MatrixIntake:
         caller_name: str = "",
     ) -> Call:
         nowhere = Way(
-            trunk=TrunkName(""), number=self._plan.caller_number(self._matrix.ghost_number(ghost) or ""), caller=""
+            trunk=TrunkName(""), number=self._plan().caller_number(self._matrix.ghost_number(ghost) or ""), caller=""
         )
         ways = [self._way(route) for route in decision.routes] if isinstance(decision, Decision) else [nowhere]
         first, *further = ways
@@ -317,10 +317,10 @@ class MatrixIntake:
             caller_name=caller_name,
             answers_early=first.answers_early,
             withheld=first.withheld,
-            emergency=self._plan.is_emergency(first.number),
+            emergency=self._plan().is_emergency(first.number),
             spoken=self._announcements.for_call(event.sender, decision),
             further=tuple(further),
-            times=self._times,
+            times=self._times(),
             now=self._clock.monotonic(),
             wall=self._clock.wall(),
         )

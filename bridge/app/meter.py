@@ -11,7 +11,7 @@ from datetime import date, datetime
 import structlog
 
 from bridge.app.live_call import LiveCall
-from bridge.app.suspensions import Suspensions
+from bridge.app.suspensions import SuspensionRule, Suspensions
 from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.handover import partner_id
@@ -21,8 +21,9 @@ from bridge.core.ids import CallId, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
-from bridge.numbers.abuse import Suspicion, Watch
+from bridge.numbers.abuse import Suspicion, Thresholds, Watch
 from bridge.numbers.ledger import Booking, Ledger, Use
+from bridge.numbers.limits import Limit
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
 from bridge.store import Store, StoreError
@@ -44,6 +45,7 @@ class Outlets:
     feed: Callable[[LiveCall, ev.Event], None]
     warn: Callable[[LiveCall, str], None]
     calls_of: Callable[[UserId], Sequence[LiveCall]]
+    lives: Callable[[], Sequence[LiveCall]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Meter:
         ledger: Ledger,
         watch: Watch,
         suspensions: Suspensions,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         store: Store,
         clock: Clock,
         telemetry: Telemetry,
@@ -122,7 +124,7 @@ class Meter:
         if watched and (suspicion := self._watch.dialled(user, number, now)) is not None:
             self._suspend(user, suspicion)
             return limits.SUSPENDED
-        prices = [self._plan.price_over(route.trunk, route.number) for route in decision.routes]
+        prices = [self._plan().price_over(route.trunk, route.number) for route in decision.routes]
         admitted = self._ledger.admit(call_id, user, prices, day=self._today(), now=now)
         if isinstance(admitted, Verdict):
             return admitted
@@ -174,9 +176,9 @@ class Meter:
 
     def admit_transfer(self, call: Call, route: Route) -> Route | Verdict:
         """Whether a call may go on with another number."""
-        if self._plan.is_emergency(route.number):
+        if self._plan().is_emergency(route.number):
             return route
-        user, price = call.matrix.user, self._plan.price_over(route.trunk, route.number)
+        user, price = call.matrix.user, self._plan().price_over(route.trunk, route.number)
         if self._suspensions.concerns(user):
             return limits.SUSPENDED
         if self._ledger.knows(call.call_id):
@@ -184,6 +186,25 @@ class Meter:
         now, today = self._clock.monotonic(), self._today()
         admitted = self._ledger.admit(call.call_id, user, [price], day=today, now=now)
         return admitted if isinstance(admitted, Verdict) else route
+
+    # When the configuration is read again.
+
+    def change_rules(self, limits: tuple[Limit, ...], thresholds: Thresholds, rule: SuspensionRule) -> None:
+        """Go by other limits, at once: calls that are up come under them as well."""
+        self._watch.follow(thresholds)
+        self._suspensions.follow(rule)
+        if limits == self._ledger.limits or self._outlets is None:
+            return
+        self._ledger.limits = limits
+        for live in self._outlets.lives():
+            begun = live.metered_since
+            talked_s = 0.0 if begun is None else self._clock.monotonic() - begun
+            self._write(live, self._ledger.renew(live.call.call_id, day=self._today(), talked_s=talked_s))
+            if begun is not None and not live.call.ended:
+                if live.meter_timer is not None:
+                    live.meter_timer.cancel()
+                    live.meter_timer = None
+                self._plan_next(live)
 
     # During a call.
 
@@ -201,7 +222,7 @@ class Meter:
             self._plan_next(live)
         elif number and number != live.metered_number:
             live.metered_number = number
-            if (price := self._plan.price_over(call.trunk, number)) is not None:
+            if (price := self._plan().price_over(call.trunk, number)) is not None:
                 self._ledger.moved(call.call_id, price)
 
     def finished(self, live: LiveCall) -> None:

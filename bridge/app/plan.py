@@ -99,14 +99,16 @@ def call_times(config: Config) -> CallTimes:
     )
 
 
-def ring_rule(config: Config, chosen: Callable[[UserId], RingWhen | None]) -> Callable[[UserId], RingWhen]:
+def ring_rule(
+    config: Callable[[], Config], chosen: Callable[[UserId], RingWhen | None]
+) -> Callable[[UserId], RingWhen]:
     """What each user's presence has to be for a call to ring: what the user chose, else the configuration's word.
 
     Where the configuration says nothing of presence, nobody is told it, and all are rung.
     """
-    rules = config.calls.ring_when
 
     def of(user: UserId) -> RingWhen:
+        rules = config().calls.ring_when
         if not rules:
             return RingWhen.ALWAYS
         return chosen(user) or rules.get(user) or rules.get(user.partition(":")[2]) or RingWhen.ALWAYS
@@ -114,13 +116,20 @@ def ring_rule(config: Config, chosen: Callable[[UserId], RingWhen | None]) -> Ca
     return of
 
 
-def message_box_rule(config: Config, *, greeting_s: float) -> Callable[[UserId], MessageBox | None]:
+def message_box_rule(
+    config: Callable[[], Config], greeting_s: Callable[[], float]
+) -> Callable[[UserId], MessageBox | None]:
     """Which users take messages, and of which calls."""
-    settings = config.voicemail
-    reasons = tuple(reason for when in settings.when for reason in _UNANSWERED.get(when, (when.value,)))
-    limit_s = greeting_s + settings.longest_s + _MESSAGE_SLACK_S
-    box = MessageBox(reasons=reasons, longest_s=settings.longest_s, limit_s=limit_s)
-    return lambda user: box if belongs(user, settings.users) else None
+
+    def of(user: UserId) -> MessageBox | None:
+        settings = config().voicemail
+        if not belongs(user, settings.users):
+            return None
+        reasons = tuple(reason for when in settings.when for reason in _UNANSWERED.get(when, (when.value,)))
+        limit_s = greeting_s() + settings.longest_s + _MESSAGE_SLACK_S
+        return MessageBox(reasons=reasons, longest_s=settings.longest_s, limit_s=limit_s)
+
+    return of
 
 
 def text_sides(config: Config) -> Mapping[TrunkName, TextSide]:

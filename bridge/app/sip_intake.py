@@ -53,15 +53,15 @@ class SipIntake:
         self,
         *,
         switchboard: Switchboard,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         sides: Mapping[TrunkName, TrunkSide],
         meter: Meter,
         wishes: Wishes,
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
-        rings_s: float | None = None,
-        call_waiting: bool,
-        times: CallTimes,
+        rings_s: Callable[[], float | None] = lambda: None,
+        call_waiting: Callable[[], bool],
+        times: Callable[[], CallTimes],
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -73,7 +73,7 @@ class SipIntake:
         self._message_box_of = message_box_of
         self._call_waiting = call_waiting
         self._times = times
-        self._times_with_box = times if rings_s is None else replace(times, ring_s=min(rings_s, times.ring_s))
+        self._rings_s = rings_s
         self._clock = clock
         self._entropy = entropy
 
@@ -103,7 +103,7 @@ class SipIntake:
             case sip.CallReferred():
                 return self._transfers.judge(call, event)
             case sip.CallIdentityChanged():
-                number = self._plan.caller_number(event.number)
+                number = self._plan().caller_number(event.number)
                 known = call.number if call.connected_number is None else call.connected_number
                 changed = number != known or event.name != call.connected_name
                 return ev.IdentityChanged(number=number, name=event.name) if changed else None
@@ -122,7 +122,7 @@ class SipIntake:
         """Another phone takes the place of one that we talk to, or takes up a call that we ring it with (pickup)."""
         live = self._switchboard.directory.by_dialog(replaced)
         if live is None or live.call.dialog != replaced or live.call.trunk != event.trunk:
-            call = self._call(event, UserId(""), self._plan.caller_number(event.caller))
+            call = self._call(event, UserId(""), self._plan().caller_number(event.caller))
             self._switchboard.open(LiveCall(call=call), ev.CallRefused(verdict=NOTHING_TO_REPLACE))
         elif live.call.state in _CROSSING:
             self._cross(live, event)
@@ -133,14 +133,14 @@ class SipIntake:
         return tev.ReplacementOffered(
             dialog=event.dialog,
             sip_call_id=event.sip_call_id,
-            number=self._plan.caller_number(event.caller),
+            number=self._plan().caller_number(event.caller),
             name=event.caller_name,
             sdp=event.sdp,
         )
 
     def _ring(self, event: sip.IncomingCall) -> None:
         """Let the called number's target have the call, or nobody."""
-        reach = self._plan.reach_of(event.called)
+        reach = self._plan().reach_of(event.called)
         target = reach.at(self._wishes.local_time()) if reach is not None else None
         match self._overload(event), target:
             case Verdict() as refusal, _:
@@ -163,14 +163,14 @@ class SipIntake:
         return None
 
     def _refuse(self, event: sip.IncomingCall, verdict: Verdict, user: UserId | None) -> None:
-        call = self._call(event, user or UserId(""), self._plan.caller_number(event.caller))
+        call = self._call(event, user or UserId(""), self._plan().caller_number(event.caller))
         self._open(call, event, ev.CallRefused(verdict=verdict))
 
     def _open(self, call: Call, event: sip.IncomingCall, first: ev.Event) -> None:
         self._switchboard.open(LiveCall(call=call, verification=_verification(event.verification)), first)
 
     def _ring_user(self, event: sip.IncomingCall, user: UserId) -> None:
-        number = self._plan.caller_number(event.caller)
+        number = self._plan().caller_number(event.caller)
         others = self._switchboard.directory.between(user, number) if number else []
         crossing = next((live for live in others if self._crosses(live, event)), None)
         if crossing is not None:
@@ -183,7 +183,7 @@ class SipIntake:
 
     def _take_message(self, event: sip.IncomingCall, user: UserId) -> None:
         """The number is that of a message box: what its user has set for calls holds for nothing but who may call."""
-        call = self._call(event, user, self._plan.caller_number(event.caller))
+        call = self._call(event, user, self._plan().caller_number(event.caller))
         if call.message_box is not None:
             reasons = (*call.message_box.reasons, LEAVE_A_MESSAGE.reason)
             call.message_box = replace(call.message_box, reasons=reasons)
@@ -204,7 +204,7 @@ class SipIntake:
         directory = self._switchboard.directory
         if directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER:
             return True
-        return not self._call_waiting and bool(directory.of_user(user))
+        return not self._call_waiting() and bool(directory.of_user(user))
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""
@@ -213,7 +213,7 @@ class SipIntake:
             call.direction is Direction.OUTBOUND
             and call.state in _CROSSING
             and call.trunk == event.trunk
-            and self._plan.joins_crossing_calls(event.trunk)
+            and self._plan().joins_crossing_calls(event.trunk)
         )
 
     def _cross(self, live: LiveCall, event: sip.IncomingCall) -> None:
@@ -240,10 +240,15 @@ class SipIntake:
             ring_when=self._ring_when(user),
             message_box=box,
             sip_call_id=event.sip_call_id,
-            times=self._times if box is None else self._times_with_box,
+            times=self._times_of(box),
             now=self._clock.monotonic(),
             wall=self._clock.wall(),
         )
+
+    def _times_of(self, box: MessageBox | None) -> CallTimes:
+        """Where there is a message box, a phone waits for the user only so long."""
+        times, rings_s = self._times(), self._rings_s()
+        return times if box is None or rings_s is None else replace(times, ring_s=min(rings_s, times.ring_s))
 
 
 def _verification(said: sip.Verification | None) -> str:

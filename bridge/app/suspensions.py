@@ -60,6 +60,10 @@ class Suspensions:
         self._until: dict[UserId, float] = {}
         self._lane = Lane()
 
+    def follow(self, rule: SuspensionRule) -> None:
+        """Suspend by another rule from now on."""
+        self._rule = rule
+
     async def load(self) -> None:
         """Learn what an earlier process has decided, and forget what is over."""
         now = self._clock.wall()

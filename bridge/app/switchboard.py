@@ -94,7 +94,7 @@ class Switchboard:
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
         self._meter = meter
-        meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of))
+        meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of, lives=self.lives))
 
     def open(self, live: LiveCall, first: ev.Event) -> None:
         """Take up a new call and give it its first event."""

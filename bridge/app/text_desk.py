@@ -111,8 +111,8 @@ class TextDesk:
         *,
         sip: SipTexts,
         rooms: TextRooms,
-        plan: NumberPlan,
-        sides: Mapping[TrunkName, TextSide],
+        plan: Callable[[], NumberPlan],
+        sides: Callable[[], Mapping[TrunkName, TextSide]],
         meter: Meter,
         refuses: Callable[[UserId, str], Verdict | None],
         carries: Callable[[TrunkName], bool] = lambda trunk: True,
@@ -131,12 +131,17 @@ class TextDesk:
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
-        self._sent = Budgets(burst=per_day, refill_s=DAY_S / per_day) if per_day else None
+        self._sent: Budgets | None = None
+        self.allow(per_day)
         self._received = Budgets(burst=RECEIVED_AT_ONCE, refill_s=1.0)
         self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
         self._waiting: dict[TextKey, asyncio.Future[TextDelivered | TextFailed]] = {}
         self._lanes: dict[RoomId, Lane] = {}
         self._arrivals: set[asyncio.Task[None]] = set()
+
+    def allow(self, per_day: int) -> None:
+        """Let each user send so many in a day; those that were sent before are forgotten."""
+        self._sent = Budgets(burst=per_day, refill_s=DAY_S / per_day) if per_day else None
 
     # From Matrix.
 
@@ -186,7 +191,7 @@ class TextDesk:
             return
         if text is None:
             return
-        if not any(side.texting is not Texting.NONE for side in self._sides.values()):
+        if not any(side.texting is not Texting.NONE for side in self._sides().values()):
             if await self._rooms.say_once(talk.event.room_id, NO_TEXTS_TOPIC):
                 await self._say(talk, NO_TEXTS)
             return
@@ -202,7 +207,7 @@ class TextDesk:
         route = self._route(event, talk.number)
         if isinstance(route, str):
             return self._refused(route)
-        side = self._sides[route.trunk]
+        side = self._sides()[route.trunk]
         parts = parts_of(text.body, side.texting)
         if not parts:
             return self._refused(TOO_LONG, route.trunk)
@@ -215,12 +220,13 @@ class TextDesk:
 
     def _route(self, event: RoomEvent, number: str) -> Route | str:
         """The first way of a call to that number whose trunk takes texts, or why there is none."""
-        if self._plan.is_emergency(number, self._plan.region_of(event.sender)):
+        if self._plan().is_emergency(number, self._plan().region_of(event.sender)):
             return EMERGENCY
-        decision = self._plan.decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
+        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
         if isinstance(decision, Verdict):
             return f"Your message was not sent. {decision.user_text or ''}".strip()
-        routes = [route for route in decision.routes if self._sides[route.trunk].texting is not Texting.NONE]
+        sides = self._sides()
+        routes = [route for route in decision.routes if sides[route.trunk].texting is not Texting.NONE]
         if not routes:
             return NO_TEXTS
         return next((route for route in routes if self._carries(route.trunk)), OUT_OF_SERVICE)
@@ -298,7 +304,7 @@ class TextDesk:
 
     async def _store(self, event: TextReceived) -> int:
         """Into the user's room, on disk; gives the status for its sender (RFC 3428 §7: 202, for nobody has read it)."""
-        user = self._plan.user_of(event.called)
+        user = self._plan().user_of(event.called)
         if user is None:
             return 404
         if (refusal := self._refuses(user, event.caller)) is not None:
@@ -307,7 +313,7 @@ class TextDesk:
             return 200
         if not self._carries(event.trunk) or not self._received.spend(event.trunk, self._clock.monotonic()):
             return 480
-        number = E164(self._plan.caller_number(event.caller))
+        number = E164(self._plan().caller_number(event.caller))
         portal = await self._rooms.portal(user=user, number=number, caller_name=event.caller_name)
         content = plain(event.body)
         await self._rooms.send(

@@ -1,7 +1,7 @@
 """Judges what a phone asks for in the middle of a call: a transfer, or keys by signalling."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -45,7 +45,7 @@ class TrunkSide:
 class TransferDesk:
     """The configuration's word on each wish."""
 
-    def __init__(self, plan: NumberPlan, sides: Mapping[TrunkName, TrunkSide], meter: Meter) -> None:
+    def __init__(self, plan: Callable[[], NumberPlan], sides: Mapping[TrunkName, TrunkSide], meter: Meter) -> None:
         self._plan = plan
         self._meter = meter
         self._sides = sides
@@ -57,7 +57,7 @@ class TransferDesk:
         """
         if event.target.replaces is not None:
             return self._attended(call, event)
-        route = self._plan.route_over(call.matrix.user, event.target.user, call.trunk, room=call.matrix.room_id)
+        route = self._plan().route_over(call.matrix.user, event.target.user, call.trunk, room=call.matrix.room_id)
         judged = route if isinstance(route, Verdict) else self._meter.admit_transfer(call, route)
         if isinstance(judged, Verdict):
             log.info("transfer_refused", reason=judged.reason, trunk=call.trunk)
@@ -70,8 +70,8 @@ class TransferDesk:
             log.info("transfer_refused", reason="foreign_host", trunk=call.trunk)
             return tev.TransferForbidden(status=FORBIDDEN)
         return tev.TransferPermitted(
-            number=self._plan.caller_number(target.user),
-            caller=self._plan.caller_of(call.matrix.user, call.trunk),
+            number=self._plan().caller_number(target.user),
+            caller=self._plan().caller_of(call.matrix.user, call.trunk),
             uri=str(target.uri),
             replaces=target.replaces,
             referred_by=event.referred_by,

@@ -110,12 +110,12 @@ class Wishes:
     def __init__(
         self,
         settings: UserSettings,
-        plan: NumberPlan,
+        plan: Callable[[], NumberPlan],
         clock: Clock,
         *,
         may_spend: Callable[[UserId], bool] = lambda user: True,
-        blocked: tuple[str, ...] = (),
-        time_zone: tzinfo | None = None,
+        blocked: Callable[[], tuple[str, ...]] = tuple,
+        time_zone: Callable[[], tzinfo | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -138,10 +138,10 @@ class Wishes:
 
     def refuses(self, user: UserId, caller: str) -> Verdict | None:
         """Whether calls and texts of this caller reach the user at no time."""
-        number = self._plan.caller_number(caller)
+        number = self._plan().caller_number(caller)
         if not number:
             return ANONYMOUS if self._settings.of(user).refuses_anonymous else None
-        unwanted = number in self._settings.blocked(user) or bool(longest(self._blocked, number))
+        unwanted = number in self._settings.blocked(user) or bool(longest(self._blocked(), number))
         return BLOCKED if unwanted else None
 
     def _is_within_hours(self, settings: StoredSettings) -> bool:
@@ -152,17 +152,17 @@ class Wishes:
 
     def local_time(self) -> datetime:
         """The moment by which hours are meant."""
-        return datetime.fromtimestamp(self._clock.wall(), self._time_zone)
+        return datetime.fromtimestamp(self._clock.wall(), self._time_zone())
 
     def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
         """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.
 
         What it will cost nobody can meter, so it must not begin when nothing is left.
         """
-        came_back = any(self._plan.user_of(diverter) == user for diverter in event.diverted_from)
+        came_back = any(self._plan().user_of(diverter) == user for diverter in event.diverted_from)
         if came_back or len(event.diverted_from) >= MAX_DIVERSIONS or not self._may_spend(user):
             return ""
-        route = self._plan.forward(user, number, event.trunk)
+        route = self._plan().forward(user, number, event.trunk)
         if not isinstance(route, Route) or not self._forwards.spend(user, self._clock.monotonic()):
             return ""
         return route.number

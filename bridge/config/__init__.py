@@ -1,6 +1,6 @@
 """Settings: one YAML file, checked as a whole before anything starts, and turned into the settings of each package."""
 
-from bridge.config.changes import changed_settings
+from bridge.config.changes import take_over
 from bridge.config.check import warnings
 from bridge.config.convert import matrix_settings, media_policies, media_settings, sip_settings, trace_settings
 from bridge.config.faults import ConfigError, Fault
@@ -11,12 +11,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "Fault",
-    "changed_settings",
     "load_config",
     "matrix_settings",
     "media_policies",
     "media_settings",
     "sip_settings",
+    "take_over",
     "trace_settings",
     "warnings",
 ]

@@ -30,7 +30,7 @@ _NARROWEST = {4: 8, 6: 16}
 def contradictions(document: Document, config: Config) -> Iterator[Fault]:
     """Every fault that takes more than one setting to see."""
     spellings = {number: key for key, number in _written_numbers(document, config.numbers.default_region)}
-    for location, message in _contradictions(config):
+    for location, message in findings(config):
         yield document.fault(_as_written(location, spellings), message)
 
 
@@ -66,7 +66,8 @@ def _as_written(location: Location, spellings: Mapping[str, str]) -> Location:
 Finding = tuple[Location, str]
 
 
-def _contradictions(config: Config) -> Iterator[Finding]:
+def findings(config: Config) -> Iterator[Finding]:
+    """What contradicts itself, wherever the configuration comes from."""
     yield from _appservice(config)
     yield from _sip(config)
     yield from tls_contradictions(config)

@@ -68,6 +68,10 @@ class Watch:
         self._thresholds = thresholds
         self._users: OrderedDict[UserId, History] = OrderedDict()
 
+    def follow(self, thresholds: Thresholds) -> None:
+        """Judge by others from now on."""
+        self._thresholds = thresholds
+
     def dialled(self, user: UserId, number: str, now: float) -> Suspicion | None:
         """A user calls a number."""
         history = self._of(user)

@@ -193,6 +193,26 @@ class Ledger:
         call.warned = True
         return Left(seconds=seconds, span=left.span)
 
+    def renew(self, call_id: CallId, *, day: date, talked_s: float) -> list[Booking]:
+        """Put a call under `limits` after these have changed, with all that it has used; gives what is new.
+
+        An account that no longer limits it goes on being charged: what was held there has to be released there.
+        """
+        call = self._running.get(call_id)
+        if call is None:
+            return []
+        call.limits = tuple(limit for limit in self.limits if limit.covers(call.user))
+        if not call.accounts and call.held_on is None and talked_s > call.seconds:
+            call.seconds, call.cost = talked_s, call.cost_until(talked_s)
+        accounts = dict.fromkeys(limit.account(call.user) for limit in call.limits)
+        new = tuple(account for account in accounts if account not in call.accounts)
+        call.accounts += new
+        held = call.held_on or day
+        bookings = [Booking(account=account, day=held, seconds=call.seconds, cost=call.cost) for account in new]
+        for booking in bookings:
+            self._add(booking)
+        return bookings if call.held_on is None else []
+
     def moved(self, call_id: CallId, price: Price) -> None:
         """The call is with somebody else from here on, who costs something else."""
         call = self._running.get(call_id)

@@ -87,6 +87,11 @@ CALL_STATES = _of(
 )
 CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining", "self_test")
 SELF_TESTS = _of("echo", "number")
+SECTIONS = _of(
+    *("homeserver", "appservice", "sip", "trunks", "numbers", "permissions", "calls", "voicemail", "media", "store"),
+    *("ops", "logging", "announcements"),
+)
+"""Of the configuration."""
 EVENT_FAULTS = _of(
     *("state_event", "redacted", "call_id", "too_long", "not_unicode", "no_description", "description_type", "no_sdp"),
     *("invitee", "candidates", "negotiation", "unknown_call", "repeated_invite", "expired_invite", "public_room"),
@@ -210,6 +215,9 @@ METRICS: tuple[Metric, ...] = (
         "SIGHUP: done, refused (the configuration has a fault; the old one is kept), or failed (a bug).",
         outcome=_of("done", "refused", "failed"),
     ),
+    _gauge("config_last_reload_successful", "Whether the last SIGHUP was done; nothing until there was one."),
+    _gauge("config_last_reload_success_timestamp_seconds", "When the configuration was read again last."),
+    _gauge("config_restart_needed", "Settings of the file that wait for a restart.", section=SECTIONS),
     _gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),
     _counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS),
     _counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS, result=RESULTS, reason=REASONS),

@@ -5,10 +5,10 @@ Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency nu
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from bridge.core.ids import DialogKey
+from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.checks import Refusal
 from bridge.sip.context import Context
 from bridge.sip.events import CallFailed, OutgoingCall
@@ -20,6 +20,16 @@ MAX_WAIT_S = 2.0
 """A caller notices longer silence; another trunk may be free meanwhile."""
 
 _RETRY_AFTER_S = (1, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCalls:
+    """The configuration has other limits for a trunk now."""
+
+    trunk: TrunkName
+    max_calls: int
+    max_calls_per_s: float
+    max_incoming_per_s: float
 
 
 class Waiting(NamedTuple):
@@ -56,6 +66,21 @@ class CallLimits:
         outgoing, incoming = _bucket(state.trunk.max_calls_per_s), _bucket(state.trunk.max_incoming_per_s)
         return cls(state=state, context=context, place=place, outgoing=outgoing, incoming=incoming)
 
+    def change(self, asked: LimitCalls, now: float) -> None:
+        """Go by other limits from the next call on; a rate that stays remembers its last calls."""
+        before = self.state.trunk
+        self.state.trunk = replace(
+            before,
+            max_calls=asked.max_calls,
+            max_calls_per_s=asked.max_calls_per_s,
+            max_incoming_per_s=asked.max_incoming_per_s,
+        )
+        if before.max_incoming_per_s != asked.max_incoming_per_s:
+            self.incoming = _bucket(asked.max_incoming_per_s)
+        if before.max_calls_per_s != asked.max_calls_per_s:
+            self.outgoing = _bucket(asked.max_calls_per_s)
+            self.fire(now)
+
     def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         """Begin a call now, or when its turn comes, or not at all."""
         if call.called in self.context.settings.emergency or not self._is_limited:
@@ -72,12 +97,13 @@ class CallLimits:
 
     def fire(self, now: float) -> None:
         """Begin the calls whose turn has come, in their order."""
-        self.timer = None
-        if self.outgoing is None:
-            return
-        while self.waiting and self.outgoing.take(now):
+        if self.timer is not None:
+            self.context.timers.cancel(self.timer)
+            self.timer = None
+        while self.waiting and (self.outgoing is None or self.outgoing.take(now)):
             self.place(*self.waiting.popleft(), now)
-        self._plan(self.outgoing, now)
+        if self.outgoing is not None:
+            self._plan(self.outgoing, now)
 
     def give_up(self, dialog: DialogKey) -> bool:
         """Let a waiting call go; false if this is none."""

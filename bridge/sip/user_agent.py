@@ -22,7 +22,7 @@ from bridge.sip.actions import (
     TrunkResolved,
     Unreachable,
 )
-from bridge.sip.call_limits import CallLimits, TurnTimer
+from bridge.sip.call_limits import CallLimits, LimitCalls, TurnTimer
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import LocalSipError, SipError
@@ -102,7 +102,7 @@ class TrunkStanding:
     """Whether it answers OPTIONS; assumed until proven otherwise."""
 
 
-Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText
+Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText | LimitCalls
 
 
 class UserAgent:
@@ -236,6 +236,8 @@ class UserAgent:
                 self._texts.send(text, message, now)
             case AnswerText(text=text, status=status):
                 self._texts.answer(text, status, now)
+            case LimitCalls():
+                self._context.limits[event.trunk].change(event, now)
             case Revive():
                 revive(event, self._context)
             case TimeElapsed():

@@ -366,7 +366,7 @@ def meter_of(
         ledger=Ledger(limits=limits),
         watch=Watch(thresholds),
         suspensions=Suspensions(rule, store=store, rooms=rooms, clock=clock, telemetry=telemetry),
-        plan=plan,
+        plan=lambda: plan,
         store=store,
         clock=clock,
         telemetry=telemetry,
@@ -418,7 +418,7 @@ class Stage:
     """The reasons that can be said aloud."""
 
     def __post_init__(self) -> None:
-        clock, entropy, times = self.clock, SeededEntropy(1), CallTimes()
+        clock, entropy = self.clock, SeededEntropy(1)
         self.plan = plan = NumberPlan(
             permissions=self.permissions or (Permission(who=(ALICE,), prefixes=("+1555",), trunk=self.trunk),),
             rules=self.rules,
@@ -477,27 +477,29 @@ class Stage:
             switchboard=self.switchboard,
             matrix=self.matrix,
             sip=self.sip,
-            plan=plan,
+            plan=lambda: self.plan,
             sides=sides,
             meter=self.meter,
             announcements=self.announcements,
             hides_number=lambda user: self.settings.of(user).withheld,
-            call_waiting=self.call_waiting,
-            times=times,
+            call_waiting=lambda: self.call_waiting,
+            times=CallTimes,
             clock=clock,
             entropy=entropy,
             telemetry=self.telemetry,
         )
         self.sip_intake = SipIntake(
             switchboard=self.switchboard,
-            plan=plan,
+            plan=lambda: self.plan,
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides=sides,
             meter=self.meter,
-            wishes=Wishes(self.settings, plan, clock, may_spend=self.meter.may_spend, time_zone=UTC),
+            wishes=Wishes(
+                self.settings, lambda: self.plan, clock, may_spend=self.meter.may_spend, time_zone=lambda: UTC
+            ),
             message_box_of=self.boxes.get,
-            call_waiting=self.call_waiting,
-            times=times,
+            call_waiting=lambda: self.call_waiting,
+            times=CallTimes,
             clock=clock,
             entropy=entropy,
         )

@@ -90,14 +90,14 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             )
             meter = meter_of(bridge.store, plan, bridge.service, admins=(ALICE,))
             desk = BotDesk(
-                plan=plan,
+                plan=lambda: plan,
                 trunk_up=lambda trunk: trunk == CARRIER,
                 rooms=bridge.service,
                 directory=Directory(),
                 people=people,
                 meter=meter,
-                admins=(ALICE,),
-                knows_presence=True,
+                admins=lambda: (ALICE,),
+                knows_presence=lambda: True,
             )
             bot = BotRoom(
                 desk=desk,
@@ -273,7 +273,7 @@ async def test_users_choose_whether_they_are_rung_while_away(scene: Scene) -> No
 
 async def test_where_presence_is_not_known_nobody_is_promised_anything(scene: Scene) -> None:
     desk = BotDesk(
-        plan=NumberPlan(inbound={}),
+        plan=lambda: NumberPlan(inbound={}),
         trunk_up=lambda trunk: True,
         rooms=scene.bridge.service,
         directory=Directory(),
@@ -420,12 +420,12 @@ async def test_an_administrator_ends_a_suspension(scene: Scene) -> None:
 
 async def test_nobody_else_ends_a_suspension(scene: Scene) -> None:
     desk = BotDesk(
-        plan=NumberPlan(inbound={}),
+        plan=lambda: NumberPlan(inbound={}),
         trunk_up=lambda trunk: True,
         rooms=scene.bridge.service,
         directory=Directory(),
         people=scene.people,
         meter=scene.meter,
-        admins=(ALICE,),
+        admins=lambda: (ALICE,),
     )
     assert await desk.do(BOB, Resume(user=BOB)) == replies.NO_ADMIN

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from bridge.app.suspensions import SuspensionRule
 from bridge.calls import events as ev
 from bridge.calls.state import State
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.core.verdict import Verdict
-from bridge.numbers import limits
+from bridge.numbers import ledger, limits
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.ledger import SLICE_S
@@ -21,7 +22,7 @@ from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
 from bridge.store.spending import StoredUse
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, BOT, PBX, ROOM, TRUNK, Stage
+from tests.app.stage import ALICE, BOT, NOBODY_IS_SUSPECTED, PBX, ROOM, TRUNK, Stage
 from tests.app.test_handovers import leave, placed, talking, wish
 from tests.app.test_transfers import referred
 
@@ -262,3 +263,43 @@ async def test_who_lets_many_calls_go_at_once_is_stopped(stage: Stage) -> None:
         await talk(stage, f"call {number}")
         await hang_up(stage, f"call {number}")
     assert stage.reasons() == ["completed", "completed", "suspended"]
+
+
+@pytest.mark.parametrize("before", [{}, {"day": Cap(seconds=3_600)}])
+async def test_a_call_that_is_up_comes_under_limits_that_are_read_later(
+    stage: Stage, before: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "SLICE_S", 1.0)
+    if before:
+        limited(stage, **before)
+    await talk(stage)
+    change_limits(stage, Limit(who=("example.org",), month=Cap(seconds=1)))
+    await until(stage, lambda: bool(stage.finished))
+    assert stage.reasons() == ["limit_reached"]
+    (*_, end) = (content["body"] for content in stage.matrix.contents("m.room.message"))
+    assert end == limits.spent(limits.Span.MONTH).user_text
+
+
+async def test_a_limit_that_is_taken_away_ends_no_call_any_more(stage: Stage) -> None:
+    limited(stage, call=Cap(seconds=1.2))
+    await talk(stage)
+    change_limits(stage)
+    (use,) = await stage.store.spending.since("")
+    await asyncio.sleep(1.5)
+    assert stage.finished == []
+    await hang_up(stage)
+    assert await stage.store.spending.since("") == (use,)
+
+
+async def test_what_was_held_for_a_call_that_nobody_answered_is_free_under_new_limits_too(stage: Stage) -> None:
+    limited(stage, day=Cap(seconds=3_600))
+    dialog = await call(stage)
+    change_limits(stage, Limit(who=("example.org",), together=True, day=Cap(seconds=3_600)))
+    stage.sip_intake.handle(CallFailed(dialog=dialog, status=486, reason_phrase="Busy Here"))
+    await stage.settle()
+    assert stage.meter.books(limit=10) == []
+    assert await stage.store.spending.since("") == ()
+
+
+def change_limits(stage: Stage, *limits: Limit) -> None:
+    stage.meter.change_rules(limits, NOBODY_IS_SUSPECTED, SuspensionRule())

@@ -218,13 +218,13 @@ async def test_a_bug_in_the_farewell_does_not_keep_the_rest_from_being_told_and_
 
 
 async def test_who_dials_again_and_again_reads_why_not_once(stage: Stage) -> None:
-    plan = stage.matrix_intake._plan
-    stage.matrix_intake._plan = replace(plan, permissions=())
+    plan = stage.plan
+    stage.plan = replace(plan, permissions=())
     for call in range(10):
         await stage.invite(f"call-{call}")
     assert len(stage.matrix.contents("m.call.reject")) == 10
     (notice,) = stage.matrix.contents("m.room.message")
     assert "not enabled" in notice["body"]
-    stage.matrix_intake._plan = replace(plan, trunks=())
+    stage.plan = replace(plan, trunks=())
     await stage.invite("another")
     assert len(stage.matrix.contents("m.room.message")) == 2

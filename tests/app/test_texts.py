@@ -70,11 +70,12 @@ class Texts:
         self.sip = StageTexts()
         self.refusal: Verdict | None = None
         self.in_service = True
+        sides = {TRUNK: TextSide(texting=texting, price=price), PBX: TextSide(texting=Texting.NONE, price=0)}
         self.desk = TextDesk(
             sip=self.sip,
             rooms=stage.matrix,
-            plan=stage.plan,
-            sides={TRUNK: TextSide(texting=texting, price=price), PBX: TextSide(texting=Texting.NONE, price=0)},
+            plan=lambda: stage.plan,
+            sides=lambda: sides,
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
             carries=lambda trunk: self.in_service,

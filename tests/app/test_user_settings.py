@@ -106,7 +106,7 @@ def test_what_a_user_chose_counts_before_what_is_configured(
     tmp_path: Path, configured: str, chosen: RingWhen | None, rule: RingWhen
 ) -> None:
     config = load(tmp_path, f"{MINIMAL}calls: {{ring_when: {configured}}}")
-    assert ring_rule(config, lambda user: chosen)(UserId("@a:b.c")) is rule
+    assert ring_rule(lambda: config, lambda user: chosen)(UserId("@a:b.c")) is rule
 
 
 async def test_who_wants_to_be_anonymous_shows_no_number_to_the_phone(stage: Stage) -> None:
@@ -189,7 +189,7 @@ class StillClock:
 async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, rings: bool) -> None:
     await stage.settings.change(ALICE, hours="mon 9:00-10:00")
     clock = StillClock(datetime(2026, 3, 2, 8, 30, tzinfo=UTC).timestamp())
-    wishes = Wishes(stage.settings, NumberPlan(inbound={}), clock, time_zone=ZoneInfo(zone))
+    wishes = Wishes(stage.settings, lambda: NumberPlan(inbound={}), clock, time_zone=lambda: ZoneInfo(zone))
     call = IncomingCall(
         dialog=DialogKey("in"), trunk=TRUNK, sip_call_id=SipCallId("abc"), called="+15550199", caller=PHONE
     )
@@ -198,5 +198,5 @@ async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, ri
 
 @pytest.mark.parametrize(("caller", "refused"), [("+4420123456", True), ("4711", True), ("47110", False), ("", False)])
 async def test_the_configuration_blocks_for_everybody(stage: Stage, caller: str, refused: bool) -> None:
-    wishes = Wishes(stage.settings, NumberPlan(inbound={}), stage.clock, blocked=("+44", "4711"))
+    wishes = Wishes(stage.settings, lambda: NumberPlan(inbound={}), stage.clock, blocked=lambda: ("+44", "4711"))
     assert wishes.refuses(BOB, caller) == (BLOCKED if refused else None)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 import yaml
@@ -100,4 +101,36 @@ async def test_sighup_takes_a_sound_configuration_and_keeps_the_old_one_otherwis
     assert "logging.level" in said
     assert "restart_needed" in said
     assert "media.ports" in said
+    assert await bridge.metric("config_restart_needed", section="media") == 1
+    assert await bridge.metric("config_last_reload_successful") == 1
     assert await bridge.is_ready()
+
+
+async def test_who_is_permitted_by_sighup_can_call_at_once_and_whose_permission_is_taken_cannot(
+    exchange: Exchange,
+) -> None:
+    bridge, user = exchange.bridge, await exchange.user("caller", "+15560100")
+    document = yaml.safe_load(bridge.config.read_text())
+    permitted = document["permissions"]["outbound"]
+    callee = scripted.answering(exchange.directory, hold_ms=_LONG_MS)
+    async with SippUas(exchange.directory, scenario=callee, port=exchange.other_port, calls=1):
+        await reload(exchange, {**document, "permissions": {"outbound": permitted[:1]}}, done=1)
+        await user.invite("refused", mute_offer(0, port=exchange.mute_port))
+        await user.rejected("refused")
+        await reload(exchange, document, done=2)
+        await user.invite("taken", mute_offer(1, port=exchange.mute_port))
+        await user.answered("taken")
+        await reload(exchange, {**document, "permissions": {"outbound": permitted[:1]}}, done=3)
+        assert await bridge.metric("calls_active") == 1
+        await user.hang_up("taken")
+        await bridge.wait_metric("calls_active", 0)
+        await user.invite("refused again", mute_offer(2, port=exchange.mute_port))
+        await user.rejected("refused again")
+    assert sorted(record["reason"] for record in bridge.records()) == ["completed", "not_permitted", "not_permitted"]
+
+
+async def reload(exchange: Exchange, document: dict[str, Any], *, done: int) -> None:
+    """Have the bridge read another configuration."""
+    exchange.bridge.config.write_text(yaml.safe_dump(document))
+    exchange.bridge.signal(signal.SIGHUP)
+    await exchange.bridge.wait_metric("config_reloads_total", done, outcome="done")

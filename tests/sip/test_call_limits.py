@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from bridge.core.ids import DialogKey
+from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.message import Request
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked
 from bridge.sip.user_agent import Stop
-from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
+from tests.sip.scripted_peer import SDP, TRUNK, Scripted, peer_request, trunk
 
 
 def limited(**limits: Any) -> Scripted:
@@ -127,3 +128,29 @@ def test_calls_that_come_too_fast_are_sent_away_with_the_time_to_come_back() -> 
     peer.advance(0.6)
     peer.receive(peer_request("INVITE", sdp=SDP, call_id="later", branch="later"))
     assert peer.titles()[-1] == "100 INVITE"
+
+
+def change(peer: Scripted, *, max_calls: int = 0, per_s: float = 0.0, incoming_per_s: float = 0.0) -> None:
+    peer.feed(LimitCalls(trunk=TRUNK, max_calls=max_calls, max_calls_per_s=per_s, max_incoming_per_s=incoming_per_s))
+
+
+@pytest.mark.parametrize(("per_s", "begun"), [(0.0, 3), (2.0, 3), (1.0, 1)])
+def test_a_rate_that_is_raised_lets_waiting_calls_go_at_once(per_s: float, begun: int) -> None:
+    peer = limited(max_calls_per_s=1)
+    for number in range(3):
+        peer.call(f"call-{number}", called=f"+1555010{number}")
+    change(peer, per_s=per_s)
+    assert len(invites(peer)) == begun
+    peer.advance(3)
+    assert invites(peer) == ["+15550100", "+15550101", "+15550102"]
+
+
+def test_other_limits_hold_from_the_next_call_on() -> None:
+    peer = limited()
+    peer.call("one", called="+15550100")
+    change(peer, max_calls=1, incoming_per_s=1)
+    peer.call("two", called="+15550101")
+    assert failures(peer) == [("two", 503, True)]
+    change(peer)
+    peer.call("three", called="+15550102")
+    assert invites(peer) == ["+15550100", "+15550102"]

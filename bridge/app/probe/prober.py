@@ -50,7 +50,7 @@ class ProberParts:
     """What test calls need of the rest."""
 
     switchboard: Switchboard
-    plan: NumberPlan
+    plan: Callable[[], NumberPlan]
     meter: Meter
     trunk_up: IsUp
     media: MediaSettings
@@ -74,7 +74,7 @@ class Prober:
 
         Raises :class:`TestUnderWayError`, and :class:`WishError` for a trunk that is not there.
         """
-        if wish.trunk and all(trunk.name != wish.trunk for trunk in self._parts.plan.trunks):
+        if wish.trunk and all(trunk.name != wish.trunk for trunk in self._parts.plan().trunks):
             raise WishError("trunk: there is none of that name")
         return await self._counted("asked", wish, lambda call_id: self._decide(call_id, wish), tell)
 
@@ -101,10 +101,10 @@ class Prober:
         parts = self._parts
         if not parts.switchboard.accepting:
             return outcomes.SHUTTING_DOWN
-        if parts.plan.is_emergency(wish.number, parts.plan.region_of(parts.caller)):
+        if parts.plan().is_emergency(wish.number, parts.plan().region_of(parts.caller)):
             return NO_EMERGENCY_CALLS
         spin: Spin = lambda total: parts.entropy.integer(0, total - 1)  # noqa: E731
-        decision = parts.plan.decide(parts.caller, wish.number, parts.trunk_up, spin=spin)
+        decision = parts.plan().decide(parts.caller, wish.number, parts.trunk_up, spin=spin)
         if isinstance(decision, Decision):
             decision = self._narrow(decision, wish.trunk)
         if isinstance(decision, Decision):

@@ -1,5 +1,7 @@
 """Test calls of a running bridge: from its configuration and its parts."""
 
+from collections.abc import Callable
+
 from bridge.app.meter import Meter
 from bridge.app.plan import call_times
 from bridge.app.probe.prober import Prober, ProberParts
@@ -16,7 +18,7 @@ def make_prober(
     config: Config,
     *,
     switchboard: Switchboard,
-    plan: NumberPlan,
+    plan: Callable[[], NumberPlan],
     meter: Meter,
     trunk_up: IsUp,
     clock: Clock,

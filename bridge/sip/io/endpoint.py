@@ -13,6 +13,7 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TextKey, TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow
+from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import OutgoingCall, OutgoingText, SipEvent
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.capture import Capture, nobody
@@ -208,6 +209,10 @@ class SipEndpoint:
     def revive(self, dialog: DialogKey, leg: SavedLeg) -> None:
         """Take up a call that an earlier process has left, so that it can be ended."""
         self._driver.command(Revive(dialog=dialog, leg=leg))
+
+    def limit_calls(self, limits: LimitCalls) -> None:
+        """Have a trunk carry so many calls from now on."""
+        self._driver.command(limits)
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         """Place a call; whatever goes wrong comes as `CallFailed`."""

@@ -1,0 +1,83 @@
+"""What the configuration says of numbers, calls and people, as it is at this moment: SIGHUP exchanges it as a whole."""
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
+
+from bridge.app.plan import call_times, number_plan, text_sides
+from bridge.app.text_desk import TextSide
+from bridge.calls.call import CallTimes
+from bridge.config import Config
+from bridge.core.ids import E164, TrunkName, UserId
+from bridge.numbers.policy import NumberPlan
+
+
+class LivePlan:
+    """Handed to whoever decides about calls, by method: what they read, they read anew for each call.
+
+    Everything here is replaced between two turns of the event loop, so that a decision sees the old or the new, and a
+    call that is up keeps what was decided for it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.take(config)
+
+    def take(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        self._config = config
+        self._numbers, self._texts = number_plan(config), text_sides(config)
+
+    def config(self) -> Config:
+        """All of it; what needs a restart is what it was at the start."""
+        return self._config
+
+    def numbers(self) -> NumberPlan:
+        """Who may call what, and whose number is whose."""
+        return self._numbers
+
+    def texts(self) -> Mapping[TrunkName, TextSide]:
+        """Which trunks take text messages, and for how much."""
+        return self._texts
+
+    def times(self) -> CallTimes:
+        """Time limits of a call."""
+        return call_times(self._config)
+
+    def call_waiting(self) -> bool:
+        """Whether a user who has a call is offered another."""
+        return self._config.calls.call_waiting
+
+    def knows_presence(self) -> bool:
+        """Whether users may say by their presence whether they ring."""
+        return bool(self._config.calls.ring_when)
+
+    def blocked(self) -> tuple[str, ...]:
+        """How numbers begin that nobody wants to be called by."""
+        return self._config.numbers.blocked
+
+    def time_zone(self) -> tzinfo | None:
+        """In which users' hours are meant; `None` is this machine's."""
+        name = self._config.numbers.time_zone
+        return ZoneInfo(name) if name else None
+
+    def admins(self) -> tuple[UserId, ...]:
+        """Who may end suspensions."""
+        return tuple(UserId(user) for user in self._config.permissions.admins)
+
+    def rings_s(self) -> float:
+        """How long it rings before a message can be left."""
+        return self._config.voicemail.after_s
+
+    # For whoever asks for one word of it.
+
+    def number_of(self, user: UserId) -> E164 | None:
+        """The number under which a PBX reaches a user."""
+        return self._numbers.number_of(user)
+
+    def user_of(self, number: str) -> UserId | None:
+        """The user that a number reaches."""
+        return self._numbers.user_of(number)
+
+    def caller_number(self, caller: str) -> str:
+        """The canonical number of a phone."""
+        return self._numbers.caller_number(caller)

@@ -1,0 +1,86 @@
+"""What can be asked of a bridge while it runs: to take no more calls, and to read its configuration again."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.app.greetings import Greetings
+from bridge.app.live_plan import LivePlan
+from bridge.app.message_desk import MessageDesk
+from bridge.app.meter import Meter
+from bridge.app.plan import limits, suspension_rule, thresholds
+from bridge.app.switchboard import Switchboard
+from bridge.app.text_desk import TextDesk
+from bridge.config import Config, take_over
+from bridge.core.telemetry import Telemetry
+from bridge.matrix.service import MatrixService
+from bridge.ops.logs import set_level
+from bridge.sip.call_limits import LimitCalls
+from bridge.sip.io.endpoint import SipEndpoint
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningBridge:
+    """Implements `bridge.app.life_cycle.Drainable`."""
+
+    live: LivePlan
+    switchboard: Switchboard
+    sip: SipEndpoint
+    matrix: MatrixService
+    meter: Meter
+    texts: TextDesk
+    messages: MessageDesk
+    telemetry: Telemetry
+
+    async def failed(self) -> None:
+        """Return only if the bridge cannot go on."""
+        await self.matrix.wait_failed()
+
+    def drain(self) -> int:
+        """Take no new calls; gives how many go on."""
+        return self.switchboard.drain()
+
+    async def idle(self) -> None:
+        """Return when no call is left."""
+        await self.switchboard.idle()
+
+    async def reload(self, config: Config) -> None:
+        """Take over what can be changed without a restart, and say what cannot.
+
+        Raises `ConfigError` when nothing of it can be had before a restart, and then changes nothing.
+        """
+        before = self.live.config()
+        taken = await asyncio.to_thread(take_over, before, config)
+        greetings = await Greetings.load(taken.config.voicemail)
+        await self.sip.reload_tls()
+        self._apply(before, taken.config, greetings)
+        self._say(taken.waiting)
+
+    def _apply(self, before: Config, config: Config, greetings: Greetings) -> None:
+        """All at once: nothing waits in here."""
+        self.live.take(config)
+        self.messages.greet_with(greetings)
+        self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
+        if config.permissions.texts_per_day != before.permissions.texts_per_day:
+            self.texts.allow(config.permissions.texts_per_day)
+        for name, trunk in config.trunks.items():
+            self.sip.limit_calls(
+                LimitCalls(
+                    trunk=name,
+                    max_calls=trunk.max_calls,
+                    max_calls_per_s=trunk.max_calls_per_s,
+                    max_incoming_per_s=trunk.max_incoming_per_s,
+                )
+            )
+        set_level(config.logging.level)
+
+    def _say(self, waiting: list[str]) -> None:
+        sections = Counter(path.partition(".")[0] for path in waiting)
+        for section in type(self.live.config()).model_fields:
+            self.telemetry.gauge("config_restart_needed", sections[section], section=section)
+        if waiting:
+            log.warning("restart_needed", settings=waiting)
