@@ -11,7 +11,7 @@ from bridge.calls.ports import SipPort
 from bridge.calls.snapshot import SnapshotError
 from bridge.core.clock import Clock
 from bridge.core.telemetry import Telemetry
-from bridge.store import Store
+from bridge.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +68,9 @@ class Memory:
         """A store in trouble costs a call its safety net, never the call."""
         try:
             await work()
+        except StoreError as error:
+            # A full disk is no bug of ours; the store tells by itself that it cannot write.
+            log.warning("call_not_remembered", detail=str(error))
         except Exception:
             log.exception("call_memory_failed")
             self._telemetry.count("internal_errors_total", component="store")

@@ -33,7 +33,6 @@ from bridge.media.verdicts import unavailable
 __all__ = ["EmbeddedEngine", "EmbeddedSession"]
 
 _LOOK_AFTER_EVERY_S = 0.24
-_MOST_LATE_S = 0.2
 _log = structlog.get_logger()
 
 
@@ -151,8 +150,8 @@ class EmbeddedEngine:
             before = self._clock.monotonic()
             await asyncio.sleep(_LOOK_AFTER_EVERY_S)
             now = self._clock.monotonic()
-            if now - before - _LOOK_AFTER_EVERY_S > _MOST_LATE_S:
-                self._telemetry.observe("event_loop_lag_seconds", now - before - _LOOK_AFTER_EVERY_S, loop="media")
+            lag_s = max(0.0, now - before - _LOOK_AFTER_EVERY_S)
+            self._telemetry.observe("event_loop_lag_seconds", lag_s, loop="media")
             self._paths.look_after()
             for media in tuple(self._calls.values()):
                 self._look_after_call(media, now)

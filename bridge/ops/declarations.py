@@ -201,7 +201,11 @@ METRICS: tuple[Metric, ...] = (
         "Steps of calls for the file of traces, by what became of them; dropped: the disk did not keep up.",
         outcome=_of("written", "failed", "dropped"),
     ),
-    _counter("console_logins_total", "Attempts to log in to the console.", outcome=_of("done", "refused")),
+    _counter(
+        "console_logins_total",
+        "Who logged in to the console, and wrong tokens, also those that programs send.",
+        outcome=_of("done", "refused"),
+    ),
     _counter(
         "console_actions_total",
         "What people did in the console.",

@@ -73,10 +73,13 @@ class House:
     async def person(self) -> Person:
         """Somebody new, who has opened a direct room with the ghost."""
         newcomer = self.newcomer()
-        room_id = await self.homeserver.create_dm(newcomer.user_id, GHOST)
-        # Only then has the bridge taken note of the room.
+        return replace(newcomer, room_id=await self.room(newcomer.user_id))
+
+    async def room(self, user_id: UserId, ghost: UserId = GHOST) -> RoomId:
+        """A direct room of a user with a ghost, of which the bridge has taken note."""
+        room_id = await self.homeserver.create_dm(user_id, ghost)
         await self.homeserver.wait_until(lambda: self._was_read(room_id))
-        return replace(newcomer, room_id=room_id)
+        return room_id
 
     def client(self, kind: type[AnyClient], person: Person) -> AnyClient:
         """Another device of a person."""
@@ -120,15 +123,15 @@ def _number(index: int) -> str:
 
 
 @asynccontextmanager
-async def open_house(directory: Path, **more: Section) -> AsyncIterator[House]:
+async def open_house(directory: Path, trunk: Section | None = None, **more: Section) -> AsyncIterator[House]:
     """Start everything; `Bridge` only writes the configuration and reads the metrics, the application runs here.
 
-    `more` adds settings to sections of the configuration.
+    `trunk` adds settings to the trunk, `more` to sections of the configuration.
     """
     phone_port = free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
         settings: dict[str, Section] = {
-            "trunks": {"phone": {"server": f"{LOOPBACK}:{phone_port}", "caller_id": "+15550199"}},
+            "trunks": {"phone": {"server": f"{LOOPBACK}:{phone_port}", "caller_id": "+15550199", **(trunk or {})}},
             "numbers": {"inbound": {_number(n): f"@person{n}:{SERVER_NAME}" for n in range(_PEOPLE)}},
             "permissions": {"outbound": [{"who": [SERVER_NAME], "prefixes": ["+1555"]}]},
             "calls": {"ring_timeout_s": RING_TIMEOUT_S},

@@ -116,7 +116,7 @@ class Bridge(PeerProcess):
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the labels that are not given; one that is not declared at all is an error."""
-        text = await self._metrics()
+        text = await self.metrics()
         if f"# TYPE trunkline_{name} " not in text:
             raise AssertionError(f"there is no metric {name}")
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
@@ -127,7 +127,8 @@ class Bridge(PeerProcess):
             if sample.partition("{")[0] == f"trunkline_{name}" and all(pair in sample for pair in wanted)
         )
 
-    async def _metrics(self) -> str:
+    async def metrics(self) -> str:
+        """What `/metrics` says."""
         async with (
             aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT) as session,
             session.get(f"http://{LOOPBACK}:{self.ops_port}/metrics") as answer,

@@ -41,11 +41,11 @@ class Authority:
         self.ca_file = directory / f"{name.replace(' ', '-')}.pem"
         self.ca_file.write_bytes(certificate)
 
-    def issue(self, *names: str, file: str = "peer", expired: bool = False) -> Identity:
+    def issue(self, *names: str, file: str = "peer", expired: bool = False, days: int = 30) -> Identity:
         """A certificate for host names and addresses; the loopback addresses if none are given."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or LOOPBACK)[0])])
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(subject, self._name, key, is_ca=False, expired=expired)
+        builder = _builder(subject, self._name, key, is_ca=False, days=-1 if expired else days)
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names or LOOPBACK])
         return self._written(file, _signed(builder.add_extension(alternatives, critical=False), self._key), key)
 
@@ -64,7 +64,7 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_ca: bool, expired: bool = False
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_ca: bool, days: int = 30
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -74,7 +74,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 30 * _DAY)
-        .not_valid_after(now - _DAY if expired else now + 30 * _DAY)
+        .not_valid_after(now + days * _DAY)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     )
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
+from bridge.core.telemetry import Telemetry
 
 COOKIE = "trunkline_console"
 SESSION_S = 12 * 3600.0
@@ -63,10 +64,11 @@ class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Fu
 class Access:
     """Sessions are in memory: after a restart everybody logs in anew."""
 
-    def __init__(self, settings: ConsoleSettings, *, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, settings: ConsoleSettings, *, clock: Clock, entropy: Entropy, telemetry: Telemetry) -> None:
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
+        self._telemetry = telemetry
         self._token = _digest(settings.token) if settings.token else None
         self._sessions: OrderedDict[bytes, Visitor] = OrderedDict()
         self._of_proxies: OrderedDict[str, Visitor] = OrderedDict()
@@ -167,15 +169,21 @@ class Access:
         if self._token is None:
             return False
         now, who = self._clock.monotonic(), _neighbourhood(request.remote or "")
-        if now < self._blocked.get(who, 0.0):
-            raise TooManyGuesses
-        if hmac.compare_digest(_digest(guess), self._token):
+        blocked = now < self._blocked.get(who, 0.0)
+        if not blocked and hmac.compare_digest(_digest(guess), self._token):
             return True
-        if not self._guesses.spend(who, now):
-            self._blocked[who] = now + _BLOCK_S
-            while len(self._blocked) > _MAX_BLOCKED:
-                self._blocked.popitem(last=False)
+        # Whichever way it came, and whether or not it was looked at: somebody guesses.
+        self._telemetry.count("console_logins_total", outcome="refused")
+        if blocked or not self._may_guess_again(who, now):
             raise TooManyGuesses
+        return False
+
+    def _may_guess_again(self, who: str, now: float) -> bool:
+        if self._guesses.spend(who, now):
+            return True
+        self._blocked[who] = now + _BLOCK_S
+        while len(self._blocked) > _MAX_BLOCKED:
+            self._blocked.popitem(last=False)
         return False
 
 

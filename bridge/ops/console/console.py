@@ -60,7 +60,7 @@ class Console:
 
     def __init__(self, parts: ConsoleParts) -> None:
         self._desk = parts.desk
-        self._access = Access(parts.settings, clock=parts.clock, entropy=parts.entropy)
+        self._access = Access(parts.settings, clock=parts.clock, entropy=parts.entropy, telemetry=parts.telemetry)
         self._renderer = Renderer()
         self._views = Views(parts.desk, parts.traces, parts.clock)
         self._streams = Streams(parts.clock)
@@ -156,10 +156,10 @@ class Console:
             raise web.HTTPForbidden(reason="Log in on the page of the console itself.")
         form = await _form(request)
         session = self._access.log_in(str(form.get("token", "")).strip(), request)
-        self._telemetry.count("console_logins_total", outcome="refused" if session is None else "done")
         if session is None:
             _log.warning("console_login_refused", peer=Pii(request.remote or ""))
             return self._page("login.html", status=403, takes_token=self._access.takes_token, wrong=True)
+        self._telemetry.count("console_logins_total", outcome="done")
         _log.info("console_login", peer=Pii(request.remote or ""))
         response = web.Response(status=303, headers={"Location": HOME})
         secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
