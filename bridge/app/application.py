@@ -13,7 +13,6 @@ from bridge.app.address_book import AddressBookFile
 from bridge.app.announcements import Announcements
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
-from bridge.app.call_tracing import CallTracing
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
@@ -24,6 +23,7 @@ from bridge.app.media_facts import feed_media
 from bridge.app.memory import Memory
 from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
+from bridge.app.observers import Observers
 from bridge.app.ops_port import OpsPort
 from bridge.app.people import People
 from bridge.app.personal_data import message_folder
@@ -54,7 +54,6 @@ from bridge.config import (
     media_policies,
     media_settings,
     sip_settings,
-    trace_settings,
 )
 from bridge.core.clock import SystemClock
 from bridge.core.descriptors import raise_descriptor_limit
@@ -69,7 +68,6 @@ from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.ops.service_manager import ServiceManager
-from bridge.ops.traces.recorder import CallRecorder
 from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
@@ -137,8 +135,8 @@ class Application:
             keep_s=config.ops.record_days * DAY_S,
             clock=self._clock,
         )
-        self._recorder = self._call_recorder()
-        self._tracing = CallTracing(self._recorder, self._clock)
+        self._observers = Observers(config, clock=self._clock, telemetry=self.telemetry, version=VERSION)
+        self._tracing = self._observers.tracing
         self._engine = make_engine(
             media_settings(config), entropy=self._entropy, clock=self._clock, telemetry=self.telemetry
         )
@@ -149,11 +147,6 @@ class Application:
             telemetry=self.telemetry,
             capture=self._tracing.capture,
         )
-
-    def _call_recorder(self) -> CallRecorder | None:
-        settings = trace_settings(self._config)
-        wanted = settings.path is not None or settings.hep is not None
-        return CallRecorder(settings, telemetry=self.telemetry) if wanted else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningBridge]:
@@ -261,9 +254,7 @@ class Application:
         background = await stack.enter_async_context(asyncio.TaskGroup())
         background.create_task(self._records.run())
         stack.callback(self._records.stop)
-        if self._recorder is not None:
-            self._recorder.start()
-            stack.push_async_callback(asyncio.to_thread, self._recorder.stop)
+        self._observers.start(stack)
         return background
 
     async def _meter(self, store: Store, matrix: MatrixService) -> Meter:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bridge.app.call_spans import spans_of
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
 from bridge.calls.call import Call
@@ -14,6 +15,8 @@ from bridge.core.clock import Clock, SystemClock
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.engine import MediaStats
+from bridge.ops.spans.model import Moment
+from bridge.ops.spans.sending import SpanSink
 from bridge.ops.traces.audio import interval_between
 from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage, Way
 from bridge.ops.traces.recorder import NoRecorder, Recorder
@@ -29,9 +32,12 @@ _MAX_WORD = 100
 class CallTracing:
     """One for all calls. Everything here is quick, and nothing here may cost a call anything."""
 
-    def __init__(self, recorder: Recorder | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, recorder: Recorder | None = None, clock: Clock | None = None, spans: SpanSink | None = None
+    ) -> None:
         self._recorder = recorder or NoRecorder()
         self._clock = clock or SystemClock()
+        self._spans = spans
         self.overhears: Capture = nobody
         """Who sees SIP messages besides: a test call, while it lasts."""
 
@@ -69,6 +75,8 @@ class CallTracing:
             self._note(live, Kind.STATE, Way.NONE, f"{kind} has no meaning now", before)
         elif call.state is not before:
             self._note(live, Kind.STATE, Way.NONE, f"{before} → {call.state}", kind)
+            if self._spans is not None:
+                live.moments.append(Moment(at=self._clock.wall(), name=call.state))
         if isinstance(event, ev.MediaConnected):
             self.measure(live)
 
@@ -87,7 +95,10 @@ class CallTracing:
         if live.sample is not None:
             self._take_sample(live, live.stats)
         self._note(live, Kind.VERDICT, Way.NONE, f"{verdict.result}: {verdict.reason}", verdict.user_text or "")
-        self._recorder.add(CallSeen(call=_traced(call, verdict, ended_at=self._clock.wall(), cost=live.cost or 0)))
+        now = self._clock.wall()
+        self._recorder.add(CallSeen(call=_traced(call, verdict, ended_at=now, cost=live.cost or 0)))
+        if self._spans is not None:
+            self._spans.add(spans_of(live, verdict, now))
 
     # Sound.
 

@@ -10,10 +10,14 @@ from bridge.app.stand_in import StandIn
 from bridge.calls.call import Call
 from bridge.core.ids import DialogKey, MatrixCallId, RoomId
 from bridge.media.engine import MediaSession, MediaStats
+from bridge.ops.spans.model import Moment
 from bridge.ops.traces.audio import Interval, Sample
 
 INTERVALS_KEPT = 60
 """Figures of a call's audio at hand: five minutes, one every five seconds."""
+
+
+MOMENTS_KEPT = 100
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -54,6 +58,8 @@ class LiveCall:
     """The counters of the audio when they were read last."""
     spoken: str = ""
     """The codecs of both sides, in words."""
+    moments: deque[Moment] = field(default_factory=lambda: deque(maxlen=MOMENTS_KEPT))
+    """When its state changed, kept by the tracing where spans are sent."""
     told_names: set[str] = field(default_factory=set)
     inviting: str = ""
     """The transaction id of our invite while the homeserver has not got it."""

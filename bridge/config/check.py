@@ -20,6 +20,7 @@ from bridge.media.policy import SrtpUse
 from bridge.media.rtpengine.player import wav_blob
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
+from bridge.ops.spans.sending import EXTRA, can_send
 from bridge.sip.settings import DnsMode, Dtmf, Transport, TrunkAuth
 
 MIN_CONSOLE_TOKEN = 16
@@ -81,6 +82,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _places(config)
     yield from _console(config)
     yield from _test_calls(config)
+    if config.ops.telemetry.otlp_url and not can_send():
+        yield ("ops", "telemetry", "otlp_url"), f"needs what is not installed: pip install '{EXTRA}'"
 
 
 def _voicemail(config: Config) -> Iterator[Finding]:

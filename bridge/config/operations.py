@@ -16,6 +16,7 @@ from bridge.config.kinds import (
     OptionalLocalUser,
     OptionalPath,
     OptionalToken,
+    OptionalUrl,
     Password,
     SourceNetwork,
 )
@@ -62,6 +63,13 @@ class ConsoleConfig(Section):
         return bool(self.token.get_secret_value() or self.proxies)
 
 
+class TelemetryConfig(Section):
+    """`ops.telemetry`: each call as a trace, for an OpenTelemetry collector."""
+
+    otlp_url: OptionalUrl = ""
+    """Empty sends none."""
+
+
 class TestCallsConfig(Section):
     """`ops.test_calls`: calls that try out the bridge."""
 
@@ -89,6 +97,7 @@ class OpsConfig(Section):
     hep: HepConfig = HepConfig()
     console: ConsoleConfig = ConsoleConfig()
     test_calls: TestCallsConfig = TestCallsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
 
 class LoggingConfig(Section):

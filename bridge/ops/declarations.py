@@ -211,6 +211,11 @@ METRICS: tuple[Metric, ...] = (
         "What people did in the console.",
         action=_of("end_call", "trunk_off", "trunk_on", "show_numbers"),
     ),
+    _counter(
+        "spans_total",
+        "Spans of calls for an OpenTelemetry collector; dropped: it did not keep up.",
+        outcome=_of("sent", "failed", "dropped"),
+    ),
     _counter("hep_messages_total", "Copies of SIP messages for a Homer server.", outcome=_of("sent", "failed")),
     # Calls.
     _gauge("draining", "1 after SIGTERM: no new calls, and those that are up finish."),

@@ -14,6 +14,7 @@ from tests.e2e.exchange import PHONE, SERVER_NAME, Exchange, open_exchange
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import COMMAND, Section
 from tests.e2e.sound import Tone
+from tests.ops.collector import Collector, attributes_of
 from tests.peers.process import LOOPBACK
 from tests.peers.sipp import SippUas
 
@@ -138,7 +139,13 @@ async def _check_that_nobody_else_may(exchange: Exchange) -> None:
 
 
 async def test_the_bridge_calls_itself(tmp_path: Path) -> None:
-    async with open_exchange(tmp_path, {"ops": {"test_calls": {"every_s": 10, "required": True}}}) as exchange:
+    async with Collector.open() as collector:
+        await _calls_itself(tmp_path, collector)
+
+
+async def _calls_itself(folder: Path, collector: Collector) -> None:
+    ops = {"test_calls": {"every_s": 10, "required": True}, "telemetry": {"otlp_url": collector.url}}
+    async with open_exchange(folder, {"ops": ops}) as exchange:
         bridge = exchange.bridge
         await bridge.wait_metric("self_test_success", 1, through="echo")
         assert await bridge.metric("self_test_mos") > 4
@@ -151,4 +158,8 @@ async def test_the_bridge_calls_itself(tmp_path: Path) -> None:
         (record,) = bridge.records()
         assert (record["test"], record["trunk"], record["reason"]) == (True, "(echo)", "completed")
         assert record["sip"]["packets_received"] > 100
+        root, *stages = (await collector.wait(6))[:6]
+        assert [span.name for span in stages] == ["matrix_invite", "dial", "ring", "media_setup", "talk"]
+        facts = attributes_of(root)
+        assert (facts["trunkline.call_id"], facts["trunkline.test"]) == (record["call_id"], True)
         assert await bridge.metric("internal_errors_total") == 0
