@@ -30,6 +30,7 @@ from bridge.media.negotiation import (
     matrix_answer_formats,
     matrix_offer_audio,
     matrix_offered_formats,
+    passed_on_opus,
 )
 from bridge.media.path import PathNeeds
 from bridge.media.policy import SipMediaPolicy
@@ -147,8 +148,9 @@ class CallMedia:
         leg.restart(self._around.tasks)
         self._reconfigure()
         ptime_ms = client_ptime(phone.formats, phone.phone)
+        described, opus = await leg.describe(), passed_on_opus(phone.formats)
         return sdp_matrix.write_answer(
-            remote, await leg.describe(), self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms
+            remote, described, self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms, opus
         )
 
     async def _answering_leg(self) -> tuple[WebRtcLeg, bool]:
@@ -168,7 +170,8 @@ class CallMedia:
         self._matrix = await self._new_leg(None, controlling=True)
         formats, phone = self._phone.formats, self._phone.phone
         audio, ptime_ms = matrix_offer_audio(formats, phone, self._policy), client_ptime(formats, phone)
-        return sdp_matrix.write_offer(await self._matrix.describe(), self._next_stream(), audio, ptime_ms=ptime_ms)
+        described, opus = await self._matrix.describe(), passed_on_opus(formats)
+        return sdp_matrix.write_offer(described, self._next_stream(), audio, ptime_ms=ptime_ms, opus=opus)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""

@@ -8,6 +8,7 @@ from bridge.media.concealment import Concealer
 from bridge.media.formats import FRAME_MS, G711, OCTETS_PER_MS, Codec
 from bridge.media.g722 import G722Decoder, G722Encoder
 from bridge.media.opus import OpusDecoder, OpusEncoder
+from bridge.media.opus_wish import OURS, OpusWish
 from bridge.media.pcm import to_octets, to_samples
 
 RATE, WIDE_RATE = 8000, 16000
@@ -97,11 +98,11 @@ def make_decoder(codec: Codec, rate: int = RATE) -> Decoder:
     return OpusDecoder(rate) if codec is Codec.OPUS else WaveformDecoder(codec, rate)
 
 
-def make_encoder(codec: Codec, rate: int = RATE) -> Encoder:
+def make_encoder(codec: Codec, rate: int = RATE, wish: OpusWish = OURS) -> Encoder:
     """A fresh encoder; raises :class:`bridge.media.opus.OpusError` when libopus is missing."""
     match codec:
         case Codec.OPUS:
-            return OpusEncoder(rate)
+            return OpusEncoder(rate, wish=wish)
         case Codec.G722:
             return G722Encoder(rate)
         case Codec.PCMU | Codec.PCMA:

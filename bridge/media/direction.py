@@ -151,21 +151,22 @@ class Direction:
             payload = translate(packet.payload)
             self._send(self._rewriter.rewrite(packet, payload, payload_type=target.send.payload_type, now=now))
             return
-        self._transcoding(*pair, target.packets.made_ms, now).push(packet, now)
+        self._transcoding(codec, target, now).push(packet, now)
 
     def _repacks(self, pair: tuple[Codec, Codec]) -> bool:
         """Whether this source's packets had another length than the target takes: from then on all are made anew."""
         return self.transcoder is not None and (self.transcoder.source, self.transcoder.target) == pair
 
-    def _transcoding(self, source: Codec, target: Codec, packet_ms: int, now: float) -> Transcoder:
+    def _transcoding(self, source: Codec, formats: LegFormats, now: float) -> Transcoder:
         """The transcoder for a pair of codecs, kept while the pair stays."""
-        current = self.transcoder
-        if current is not None and (current.source, current.target) == (source, target):
+        current, target = self.transcoder, formats.send
+        if current is not None and (current.source, current.target) == (source, target.codec):
             return current
         self._drop_transcoder()
-        self.transcoder = Transcoder(source, target, packet_ms, ears=self._ears)
+        packet_ms = formats.packets.made_ms
+        self.transcoder = Transcoder(source, target.codec, packet_ms, wish=target.opus, ears=self._ears)
         self._was_transcoded = True
-        self._timeline = self.outbound.position(now, target.clock_rate)
+        self._timeline = self.outbound.position(now, target.codec.clock_rate)
         return self.transcoder
 
     def _drop_transcoder(self) -> None:

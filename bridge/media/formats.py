@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from bridge.media.opus_wish import ANYTHING, OpusWish
+
 
 class Codec(enum.StrEnum):
     """The codecs of this engine, by encoding name (IANA, RTP Payload Format Media Types)."""
@@ -41,6 +43,8 @@ class AudioFormat:
 
     payload_type: int
     codec: Codec
+    opus: OpusWish = ANYTHING
+    """What whoever receives this asks of an encoder of Opus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

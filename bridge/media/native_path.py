@@ -52,13 +52,14 @@ def plain(formats: LegFormats | None) -> PlainFormats | None:
     """What a leg agreed on, as numbers and names."""
     if formats is None:
         return None
-    send, digits = formats.send, formats.send_digits
+    send, digits, wish = formats.send, formats.send_digits, formats.send.opus
     return (
         [(audio.payload_type, audio.codec.value) for audio in formats.receive],
         [(entry.payload_type, entry.clock_rate) for entry in formats.receive_digits],
         (send.payload_type, send.codec.value),
         None if digits is None else (digits.payload_type, digits.clock_rate),
         (formats.packets.made_ms, formats.packets.exact, formats.packets.longest_ms),
+        (wish.bitrate, wish.playback_rate, wish.fec, wish.dtx, wish.constant),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from bridge.media import sdp_matrix, sdp_sip
 from bridge.media.formats import FRAME_MS, G711, AudioFormat, Codec, LegFormats, choose_digits
+from bridge.media.opus_wish import OURS, OpusWish
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.sdp_matrix import RemoteMatrix
 from bridge.media.sdp_sip import RemoteSip
@@ -43,6 +44,11 @@ def client_ptime(sip: LegFormats | None, remote: RemoteSip | None) -> int:
     if sip is not None:
         return sip.packets.made_ms
     return remote.wish.times(remote.audio[0].codec, insists=True).made_ms if remote is not None else FRAME_MS
+
+
+def passed_on_opus(other: LegFormats | None) -> OpusWish:
+    """What we ask for in Opus: what the other leg does, where it is passed on to that."""
+    return other.send.opus if other is not None and other.send.codec is Codec.OPUS else OURS
 
 
 def matrix_offered_formats(answer: RemoteMatrix) -> LegFormats:

@@ -4,6 +4,7 @@ Telephone audio is 8 or 16 kHz, one channel; libopus resamples inside, so no oth
 the interpreter lock. API: libopus 1.x, `opus_encoder_create` and following.
 """
 
+import bisect
 import ctypes
 import ctypes.util
 import importlib.util
@@ -11,10 +12,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from bridge.media.opus_wish import OURS, OpusWish
+
 RATE = 8000
 _APPLICATION_VOIP = 2048
 _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC = 4002, 4010, 4012, 4014
+_SET_MAX_BANDWIDTH, _SET_VBR, _SET_DTX = 4004, 4006, 4016
 _GET_LOOKAHEAD = 4027
+_NARROWBAND = 1101
+_BANDS = (8000, 12000, 16000, 24000)
+"""Sampling rates that the audio bands from narrowband on have; fullband, the last one, has more (RFC 6716 §2)."""
 _LONGEST_S = 0.120
 """An Opus packet holds at most 120 ms (RFC 6716 §3.4)."""
 _BITRATE = 32000
@@ -72,10 +79,16 @@ def path() -> str:
 
 
 class OpusEncoder:
-    """Frames of PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7)."""
+    """Frames of PCM at 8 or 16 kHz to Opus, as whoever receives it wishes: with in-band FEC (RFC 6716 §2.1.7)."""
 
     def __init__(
-        self, rate: int = RATE, *, complexity: int = 5, expected_loss_percent: int = 5, channels: int = 1
+        self,
+        rate: int = RATE,
+        *,
+        complexity: int = 5,
+        expected_loss_percent: int = 5,
+        channels: int = 1,
+        wish: OpusWish = OURS,
     ) -> None:
         self._library, self._channels = _library(), channels
         error = ctypes.c_int()
@@ -86,10 +99,13 @@ class OpusEncoder:
             raise OpusError(f"opus_encoder_create: {error.value}")
         self._output = ctypes.create_string_buffer(_LARGEST_PACKET)
         for request, value in (
-            (_SET_BITRATE, _BITRATE * channels),
+            (_SET_BITRATE, min(_BITRATE * channels, wish.bitrate)),
             (_SET_COMPLEXITY, complexity),
-            (_SET_INBAND_FEC, int(expected_loss_percent > 0)),
+            (_SET_INBAND_FEC, int(wish.fec and expected_loss_percent > 0)),
             (_SET_PACKET_LOSS_PERC, expected_loss_percent),
+            (_SET_MAX_BANDWIDTH, _NARROWBAND + bisect.bisect_left(_BANDS, wish.playback_rate)),
+            (_SET_DTX, int(wish.dtx)),
+            (_SET_VBR, int(not wish.constant)),
         ):
             self._library.opus_encoder_ctl(ctypes.c_void_p(self._state), ctypes.c_int(request), ctypes.c_int(value))
 

@@ -11,10 +11,16 @@ from bridge.media.latch import Address
 StreamStart = tuple[int, int, int]
 """SSRC, timestamp and sequence number with which a stream begins."""
 PlainFormats = tuple[
-    list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None, tuple[int, bool, int]
+    list[tuple[int, str]],
+    list[tuple[int, int]],
+    tuple[int, str],
+    tuple[int, int] | None,
+    tuple[int, bool, int],
+    tuple[int, int, bool, bool, bool],
 ]
 """Payload types with the codecs that may arrive and the clocks of the events that may, and with those that are
-sent; how long packets are made, whether they have to be, and the longest ones."""
+sent; how long packets are made, whether they have to be, and the longest ones; and what Opus is to be: its bit rate,
+the rate at which it is played, whether with redundancy, pauses, and packets of one length."""
 PlainKey = tuple[str, bytes]
 """A profile's name (`AES_CM_128_HMAC_SHA1_80` and so on), with key and salt."""
 News = tuple[int, str, int, int]

@@ -2,6 +2,7 @@
 
 from bridge.media.coders import make_encoder
 from bridge.media.formats import OCTETS_PER_MS, Codec
+from bridge.media.opus_wish import OURS, OpusWish
 
 
 class Packer:
@@ -10,10 +11,10 @@ class Packer:
     An Opus packet is encoded whole; an octet of the other codecs stands for itself, so that a packet may end anywhere.
     """
 
-    def __init__(self, codec: Codec, rate: int, packet_ms: int) -> None:
+    def __init__(self, codec: Codec, rate: int, packet_ms: int, wish: OpusWish = OURS) -> None:
         """Raises :class:`bridge.media.opus.OpusError` when libopus is missing."""
         self.packet_ms = packet_ms
-        self._encoder = make_encoder(codec, rate)
+        self._encoder = make_encoder(codec, rate, wish)
         self._whole = codec is Codec.OPUS
         self._size = 2 * rate * packet_ms // 1000 if self._whole else OCTETS_PER_MS * packet_ms
         self._begun = bytearray()

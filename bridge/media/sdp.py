@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bridge.media.formats import TELEPHONE_EVENT, AudioFormat, Codec, DigitFormat, PacketWish
+from bridge.media.opus_wish import ANYTHING, OURS, OpusWish
 
 MAX_SIZE = 65536
 MAX_SECTIONS = 32
@@ -178,7 +179,7 @@ def audio_formats(section: MediaSection) -> tuple[tuple[AudioFormat, ...], tuple
     """The formats of a section that this engine speaks, in the section's order."""
     audio: list[AudioFormat] = []
     digits: list[DigitFormat] = []
-    encodings = _encodings(section)
+    encodings, parameters = _encodings(section), _parameters(section)
     for text in dict.fromkeys(section.formats):
         if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 127):
             continue
@@ -187,7 +188,8 @@ def audio_formats(section: MediaSection) -> tuple[tuple[AudioFormat, ...], tuple
         if name == TELEPHONE_EVENT and clock_rate in (8000, 48000):
             digits.append(DigitFormat(payload_type=payload_type, clock_rate=clock_rate))
         elif name in _CODECS and Codec(name).clock_rate == clock_rate:
-            audio.append(AudioFormat(payload_type=payload_type, codec=Codec(name)))
+            opus = OpusWish.parse(parameters.get(text, "")) if name == Codec.OPUS else ANYTHING
+            audio.append(AudioFormat(payload_type=payload_type, codec=Codec(name), opus=opus))
     return tuple(audio), tuple(digits)
 
 
@@ -214,19 +216,28 @@ def _encodings(section: MediaSection) -> dict[str, tuple[str, int]]:
     return found
 
 
+def _parameters(section: MediaSection) -> dict[str, str]:
+    """What is said of each payload type (RFC 8866 §6.15), the first of each."""
+    found: dict[str, str] = {}
+    for value in section.values("fmtp"):
+        text, _, parameters = value.partition(" ")
+        found.setdefault(text, parameters)
+    return found
+
+
 def _static_encoding(payload_type: int) -> tuple[str, int]:
     static = _STATIC.get(payload_type)
     return (static.value, static.clock_rate) if static else ("", 0)
 
 
-def format_lines(audio: Sequence[AudioFormat], digits: Sequence[DigitFormat]) -> list[str]:
-    """`a=rtpmap` and `a=fmtp` lines."""
+def format_lines(audio: Sequence[AudioFormat], digits: Sequence[DigitFormat], opus: OpusWish = OURS) -> list[str]:
+    """`a=rtpmap` and `a=fmtp` lines; `opus` is what we ask for, or whoever our Opus is passed on to."""
     lines: list[str] = []
     for chosen in audio:
         if chosen.codec is Codec.OPUS:
             lines += [
                 f"a=rtpmap:{chosen.payload_type} opus/48000/2",
-                f"a=fmtp:{chosen.payload_type} minptime=10;useinbandfec=1",
+                f"a=fmtp:{chosen.payload_type} {opus}",
             ]
         else:
             lines.append(f"a=rtpmap:{chosen.payload_type} {chosen.codec}/{chosen.codec.clock_rate}")

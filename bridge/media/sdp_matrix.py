@@ -13,6 +13,7 @@ from aioice import Candidate
 from bridge.media import sdp
 from bridge.media.candidates import MAX_CANDIDATES, IgnoredCandidate, Networks, parse_candidate
 from bridge.media.formats import FRAME_MS, AudioFormat, Codec, DigitFormat, LegFormats, PacketWish
+from bridge.media.opus_wish import OURS, OpusWish
 
 _DIGEST_SIZES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _HEX_PAIRS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2})*")
@@ -202,6 +203,7 @@ def write_offer(
     *,
     digits: Sequence[DigitFormat] = OUR_DIGITS,
     ptime_ms: int = FRAME_MS,
+    opus: OpusWish = OURS,
 ) -> str:
     """Our offer: one audio section, never the words "m=video" (clients search for them to tell a video call).
 
@@ -221,6 +223,7 @@ def write_offer(
         flow=sdp.Flow.SENDRECV,
         rtcp_mux=True,
         ptime_ms=ptime_ms,
+        opus=opus,
     )
     return sdp.join([*head, *section])
 
@@ -232,6 +235,7 @@ def write_answer(
     formats: LegFormats,
     setup: Setup,
     ptime_ms: int = FRAME_MS,
+    opus: OpusWish = OURS,
 ) -> str:
     """Our answer: the sections of the offer in their order, all but one audio rejected (RFC 3264 §6).
 
@@ -257,6 +261,7 @@ def write_answer(
             flow=remote.flow.mirrored,
             rtcp_mux=remote.rtcp_mux,
             ptime_ms=ptime_ms,
+            opus=opus,
             protocol=section.protocol,
         )
     return sdp.join(lines)
@@ -291,6 +296,7 @@ def _audio_lines(
     flow: sdp.Flow,
     rtcp_mux: bool,
     ptime_ms: int,
+    opus: OpusWish,
     protocol: str = "UDP/TLS/RTP/SAVPF",
 ) -> list[str]:
     return [
@@ -307,7 +313,7 @@ def _audio_lines(
         f"a={flow}",
         f"a=msid:{stream.stream} {stream.track}",
         *(["a=rtcp-mux"] if rtcp_mux else []),
-        *sdp.format_lines(audio, digits),
+        *sdp.format_lines(audio, digits, opus),
         f"a=ptime:{ptime_ms}",
         *_ssrc_lines(stream),
     ]

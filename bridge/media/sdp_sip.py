@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bridge.media import sdp
 from bridge.media.candidates import is_reachable
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketWish
+from bridge.media.opus_wish import OURS, OpusWish
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy, SrtpUse
 from bridge.media.sdes import CryptoLine, read_lines
 
@@ -158,10 +159,11 @@ def write_offer(
     digits: Sequence[DigitFormat] | None = None,
     crypto: CryptoLine | None = None,
     protocol: str = PLAIN,
+    opus: OpusWish = OURS,
 ) -> str:
     """Our offer, or the repetition of what was agreed."""
     digits = our_digits(local.policy) if digits is None else digits
-    return sdp.join([*_session_lines(local), *_audio_lines(local, audio, digits, flow, protocol, crypto)])
+    return sdp.join([*_session_lines(local), *_audio_lines(local, audio, digits, flow, protocol, crypto, opus)])
 
 
 def write_answer(
@@ -171,6 +173,7 @@ def write_answer(
     *,
     flow: sdp.Flow = sdp.Flow.SENDRECV,
     crypto: CryptoLine | None = None,
+    opus: OpusWish = OURS,
 ) -> str:
     """Our answer: the offer's sections in their order, all but one audio rejected (RFC 3264 §6).
 
@@ -181,7 +184,7 @@ def write_answer(
     for index, section in enumerate(remote.description.media):
         if index == remote.section_index:
             digits = (formats.send_digits,) if formats.send_digits is not None else ()
-            lines += _audio_lines(local, (formats.send,), digits, flow, section.protocol, crypto)
+            lines += _audio_lines(local, (formats.send,), digits, flow, section.protocol, crypto, opus)
         else:
             lines.append(sdp.rejected_line(section))
     return sdp.join(lines)
@@ -214,10 +217,11 @@ def _audio_lines(
     flow: sdp.Flow,
     protocol: str,
     crypto: CryptoLine | None,
+    opus: OpusWish,
 ) -> list[str]:
     return [
         f"m=audio {local.port} {protocol} {sdp.format_list(audio, digits)}",
-        *sdp.format_lines(audio, digits),
+        *sdp.format_lines(audio, digits, opus),
         *([crypto.line()] if crypto is not None else []),
         f"a=ptime:{local.policy.ptime_ms}",
         f"a={flow}",

@@ -3,7 +3,7 @@
 from bridge.core.entropy import Entropy
 from bridge.media import sdp_sip
 from bridge.media.formats import LegFormats
-from bridge.media.negotiation import sip_answer_formats, sip_offer_audio, sip_offered_formats
+from bridge.media.negotiation import passed_on_opus, sip_answer_formats, sip_offer_audio, sip_offered_formats
 from bridge.media.policy import SipMediaPolicy, SrtpUse
 from bridge.media.sdes import KeyPair
 from bridge.media.sdp import Flow
@@ -59,6 +59,7 @@ class SipSide:
             sip_offer_audio(before, matrix, remote, self.policy),
             crypto=self._keys.offer(to_another=to_another),
             protocol=self._protocol(to_another=to_another),
+            opus=passed_on_opus(matrix),
         )
 
     def reoffer(self, matrix: LegFormats | None, remote: RemoteMatrix | None) -> str | None:
@@ -100,7 +101,9 @@ class SipSide:
         crypto, self._said = self._keys.answer(remote), self.flow
         self.formats = sip_answer_formats(remote, matrix, self.formats, self.policy)
         self.remote, self._offer = remote, None
-        return sdp_sip.write_answer(remote, self._local(), self.formats, flow=self.flow, crypto=crypto)
+        return sdp_sip.write_answer(
+            remote, self._local(), self.formats, flow=self.flow, crypto=crypto, opus=passed_on_opus(matrix)
+        )
 
     @property
     def takes_events(self) -> bool:

@@ -8,6 +8,7 @@ from bridge.media.concealment import power
 from bridge.media.ears import Ears
 from bridge.media.formats import FRAME_MS, Codec
 from bridge.media.opus import OpusError
+from bridge.media.opus_wish import OURS, OpusWish
 from bridge.media.packing import Packer
 from bridge.media.pcm import UNITY, to_octets, to_samples
 from bridge.media.playout import Piece, PieceKind, PlayoutBuffer
@@ -28,14 +29,22 @@ _FRAMES_BETWEEN = 10
 class Transcoder:
     """Takes packets of one codec whenever they come; gives payloads of the other, of `packet_ms`, by a 20 ms clock."""
 
-    def __init__(self, source: Codec, target: Codec, packet_ms: int = FRAME_MS, *, ears: Ears | None = None) -> None:
+    def __init__(
+        self,
+        source: Codec,
+        target: Codec,
+        packet_ms: int = FRAME_MS,
+        *,
+        wish: OpusWish = OURS,
+        ears: Ears | None = None,
+    ) -> None:
         self.source, self.target, self.packet_ms = source, target, packet_ms
         self.playout = PlayoutBuffer(clock_rate=source.clock_rate, redundant=source is Codec.OPUS)
         self._rate = common_rate(source, target)
         self._frame = self._rate // FRAMES_PER_S
         """Samples of 20 ms."""
         self._decoder = make_decoder(source, self._rate)
-        self._packer = Packer(target, self._rate, packet_ms)
+        self._packer = Packer(target, self._rate, packet_ms, wish)
         self._noise, self._ears = ComfortNoise(), ears or Ears()
         self._ssrc: int | None = None
         self._pcm = bytearray()

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from bridge.media.dtmf import TelephoneEvent
 from bridge.media.engine import Ear
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketTimes
 from bridge.media.keypad import KEYS
+from bridge.media.opus_wish import OpusWish
 from bridge.media.outbound import OutboundStream
 from bridge.media.pcm import to_octets
 from bridge.media.player import Playing
@@ -68,6 +69,11 @@ OPUS_PHONE = replace(OPUS_CLIENT, receive=(OPUS, *G711_PHONE.receive))
 def paced(formats: LegFormats, made_ms: int, *, exact: bool = False, longest_ms: int = 0) -> LegFormats:
     """A leg that wants packets of another length."""
     return replace(formats, packets=PacketTimes(made_ms=made_ms, exact=exact, longest_ms=longest_ms))
+
+
+def wishing(formats: LegFormats, **wishes: Any) -> LegFormats:
+    """A leg that asks something of Opus."""
+    return replace(formats, send=replace(formats.send, opus=OpusWish(**wishes)))
 
 
 class SteppedClock:
@@ -349,6 +355,8 @@ def test_both_paths_send_the_same(client: LegFormats, phone: LegFormats, seed: i
         (WIDE_CLIENT, paced(WIDE_PHONE, 10, exact=True)),
         (paced(OPUS_CLIENT, 60), paced(WIDE_PHONE, 50)),
         (paced(G711_CLIENT, 20, longest_ms=20), paced(OPUS_PHONE, 10)),
+        (wishing(OPUS_CLIENT, bitrate=9000, dtx=True, playback_rate=12000), wishing(WIDE_PHONE)),
+        (wishing(OPUS_CLIENT, constant=True, fec=True), G711_PHONE),
     ],
     ids=[
         "g722",
@@ -361,6 +369,8 @@ def test_both_paths_send_the_same(client: LegFormats, phone: LegFormats, seed: i
         "g722-10ms",
         "60ms-50ms",
         "longest-20ms",
+        "little-opus",
+        "even-opus",
     ],
 )
 def test_both_paths_send_the_same_whatever_the_codec_and_the_packet_time(client: LegFormats, phone: LegFormats) -> None:

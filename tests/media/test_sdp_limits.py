@@ -71,7 +71,7 @@ def test_a_payload_type_is_looked_up_and_not_searched_for() -> None:
     )
     audio, _ = audio_formats(counted)
     assert len(audio) == MAX_FORMATS
-    assert CountedSection.walks == 1
+    assert CountedSection.walks == 2, "one for the encodings, one for their parameters"
 
 
 class CountedSection(MediaSection):

@@ -3,9 +3,15 @@
 _Start = tuple[int, int, int]
 """SSRC, timestamp and sequence number with which a stream begins."""
 _Formats = tuple[
-    list[tuple[int, str]], list[tuple[int, int]], tuple[int, str], tuple[int, int] | None, tuple[int, bool, int]
+    list[tuple[int, str]],
+    list[tuple[int, int]],
+    tuple[int, str],
+    tuple[int, int] | None,
+    tuple[int, bool, int],
+    tuple[int, int, bool, bool, bool],
 ]
-"""Payload types with the codecs that may arrive and the clocks of the events that may, and with those that are sent."""
+"""Payload types with the codecs that may arrive and the clocks of the events that may, and with those that are sent;
+packet times, and what is asked of Opus (`bridge.media.packet_engine.PlainFormats`)."""
 _Key = tuple[str, bytes]
 """A profile's name (`AES_CM_128_HMAC_SHA1_80` and so on), with key and salt."""
 _Address = tuple[str, int]

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
 
@@ -14,6 +14,7 @@ from bridge.media.engine import Ear, MediaStats
 from bridge.media.formats import AudioFormat, Codec, DigitFormat, LegFormats, PacketTimes
 from bridge.media.keypad import KEYS
 from bridge.media.latch import Address
+from bridge.media.opus_wish import OpusWish
 from bridge.media.outbound import OutboundStream
 from bridge.media.packet_engine import Opening, PlainFormats, Seen
 from bridge.media.player import Playing
@@ -309,11 +310,13 @@ class PortableCall:
 def _formats(plain: PlainFormats | None) -> LegFormats | None:
     if plain is None:
         return None
-    receive, receive_digits, send, send_digits, (made_ms, exact, longest_ms) = plain
+    receive, receive_digits, send, send_digits, (made_ms, exact, longest_ms), wish = plain
+    bitrate, playback_rate, fec, dtx, constant = wish
+    opus = OpusWish(bitrate=bitrate, playback_rate=playback_rate, fec=fec, dtx=dtx, constant=constant)
     return LegFormats(
         receive=tuple(_audio(entry) for entry in receive),
         receive_digits=tuple(_digits(entry) for entry in receive_digits),
-        send=_audio(send),
+        send=replace(_audio(send), opus=opus),
         send_digits=None if send_digits is None else _digits(send_digits),
         packets=PacketTimes(made_ms=made_ms, exact=exact, longest_ms=longest_ms),
     )

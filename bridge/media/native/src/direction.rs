@@ -191,7 +191,7 @@ impl Direction {
             if let Some(packet) = self.rewriter.rewrite(packet, payload, send.payload_type, outbound, now) {
                 out.packet(self.goes_to, &packet);
             }
-        } else if let Some(transcoder) = self.transcoding(codec, send.codec, packets.made_ms, now) {
+        } else if let Some(transcoder) = self.transcoding(codec, now) {
             transcoder.push(packet, now);
         }
     }
@@ -203,10 +203,11 @@ impl Direction {
     }
 
     /// The transcoder for a pair of codecs, kept while the pair stays.
-    fn transcoding(&mut self, source: Codec, target: Codec, packet_ms: usize, now: f64) -> Option<&mut Transcoder> {
+    fn transcoding(&mut self, source: Codec, now: f64) -> Option<&mut Transcoder> {
+        let target = self.target.as_ref()?.send.codec;
         if !self.has_transcoder(source, target) {
             self.drop_transcoder();
-            self.transcoder = Transcoder::new(source, target, packet_ms, self.library.as_ref());
+            self.transcoder = Transcoder::new(source, self.target.as_ref()?, self.library.as_ref());
             self.transcoded = true;
             self.timeline = self.outbound.position(now, target.clock_rate());
         }

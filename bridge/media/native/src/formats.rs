@@ -1,5 +1,7 @@
 //! Which audio formats two ends agreed on.
 
+use crate::opus::Wish;
+
 /// Payload type of comfort noise (RFC 3389 §4): never offered, but some send it all the same.
 pub const COMFORT_NOISE: u8 = 13;
 /// Of G.711 and G.722: an octet is an eighth of a millisecond.
@@ -110,6 +112,8 @@ pub struct Formats {
     pub send_digits: Option<Digits>,
     /// How long its packets are.
     pub packets: PacketTimes,
+    /// What is asked of Opus.
+    pub opus: Wish,
 }
 
 impl Formats {

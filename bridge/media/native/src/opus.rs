@@ -11,6 +11,12 @@ const SET_BITRATE: c_int = 4002;
 const SET_COMPLEXITY: c_int = 4010;
 const SET_INBAND_FEC: c_int = 4012;
 const SET_PACKET_LOSS_PERC: c_int = 4014;
+const SET_MAX_BANDWIDTH: c_int = 4004;
+const SET_VBR: c_int = 4006;
+const SET_DTX: c_int = 4016;
+const NARROWBAND: c_int = 1101;
+/// Sampling rates that the audio bands from narrowband on have; fullband, the last one, has more (RFC 6716 §2).
+const BANDS: [u32; 4] = [8000, 12_000, 16_000, 24_000];
 /// An Opus packet holds at most 120 ms (RFC 6716 §3.4).
 const LONGEST_MS: usize = 120;
 /// Bits a second of speech, room for redundancy included: that takes a quarter of them.
@@ -70,7 +76,22 @@ impl Library {
     }
 }
 
-/// Frames of mono PCM at 8 or 16 kHz to Opus with in-band FEC (RFC 6716 §2.1.7).
+/// What whoever receives Opus asks of its sender (RFC 7587 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The most bits a second.
+    pub bitrate: u32,
+    /// In Hz: what lies above half of it is not heard.
+    pub playback_rate: u32,
+    /// Whether redundancy is made use of.
+    pub fec: bool,
+    /// Whether next to nothing is to be sent of silence.
+    pub dtx: bool,
+    /// Whether all packets are to have one length.
+    pub constant: bool,
+}
+
+/// Frames of mono PCM at 8 or 16 kHz to Opus, as whoever receives it wishes: with in-band FEC (RFC 6716 §2.1.7).
 pub struct Encoder {
     library: Arc<Library>,
     state: NonNull<c_void>,
@@ -81,12 +102,20 @@ unsafe impl Send for Encoder {}
 
 impl Encoder {
     /// A fresh encoder for PCM of this rate.
-    pub fn new(library: Arc<Library>, rate: usize) -> Option<Self> {
+    pub fn new(library: Arc<Library>, rate: usize, wish: Wish) -> Option<Self> {
         let mut error = 0;
         // SAFETY: the function allocates the state and writes one integer.
         let state = NonNull::new(unsafe { (library.create_encoder)(rate as c_int, 1, VOIP, &mut error) })?;
-        let settings: [(c_int, c_int); 4] =
-            [(SET_BITRATE, BITRATE), (SET_COMPLEXITY, 5), (SET_INBAND_FEC, 1), (SET_PACKET_LOSS_PERC, 5)];
+        let band = BANDS.partition_point(|rate| *rate < wish.playback_rate) as c_int;
+        let settings: [(c_int, c_int); 7] = [
+            (SET_BITRATE, BITRATE.min(wish.bitrate as c_int)),
+            (SET_COMPLEXITY, 5),
+            (SET_INBAND_FEC, c_int::from(wish.fec)),
+            (SET_PACKET_LOSS_PERC, 5),
+            (SET_MAX_BANDWIDTH, NARROWBAND + band),
+            (SET_DTX, c_int::from(wish.dtx)),
+            (SET_VBR, c_int::from(!wish.constant)),
+        ];
         for (request, value) in settings {
             // SAFETY: the state is live, and each of these requests takes one integer.
             unsafe { (library.control)(state.as_ptr(), request, value) };

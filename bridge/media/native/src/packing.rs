@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::formats::{Codec, OCTETS_PER_MS};
+use crate::formats::{Codec, Formats, OCTETS_PER_MS};
 use crate::g711;
 use crate::g722;
 use crate::opus::{self, Library};
@@ -24,12 +24,15 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// For PCM of this rate; `None` when libopus is missing.
-    pub fn new(codec: Codec, rate: usize, packet_ms: usize, library: Option<&Arc<Library>>) -> Option<Self> {
-        let encoder = match codec {
-            Codec::Opus => {
-                Encoder::Opus(opus::Encoder::new(library?.clone(), rate)?, rate * packet_ms / 1000, Vec::new())
-            }
+    /// For PCM of this rate, to a leg with these formats; `None` when libopus is missing.
+    pub fn new(formats: &Formats, rate: usize, library: Option<&Arc<Library>>) -> Option<Self> {
+        let packet_ms = formats.packets.made_ms;
+        let encoder = match formats.send.codec {
+            Codec::Opus => Encoder::Opus(
+                opus::Encoder::new(library?.clone(), rate, formats.opus)?,
+                rate * packet_ms / 1000,
+                Vec::new(),
+            ),
             Codec::G722 => Encoder::G722(Box::new(g722::Encoder::new(rate))),
             law => Encoder::G711(law),
         };

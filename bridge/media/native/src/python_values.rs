@@ -11,7 +11,7 @@ use pyo3::pybacked::PyBackedBytes;
 use crate::descriptor::duplicate;
 use crate::formats::{Audio, Codec, Digits, Formats, PacketTimes};
 use crate::mailbox::News;
-use crate::opus;
+use crate::opus::{self, Wish};
 use crate::outbound::Start;
 use crate::phone::Key;
 use crate::player::Playing;
@@ -21,7 +21,10 @@ use crate::srtp::{Context, Profile};
 /// SSRC, timestamp and sequence number with which a stream begins.
 pub type PyStart = (u32, u32, u16);
 /// Audio that may arrive, events that may arrive, audio that is sent, events that are sent, packet times.
-pub type PyFormats = (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>, (usize, bool, usize));
+pub type PyFormats =
+    (Vec<(u8, String)>, Vec<(u8, u32)>, (u8, String), Option<(u8, u32)>, (usize, bool, usize), PyOpusWish);
+/// Bit rate, rate of playing, redundancy, pauses, packets of one length.
+pub type PyOpusWish = (u32, u32, bool, bool, bool);
 /// A profile's name, with key and salt.
 pub type PyKey = (String, Vec<u8>);
 pub type PyAddress = (String, u16);
@@ -44,8 +47,9 @@ pub fn codec(name: &str) -> PyResult<Codec> {
 }
 
 pub fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
-    let Some((receive, receive_digits, send, send_digits, packets)) = given else { return Ok(None) };
+    let Some((receive, receive_digits, send, send_digits, packets, wish)) = given else { return Ok(None) };
     let (made_ms, exact, longest_ms) = packets;
+    let (bitrate, playback_rate, fec, dtx, constant) = wish;
     if made_ms == 0 || made_ms % 10 != 0 || made_ms > 60 {
         return Err(PyValueError::new_err("a packet time that is not 10 to 60 ms"));
     }
@@ -62,6 +66,7 @@ pub fn formats(given: Option<PyFormats>) -> PyResult<Option<Formats>> {
         send: audio(send)?,
         send_digits: send_digits.map(digits).transpose()?,
         packets: PacketTimes { made_ms, exact, longest_ms },
+        opus: Wish { bitrate, playback_rate, fec, dtx, constant },
     }))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::comfort::ComfortNoise;
 use crate::concealment::Concealer;
-use crate::formats::{Codec, FRAME_MS};
+use crate::formats::{Codec, FRAME_MS, Formats};
 use crate::g711;
 use crate::g722;
 use crate::opus::{self, Library};
@@ -78,8 +78,9 @@ pub struct Transcoder {
 }
 
 impl Transcoder {
-    /// From one codec to another; `None` when libopus is missing.
-    pub fn new(source: Codec, target: Codec, packet_ms: usize, library: Option<&Arc<Library>>) -> Option<Self> {
+    /// From a codec to what a leg with these formats is sent; `None` when libopus is missing.
+    pub fn new(source: Codec, formats: &Formats, library: Option<&Arc<Library>>) -> Option<Self> {
+        let target = formats.send.codec;
         let rate = common_rate(source, target);
         let waveform = |decoder| Decoder::Waveform(decoder, Concealer::new(rate));
         let decoder = match source {
@@ -94,7 +95,7 @@ impl Transcoder {
             rate,
             frame: rate * FRAME_MS / 1000,
             decoder,
-            packer: Packer::new(target, rate, packet_ms, library)?,
+            packer: Packer::new(formats, rate, library)?,
             loudest: None,
             noise: ComfortNoise::default(),
             ssrc: None,
