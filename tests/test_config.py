@@ -222,6 +222,19 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
         ),
         ("numbers: {inbound: {'201': 'menu:front'}}", "numbers.inbound.201", "no menu is called 'front'"),
         (
+            "numbers: {inbound: {'201': 'group:sales'}}",
+            "numbers.inbound.201",
+            "there is none",
+        ),
+        ("groups: {Sales: {members: ['@a:b.c']}}", "groups.Sales", "expected a name of a-z"),
+        ("groups: {sales: {members: []}}", "groups.sales.members", "at least one entry"),
+        ("groups: {sales: {}}", "groups.sales.members", "is required"),
+        ("groups: {sales: {members: ['@a:b.c', '@a:b.c']}}", "groups.sales.members[1]", "is listed twice"),
+        ("groups: {sales: {members: ['@_sip_bot:example.org']}}", "groups.sales.members[0]", "own users"),
+        ("groups: {sales: {members: ['@a:b.c'], otherwise: 'group:sales'}}", "groups.sales.otherwise", "leads back"),
+        ("groups: {sales: {members: ['@a:b.c'], otherwise: 'group:x'}}", "groups.sales.otherwise", "there is sales"),
+        ("groups: {sales: {members: ['@a:b.c'], each_s: 1}}", "groups.sales.each_s", "5"),
+        (
             "numbers: {inbound: {'201': 'voicemail:@a:b.c'}}",
             "numbers.inbound.201",
             "@a:b.c is not one of voicemail.users",
@@ -756,3 +769,21 @@ media:
     username, password = settings.turn_servers[0].credentials(1_000_000.0)
     assert (username, password) == ("1086400:trunkline", "3Q46mX1cigBRNeneKIYcw6NHvfs=")
     assert "homeserver" not in repr(settings)
+
+
+def test_groups_that_lead_to_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
+    text = """
+groups:
+  a: {members: ['@a:b.c'], otherwise: 'group:b'}
+  b: {members: ['@a:b.c'], otherwise: 'group:a'}
+  c: {members: ['@a:b.c'], otherwise: 'group:a'}
+"""
+    found = faults(tmp_path, MINIMAL + text)
+    assert set(found) == {"groups.a.otherwise", "groups.b.otherwise"}
+
+
+def test_a_group_that_rings_for_longer_than_callers_wait_is_warned_of(tmp_path: Path) -> None:
+    text = "groups: {a: {members: ['@a:b.c', '@d:b.c'], ring: in_turn, each_s: 100}}"
+    assert any(
+        warning.startswith("groups.a: may ring for 200 s") for warning in warnings(load(tmp_path, MINIMAL + text))
+    )

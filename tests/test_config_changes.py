@@ -33,6 +33,7 @@ def config(directory: Path, **sections: Any) -> Config:
         {"voicemail": {"users": ["example.org"], "after_s": 10, "greeting_text": "Speak."}},
         {"trunks": {"a": {"server": "h.b", "rates": {"+44": "0.02"}, "max_calls": 3, "emergency": True},
                     "b": {"server": "c.d", "caller_id": "+15550199", "early_media": "answer"}}},
+        {"groups": {"sales": {"members": ["@alice:example.org"]}}, "numbers": {"inbound": {"201": "group:sales"}}},
         {"logging": {"level": "debug"}},
     ],
 )  # fmt: skip

@@ -378,6 +378,7 @@ class Application:
             ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
             message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
             rings_s=live.rings_s,
+            groups=live.groups,
             wishes=wishes,
             call_waiting=live.call_waiting,
             times=live.times,

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.app.call_spans import spans_of
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
+from bridge.calls import hunt_events as huntev
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock, SystemClock
@@ -63,6 +64,8 @@ class CallTracing:
         """A call has begun."""
         self._recorder.add(CallSeen(call=_traced(live.call)))
         self._name(live)
+        if live.call.hunt is not None:
+            self._note(live, Kind.STATE, Way.NONE, f"for group {live.call.hunt.group}")
 
     def followed(self, live: LiveCall, event: ev.Event, before: State, *, illegal: bool) -> None:
         """A call has taken an event."""
@@ -71,6 +74,8 @@ class CallTracing:
         kind = type(event).__name__
         if words := _media_words(event):
             self._note(live, Kind.MEDIA, Way.NONE, *words)
+        if words := _hunt_words(event):
+            self._note(live, Kind.STATE, Way.NONE, *words)
         if illegal:
             self._note(live, Kind.STATE, Way.NONE, f"{kind} has no meaning now", before)
         elif call.state is not before:
@@ -159,7 +164,7 @@ def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | Non
         ended_at=ended_at,
         direction=call.direction,
         trunk=call.trunk,
-        user=call.matrix.user,
+        user=call.called_party,
         number=call.number,
         own_number=call.caller if call.direction is Direction.OUTBOUND else call.called,
         result=verdict.result if verdict else "",
@@ -185,6 +190,17 @@ def _media_words(event: ev.Event) -> tuple[str, str] | None:
             return "phone offers anew", description_of(sdp or "")
         case ev.ClientKeyPressed():
             return "key pressed by the client", ""
+        case _:
+            return None
+
+
+def _hunt_words(event: ev.Event) -> tuple[str, str] | None:
+    """Why a member of a group is not rung."""
+    match event:
+        case huntev.MemberJudged(refusal=Verdict() as refusal):
+            return "member not rung", refusal.reason
+        case huntev.MemberUnreachable(verdict=verdict):
+            return "member not rung", verdict.reason
         case _:
             return None
 

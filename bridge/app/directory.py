@@ -8,6 +8,8 @@ from bridge.app.live_call import LiveCall
 from bridge.calls.state import USER_IS_FREE, Direction
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, UserId
 
+MAX_UNANSWERED_OF_A_USER = 4
+"""More than that nobody can answer: the next caller hears busy."""
 MAX_TOMBSTONES = 10_000
 TOMBSTONE_S = 600.0
 """How long an ended Matrix call is remembered, so that late or repeated events of it do not begin it again."""
@@ -40,14 +42,33 @@ class Directory:
         """Take up a new call under the names it has so far."""
         call = live.call
         self._calls[call.call_id] = live
-        self._by_user.setdefault(call.matrix.user, {})[call.call_id] = live
         if call.dialog is not None:
             self.follow_dialog(live, call.dialog)
-        self.follow_room(live)
         self._counts[call.direction] += live.stand_in is None
-        self.note_answer(live)
-        if call.matrix.room_id is not None:
-            self.follow_matrix_call(live, call.matrix.room_id, call.matrix.call_id)
+        for room_id, matrix_call_id in call.matrix_calls:
+            self.follow_matrix_call(live, room_id, matrix_call_id)
+        self.follow(live)
+
+    def follow(self, live: LiveCall) -> None:
+        """Note whose call it is now, in which rooms, and whether a phone still waits for an answer."""
+        call = live.call
+        if call.call_id not in self._calls:
+            return
+        self._index(self._by_room, live, live.rooms, {room_id for room_id, _ in call.matrix_calls})
+        self._index(self._by_user, live, live.users, call.users)
+        waits = call.direction is Direction.INBOUND and call.at.answered is None and not call.ended
+        self._count_waiting(live, frozenset((call.trunk, *call.users)) if waits else frozenset())
+
+    def _index(self, index: dict[K, dict[CallId, LiveCall]], live: LiveCall, known: set[K], now: set[K]) -> None:
+        """Keep a call under the names that it has now; `known` are those that it had."""
+        if known == now:
+            return
+        for key in known - now:
+            _discard(index, key, live.call.call_id)
+        for key in now - known:
+            index.setdefault(key, {})[live.call.call_id] = live
+        known.clear()
+        known.update(now)
 
     def follow_dialog(self, live: LiveCall, dialog: DialogKey) -> None:
         live.dialogs.add(dialog)
@@ -57,27 +78,14 @@ class Directory:
         live.matrix_calls.add((room_id, matrix_call_id))
         self._by_matrix_call[room_id, matrix_call_id] = live
 
-    def follow_room(self, live: LiveCall) -> None:
-        """Note the room that the call has come to know."""
-        room_id = live.call.matrix.room_id
-        if room_id == live.room_id:
-            return
-        self._leave_room(live)
-        live.room_id = room_id
-        if room_id is not None:
-            self._by_room.setdefault(room_id, {})[live.call.call_id] = live
-
-    def note_answer(self, live: LiveCall) -> None:
+    def _count_waiting(self, live: LiveCall, keys: frozenset[TrunkName | UserId]) -> None:
         """Keep count of the calls from phones that wait for an answer."""
-        call = live.call
-        waits = call.direction is Direction.INBOUND and call.at.answered is None and not call.ended
-        if waits == live.counted_unanswered:
-            return
-        live.counted_unanswered = waits
-        for key in (call.trunk, call.matrix.user):
-            self._unanswered[key] += 1 if waits else -1
+        self._unanswered.update(keys - live.waits_for)
+        for key in live.waits_for - keys:
+            self._unanswered[key] -= 1
             if not self._unanswered[key]:
                 del self._unanswered[key]
+        live.waits_for = keys
 
     def unanswered_of_trunk(self, trunk: TrunkName) -> int:
         return self._unanswered[trunk]
@@ -85,10 +93,16 @@ class Directory:
     def unanswered_of_user(self, user: UserId) -> int:
         return self._unanswered[user]
 
-    def _leave_room(self, live: LiveCall) -> None:
-        if live.room_id is not None:
-            _discard(self._by_room, live.room_id, live.call.call_id)
-            live.room_id = None
+    def is_engaged(self, user: UserId, *, call_waiting: bool) -> bool:
+        """Whether one call more cannot be offered: too many ring, or the user's calls do not wait for each other."""
+        if self.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER:
+            return True
+        return not call_waiting and bool(self.of_user(user))
+
+    def dials(self, user: UserId, number: str) -> bool:
+        """Whether a user calls a number at this moment, which has not answered."""
+        calls = (live.call for live in self.between(user, number))
+        return any(call.direction is Direction.OUTBOUND and not call.answered for call in calls)
 
     def remove(self, live: LiveCall, now: float) -> None:
         """Forget a call that is over, and remember its Matrix calls as ended."""
@@ -96,9 +110,9 @@ class Directory:
         if self._calls.pop(call.call_id, None) is None:
             return
         self._counts[call.direction] -= live.stand_in is None
-        self.note_answer(live)
-        _discard(self._by_user, call.matrix.user, call.call_id)
-        self._leave_room(live)
+        self._index(self._by_room, live, live.rooms, set())
+        self._index(self._by_user, live, live.users, set())
+        self._count_waiting(live, frozenset())
         for dialog in live.dialogs:
             self._by_dialog.pop(dialog, None)
         for room_id, matrix_call_id in live.matrix_calls:

@@ -31,20 +31,21 @@ class History:
 
     async def add(self, call: Call, verdict: Verdict) -> None:
         """Note a call of a user that is over, answered or not. A store in trouble costs only this note."""
-        if not self.kept or not call.matrix.user:
+        if not self.kept:
             return
         ended_at = call.wall(call.at.ended) or self._clock.wall()
-        past = PastCall(
-            user_id=call.matrix.user,
-            number=call.number,
-            direction=call.direction,
-            reason=verdict.reason,
-            began_at=call.began_wall,
-            ended_at=ended_at,
-            talk_s=call.talk_s,
-        )
         try:
-            await self._store.past_calls.add(past)
+            for user, reason in _whose(call, verdict).items():
+                past = PastCall(
+                    user_id=user,
+                    number=call.number,
+                    direction=call.direction,
+                    reason=reason,
+                    began_at=call.began_wall,
+                    ended_at=ended_at,
+                    talk_s=call.talk_s if user == call.matrix.user else 0.0,
+                )
+                await self._store.past_calls.add(past)
         except StoreError as error:
             log.warning("history_not_written", reason=str(error))
 
@@ -63,3 +64,10 @@ class History:
             except StoreError as error:
                 log.warning("history_not_pruned", reason=str(error))
             await asyncio.sleep(PRUNE_INTERVAL_S)
+
+
+def _whose(call: Call, verdict: Verdict) -> dict[UserId, str]:
+    """Whose call it was, and how it ended for each: of a group, everybody who could see it."""
+    rings = call.hunt.rings if call.hunt is not None else []
+    shares = {ring.user: ring.why.reason for ring in rings if ring.why is not None and ring.room_id is not None}
+    return {**shares, call.matrix.user: verdict.reason} if call.matrix.user else shares

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bridge.app.lane import Lane
 from bridge.app.stand_in import StandIn
 from bridge.calls.call import Call
-from bridge.core.ids import DialogKey, MatrixCallId, RoomId
+from bridge.core.ids import DialogKey, MatrixCallId, RoomId, TrunkName, UserId
 from bridge.media.engine import MediaSession, MediaStats
 from bridge.ops.spans.model import Moment
 from bridge.ops.traces.audio import Interval, Sample
@@ -31,6 +31,8 @@ class LiveCall:
     matrix_lane: Lane = field(default_factory=Lane)
     portal_lane: Lane = field(default_factory=Lane)
     """Apart from the Matrix lane: a room that takes long to make must not hold up an answer."""
+    ring_lanes: dict[MatrixCallId, Lane] = field(default_factory=dict)
+    """One for each member of a group that is rung: a room in trouble must not keep the others' devices from ringing."""
     verification: str = ""
     """What networks said of the phone's number, for the record."""
     session: MediaSession | None = None
@@ -44,9 +46,10 @@ class LiveCall:
     """Millionths, when the call is over; `None` for one that no limit and no price concerns."""
     dialogs: set[DialogKey] = field(default_factory=set)
     matrix_calls: set[tuple[RoomId, MatrixCallId]] = field(default_factory=set)
-    room_id: RoomId | None = None
-    counted_unanswered: bool = False
-    """Names under which the directory finds this call; kept by the directory."""
+    rooms: set[RoomId] = field(default_factory=set)
+    users: set[UserId] = field(default_factory=set)
+    waits_for: frozenset[TrunkName | UserId] = frozenset()
+    """Names under which the directory finds and counts this call; kept by the directory."""
     remembered: bool = False
     """Whether the call has been written down and must be forgotten again."""
     snapshot_due: bool = False
@@ -61,8 +64,8 @@ class LiveCall:
     moments: deque[Moment] = field(default_factory=lambda: deque(maxlen=MOMENTS_KEPT))
     """When its state changed, kept by the tracing where spans are sent."""
     told_names: set[str] = field(default_factory=set)
-    inviting: str = ""
-    """The transaction id of our invite while the homeserver has not got it."""
+    inviting: set[str] = field(default_factory=set)
+    """The transaction ids of our invites while the homeserver has not got them."""
     sent: int = 0
     """Events sent to Matrix so far: the last part of their transaction ids."""
 
@@ -82,6 +85,16 @@ class LiveCall:
     async def drain(self) -> None:
         """Wait until every operation of the call is done."""
         for lane in (self.portal_lane, self.media_lane, self.matrix_lane):
+            await lane.drain()
+        await self.drain_rings()
+
+    def ring_lane(self, matrix_call_id: MatrixCallId) -> Lane:
+        """The queue of one member's ring."""
+        return self.ring_lanes.setdefault(matrix_call_id, Lane())
+
+    async def drain_rings(self) -> None:
+        """Wait until every member has been told what there was to tell."""
+        for lane in list(self.ring_lanes.values()):
             await lane.drain()
 
 

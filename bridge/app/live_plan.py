@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
-from bridge.app.plan import call_times, number_plan, text_sides
+from bridge.app.plan import call_times, groups, number_plan, text_sides
 from bridge.app.text_desk import TextSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
-from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.ids import E164, GroupName, TrunkName, UserId
+from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
 
 
@@ -34,6 +35,10 @@ class LivePlan:
     def numbers(self) -> NumberPlan:
         """Who may call what, and whose number is whose."""
         return self._numbers
+
+    def groups(self) -> Mapping[GroupName, Group]:
+        """Who rings for which group."""
+        return groups(self._config)
 
     def texts(self) -> Mapping[TrunkName, TextSide]:
         """Which trunks take text messages, and for how much."""

@@ -61,7 +61,9 @@ NOT_ONE_TO_ONE = Verdict(
     user_text="Telephone calls can only be made from a room with you and the telephone number alone in it.",
 )
 
-_PRE_ANSWER = frozenset({State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED})
+_PRE_ANSWER = frozenset(
+    {State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED, State.HUNTING}
+)
 
 
 Plain = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
@@ -139,7 +141,8 @@ class MatrixIntake:
         membership, user = event.content.get("membership"), UserId(event.state_key or "")
         if membership not in ("join", "leave", "ban"):
             return
-        change = ev.MemberJoined(user=user) if membership == "join" else ev.MemberLeft(user=user)
+        left = ev.MemberLeft(user=user, room_id=event.room_id)
+        change = ev.MemberJoined(user=user) if membership == "join" else left
         for live in self._switchboard.directory.in_room(event.room_id):
             self._switchboard.feed(live, change)
 

@@ -7,12 +7,15 @@ from typing import assert_never
 import structlog
 
 from bridge.app.call_tracing import CallTracing
+from bridge.app.lane import Lane, Operation
 from bridge.app.live_call import LiveCall
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
+from bridge.calls import hunt_commands as huntcmd
+from bridge.calls import hunt_events as huntev
 from bridge.calls import outcomes
-from bridge.calls.ports import MatrixPort
+from bridge.calls.ports import MatrixPort, Portal
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
@@ -35,7 +38,10 @@ OneEvent = (
     | hcmd.RejectReplacement
     | cmd.SendNotice
 )
-MatrixCommand = cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | cmd.SendIdentity | OneEvent
+OfMember = huntcmd.AskMemberPresence | huntcmd.OpenMemberRoom | huntcmd.InviteMember
+MatrixCommand = (
+    cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | cmd.SendIdentity | OneEvent | OfMember
+)
 
 NOTICE_PAUSE_S = 600.0
 """Who dials again and again reads the same sentence in a room once in this time."""
@@ -77,13 +83,15 @@ class MatrixWork:
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
         """Queue a command, to be sent by whom and where the call is now."""
         origin = _origin(live, command)
-        if isinstance(command, cmd.SendHangup) and live.inviting == live.invite_txn_id(origin.identity.call_id):
+        txn_id = live.invite_txn_id(origin.identity.call_id)
+        if isinstance(command, cmd.SendHangup) and txn_id in live.inviting:
             # Not in the lane, in which the invite itself is: it must not ring for a call that is over.
-            txn_id = live.inviting
             live.portal_lane.submit(lambda: self._withdraw(txn_id))
-        before_ringing = isinstance(command, cmd.AskPresence | cmd.OpenPortal)
-        lane = live.portal_lane if before_ringing else live.matrix_lane
-        lane.submit(lambda: self._run(live, command, origin))
+        lane, first = _lanes(live, command)
+        if first is None:
+            lane.submit(lambda: self._run(live, command, origin))
+        else:
+            first.submit(lambda: _pass_on(lane, lambda: self._run(live, command, origin)))
 
     async def _run(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         """Never raises: whatever goes wrong becomes an event of the call."""
@@ -98,7 +106,10 @@ class MatrixWork:
 
     def _refused(self, live: LiveCall, command: MatrixCommand, error: TrunklineError) -> None:
         log.warning("matrix_command_refused", command=type(command).__name__, detail=str(error))
-        if not live.call.ended:
+        if isinstance(command, OfMember):
+            unreachable = huntev.MemberUnreachable(matrix_call_id=command.matrix_call_id, verdict=_verdict(error))
+            self._feed(live, unreachable)
+        elif not live.call.ended:
             self._feed(live, ev.CallRefused(verdict=_verdict(error)))
 
     async def _carry_out(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
@@ -110,6 +121,13 @@ class MatrixWork:
                 await self._open_portal(live)
             case cmd.SendInvite():
                 await self._send_invite(live, command, origin)
+            case huntcmd.AskMemberPresence():
+                state = await self._matrix.presence(command.user)
+                self._feed(live, huntev.MemberPresence(matrix_call_id=command.matrix_call_id, state=state))
+            case huntcmd.OpenMemberRoom():
+                await self._open_member_room(live, command)
+            case huntcmd.InviteMember():
+                await self._invite_member(live, command, origin)
             case cmd.SendAnswer():
                 await self._send(live, origin, call_content.answer(origin.identity, sdp=command.sdp))
                 await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
@@ -128,46 +146,69 @@ class MatrixWork:
                 await self._send(live, origin, _event(command, origin.identity))
 
     async def _open_portal(self, live: LiveCall) -> None:
-        call = live.call
-        number, name = (E164(call.number), call.caller_name) if call.number else (ANONYMOUS, "")
-        portal = await self._matrix.portal(user=call.matrix.user, number=number, caller_name=name)
+        portal = await self._portal(live, live.call.matrix.user)
         ready = ev.PortalReady(room_id=portal.room_id, ghost=portal.ghost, user_joined=portal.user_joined)
         self._feed(live, ready)
 
-    async def _send_invite(self, live: LiveCall, command: cmd.SendInvite, origin: Origin) -> None:
-        """Given up before it was sent, an invite must not be sent at all."""
-        identity, call = origin.identity, live.call
-        if call.ended or call.matrix.call_id != identity.call_id:
-            return
-        invite = call_content.invite(
-            identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=call.matrix.user
+    async def _open_member_room(self, live: LiveCall, command: huntcmd.OpenMemberRoom) -> None:
+        portal = await self._portal(live, command.user)
+        ready = huntev.MemberRoomReady(
+            matrix_call_id=command.matrix_call_id,
+            room_id=portal.room_id,
+            ghost=portal.ghost,
+            user_joined=portal.user_joined,
         )
+        self._feed(live, ready)
+
+    async def _portal(self, live: LiveCall, user: UserId) -> Portal:
+        call = live.call
+        number, name = (E164(call.number), call.caller_name) if call.number else (ANONYMOUS, "")
+        return await self._matrix.portal(user=user, number=number, caller_name=name)
+
+    async def _send_invite(self, live: LiveCall, command: cmd.SendInvite, origin: Origin) -> None:
+        call = live.call
+        wanted = not call.ended and call.matrix.call_id == origin.identity.call_id
+        if wanted and await self._invite(live, command, origin, call.matrix.user):
+            self._feed(live, ev.InviteDelivered())
+
+    async def _invite_member(self, live: LiveCall, command: huntcmd.InviteMember, origin: Origin) -> None:
+        hunt = live.call.hunt
+        wanted = hunt is not None and hunt.ring_of(command.matrix_call_id) is not None
+        if wanted and await self._invite(live, command, origin, command.user):
+            self._feed(live, huntev.MemberRings(matrix_call_id=command.matrix_call_id))
+
+    async def _invite(
+        self, live: LiveCall, command: cmd.SendInvite | huntcmd.InviteMember, origin: Origin, invitee: UserId
+    ) -> bool:
+        """Whether the homeserver has it: given up before it was sent, an invite must not be sent at all."""
+        invite = call_content.invite(origin.identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=invitee)
         try:
             await self._deliver(live, origin, invite, patience_s=command.lifetime_ms / 1000)
         except MatrixError as error:
             if error.errcode == WITHDRAWN:
-                return
+                return False
             raise
-        await self._send(live, origin, call_content.end_of_candidates(identity, sdp=command.sdp))
-        self._feed(live, ev.InviteDelivered())
+        await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
+        return True
 
     async def _deliver(self, live: LiveCall, origin: Origin, invite: OutgoingEvent, *, patience_s: float) -> None:
         """Until the homeserver has our invite, or nobody wants it any more."""
         if origin.room_id is None or origin.ghost is None:
             return
         self._tracing.matrix_out(live, invite.type, invite.content)
-        live.inviting = live.invite_txn_id(origin.identity.call_id)
+        txn_id = live.invite_txn_id(origin.identity.call_id)
+        live.inviting.add(txn_id)
         try:
             await self._matrix.send_and_wait(
                 room_id=origin.room_id,
                 sender=origin.ghost,
                 event_type=invite.type,
                 content=invite.content,
-                txn_id=live.inviting,
+                txn_id=txn_id,
                 give_up_after_s=patience_s,
             )
         finally:
-            live.inviting = ""
+            live.inviting.discard(txn_id)
 
     async def _withdraw(self, txn_id: str) -> None:
         try:
@@ -202,10 +243,44 @@ def _verdict(error: TrunklineError) -> Verdict:
             return outcomes.MATRIX_UNREACHABLE
 
 
+def _lanes(live: LiveCall, command: MatrixCommand) -> tuple[Lane, Lane | None]:
+    """The queue that a command belongs into, and another that it has to pass first, if any.
+
+    What members are told comes behind what is written down of the call: the next process must know who rings.
+    """
+    match command:
+        case cmd.AskPresence() | cmd.OpenPortal():
+            return live.portal_lane, None
+        case huntcmd.AskMemberPresence() | huntcmd.OpenMemberRoom():
+            return live.ring_lane(command.matrix_call_id), None
+        case huntcmd.InviteMember():
+            return live.ring_lane(command.matrix_call_id), live.matrix_lane
+        case _:
+            other = _other(command)
+            ring = live.ring_lanes.get(other.call_id) if other is not None else None
+            return (live.matrix_lane, None) if ring is None else (ring, live.matrix_lane)
+
+
+async def _pass_on(lane: Lane, operation: Operation) -> None:
+    lane.submit(operation)
+
+
+def _other(command: MatrixCommand) -> cmd.OtherMatrixCall | None:
+    """The Matrix call that a command names, where that is not the call's own."""
+    match command:
+        case cmd.SendSelectAnswer() | cmd.SendReject() | cmd.SendHangup() | cmd.SendNotice():
+            return command.other
+        case huntcmd.InviteMember():
+            return cmd.OtherMatrixCall(
+                call_id=command.matrix_call_id, room_id=command.room_id, ghost=command.ghost, version=1
+            )
+        case _:
+            return None
+
+
 def _origin(live: LiveCall, command: MatrixCommand) -> Origin:
-    """The call's Matrix side as it is now, or the other call of a glare that the command names."""
-    matrix = live.call.matrix
-    other = command.other if isinstance(command, cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup) else None
+    """The call's Matrix side as it is now, or the other Matrix call that the command names."""
+    matrix, other = live.call.matrix, _other(command)
     identity = CallIdentity(
         call_id=other.call_id if other else matrix.call_id,
         party_id=matrix.own_party,

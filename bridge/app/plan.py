@@ -11,10 +11,11 @@ from bridge.config import Config
 from bridge.config.dialling import emergency, limit_of
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.config.voicemail import Unanswered
-from bridge.core.ids import TrunkName, UserId
+from bridge.core.ids import GroupName, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.groups import Group
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import Tariff, parse_price
 from bridge.numbers.permission import Permission, belongs
@@ -47,6 +48,11 @@ def number_plan(config: Config) -> NumberPlan:
         caller_ids=config.numbers.caller_ids,
         emergency=emergency(config),
     )
+
+
+def groups(config: Config) -> Mapping[GroupName, Group]:
+    """Who rings for which group."""
+    return {GroupName(name): entry.group for name, entry in config.groups.items()}
 
 
 def _dial_rule(entry: DialRuleConfig) -> DialRule:

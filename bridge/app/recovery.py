@@ -12,7 +12,6 @@ from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls.call import Call, Milestones
 from bridge.calls.ports import MatrixPort, SipPort
-from bridge.calls.state import MatrixLeg
 from bridge.core.clock import Clock
 from bridge.core.ids import TrunkName
 from bridge.store import Store
@@ -46,8 +45,8 @@ def end_left_over_calls(
 async def withdraw_invites(left_over: Sequence[Call], matrix: MatrixPort) -> None:
     """Nobody must be rung for calls that are over, by invites that the last process had not got rid of."""
     for call in left_over:
-        if call.matrix_leg is MatrixLeg.OURS:
-            await matrix.withdraw(LiveCall(call=call).invite_txn_id(call.matrix.call_id))
+        for matrix_call_id in call.invites:
+            await matrix.withdraw(LiveCall(call=call).invite_txn_id(matrix_call_id))
 
 
 def _in_this_process(call: Call, clock: Clock) -> Call:

@@ -64,6 +64,8 @@ class Reporting:
             waited_s = max(0.0, at.connected - at.answered)
             self._telemetry.observe("call_connect_seconds", waited_s, direction=call.direction)
         self._telemetry.count("digits_forwarded_total", live.stats.digits_forwarded)
+        for ring in call.hunt.rings if call.hunt is not None else ():
+            self._telemetry.count("member_rings_total", reason=(ring.why or verdict).reason)
 
     def _record(self, live: LiveCall, verdict: Verdict) -> CallRecord:
         call, at = live.call, live.call.at
@@ -79,6 +81,7 @@ class Reporting:
             connected=None if call.connected_number is None else Pii(call.connected_number),
             transfers=call.transfers,
             user=Pii(call.matrix.user) if call.matrix.user else None,
+            group=call.hunt.group if call.hunt is not None else "",
             room_id=call.matrix.room_id,
             matrix_call_id=call.matrix.call_id if outbound or call.matrix.room_id else None,
             sip_call_id=call.sip_call_id,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from bridge.app.hunt_desk import HuntDesk, new_matrix_call_id
 from bridge.app.live_call import LiveCall
 from bridge.app.meter import Meter
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
@@ -16,16 +17,18 @@ from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
+from bridge.calls.hunt import Hunt, HuntPlan
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
-from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, TrunkName, UserId
+from bridge.core.ids import CallId, DialogKey, GroupName, PartyId, TrunkName, UserId
 from bridge.core.names import plain_name
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
+from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import ToMessageBox, ToUser, person
+from bridge.numbers.reach import Target, ToGroup, ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
@@ -35,9 +38,6 @@ TOO_MANY_CALLS = Verdict(result=Result.POLICY, reason="too_many_calls", sip_stat
 
 MAX_UNANSWERED_OF_A_TRUNK = 100
 """Each costs a ghost, a room and ports: a flood must not be able to take them all."""
-MAX_UNANSWERED_OF_A_USER = 4
-"""More than that nobody can answer: the next caller hears busy."""
-
 LEAVE_A_MESSAGE = Verdict(result=Result.CLIENT, reason="message_box", sip_status=480, q850=19)
 """The called number is that of a message box, which rings nobody."""
 NOTHING_TO_REPLACE = Verdict(result=Result.CLIENT, reason="nothing_to_replace", sip_status=481, q850=31)
@@ -60,6 +60,7 @@ class SipIntake:
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
         rings_s: Callable[[], float | None] = lambda: None,
+        groups: Callable[[], Mapping[GroupName, Group]] = dict,
         call_waiting: Callable[[], bool],
         times: Callable[[], CallTimes],
         clock: Clock,
@@ -76,6 +77,17 @@ class SipIntake:
         self._rings_s = rings_s
         self._clock = clock
         self._entropy = entropy
+        self._hunts = HuntDesk(
+            groups=groups,
+            wishes=wishes,
+            directory=switchboard.directory,
+            ring_when=ring_when,
+            message_box_of=message_box_of,
+            call_waiting=call_waiting,
+            ring_s=lambda box: self._times_of(box).ring_s,
+            entropy=entropy,
+        )
+        switchboard.ask_of_members(self._hunts.judge)
 
     def handle(self, event: sip.CallEvent) -> None:
         """Take one event of a call."""
@@ -149,6 +161,8 @@ class SipIntake:
                 self._ring_user(event, user)
             case _, ToMessageBox(user=user):
                 self._take_message(event, user)
+            case _, ToGroup():
+                self._ring_members(event, target)
             case _:
                 self._refuse(event, UNKNOWN_NUMBER if reach is None else OUT_OF_HOURS, None)
 
@@ -177,9 +191,17 @@ class SipIntake:
             self._cross(crossing, event)
             return
         call = self._call(event, user, number)
-        dialled = any(live.call.direction is Direction.OUTBOUND and not live.call.answered for live in others)
+        dialled = bool(number) and self._switchboard.directory.dials(user, number)
         refusal, call.forward_to = self._refusal(event, user, dialled=dialled)
         self._open(call, event, ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted())
+
+    def _ring_members(self, event: sip.IncomingCall, target: Target) -> None:
+        """The call is nobody's until somebody takes it."""
+        plan = self._hunts.plan_for(target)
+        call = self._call(event, UserId(""), self._plan().caller_number(event.caller))
+        if isinstance(plan, HuntPlan):
+            call.hunt = Hunt(plan=plan, group=plan.group)
+        self._open(call, event, ev.CallPermitted())
 
     def _take_message(self, event: sip.IncomingCall, user: UserId) -> None:
         """The number is that of a message box: what its user has set for calls holds for nothing but who may call."""
@@ -197,14 +219,8 @@ class SipIntake:
         """
         if (wish := self._wishes.for_call(user, event)) is not None:
             return wish.verdict, wish.forward_to
-        return outcomes.BUSY if dialled or self._is_engaged(user) else None, ""
-
-    def _is_engaged(self, user: UserId) -> bool:
-        """Whether one call more cannot be offered: too many ring, or the user's calls do not wait for each other."""
-        directory = self._switchboard.directory
-        if directory.unanswered_of_user(user) >= MAX_UNANSWERED_OF_A_USER:
-            return True
-        return not self._call_waiting() and bool(directory.of_user(user))
+        engaged = self._switchboard.directory.is_engaged(user, call_waiting=self._call_waiting())
+        return outcomes.BUSY if dialled or engaged else None, ""
 
     def _crosses(self, live: LiveCall, event: sip.IncomingCall) -> bool:
         """Whether the phone that the user dials is the one that calls, as far as its trunk can be believed."""
@@ -231,8 +247,7 @@ class SipIntake:
             dialog=event.dialog,
             sdp=event.sdp,
             user=user,
-            # Ids that sort last lose every glare, so that giving way is always the rule.
-            matrix_call_id=MatrixCallId("z" + self._entropy.token(24)),
+            matrix_call_id=new_matrix_call_id(self._entropy),
             own_party=PartyId(self._entropy.token(12)),
             caller=event.caller,
             caller_name=plain_name(event.caller_name),

@@ -26,10 +26,14 @@ from bridge.calls import events as ev
 from bridge.calls import fetch, machine, outcomes
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import hunt_commands as huntcmd
+from bridge.calls import hunt_events as huntev
+from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
 from bridge.core.ids import TrunkName, UserId
+from bridge.core.presence import RingWhen
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.media.engine import MediaEngine
@@ -40,12 +44,15 @@ from bridge.ops.logs import bind_call
 
 log = structlog.get_logger(__name__)
 
+Members = Callable[[Call, UserId], Verdict | RingWhen]
+"""Whether a member of a group wants a call, and what their presence has to be for it to ring."""
 OnFinished = Callable[[LiveCall, Verdict], Awaitable[None]]
 
 _MILESTONES = {
     State.DIALLING: "call_dialled",
     State.EARLY: "early_media_begun",
     State.RINGING: "call_offered",
+    State.HUNTING: "hunt_begun",
     State.AWAITING_JOIN: "call_awaits_join",
     State.ADOPTING: "calls_crossed",
     State.CONNECTING: "call_answered",
@@ -93,6 +100,7 @@ class Switchboard:
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
+        self._members: Members = lambda call, user: RingWhen.ALWAYS
         self._meter = meter
         meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of, lives=self.lives))
 
@@ -116,6 +124,10 @@ class Switchboard:
         if not isinstance(first, ev.CallRefused):
             self._memory.remember(live)
         self.feed(live, first)
+
+    def ask_of_members(self, members: Members) -> None:
+        """Who knows what the members of a group want."""
+        self._members = members
 
     def remember(self, live: LiveCall) -> None:
         """Write the call down anew: its dialog is not what it was."""
@@ -143,6 +155,8 @@ class Switchboard:
             log.warning("call_event_illegal", event_type=type(event).__name__, state=before)
         if call.state is not before and call.state in _MILESTONES:
             log.info(_MILESTONES[call.state], state=call.state, sip_call_id=call.sip_call_id)
+        if (call.state is not before and call.state in _MILESTONES) or call.state is State.HUNTING:
+            # Who rings is written down before anybody rings.
             self._memory.remember(live)
         self._carry_out_all(live, commands)
         self._meter.follow(live)
@@ -162,8 +176,7 @@ class Switchboard:
 
     def _carry_out_all(self, live: LiveCall, commands: list[cmd.Command]) -> None:
         """A farewell goes on whatever happens to one of its parts: the rest must still be told and freed."""
-        self.directory.follow_room(live)
-        self.directory.note_answer(live)
+        self.directory.follow(live)
         for command in commands:
             try:
                 self._carry_out(live, command)
@@ -187,6 +200,8 @@ class Switchboard:
             self._fetch(live)
         elif isinstance(command, hcmd.TellPartner):
             self._tell_partner(live, command)
+        elif isinstance(command, huntcmd.JudgeMember):
+            self._judge_member(live, command)
         elif isinstance(command, MediaCommand):
             self._media.submit(live, command)
         elif isinstance(command, SipCommand):
@@ -207,6 +222,14 @@ class Switchboard:
         if handover is not None:
             call = fetch.begin(live.call, handover, now=self._clock.monotonic(), wall=self._clock.wall())
             self.open(LiveCall(call=call), hev.FetchPermitted())
+
+    def _judge_member(self, live: LiveCall, command: huntcmd.JudgeMember) -> None:
+        """Later, like what a partner is told."""
+        wish = self._members(live.call, command.user)
+        refusal = wish if isinstance(wish, Verdict) else None
+        ring_when = wish if isinstance(wish, RingWhen) else RingWhen.ALWAYS
+        event = huntev.MemberJudged(matrix_call_id=command.matrix_call_id, refusal=refusal, ring_when=ring_when)
+        self._feed_soon(live, event)
 
     def _tell_partner(self, live: LiveCall, command: hcmd.TellPartner) -> None:
         """Later, since a call sees no event before the commands of its last one are carried out."""
@@ -253,6 +276,8 @@ class Switchboard:
         self._show_active(live.call.direction)
         self._meter.finished(live)
         self._finishing.add(live)
+        if live.ring_lanes:
+            live.matrix_lane.submit(live.drain_rings)
         live.media_lane.submit(lambda: self._report(live, verdict))
         self._memory.forget(live)
 

@@ -132,9 +132,17 @@ class Wishes:
             return Wish(verdict=refusal)
         if settings.forward and (number := self._target(user, settings.forward, event)):
             return Wish(verdict=FORWARDED, forward_to=number)
+        unwanted = self._unwanted(settings)
+        return None if unwanted is None else Wish(verdict=unwanted)
+
+    def for_member(self, user: UserId, caller: str) -> Verdict | None:
+        """The same for a user who is rung as one of several: forwarding is for calls of one's own."""
+        return self.refuses(user, caller) or self._unwanted(self._settings.of(user))
+
+    def _unwanted(self, settings: StoredSettings) -> Verdict | None:
         if settings.do_not_disturb:
-            return Wish(verdict=DO_NOT_DISTURB)
-        return None if self._is_within_hours(settings) else Wish(verdict=OUT_OF_HOURS)
+            return DO_NOT_DISTURB
+        return None if self._is_within_hours(settings) else OUT_OF_HOURS
 
     def refuses(self, user: UserId, caller: str) -> Verdict | None:
         """Whether calls and texts of this caller reach the user at no time."""

@@ -14,6 +14,7 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
+from bridge.calls.hunt import Hunt
 from bridge.calls.message import Message, MessageBox
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.calls.way import Way
@@ -152,6 +153,8 @@ class Call:
     """Whether, and when, the phone may leave a message for the called user."""
     message: Message | None = None
     """The one that is being left."""
+    hunt: Hunt | None = None
+    """Who is rung, or was, where that are several users; until one takes the call, `matrix` is nobody."""
     sip_call_id: SipCallId | None = None
     delivered: bool = False
     """Whether the homeserver has our invite."""
@@ -217,6 +220,32 @@ class Call:
         """Those in which the call still speaks, and takes its leave at its end."""
         second = self.second.dialog if self.second is not None else None
         return {dialog for dialog in (self.dialog, second, self.former) if dialog is not None}
+
+    @property
+    def users(self) -> set[UserId]:
+        """Whose call this is, as far as anybody else can see."""
+        rung = {ring.user for ring in self.hunt.rings if ring.concerned} if self.hunt is not None else set()
+        return rung | {self.matrix.user} - {UserId("")}
+
+    @property
+    def called_party(self) -> str:
+        """The Matrix user of the call, or the group that is called while nobody has taken it."""
+        if self.matrix.user or self.hunt is None or not self.hunt.group:
+            return self.matrix.user
+        return f"group:{self.hunt.group}"
+
+    @property
+    def matrix_calls(self) -> set[tuple[RoomId, MatrixCallId]]:
+        """The Matrix calls that go on, each with its room."""
+        calls = [(ring.room_id, ring.matrix_call_id) for ring in self.hunt.alive] if self.hunt is not None else []
+        calls.append((self.matrix.room_id, self.matrix.call_id))
+        return {(room_id, matrix_call_id) for room_id, matrix_call_id in calls if room_id is not None}
+
+    @property
+    def invites(self) -> list[MatrixCallId]:
+        """The Matrix calls to which we have invited, and which no device has answered."""
+        rings = [ring.matrix_call_id for ring in self.hunt.alive] if self.hunt is not None else []
+        return [*rings, self.matrix.call_id] if self.matrix_leg is MatrixLeg.OURS else rings
 
     @property
     def talk_s(self) -> float:
@@ -310,7 +339,7 @@ class Call:
 
     def farewell_matrix(self, verdict: Verdict) -> list[cmd.Command]:
         """What the Matrix side must still be told."""
-        rival = self.farewell_rival()
+        rival = [*self.farewell_rival(), *(self.hunt.end_all(verdict) if self.hunt is not None else ())]
         match self.matrix_leg:
             case MatrixLeg.THEIRS:
                 return [*rival, cmd.SendReject(reason=verdict.matrix_reason)]
@@ -344,7 +373,8 @@ class Call:
 
     def buffer_candidates(self, event: ev.CandidatesReceived) -> None:
         """Keep candidates of a party that may be selected later; the total is bounded."""
-        room_left = MAX_BUFFERED_CANDIDATES - sum(map(len, self.buffered.values()))
+        rings = len(self.hunt.alive) if self.hunt is not None else 0
+        room_left = MAX_BUFFERED_CANDIDATES * max(1, rings) - sum(map(len, self.buffered.values()))
         if room_left > 0:
             key = _buffer_key(event.matrix_call_id, event.party)
             self.buffered.setdefault(key, []).extend(event.candidates[:room_left])
@@ -419,6 +449,8 @@ MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {
 def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
     """Leaving the room is hanging up (specification, VoIP, "behaviour on room leave")."""
     if event.user not in (call.matrix.user, call.matrix.ghost):
+        return []
+    if event.room_id is not None and event.room_id != call.matrix.room_id:
         return []
     call.matrix_leg = MatrixLeg.ENDED
     verdict = outcomes.COMPLETED if call.at.answered is not None else outcomes.ROOM_LEFT

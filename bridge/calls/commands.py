@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bridge.calls.announcement_commands import AnnouncementCommand
 from bridge.calls.events import Candidate
 from bridge.calls.handover_commands import HandoverCommand
+from bridge.calls.hunt_commands import HuntCommand
 from bridge.calls.message_commands import MessageCommand
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
@@ -255,7 +256,8 @@ class SendNegotiateAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherMatrixCall:
-    """A Matrix call that is not, or no longer, the call's own: the loser of a glare, which may be in another room."""
+    """A Matrix call that is not, or no longer, the call's own: the loser of a glare, or the ring of one of several
+    members; it may be in another room."""
 
     call_id: MatrixCallId
     room_id: RoomId
@@ -295,6 +297,7 @@ class SendNotice:
 
     text: str
     urgent: bool = False
+    other: OtherMatrixCall | None = None
 
 
 # --- the call itself ---
@@ -377,4 +380,5 @@ Command = (
     | HandoverCommand
     | MessageCommand
     | AnnouncementCommand
+    | HuntCommand
 )

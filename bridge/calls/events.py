@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.handover_events import HandoverEvent
+from bridge.calls.hunt_events import HuntEvent
 from bridge.calls.message_events import MessageEvent
 from bridge.calls.state import Timer
 from bridge.calls.transfer_events import TransferEvent
@@ -115,9 +116,11 @@ class MatrixReoffered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberLeft:
-    """A user or a ghost left the room, or was removed (specification, VoIP, "behaviour on room leave")."""
+    """A user or a ghost left a room, or was removed (specification, VoIP, "behaviour on room leave")."""
 
     user: UserId
+    room_id: RoomId | None = None
+    """`None` is the one room of the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,4 +386,5 @@ Event = (
     | HandoverEvent
     | MessageEvent
     | AnnouncementReady
+    | HuntEvent
 )

@@ -30,7 +30,7 @@ def crossing_before_invite(call: Call, event: ev.CrossingInvite, now: float) -> 
     """Our invite has not been sent: it never will be, and theirs is answered."""
     if event.user != call.matrix.user or event.matrix_call_id == call.matrix.call_id:
         return []
-    return _adopt(call, _rival(event))
+    return adopt(call, rival_of(event))
 
 
 def crossing_while_ringing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
@@ -38,10 +38,10 @@ def crossing_while_ringing(call: Call, event: ev.CrossingInvite, now: float) -> 
     if event.user != call.matrix.user or event.matrix_call_id == call.matrix.call_id:
         return []
     if call.rival is not None:
-        return [_busy(event)]
+        return [busy(event)]
     if survivor(call.matrix.call_id, event.matrix_call_id) == event.matrix_call_id:
-        return _give_way(call, _rival(event))
-    call.rival = _rival(event)
+        return _give_way(call, rival_of(event))
+    call.rival = rival_of(event)
     call.deadlines[Timer.GLARE] = now + call.times.glare_s
     return [cmd.FollowMatrixCall(room_id=event.room_id, matrix_call_id=event.matrix_call_id)]
 
@@ -66,7 +66,7 @@ def our_invite_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list
     call.matrix_leg = MatrixLeg.ENDED
     if call.rival is not None:
         rival, call.rival = call.rival, None
-        return [*silence, *_adopt(call, rival)]
+        return [*silence, *adopt(call, rival)]
     call.state = State.REPLACED
     call.deadlines[Timer.EXPIRY] = now + WAIT_FOR_REPLACEMENT_S
     return [*silence]
@@ -85,11 +85,13 @@ def of_another_call(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.
     return []
 
 
-def _busy(event: ev.CrossingInvite) -> cmd.SendReject:
-    return cmd.SendReject(reason=MatrixReason.USER_BUSY, other=_rival(event).call)
+def busy(event: ev.CrossingInvite) -> cmd.SendReject:
+    """Turn down the user's own call."""
+    return cmd.SendReject(reason=MatrixReason.USER_BUSY, other=rival_of(event).call)
 
 
-def _rival(event: ev.CrossingInvite) -> Rival:
+def rival_of(event: ev.CrossingInvite) -> Rival:
+    """The user's own call."""
     call = cmd.OtherMatrixCall(
         call_id=event.matrix_call_id, room_id=event.room_id, ghost=event.ghost, version=event.version
     )
@@ -100,7 +102,7 @@ def _give_way(call: Call, rival: Rival) -> list[cmd.Command]:
     """Abort our invite with the reason that js-sdk itself uses, then answer theirs."""
     ours = _ours(call)
     given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours is not None else []
-    return [*given_up, *_adopt(call, rival)]
+    return [*given_up, *adopt(call, rival)]
 
 
 def _ours(call: Call) -> cmd.OtherMatrixCall | None:
@@ -111,7 +113,7 @@ def _ours(call: Call) -> cmd.OtherMatrixCall | None:
     return cmd.OtherMatrixCall(call_id=ours.call_id, room_id=ours.room_id, ghost=ours.ghost, version=ours.version)
 
 
-def _adopt(call: Call, rival: Rival) -> list[cmd.Command]:
+def adopt(call: Call, rival: Rival) -> list[cmd.Command]:
     """Make the user's own call the Matrix side of this call."""
     theirs = rival.call
     call.state, call.matrix_leg = State.ADOPTING, MatrixLeg.THEIRS

@@ -193,10 +193,11 @@ def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Comman
 def _refused_by(call: Call, event: ev.RejectReceived | ev.HangupReceived, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ENDED
     select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
-    return [*select, *turn_away(call, _refusal(call, event.reason), EndedBy.MATRIX, now)]
+    return [*select, *turn_away(call, refusal(call, event.reason), EndedBy.MATRIX, now)]
 
 
-def _refusal(call: Call, reason: str | None) -> Verdict:
+def refusal(call: Call, reason: str | None) -> Verdict:
+    """What the phone is told of a call that its user does not want."""
     verdict = outcomes.of_matrix_refusal(reason)
     if verdict is not outcomes.DECLINED:
         return verdict

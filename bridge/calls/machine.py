@@ -8,6 +8,7 @@ from bridge.calls import (
     fetch,
     glare,
     handover,
+    hunting,
     inbound,
     message_box,
     outbound,
@@ -16,7 +17,7 @@ from bridge.calls import (
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls.call import Call, Table
-from bridge.calls.state import Direction
+from bridge.calls.state import Direction, State
 
 _ANSWERED: Table = {**established.TABLE, **transfer.TABLE, **handover.TABLE, **announcement.TABLE}
 TABLES: dict[Direction, Table] = {
@@ -29,7 +30,7 @@ TABLES: dict[Direction, Table] = {
         **_ANSWERED,
         **glare.OUTBOUND,
     },
-    Direction.INBOUND: {**inbound.TABLE, **message_box.TABLE, **_ANSWERED, **glare.INBOUND},
+    Direction.INBOUND: {**inbound.TABLE, **message_box.TABLE, **_ANSWERED, **glare.INBOUND, **hunting.TABLE},
 }
 """Later tables win: crossing calls refine some rows of the plain call."""
 
@@ -41,7 +42,11 @@ def handle(call: Call, event: ev.Event, now: float) -> list[cmd.Command]:
     """
     if isinstance(event, ev.TimerFired):
         call.deadlines.pop(event.timer, None)
-    if isinstance(event, ev.OfMatrixCall) and event.matrix_call_id != call.matrix.call_id:
+    if (
+        isinstance(event, ev.OfMatrixCall)
+        and event.matrix_call_id != call.matrix.call_id
+        and call.state is not State.HUNTING
+    ):
         return glare.of_another_call(call, event, now)
     row = TABLES[call.direction].get((call.state, type(event)))
     if row is None:

@@ -30,6 +30,14 @@ CALLER_GAVE_UP_ELSEWHERE = Verdict(
     q850=26,
     matrix_reason=MatrixReason.ANSWERED_ELSEWHERE,
 )
+TAKEN_BY_ANOTHER = Verdict(
+    result=Result.CLIENT,
+    reason="answered_elsewhere",
+    sip_status=487,
+    q850=26,
+    matrix_reason=MatrixReason.ANSWERED_ELSEWHERE,
+)
+"""One of several members has taken the call."""
 ANOTHER_ANSWER_SELECTED = Verdict(result=Result.CLIENT, reason="answered_elsewhere", sip_status=487, q850=26)
 BUSY = Verdict(result=Result.CLIENT, reason="busy", sip_status=486, q850=17, matrix_reason=MatrixReason.USER_BUSY)
 NOT_THERE = Verdict(result=Result.CLIENT, reason="not_there", sip_status=480, q850=20)

@@ -38,6 +38,8 @@ class State(enum.StrEnum):
     """Inbound: the media session is made and the Matrix offer is written."""
     RINGING = "ringing"
     """Inbound: `m.call.invite` is sent, no device has answered."""
+    HUNTING = "hunting"
+    """Inbound: several users are rung, together or in turn; each has a state of its own (`calls/hunt.py`)."""
     ACCEPTING = "accepting"
     """Inbound: a device was selected, the SIP answer is being written."""
 

@@ -13,6 +13,11 @@ def turn_away(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> li
     box = call.message_box
     if box is None or verdict.reason not in box.reasons or call.sip_leg is not SipLeg.INCOMING or call.forward_to:
         return call.end(verdict, ended_by, now)
+    return attend(call, verdict)
+
+
+def attend(call: Call, verdict: Verdict) -> list[cmd.Command]:
+    """Answer the phone, which may leave a message for the call's user; `verdict` is why nobody else does."""
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
     farewell = call.farewell_matrix(verdict)
     call.state, call.matrix_leg, call.message = State.ATTENDING, MatrixLeg.ENDED, Message(why=verdict)

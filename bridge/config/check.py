@@ -12,7 +12,7 @@ from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_called
 from bridge.config.model import Config, TrunkConfig, TurnConfig
-from bridge.config.targets import target_contradictions
+from bridge.config.targets import long_hunts, target_contradictions
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
 from bridge.media.advertised import advertised
@@ -256,6 +256,7 @@ def warnings(config: Config) -> list[str]:
     """What is allowed and yet perhaps not meant, one sentence each."""
     return [
         *_reach(config),
+        *long_hunts(config),
         *_callers(config),
         *_loopback(config),
         *idle_limits(config),

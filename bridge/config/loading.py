@@ -37,6 +37,7 @@ _STAND_INS: Mapping[str, Any] = {
     "server_name": "stand-in.invalid",
     "server": "stand-in.invalid",
     "who": ["stand-in.invalid"],
+    "members": ["@stand-in:stand-in.invalid"],
     "prefixes": ["+999"],
     "pattern": "999",
     "to": "@stand-in:stand-in.invalid",

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from bridge.config import values
 from bridge.config.announcements import AnnouncementsConfig
+from bridge.config.groups import GroupConfig
 from bridge.config.kinds import (
     DEFAULT_REGION,
     CalledNumber,
@@ -68,7 +69,7 @@ from bridge.config.kinds import (
     Word,
 )
 from bridge.config.operations import LoggingConfig, OpsConfig
-from bridge.config.reached import InboundNumber
+from bridge.config.reached import InboundNumber, TargetName
 from bridge.config.section import Section
 from bridge.config.voicemail import VoicemailConfig
 from bridge.core.presence import RingWhen
@@ -356,6 +357,7 @@ class Config(Section):
     sip: SipConfig = SipConfig()
     trunks: Mapping[Name, TrunkConfig] = Field(default_factory=dict)
     numbers: NumbersConfig = NumbersConfig()
+    groups: Mapping[TargetName, GroupConfig] = Field(default_factory=dict)
     permissions: PermissionsConfig = PermissionsConfig()
     calls: CallsConfig = CallsConfig()
     voicemail: VoicemailConfig = VoicemailConfig()

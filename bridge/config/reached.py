@@ -8,7 +8,7 @@ from pydantic import PlainValidator, ValidatorFunctionWrapHandler, WrapValidator
 from bridge.config import values
 from bridge.config.section import Section
 from bridge.numbers.hours import Hours, parse_hours
-from bridge.numbers.reach import Reach, Target, parse_target
+from bridge.numbers.reach import Reach, Target, is_name, parse_target
 
 
 def _target(value: object) -> Target:
@@ -23,6 +23,15 @@ def _optional_hours(value: object) -> Hours | None:
     return parse_hours(values.text(value)) if value != "" else None
 
 
+def _name(value: object) -> str:
+    word = values.text(value)
+    if not is_name(word):
+        raise ValueError(f"expected a name of a-z, 0-9, '_' and '-', at most 32 characters, found '{word}'")
+    return word
+
+
+TargetName = Annotated[str, PlainValidator(_name)]
+"""What a group or a menu is called."""
 ReachTarget = Annotated[Target, PlainValidator(_target)]
 OptionalTarget = Annotated[Target | None, PlainValidator(_optional_target)]
 OptionalHours = Annotated[Hours | None, PlainValidator(_optional_hours)]

@@ -81,7 +81,7 @@ COMPONENTS = _of(
 )
 CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
-    *("locating", "awaiting_join", "offering", "ringing"),
+    *("locating", "awaiting_join", "offering", "ringing", "hunting"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
     *("handing_over", "fetching", "joined", "attending", "attended"),
 )
@@ -89,7 +89,7 @@ CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loo
 SELF_TESTS = _of("echo", "number")
 SECTIONS = _of(
     *("homeserver", "appservice", "sip", "trunks", "numbers", "permissions", "calls", "voicemail", "media", "store"),
-    *("ops", "logging", "announcements"),
+    *("ops", "logging", "announcements", "groups"),
 )
 """Of the configuration."""
 EVENT_FAULTS = _of(
@@ -237,6 +237,7 @@ METRICS: tuple[Metric, ...] = (
         direction=DIRECTIONS,
         stage=_of("ring", "answer", "media"),
     ),
+    _counter("member_rings_total", "Members of groups who were to be rung, by how that ended.", reason=REASONS),
     _histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
     _histogram(
         "post_dial_delay_seconds", "From our INVITE until the phone is known to ring.", OPERATION_S, trunk=TRUNKS

@@ -80,7 +80,9 @@ class CallRecord:
     """Whom the call was with in the end, when that is neither: after a transfer, or a diversion that is told."""
     transfers: int = 0
     user: Pii | None = None
-    """The Matrix user of the call."""
+    """The Matrix user of the call; of a call to a group, who took it."""
+    group: str = ""
+    """The group that was called."""
     room_id: RoomId | None = None
     matrix_call_id: MatrixCallId | None = None
     sip_call_id: SipCallId | None = None

@@ -4,6 +4,7 @@ The real outsides are tested in `tests/e2e`.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -27,7 +28,7 @@ from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
-from bridge.core.ids import E164, CallId, DialogKey, EventId, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.ids import E164, CallId, DialogKey, EventId, GroupName, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Verdict
@@ -39,6 +40,7 @@ from bridge.media.sounds import Sound, pause
 from bridge.media.verdicts import sip_refused
 from bridge.numbers.abuse import Thresholds, Watch
 from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.groups import Group
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import Tariff
@@ -88,6 +90,14 @@ class StageMatrix:
     """Those that have been made before."""
     presences: dict[UserId, PresenceState] = field(default_factory=dict)
     names: dict[UserId, str] = field(default_factory=dict)
+    portals: dict[UserId, StagePortal] = field(default_factory=dict)
+    """Of users who have a room of their own with the phone; everybody else's is `ROOM`."""
+    told: dict[RoomId, list[tuple[str, Mapping[str, Any]]]] = field(default_factory=lambda: defaultdict(list))
+    """The same as `sent`, by room."""
+    stuck: dict[RoomId, asyncio.Event] = field(default_factory=dict)
+    """Rooms whose invites are not delivered until the event."""
+    refusing: set[UserId] = field(default_factory=set)
+    """Users whom no room can be made with."""
     callers: list[tuple[str, str]] = field(default_factory=list)
     """Number and name of everybody for whom a portal was asked."""
 
@@ -106,6 +116,7 @@ class StageMatrix:
         give_up_after_s: float = 60.0,
     ) -> None:
         self.sent.append((event_type, content, txn_id))
+        self.told[room_id].append((event_type, content))
         self.patience_s[event_type] = give_up_after_s
         if event_type == "m.call.answer":
             self.answered.set()
@@ -120,7 +131,10 @@ class StageMatrix:
         txn_id: str,
         give_up_after_s: float,
     ) -> EventId:
+        if room_id in self.stuck:
+            await self.stuck[room_id].wait()
         self.sent.append((event_type, content, txn_id))
+        self.told[room_id].append((event_type, content))
         self.patience_s[event_type] = give_up_after_s
         return EventId("$event")
 
@@ -146,11 +160,11 @@ class StageMatrix:
 
     async def portal(self, *, user: UserId, number: E164, caller_name: str = "") -> StagePortal:
         self.callers.append((number, caller_name))
-        if self.portal_fails:
+        if self.portal_fails or user in self.refusing:
             raise CallError(MATRIX_UNREACHABLE)
         if self.portal_delay is not None:
             await self.portal_delay.wait()
-        return StagePortal()
+        return self.portals.get(user, StagePortal())
 
     async def upload(self, content: bytes, kind: str, owner: UserId) -> str:
         raise CallError(MATRIX_UNREACHABLE)
@@ -386,6 +400,7 @@ class Stage:
     inbound: Mapping[str, Reach] = field(
         default_factory=lambda: {"+15550199": Reach.of_user(ALICE), "+15550188": Reach.of_user(BOB)}
     )
+    groups: dict[GroupName, Group] = field(default_factory=dict)
     boxes: dict[UserId, MessageBox] = field(default_factory=dict)
     """Who takes messages."""
     rules: tuple[DialRule, ...] = ()
@@ -498,6 +513,7 @@ class Stage:
                 self.settings, lambda: self.plan, clock, may_spend=self.meter.may_spend, time_zone=lambda: UTC
             ),
             message_box_of=self.boxes.get,
+            groups=lambda: self.groups,
             call_waiting=lambda: self.call_waiting,
             times=CallTimes,
             clock=clock,

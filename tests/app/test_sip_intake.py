@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.app import sip_intake
-from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_USER
+from bridge.app.directory import MAX_UNANSWERED_OF_A_USER
 from bridge.core.ids import DialogKey
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.ops.records import VERIFICATIONS

@@ -22,7 +22,7 @@ from bridge.core.ids import DialogKey, MatrixCallId, PartyId
 from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from bridge.numbers.limits import LIMIT_REACHED
-from tests.calls import scenes
+from tests.calls import hunts, scenes
 from tests.calls.test_announcement import refusing, spoken_to, stopped, telling
 from tests.calls.test_early_media import dialling as early_media
 from tests.calls.test_handover import (
@@ -44,6 +44,7 @@ from tests.calls.test_transfer import PERMITTED, replacement, replacing, talking
 
 USERS = st.sampled_from([scenes.ALICE, scenes.MALLORY])
 PARTIES = st.sampled_from([scenes.LAPTOP, scenes.PHONE, None])
+MEMBERS = st.sampled_from(hunts.MEMBERS)
 CALL_IDS = st.sampled_from([scenes.OUR_CALL, scenes.THEIR_CALL, MatrixCallId("~last")])
 REASONS = st.sampled_from([None, "user_hangup", "user_busy", "replaced", "ice_failed", "nonsense"])
 SDP = st.sampled_from([None, "sdp"])
@@ -129,6 +130,11 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.Aborted(verdict=LIMIT_REACHED)),
     st.builds(mev.PhoneKeyPressed, digit=st.sampled_from("5#")),
     st.builds(mev.MessageRecorded, heard=st.booleans()),
+    st.builds(hunts.judged, MEMBERS),
+    st.builds(hunts.room_ready, MEMBERS, joined=st.booleans()),
+    st.builds(hunts.rings, MEMBERS),
+    st.builds(hunts.answer, MEMBERS),
+    st.builds(hunts.decline, MEMBERS),
     st.just(ev.MediaConnected()),
     st.builds(ev.MediaLost, reason=st.sampled_from(LOST)),
 )
@@ -138,6 +144,7 @@ CALLS = st.sampled_from(
         *(waiting, claimed, fetching, joined, fetched),
         *(lambda: boxed(scenes.ringing()), attending, greeted, recording),
         *(refusing, telling, stopped, lambda: spoken_to(scenes.talking())),
+        *(hunts.all_ring, hunts.first_rings, hunts.for_group),
     ]
 )
 

@@ -19,6 +19,8 @@ class LiveCallView:
     user: str
     number: str
     """Of the phone; empty when it is withheld."""
+    group: str = ""
+    """The group that was called."""
     began_at: float
     """Seconds since 1970 UTC."""
     talk_s: float

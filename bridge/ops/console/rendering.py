@@ -56,7 +56,7 @@ def _source(name: str) -> str:
 def short(showing: Showing, who: str) -> str:
     """Somebody for a narrow column: the hash of the logs without the words around it."""
     text = showing.person(who)
-    return text if showing.numbers or not who else f"#{text.removeprefix('[redacted#').removesuffix(']')}"
+    return text if text == who or not who else f"#{text.removeprefix('[redacted#').removesuffix(']')}"
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from bridge.ops.traces.items import Kind
 from bridge.store.traces import TraceEntry
 
 WITHHELD = "withheld"
+_GROUP = "group:"
 _NAMED = re.compile(
     r"(?im)^((?:from|f|to|t|contact|m|p-asserted-identity|p-preferred-identity|remote-party-id|diversion|history-info"
     r"|referred-by|b|reply-to|call-info|subject|s|organization)[ \t]*:[ \t]*)"
@@ -32,10 +33,10 @@ class Showing:
     """Whether people's numbers, ids, names and addresses are shown as they are."""
 
     def person(self, who: str) -> str:
-        """A number or a user id."""
+        """A number or a user id, or a group, which is nobody."""
         if not who:
             return WITHHELD
-        return who if self.numbers else str(Pii(who))
+        return who if self.numbers or who.startswith(_GROUP) else str(Pii(who))
 
     def text(self, text: str) -> str:
         """Any other words of strangers."""
