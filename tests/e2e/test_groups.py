@@ -13,6 +13,7 @@ from tests.e2e.exchange import SERVER_NAME, open_exchange
 from tests.e2e.lab import BROWSER_TONES, Lab
 from tests.e2e.phone import RATE_HZ, Phone
 from tests.e2e.phone import TONE as PHONE_TONE
+from tests.e2e.running_bridge import Section
 from tests.e2e.sound import level_near
 from tests.peers.process import free_port
 
@@ -122,7 +123,7 @@ async def test_when_nobody_answers_somebody_else_is_rung(lab: Lab, house: House)
 
 async def test_after_a_crash_no_member_s_device_rings_on(tmp_path: Path) -> None:
     members = [f"@callee{n}:{SERVER_NAME}" for n in range(3)]
-    sections = {
+    sections: dict[str, Section] = {
         "groups": {"all": {"members": members}},
         "numbers": {"inbound": {TOGETHER: "group:all"}},
     }
