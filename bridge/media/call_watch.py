@@ -75,6 +75,8 @@ class CallWatch:
         """Count what came since the last time, and observe what is so just now."""
         self._sample_leg("matrix", stats.matrix)
         self._sample_leg("sip", stats.sip)
+        self._sample_far("matrix", stats.matrix, stats.sip, transcoded=stats.transcoded)
+        self._sample_far("sip", stats.sip, stats.matrix, transcoded=stats.transcoded)
         self._sample_heard("matrix", stats.heard_by_matrix)
         self._sample_heard("sip", stats.heard_by_sip)
 
@@ -98,16 +100,18 @@ class CallWatch:
         received, sent = self._grown("in", leg, numbers.packets_received), self._grown("out", leg, numbers.packets_sent)
         self._telemetry.count("rtp_packets_total", received, leg=leg, direction="in")
         self._telemetry.count("rtp_packets_total", sent, leg=leg, direction="out")
-        lost, far = (
-            self._grown("lost", leg, numbers.packets_lost),
-            self._grown("far", leg, numbers.far_packets_lost or 0),
-        )
+        lost = self._grown("lost", leg, numbers.packets_lost)
         self._telemetry.count("rtp_lost_total", lost, leg=leg, direction="in")
-        self._telemetry.count("rtp_lost_total", far, leg=leg, direction="out")
         if received:
             self._telemetry.observe("rtp_jitter_seconds", numbers.jitter_ms / _MS, leg=leg)
         if numbers.round_trip_ms is not None:
             self._telemetry.observe("rtp_round_trip_seconds", numbers.round_trip_ms / _MS, leg=leg)
+
+    def _sample_far(self, leg: str, heard: LegStats, spoken: LegStats, *, transcoded: bool) -> None:
+        """What got lost behind us: audio that passes through keeps its gaps, and the far end counts those as well."""
+        before = 0 if transcoded else max(spoken.packets_lost, 0)
+        behind = self._grown("far", leg, max(0, (heard.far_packets_lost or 0) - before))
+        self._telemetry.count("rtp_lost_total", behind, leg=leg, direction="out")
 
     def _sample_heard(self, ear: str, heard: HeardStats) -> None:
         played = self._grown("played", ear, heard.frames_played)

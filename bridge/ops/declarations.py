@@ -152,6 +152,7 @@ REASONS = _of(
     "room_left",
     "room_busy",
     "session_expired",
+    "store_failed",
     "suspended",
     "too_many_attempts",
     "too_many_calls",
@@ -432,7 +433,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("rtp_packets_total", "Packets that came, or were sent.", leg=LEGS, direction=WAYS),
     _counter(
         "rtp_lost_total",
-        "Packets that never came: in, to us; out, to the far end, by its own reports.",
+        "Packets that never came: in, to us; out, from us to the far end, by its own reports.",
         leg=LEGS,
         direction=WAYS,
     ),

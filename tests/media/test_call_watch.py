@@ -121,6 +121,7 @@ STATS = MediaStats(
     matrix=LegStats(codec="OPUS", packets_received=1000, packets_sent=900, packets_lost=50, jitter_ms=12.0, mos=3.9),
     sip=LegStats(codec="PCMU", packets_received=800, packets_sent=990, round_trip_ms=40.0, far_packets_lost=7, mos=4.2),
     heard_by_sip=HeardStats(frames_played=940, frames_concealed=60, packets_discarded=9, playout_delay_ms=45.0),
+    transcoded=True,
 )
 
 
@@ -147,6 +148,22 @@ def test_numbers_become_metrics_as_they_grow_and_ratings_at_the_end() -> None:
     assert value("media_mos_count", heard_by="matrix") == 1
     assert value("rtp_round_trip_seconds_sum", leg="sip") == pytest.approx(0.08)
     assert value("playout_delay_seconds_count", heard_by="sip") == 1, "nothing was played since"
+
+
+@pytest.mark.parametrize(("transcoded", "behind_us"), [(True, 30), (False, 10)])
+def test_what_was_lost_before_us_is_not_lost_behind_us_again(transcoded: bool, behind_us: int) -> None:
+    telemetry = CountingTelemetry()
+    stats = MediaStats(
+        matrix=LegStats(packets_received=980, packets_lost=20),
+        sip=LegStats(packets_sent=980, far_packets_lost=30),
+        transcoded=transcoded,
+    )
+    watched = call_watch(telemetry)
+    watched.sample(stats)
+    # The next report of the far end comes later than the next loss: nothing is taken back.
+    watched.sample(replace(stats, matrix=replace(stats.matrix, packets_lost=40)))
+    assert telemetry.total("rtp_lost_total", leg="sip", direction="out") == behind_us
+    assert telemetry.total("rtp_lost_total", leg="matrix", direction="in") == 40
 
 
 def test_samples_are_taken_every_five_seconds() -> None:
