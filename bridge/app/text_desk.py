@@ -43,6 +43,7 @@ MAX_ROOMS = 200
 DAY_S = 86_400.0
 RECEIVED_AT_ONCE = 60
 NOTICE_PAUSE_S = 600.0
+REFUSAL_PAUSE_S = 60.0
 NOTICE_PATIENCE_S = 60.0
 NO_TEXTS_TOPIC = "no_texts"
 
@@ -135,6 +136,7 @@ class TextDesk:
         self.allow(per_day)
         self._received = Budgets(burst=RECEIVED_AT_ONCE, refill_s=1.0)
         self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
+        self._refusals = Budgets(burst=1, refill_s=REFUSAL_PAUSE_S)
         self._waiting: dict[TextKey, asyncio.Future[TextDelivered | TextFailed]] = {}
         self._lanes: dict[RoomId, Lane] = {}
         self._arrivals: set[asyncio.Task[None]] = set()
@@ -203,19 +205,19 @@ class TextDesk:
         """Send it; gives what its writer must be told, if anything."""
         event, now = talk.event, self._clock.monotonic()
         if event.age_ms / 1000 + now - event.received_at > MAX_AGE_S:
-            return self._refused(TOO_OLD)
+            return self._refused(event.sender, TOO_OLD)
         route = self._route(event, talk.number)
         if isinstance(route, str):
-            return self._refused(route)
+            return self._refused(event.sender, route)
         side = self._sides()[route.trunk]
         parts = parts_of(text.body, side.texting)
         if not parts:
-            return self._refused(TOO_LONG, route.trunk)
+            return self._refused(event.sender, TOO_LONG, route.trunk)
         for _ in parts:
             if self._sent is None or not self._sent.spend(event.sender, now):
-                return self._refused(TOO_MANY, route.trunk)
+                return self._refused(event.sender, TOO_MANY, route.trunk)
         if not await self._meter.pay_for_text(event.sender, side.price, parts=len(parts)):
-            return self._refused(LIMIT_REACHED, route.trunk)
+            return self._refused(event.sender, LIMIT_REACHED, route.trunk)
         return await self._deliver(route, parts, await self._rooms.display_name(event.sender))
 
     def _route(self, event: RoomEvent, number: str) -> Route | str:
@@ -262,9 +264,10 @@ class TextDesk:
         finally:
             del self._waiting[key]
 
-    def _refused(self, sentence: str, trunk: str = "none") -> str:
+    def _refused(self, user: UserId, sentence: str, trunk: str = "none") -> str:
+        """What its writer must be told: the same sentence not more often than once a minute."""
         self._count("outbound", trunk, "refused")
-        return sentence
+        return sentence if self._refusals.spend(f"{user} {sentence}", self._clock.monotonic()) else ""
 
     async def _say(self, talk: _Conversation, sentence: str) -> None:
         notice = answer_to(talk.event.event_id, sentence)

@@ -12,6 +12,7 @@ from bridge.app.text_desk import (
     NO_TEXTS,
     NOT_TEXT,
     OUT_OF_SERVICE,
+    REFUSAL_PAUSE_S,
     TOO_LONG,
     TOO_MANY,
     TOO_OLD,
@@ -19,6 +20,7 @@ from bridge.app.text_desk import (
     TextSide,
 )
 from bridge.app.user_settings import BLOCKED
+from bridge.core.clock import SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -58,6 +60,15 @@ class StageTexts:
 
     def trunk_up(self, trunk: TrunkName) -> bool:
         return True
+
+
+class LaterClock(SystemClock):
+    """Jumps ahead."""
+
+    later_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.later_s
 
 
 class Texts:
@@ -187,6 +198,16 @@ class TestToAPhone:
         await texts.write(**{"body": "hello", **message})
         assert texts.said() == [sentence]
         assert not texts.sip.sent
+
+    async def test_who_writes_on_beyond_a_limit_is_told_so_once_a_minute(self, stage: Stage) -> None:
+        clock = stage.clock = LaterClock()
+        texts = Texts(stage, per_day=1)
+        for _ in range(20):
+            await texts.write()
+        assert texts.said() == [TOO_MANY]
+        clock.later_s += REFUSAL_PAUSE_S
+        await texts.write()
+        assert texts.said() == [TOO_MANY] * 2
 
     async def test_a_number_that_may_not_be_called_may_not_be_written_to(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({BOB, GHOST})
