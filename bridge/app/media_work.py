@@ -72,6 +72,8 @@ class MessagePort(Protocol):
 
     def greeting(self, user: UserId) -> Sound: ...
 
+    async def make_sure(self, *, longest_s: float) -> None: ...
+
     async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest: ...
 
     async def never_begun(self, call: Call) -> None: ...
@@ -237,6 +239,8 @@ class MediaWork:
         self._feed(live, ev.SipAnswerReady(sdp=await write()))
 
     async def _write_own_answer(self, live: LiveCall, command: mcmd.WriteOwnAnswer) -> None:
+        if live.call.message_box is not None:
+            await self._messages.make_sure(longest_s=live.call.message_box.longest_s)
         session = await self._session(live)
         await session.reset_matrix_leg()
         write = session.create_sip_offer if command.late_offer else session.create_sip_answer

@@ -5,6 +5,8 @@ that is away loses one; what a crash has cut off is delivered as far as it goes.
 """
 
 import asyncio
+import os
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +34,8 @@ SHORTEST_S = 1.0
 """What is shorter is the click of a phone that was put down."""
 MAX_WAITING = 1_000
 """Messages on disk; with more the phone hears what it would hear without a message box."""
+OCTETS_PER_S = 4_000
+"""Of a message's file, rounded up: Opus at 32 kbit/s in Ogg."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
 KEPT_FOR_S = 30 * 86_400.0
 """A message that cannot be delivered for so long has nobody who misses it."""
@@ -85,6 +89,17 @@ class MessageDesk:
         """The length of the longest of these."""
         return self._greetings.longest_s
 
+    async def make_sure(self, *, longest_s: float) -> None:
+        """Raise `CallError` when a message could not be kept now: asked before a phone is answered for it."""
+        try:
+            await self._check_waiting()
+            await asyncio.to_thread(_try_folder, self._folder, round(longest_s * OCTETS_PER_S))
+        except (StoreError, OSError) as error:
+            log.error("message_not_taken", detail=str(error))
+            raise CallError(NOT_KEPT, "there is nowhere to keep a message") from error
+        if not self._store.healthy:
+            raise CallError(NOT_KEPT, "the database cannot be written")
+
     async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest:
         """A place for the message of a call. Raises `CallError` when there is none."""
         try:
@@ -94,9 +109,7 @@ class MessageDesk:
             raise CallError(NOT_KEPT, "there is nowhere to keep a message") from error
 
     async def _begin(self, call: Call, longest_s: float) -> RecordingRequest:
-        if await self._store.messages.count() >= MAX_WAITING:
-            log.error("messages_full", waiting=MAX_WAITING)
-            raise CallError(NO_ROOM, "too many messages wait for their users")
+        await self._check_waiting()
         message = StoredMessage(
             message_id=call.call_id,
             user_id=call.matrix.user,
@@ -114,6 +127,11 @@ class MessageDesk:
         return RecordingRequest(
             path=self._path(message.message_id), sides=RecordedSides.PHONE, longest_s=longest_s, beep=True
         )
+
+    async def _check_waiting(self) -> None:
+        if await self._store.messages.count() >= MAX_WAITING:
+            log.error("messages_full", waiting=MAX_WAITING)
+            raise CallError(NO_ROOM, "too many messages wait for their users")
 
     def recorded(self, recorded: Recorded) -> bool:
         """A recording has ended, its call perhaps as well; gives whether there is a message in it."""
@@ -247,3 +265,10 @@ class MessageDesk:
 
     def _count(self, outcome: str) -> None:
         self._telemetry.count("voicemail_messages_total", outcome=outcome)
+
+
+def _try_folder(folder: Path, octets: int) -> None:
+    """Find out whether a file of that size can be written. Raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, octets)

@@ -1,6 +1,8 @@
 """Messages on their way to their users: through a crash, and while the homeserver is away."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +19,8 @@ from bridge.app.media_work import MediaWork
 from bridge.app.message_desk import MessageDesk
 from bridge.calls import events as ev
 from bridge.calls.call import Call
-from bridge.calls.message_commands import RecordMessage
+from bridge.calls.message import MessageBox
+from bridge.calls.message_commands import RecordMessage, WriteOwnAnswer
 from bridge.config.voicemail import VoicemailConfig
 from bridge.core.clock import SystemClock
 from bridge.core.errors import CallError
@@ -255,6 +258,32 @@ async def test_a_text_is_spoken_as_telephone_audio() -> None:
 async def test_a_language_that_cannot_be_spoken_leaves_the_beep(language: str) -> None:
     greetings = await Greetings.load(VoicemailConfig(users=("example.org",), language=language))
     assert (greetings.longest_s < 1.0) is (language == "xx-none")
+
+
+@pytest.mark.parametrize("trouble", ["no folder", "full disk", "no database"])
+async def test_a_phone_is_not_answered_for_a_message_that_could_not_be_kept(
+    trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    events: list[ev.Event] = []
+    async with desk(tmp_path) as scene:
+        match trouble:
+            case "no folder":
+                scene.folder.write_text("not a folder")
+            case "full disk":
+                monkeypatch.setattr(os, "posix_fallocate", full)
+            case _:
+                await scene.store.close()
+        work = MediaWork(
+            StageEngine(), {}, lambda live, event: events.append(event), lambda call_id: None, scene.counts, scene.desk
+        )
+        live = LiveCall(call=call())
+        live.call.message_box = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
+        work.submit(live, WriteOwnAnswer(late_offer=False))
+        await live.drain()
+    assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["messages_not_kept"]
 
 
 async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path: Path) -> None:
