@@ -15,8 +15,10 @@ from bridge.store.database import StoreError
 
 VERSION = 2
 """Of the tables below; a file with another one is begun anew."""
-MAX_ROWS = 2_000
-"""Entries of one call that are shown; a call of an hour has some 800."""
+MAX_SAMPLES = 2_000
+"""Of the sound of one call, for a picture of it; a call of an hour has some 700."""
+_AUDIO = "audio"
+"""The kind of entries that are the sound of a call, not a step of it."""
 _BUSY_S = 5.0
 _SHARE = 20
 """One of so many calls is let go of at a time when the file is too large."""
@@ -221,12 +223,27 @@ class TraceReader:
             rows = connection.execute("SELECT name FROM names WHERE call_id = ? LIMIT 20", (call_id,)).fetchall()
         return [str(row[0]) for row in rows]
 
-    def entries(self, call_id: CallId, *, limit: int = MAX_ROWS) -> list[TraceEntry]:
-        """What happened in a call, in order."""
+    def steps(self, call_id: CallId, *, skip: int, limit: int) -> list[TraceEntry]:
+        """What happened in a call, in order, from some step on."""
+        question = f"{_ENTRIES} WHERE call_id = ? AND kind != ? ORDER BY at, position LIMIT ? OFFSET ?"
         with self._open() as connection:
-            rows = connection.execute(
-                f"{_ENTRIES} WHERE call_id = ? ORDER BY at, position LIMIT ?", (call_id, limit)
-            ).fetchall()
+            rows = connection.execute(question, (call_id, _AUDIO, limit, skip)).fetchall()
+        return [_entry(row) for row in rows]
+
+    def sound(self, call_id: CallId, *, limit: int = MAX_SAMPLES) -> list[TraceEntry]:
+        """The sound of a call over all its time, in order; of more samples than `limit` every so-many-th."""
+        with self._open() as connection:
+            of_the_call = (call_id, _AUDIO)
+            count = connection.execute(
+                "SELECT count(*) FROM entries WHERE call_id = ? AND kind = ?", of_the_call
+            ).fetchone()[0]
+            rows = connection.execute(_SOUND, (*of_the_call, max(1, -(-count // limit)))).fetchall()
+        return [_entry(row) for row in rows]
+
+    def entries(self, call_id: CallId) -> list[TraceEntry]:
+        """All that is known of a call, in order."""
+        with self._open() as connection:
+            rows = connection.execute(f"{_ENTRIES} WHERE call_id = ? ORDER BY at, position", (call_id,)).fetchall()
         return [_entry(row) for row in rows]
 
     def calls(self, wanted: CallFilter) -> list[TracedCall]:
@@ -284,6 +301,10 @@ _CALL_FIELDS = ", ".join(field.name for field in fields(TracedCall))
 _ENTRY_FIELDS = ", ".join(field.name for field in fields(TraceEntry))
 _CALLS = f"SELECT {_CALL_FIELDS} FROM calls"  # noqa: S608  (names of our own fields)
 _ENTRIES = f"SELECT {_ENTRY_FIELDS} FROM entries"  # noqa: S608
+_SOUND = (
+    f"SELECT {_ENTRY_FIELDS} FROM (SELECT *, row_number() OVER (ORDER BY at, position) AS number FROM entries "  # noqa: S608
+    "WHERE call_id = ? AND kind = ?) WHERE (number - 1) % ? = 0 ORDER BY number"
+)
 _ADD = f"INSERT INTO entries ({_ENTRY_FIELDS}) VALUES ({', '.join('?' * len(fields(TraceEntry)))})"  # noqa: S608
 _UPSERT = f"REPLACE INTO calls ({_CALL_FIELDS}) VALUES ({', '.join('?' * len(fields(TracedCall)))})"  # noqa: S608
 

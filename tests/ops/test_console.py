@@ -1,6 +1,7 @@
 """The console: who sees it, what a stranger's words do to it, and what its buttons do."""
 
 import asyncio
+import re
 import threading
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from bridge.ops.console.access import IDLE_S
 from bridge.ops.console.desk import LiveCallView
 from bridge.ops.console.rendering import Renderer
+from bridge.ops.console.views import STEPS
+from bridge.ops.traces.items import Kind, Way
+from bridge.store.traces import TraceEntry, TraceFile
 from tests.ops.console_house import (
     ALICE,
     BEGUN,
@@ -117,6 +121,15 @@ async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> 
         assert (await browser.log_in())[0] == 429
         clock.now += 31
         assert (await browser.log_in())[0] == 200
+
+
+async def test_a_wrong_token_is_counted_however_it_comes() -> None:
+    async with serving(StageDesk()) as address, browsing(address) as browser:
+        await browser.log_in("guess")
+        for number in range(9):
+            await browser.get("/console", headers={"Authorization": f"Bearer guess{number}"})
+        _, metrics = await browser.get("/metrics")
+        assert 'trunkline_console_logins_total{outcome="refused"} 10.0' in metrics
 
 
 @pytest.mark.parametrize(
@@ -333,3 +346,28 @@ async def test_a_bridge_that_stops_ends_the_streams_in_order() -> None:
         # Cut off, the rest of a chunked answer would be missing, which is an error.
         assert await stream.content.read() == b""
         stream.close()
+
+
+async def test_a_call_of_very_many_steps_is_shown_page_by_page(tmp_path: Path) -> None:
+    write_trace(tmp_path / "traces")
+    file = TraceFile(tmp_path / "traces")
+    steps = [
+        TraceEntry(call_id=CALL, at=BEGUN + 100 + number, kind=Kind.STATE, way=Way.NONE, title=f"step {number}.")
+        for number in range(2 * STEPS)
+    ]
+    file.write(calls=[], names=[], entries=steps)
+    file.close()
+    page = f"/console/calls/{CALL}"
+    async with serving(StageDesk(), tmp_path / "traces") as address, browsing(address) as browser:
+        await browser.log_in()
+        shown = [(await browser.get(f"{page}?page={number}"))[1] for number in range(1, 5)]
+        assert 'href="?page=2"' in shown[0]
+        assert "Earlier" not in shown[0]
+        assert "step 999." in shown[2]
+        assert "Later" not in shown[2]
+        assert "no further steps" in shown[3]
+        found = [number for text in shown for number in map(int, re.findall(r"step (\d+)\.", text))]
+        assert found == list(range(2 * STEPS))
+        assert all("<polyline" in text for text in shown), "the sound of the whole call is on each page"
+        for wrong in ("0", "-1", "x", "²", "9" * 30):
+            assert "step 0." in (await browser.get(f"{page}?page={wrong}"))[1]

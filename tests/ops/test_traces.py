@@ -188,6 +188,18 @@ def test_a_call_is_found_by_each_of_its_names_and_parts(tmp_path: Path) -> None:
     file.close()
 
 
+def test_the_sound_of_a_very_long_call_is_thinned_out_evenly_and_nothing_else_is(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "traces")
+    sound = [TraceEntry(call_id=CALL, at=float(n), kind=Kind.AUDIO, title="", detail="{}") for n in range(1000)]
+    steps = [TraceEntry(call_id=CALL, at=float(n), kind=Kind.STATE, title=str(n)) for n in range(100)]
+    file.write(calls=[begun()], entries=[*sound, *steps])
+    reader = TraceReader(tmp_path / "traces")
+    assert [entry.at for entry in reader.sound(CALL, limit=100)] == [float(n) for n in range(0, 1000, 10)]
+    assert [entry.title for entry in reader.steps(CALL, skip=90, limit=20)] == [str(n) for n in range(90, 100)]
+    assert len(reader.entries(CALL)) == 1100
+    file.close()
+
+
 def test_old_calls_are_forgotten_and_a_file_that_grows_too_large_loses_the_oldest(tmp_path: Path) -> None:
     file = TraceFile(tmp_path / "traces")
     for number in range(40):

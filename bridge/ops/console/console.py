@@ -194,7 +194,7 @@ class Console:
 
     async def _call(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
         call_id = CallId(request.match_info["call_id"])
-        values = await self._views.call(call_id, self._numbers_for(visitor))
+        values = await self._views.call(call_id, request.query, self._numbers_for(visitor))
         if values is None:
             raise web.HTTPNotFound(reason="No trace of such a call. It may be too old, or begin in a moment.")
         return await self._shown(request, visitor, "call.html", **values)
@@ -203,7 +203,7 @@ class Console:
         call_id = CallId(request.match_info["call_id"])
 
         async def part() -> str | None:
-            values = await self._views.call(call_id, self._numbers_for(visitor))
+            values = await self._views.call(call_id, request.query, self._numbers_for(visitor))
             if values is None or not self._access.still(visitor):
                 return None
             return await self._part("_call.html", csrf=visitor.csrf, **values)

@@ -11,12 +11,14 @@ from bridge.ops.console import pictures
 from bridge.ops.console.desk import Desk, LiveCallView
 from bridge.ops.console.rendering import short
 from bridge.ops.traces.audio import intervals, samples_of
-from bridge.ops.traces.items import Kind
 from bridge.ops.traces.showing import Showing
 from bridge.store.traces import CallFilter, Tally, TracedCall, TraceEntry, TraceReader
 
 PAGE = 50
 """Calls of a list."""
+STEPS = 500
+"""Steps of a call on a page; few calls have as many."""
+_MOST_PAGES = 1_000_000
 _DAY_S, _MONTH_S = 86_400.0, 30 * 86_400.0
 _MAX_TEXT = 255
 _FILTERS = ("text", "direction", "trunk", "result", "reason")
@@ -65,20 +67,25 @@ class Views:
             **self._common(numbers),
         }
 
-    async def call(self, call_id: CallId, numbers: bool) -> Values | None:
-        """One call; `None` when nothing is known of it."""
+    async def call(self, call_id: CallId, query: Mapping[str, str], numbers: bool) -> Values | None:
+        """One call, with a page of its steps; `None` when nothing is known of it."""
         live = next((view for view in self._desk.live_calls() if view.call_id == call_id), None)
         call = await self._ask(lambda traces: traces.call(call_id), None) or (_begun(live) if live else None)
         if call is None:
             return None
         names = await self._ask(lambda traces: traces.names(call_id), list[str]())
-        entries = await self._ask(lambda traces: traces.entries(call_id), list[TraceEntry]())
-        sound = intervals(samples_of(entries))
+        page = _page(query.get("page", ""))
+        steps = await self._ask(
+            lambda traces: traces.steps(call_id, skip=(page - 1) * STEPS, limit=STEPS + 1), list[TraceEntry]()
+        )
+        sound = intervals(samples_of(await self._ask(lambda traces: traces.sound(call_id), list[TraceEntry]())))
         return {
             "call": call,
             "live": live,
             "names": names,
-            "steps": [entry for entry in entries if entry.kind != Kind.AUDIO],
+            "steps": steps[:STEPS],
+            "page": page,
+            "more": len(steps) > STEPS,
             "sound": sound[:: -(-len(sound) // PAGE) or 1],
             "charts": pictures.charts(sound),
             **self._common(numbers),
@@ -130,6 +137,10 @@ def _begun(live: LiveCallView) -> TracedCall:
         user=live.user,
         number=live.number,
     )
+
+
+def _page(text: str) -> int:
+    return min(max(int(text), 1), _MOST_PAGES) if text.isascii() and text.isdigit() and len(text) < 10 else 1
 
 
 def _number(text: str | None) -> float | None:
