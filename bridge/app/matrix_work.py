@@ -25,6 +25,7 @@ from bridge.core.verdict import Verdict
 from bridge.matrix import call_content
 from bridge.matrix.call_content import CallIdentity, OutgoingEvent
 from bridge.matrix.link import WITHDRAWN, MatrixError
+from bridge.store import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -239,6 +240,8 @@ def _verdict(error: TrunklineError) -> Verdict:
             return error.verdict
         case MatrixError(temporary=False):
             return outcomes.MATRIX_REFUSED
+        case StoreError():
+            return outcomes.STORE_FAILED
         case _:
             return outcomes.MATRIX_UNREACHABLE
 

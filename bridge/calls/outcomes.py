@@ -152,6 +152,14 @@ MATRIX_UNREACHABLE = Verdict(
     q850=38,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
 )
+STORE_FAILED = Verdict(
+    result=Result.SERVER,
+    reason="store_failed",
+    sip_status=503,
+    q850=41,
+    matrix_reason=MatrixReason.UNKNOWN_ERROR,
+)
+"""The database cannot be written: what is not written down is not promised."""
 MATRIX_REFUSED = Verdict(
     result=Result.UPSTREAM,
     reason="homeserver_refused",
@@ -194,7 +202,7 @@ BRIDGE_RESTARTED = Verdict(
     user_text="The call was ended because the telephone bridge was restarted.",
 )
 
-MISSED = (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE)
+MISSED = (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE, STORE_FAILED)
 """Ends of a phone's call that its user has to be told of, if no device has rung."""
 
 NO_NUMBER_THERE = Verdict(
