@@ -1,13 +1,17 @@
-"""Servers and ports that carry the audio, and are not enough."""
+"""Servers and ports that carry the audio, and are not enough; and a bridge that does not hear itself."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+from bridge.media.embedded import EmbeddedEngine
+from bridge.media.verdicts import unavailable
 from tests.e2e.alerts.callers import Callers, callers
 from tests.e2e.alerts.place import Place
 from tests.e2e.alerts.story import Story
+from tests.e2e.waiting import until
 from tests.e2e.webrtc import mute_offer
 from tests.peers.process import free_port
 from tests.peers.rtpengine import Rtpengine
@@ -54,6 +58,20 @@ async def no_port_is_left(scene: Callers) -> None:
     await scene.story.passes(420)
 
 
+async def it_does_not_hear_itself(scene: Callers) -> None:
+    """Its call to itself gets no audio, and the next one does."""
+    bridge = scene.house.bridge
+
+    async def has_failed() -> bool:
+        return 'trunkline_self_test_success{through="echo"} 0.0' in await bridge.metrics()
+
+    with mock.patch.object(EmbeddedEngine, "open", side_effect=unavailable("out of order")):
+        await until(has_failed, lambda: "no call of its own has failed", limit_s=30)
+    await scene.story.passes(10, "SelfTestFails", title="it does not hear itself")
+    await bridge.wait_metric("self_test_success", 1, limit_s=30)
+    await scene.story.passes(5)
+
+
 @asynccontextmanager
 async def _two_servers(directory: Path) -> AsyncIterator[Servers]:
     async with Rtpengine(directory, name="first") as first, Rtpengine(directory, name="second") as second:
@@ -70,5 +88,13 @@ async def _few_ports(directory: Path) -> AsyncIterator[Callers]:
         yield scene
 
 
+@asynccontextmanager
+async def _calling_itself(directory: Path) -> AsyncIterator[Callers]:
+    with mock.patch.multiple("bridge.app.probe.self_calls", FIRST_AFTER_S=2.0, AGAIN_AFTER_S=0.2):
+        async with callers(directory, ops={"test_calls": {"every_s": 10}}) as scene:
+            yield scene
+
+
 SERVERS = Place(name="media servers", opened=_two_servers, causes={"MediaServerDown": a_media_server_ends})
 PORTS = Place(name="ports", opened=_few_ports, causes={"NoRoomForAudio": no_port_is_left})
+ITSELF = Place(name="itself", opened=_calling_itself, causes={"SelfTestFails": it_does_not_hear_itself})

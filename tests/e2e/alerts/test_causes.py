@@ -11,7 +11,7 @@ from tests.ops.test_alerts import RULES, alerts
 
 PLACES: tuple[Place[Any], ...] = (
     *(process.PLACE, machine.PLACE, calls.PLACE, trunks.PLACE, matrix.PLACE, audio.PLACE, media.SERVERS, media.PORTS),
-    *(money.SPENDING, money.ABUSE),
+    *(media.ITSELF, money.SPENDING, money.ABUSE),
 )
 
 
