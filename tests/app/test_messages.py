@@ -260,6 +260,19 @@ async def test_a_language_that_cannot_be_spoken_leaves_the_beep(language: str) -
     assert (greetings.longest_s < 1.0) is (language == "xx-none")
 
 
+def media_work(scene: Scene, events: list[ev.Event]) -> MediaWork:
+    """What carries commands out, and tells these events of it."""
+    return MediaWork(
+        StageEngine(),
+        {},
+        lambda live, event: events.append(event),
+        lambda call_id: None,
+        scene.counts,
+        scene.desk,
+        Announcements({}, lambda user: "en", SystemClock()),
+    )
+
+
 @pytest.mark.parametrize("trouble", ["no folder", "full disk", "no database"])
 async def test_a_phone_is_not_answered_for_a_message_that_could_not_be_kept(
     trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -276,12 +289,9 @@ async def test_a_phone_is_not_answered_for_a_message_that_could_not_be_kept(
                 monkeypatch.setattr(os, "posix_fallocate", full)
             case _:
                 await scene.store.close()
-        work = MediaWork(
-            StageEngine(), {}, lambda live, event: events.append(event), lambda call_id: None, scene.counts, scene.desk
-        )
         live = LiveCall(call=call())
         live.call.message_box = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
-        work.submit(live, WriteOwnAnswer(late_offer=False))
+        media_work(scene, events).submit(live, WriteOwnAnswer(late_offer=False))
         await live.drain()
     assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["messages_not_kept"]
 
@@ -294,18 +304,9 @@ async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path:
 
     events: list[ev.Event] = []
     async with desk(tmp_path) as scene:
-        work = MediaWork(
-            StageEngine(),
-            {},
-            lambda live, event: events.append(event),
-            lambda call_id: None,
-            scene.counts,
-            scene.desk,
-            Announcements({}, lambda user: "en", SystemClock()),
-        )
         live = LiveCall(call=call())
         live.session = Busy()
-        work.submit(live, RecordMessage(longest_s=60.0))
+        media_work(scene, events).submit(live, RecordMessage(longest_s=60.0))
         await live.drain()
         assert [type(event) for event in events] == [ev.MediaRefused]
         assert await scene.store.messages.all() == ()
