@@ -1,14 +1,13 @@
 """Carries out what a call wants of its Matrix side: rooms and events, one after the other in the call's order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
 from bridge.app.call_tracing import CallTracing
-from bridge.app.lane import Lane, Operation
 from bridge.app.live_call import LiveCall
+from bridge.app.matrix_ways import MatrixCommand, OfMember, OneEvent, Origin, origin_of, submit
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
@@ -19,7 +18,7 @@ from bridge.calls.ports import MatrixPort, Portal
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
-from bridge.core.ids import E164, RoomId, UserId
+from bridge.core.ids import E164, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix import call_content
@@ -30,19 +29,6 @@ from bridge.store import StoreError
 log = structlog.get_logger(__name__)
 
 Feed = Callable[[LiveCall, ev.Event], None]
-
-OneEvent = (
-    cmd.SendNegotiateAnswer
-    | cmd.SendSelectAnswer
-    | cmd.SendReject
-    | cmd.SendHangup
-    | hcmd.RejectReplacement
-    | cmd.SendNotice
-)
-OfMember = huntcmd.AskMemberPresence | huntcmd.OpenMemberRoom | huntcmd.InviteMember
-MatrixCommand = (
-    cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | cmd.SendIdentity | OneEvent | OfMember
-)
 
 NOTICE_PAUSE_S = 600.0
 """Who dials again and again reads the same sentence in a room once in this time."""
@@ -57,15 +43,6 @@ _LASTING = (*_FAREWELLS, "m.call.select_answer", "m.room.message")
 
 ANONYMOUS = E164("anonymous")
 """The ghost of everybody who withholds their number."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """As whom, in which call and in which room something is said, fixed when it is decided."""
-
-    identity: CallIdentity
-    room_id: RoomId | None
-    ghost: UserId | None
 
 
 class MatrixWork:
@@ -83,16 +60,12 @@ class MatrixWork:
 
     def submit(self, live: LiveCall, command: MatrixCommand) -> None:
         """Queue a command, to be sent by whom and where the call is now."""
-        origin = _origin(live, command)
+        origin = origin_of(live, command)
         txn_id = live.invite_txn_id(origin.identity.call_id)
         if isinstance(command, cmd.SendHangup) and txn_id in live.inviting:
             # Not in the lane, in which the invite itself is: it must not ring for a call that is over.
             live.portal_lane.submit(lambda: self._withdraw(txn_id))
-        lane, first = _lanes(live, command)
-        if first is None:
-            lane.submit(lambda: self._run(live, command, origin))
-        else:
-            first.submit(lambda: _pass_on(lane, lambda: self._run(live, command, origin)))
+        submit(live, command, lambda: self._run(live, command, origin))
 
     async def _run(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         """Never raises: whatever goes wrong becomes an event of the call."""
@@ -244,56 +217,6 @@ def _verdict(error: TrunklineError) -> Verdict:
             return outcomes.STORE_FAILED
         case _:
             return outcomes.MATRIX_UNREACHABLE
-
-
-def _lanes(live: LiveCall, command: MatrixCommand) -> tuple[Lane, Lane | None]:
-    """The queue that a command belongs into, and another that it has to pass first, if any.
-
-    What members are told comes behind what is written down of the call: the next process must know who rings.
-    """
-    match command:
-        case cmd.AskPresence() | cmd.OpenPortal():
-            return live.portal_lane, None
-        case huntcmd.AskMemberPresence() | huntcmd.OpenMemberRoom():
-            return live.ring_lane(command.matrix_call_id), None
-        case huntcmd.InviteMember():
-            return live.ring_lane(command.matrix_call_id), live.matrix_lane
-        case _:
-            other = _other(command)
-            ring = live.ring_lanes.get(other.call_id) if other is not None else None
-            return (live.matrix_lane, None) if ring is None else (ring, live.matrix_lane)
-
-
-async def _pass_on(lane: Lane, operation: Operation) -> None:
-    lane.submit(operation)
-
-
-def _other(command: MatrixCommand) -> cmd.OtherMatrixCall | None:
-    """The Matrix call that a command names, where that is not the call's own."""
-    match command:
-        case cmd.SendSelectAnswer() | cmd.SendReject() | cmd.SendHangup() | cmd.SendNotice():
-            return command.other
-        case huntcmd.InviteMember():
-            return cmd.OtherMatrixCall(
-                call_id=command.matrix_call_id, room_id=command.room_id, ghost=command.ghost, version=1
-            )
-        case _:
-            return None
-
-
-def _origin(live: LiveCall, command: MatrixCommand) -> Origin:
-    """The call's Matrix side as it is now, or the other Matrix call that the command names."""
-    matrix, other = live.call.matrix, _other(command)
-    identity = CallIdentity(
-        call_id=other.call_id if other else matrix.call_id,
-        party_id=matrix.own_party,
-        version=other.version if other else matrix.version,
-    )
-    return Origin(
-        identity=identity,
-        room_id=other.room_id if other else matrix.room_id,
-        ghost=other.ghost if other else matrix.ghost,
-    )
 
 
 def _event(command: OneEvent, identity: CallIdentity) -> OutgoingEvent:

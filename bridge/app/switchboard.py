@@ -14,7 +14,8 @@ from bridge.app.call_tracing import CallTracing
 from bridge.app.directory import Directory
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
-from bridge.app.matrix_work import MatrixCommand, MatrixWork
+from bridge.app.matrix_ways import MatrixCommand
+from bridge.app.matrix_work import MatrixWork
 from bridge.app.media_work import MediaCommand, MediaWork, MessagePort, VoicePort
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter, Outlets
