@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from bridge.core.errors import TrunklineError
 from bridge.core.ids import UserId
 
 if TYPE_CHECKING:
-    from bridge.ops.test_calls.report import TestWish
+    pass
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
@@ -116,64 +117,34 @@ def generate_registration(path: Path, output: Path, force: bool) -> None:
 
 @main.command("explain")
 @_config_option
-@click.option("--user", required=True, help="Who calls: @user:server.")
-@click.option("--number", required=True, help="What is dialled, as people type it.")
+@click.option("--user", help="Who calls: @user:server.")
+@click.option("--number", help="What is dialled, as people type it.")
 @click.option("--room", default=None, help="From which room, where a permission names rooms.")
-def explain_call(path: Path, user: str, number: str, room: str | None) -> None:
+@click.option("--called", help="Instead: the number that a phone calls.")
+def explain_call(path: Path, user: str | None, number: str | None, room: str | None, called: str | None) -> None:
     """Say what would become of a call, and why, without calling: permissions, trunks, caller number, price and limits.
 
-    Exits with 1 when the call would be refused. Which trunks are in service, only a running bridge knows.
+    With --called it is a call from a phone: whom the number reaches at this hour, and who is rung after whom. Exits
+    with 1 when the call would be refused. Which trunks are in service, only a running bridge knows.
     """
+    if (called is None) is (user is None or number is None):
+        raise click.UsageError("say who dials what (--user, --number), or which number a phone calls (--called)")
     config = _load(path)
-    from bridge.app.plan import limits, number_plan
+    from bridge.app.live_plan import LivePlan
+    from bridge.app.plan import limits
     from bridge.core.ids import RoomId
     from bridge.numbers.explain import Question, explain
+    from bridge.numbers.explain_called import explain_called
 
-    question = Question(user=UserId(user), dialled=number, room=RoomId(room) if room else None)
-    answer = explain(number_plan(config), limits(config), question, currency=config.permissions.currency)
+    plan = LivePlan(config)
+    if called is not None:
+        answer = explain_called(plan.numbers(), plan.groups(), called, datetime.now(plan.time_zone()))
+    else:
+        question = Question(user=UserId(user or ""), dialled=number or "", room=RoomId(room) if room else None)
+        answer = explain(plan.numbers(), limits(config), question, currency=config.permissions.currency)
     click.echo("\n".join(answer.lines))
     if not answer.permitted:
         raise SystemExit(1)
-
-
-@main.command("call-test")
-@_config_option
-@click.argument("number", metavar="+NUMBER")
-@click.option("--trunk", default="", help="Over this trunk, and no other.")
-@click.option("--seconds", default=8.0, show_default=True, help="For how long audio is measured.")
-@click.option("--ring", "ring_s", default=45.0, show_default=True, help="For how many seconds it may ring.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, for scripts.")
-def place_test_call(path: Path, number: str, trunk: str, seconds: float, ring_s: float, as_json: bool) -> None:
-    """Let the running bridge call a number, play a tone, measure the audio both ways, and hang up.
-
-    Exit codes: 0 heard both ways, 3 the phone is heard but does not say whether it hears us, 4 one-way, 5 no audio,
-    6 not answered, 7 a trunk or the bridge failed, 8 not permitted; 1 when no call could be asked for.
-    """
-    config = _load(path)
-    from bridge.ops.test_calls.report import TestWish
-
-    wish = TestWish(number=number, trunk=trunk, seconds=seconds, ring_s=ring_s)
-    try:
-        code = asyncio.run(_follow_test_call(config, wish, as_json=as_json))
-    except TrunklineError as error:
-        raise click.ClickException(str(error)) from None
-    except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None
-    raise SystemExit(code)
-
-
-async def _follow_test_call(config: Config, wish: "TestWish", *, as_json: bool) -> int:
-    """Say each step when it happens (standard error), and the report in the end; gives the exit code."""
-    from bridge.app.probe.asking import AskError, ask
-    from bridge.ops.test_calls.report import TestReport
-
-    async for told in ask(config, wish):
-        if isinstance(told, TestReport):
-            click.echo(told.to_json() if as_json else "\n".join(told.lines()))
-            return told.outcome.exit_code
-        if not as_json:
-            click.echo(f"{told.what} ({told.at_s:.1f} s)", err=True)
-    raise AskError("the bridge ended before the call was over")
 
 
 @main.command("trace")

@@ -231,3 +231,22 @@ permissions:
     refused = trunkline("explain", "--config", config, "--user", "@bob:example.org", "--number", "+44 20 7946 0018")
     assert refused.exit_code == 1
     assert "refused: outbound_is_off" in refused.output
+
+
+def test_it_is_explained_whom_a_number_reaches(config: Path) -> None:
+    write_tokens(config)
+    config.write_text(
+        CONFIG
+        + """
+groups: {sales: {members: ["@alice:example.org"]}}
+numbers: {inbound: {"201": "group:sales"}}
+"""
+    )
+    reached = trunkline("explain", "--config", config, "--called", "201")
+    assert (reached.exit_code, "groups.sales: @alice:example.org together" in reached.output) == (0, True)
+    assert trunkline("explain", "--config", config, "--called", "202").exit_code == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--user", "@a:b.c"), ("--called", "201", "--user", "@a:b.c", "--number", "1")])
+def test_one_question_is_asked_at_a_time(config: Path, words: tuple[str, ...]) -> None:
+    assert trunkline("explain", "--config", config, *words).exit_code == 2
