@@ -42,37 +42,43 @@ class HuntDesk:
         self._ring_s = ring_s
         self._entropy = entropy
 
-    def plan_for(self, target: Target) -> HuntPlan | BoxOf | None:
+    def plan_for(self, target: Target, caller: str) -> HuntPlan | BoxOf | None:
         """Whom a call to a target rings; the configuration has no circles of groups."""
         match target:
             case ToUser(user=user):
-                return self._person(user)
+                return self._person(user, caller)
             case ToGroup(group=name):
-                return self._group(name, self._groups()[name])
+                return self.group_plan(name, caller)
             case ToMessageBox(user=user):
-                box = self._message_box_of(user)
+                box = self._box(user, caller)
                 return None if box is None else BoxOf(user=user, box=box, always=True)
             case ToMenu():
                 return None
             case _:
                 assert_never(target)
 
-    def _person(self, user: UserId) -> HuntPlan:
-        box = self._message_box_of(user)
+    def _box(self, user: UserId, caller: str) -> MessageBox | None:
+        """Whom a user has blocked leaves no message either."""
+        return None if self._wishes.refuses(user, caller) is not None else self._message_box_of(user)
+
+    def _person(self, user: UserId, caller: str) -> HuntPlan:
+        box = self._box(user, caller)
         return HuntPlan(
             members=(self._member(user),),
             each_s=self._ring_s(box),
             otherwise=None if box is None else BoxOf(user=user, box=box),
         )
 
-    def _group(self, name: GroupName, group: Group) -> HuntPlan:
+    def group_plan(self, name: GroupName, caller: str) -> HuntPlan:
+        """Whom a call to a group rings. The configuration has it, or would not name it."""
+        group = self._groups()[name]
         in_turn = group.ring is RingOrder.IN_TURN
         return HuntPlan(
             group=name,
             members=tuple(map(self._member, group.members)),
             in_turn=in_turn,
             each_s=group.each_s if in_turn or group.otherwise is not None else self._ring_s(None),
-            otherwise=None if group.otherwise is None else self.plan_for(group.otherwise),
+            otherwise=None if group.otherwise is None else self.plan_for(group.otherwise, caller),
         )
 
     def _member(self, user: UserId) -> Member:

@@ -17,7 +17,7 @@ from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
-from bridge.calls.hunt import Hunt, HuntPlan
+from bridge.calls.hunt import Hunt
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
@@ -28,7 +28,7 @@ from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import Target, ToGroup, ToMessageBox, ToUser, person
+from bridge.numbers.reach import ToGroup, ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
@@ -161,8 +161,8 @@ class SipIntake:
                 self._ring_user(event, user)
             case _, ToMessageBox(user=user):
                 self._take_message(event, user)
-            case _, ToGroup():
-                self._ring_members(event, target)
+            case _, ToGroup(group=name):
+                self._ring_group(event, name)
             case _:
                 self._refuse(event, UNKNOWN_NUMBER if reach is None else OUT_OF_HOURS, None)
 
@@ -195,13 +195,13 @@ class SipIntake:
         refusal, call.forward_to = self._refusal(event, user, dialled=dialled)
         self._open(call, event, ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted())
 
-    def _ring_members(self, event: sip.IncomingCall, target: Target) -> None:
+    def _ring_group(self, event: sip.IncomingCall, name: GroupName) -> None:
         """The call is nobody's until somebody takes it."""
-        plan = self._hunts.plan_for(target)
-        call = self._call(event, UserId(""), self._plan().caller_number(event.caller))
-        if isinstance(plan, HuntPlan):
-            call.hunt = Hunt(plan=plan, group=plan.group)
-        self._open(call, event, ev.CallPermitted())
+        nobody = UserId("")
+        call = self._call(event, nobody, self._plan().caller_number(event.caller))
+        call.hunt = Hunt(plan=self._hunts.group_plan(name, event.caller), group=name)
+        refusal = self._wishes.refuses(nobody, event.caller)
+        self._open(call, event, ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted())
 
     def _take_message(self, event: sip.IncomingCall, user: UserId) -> None:
         """The number is that of a message box: what its user has set for calls holds for nothing but who may call."""

@@ -302,8 +302,8 @@ _OF_RINGS: Mapping[type[object], Row] = {
     ev.AnswerSelected: Row(ignore, ()),
 }
 _LATE = (hev.MemberJudged, hev.MemberPresence, hev.MemberRoomReady, hev.MemberRings, hev.MemberUnreachable)
-"""Results of what was asked for rings that are over."""
-_AFTER = (State.ACCEPTING, State.ADOPTING, State.CONNECTING, State.CONNECTED, State.ATTENDING, State.ATTENDED)
+"""Results of what was asked for rings that are over: a room can take long to make."""
+_AFTER = tuple(state for state in State if state not in (State.NEW, State.HUNTING, State.ENDED))
 
 TABLE: Table = {
     (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.HUNTING)),

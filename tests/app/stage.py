@@ -400,6 +400,7 @@ class Stage:
     inbound: Mapping[str, Reach] = field(
         default_factory=lambda: {"+15550199": Reach.of_user(ALICE), "+15550188": Reach.of_user(BOB)}
     )
+    blocked: tuple[str, ...] = ()
     groups: dict[GroupName, Group] = field(default_factory=dict)
     boxes: dict[UserId, MessageBox] = field(default_factory=dict)
     """Who takes messages."""
@@ -510,7 +511,12 @@ class Stage:
             sides=sides,
             meter=self.meter,
             wishes=Wishes(
-                self.settings, lambda: self.plan, clock, may_spend=self.meter.may_spend, time_zone=lambda: UTC
+                self.settings,
+                lambda: self.plan,
+                clock,
+                may_spend=self.meter.may_spend,
+                blocked=lambda: self.blocked,
+                time_zone=lambda: UTC,
             ),
             message_box_of=self.boxes.get,
             groups=lambda: self.groups,

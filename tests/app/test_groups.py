@@ -150,6 +150,23 @@ async def test_when_nobody_answers_a_message_can_be_left(stage: Stage) -> None:
     assert stage.engine.sessions[0].asked[-1] == "play to phone"
 
 
+@pytest.mark.parametrize("target", [ToUser(CAROL), ToMessageBox(CAROL)])
+async def test_whom_its_user_has_blocked_leaves_no_message_for_a_group_s_stead(stage: Stage, target: Target) -> None:
+    stage.boxes[CAROL] = BOX
+    set_up(stage, otherwise=target)
+    await stage.settings.block(CAROL, PHONE)
+    await stage.incoming()
+    await time_passes(stage)
+    assert stage.sip.commands[-1] == ("reject", "in-1", 480)
+
+
+async def test_whom_the_configuration_blocks_rings_no_member(stage: Stage) -> None:
+    stage.blocked = ("+1555",)
+    await set_up(stage).incoming()
+    assert stage.reasons() == ["blocked"]
+    assert stage.matrix.sent == []
+
+
 async def test_a_room_in_trouble_does_not_keep_the_others_from_ringing(stage: Stage) -> None:
     set_up(stage, ALICE, BOB, CAROL)
     stage.matrix.refusing.add(ALICE)

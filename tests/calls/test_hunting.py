@@ -288,6 +288,25 @@ def test_when_the_phone_gives_up_every_member_is_hung_up(elsewhere: bool, reason
     assert call.ended_by is EndedBy.SIP
 
 
+def test_an_answer_that_crosses_the_phone_s_cancel_gets_nobody_a_call() -> None:
+    call = hunts.all_ring()
+    run(call, ev.SipCancelled())
+    assert run(call, hunts.answer(BOB)) == []
+    call = hunts.all_ring()
+    run(call, hunts.answer(BOB))
+    commands = run(call, ev.SipCancelled())
+    assert only(commands, cmd.SendHangup).other is None
+    assert cmd.AcceptSip not in kinds(commands)
+
+
+def test_what_was_asked_for_a_ring_that_is_over_comes_too_late_at_any_time() -> None:
+    call = hunts.hunting()
+    run(call, hunts.judged(ALICE), hunts.judged(BOB), hunts.room_ready(BOB), hunts.OFFER, hunts.rings(BOB))
+    run(call, hunts.answer(BOB), ev.SipAnswerReady(sdp="ours"), ev.MediaConnected())
+    assert run(call, hunts.room_ready(ALICE), hunts.judged(CAROL)) == []
+    assert call.illegal_events == 0
+
+
 def test_a_member_who_calls_the_phone_that_rings_them_has_taken_the_call() -> None:
     call = hunts.all_ring()
     commands = run(call, scenes.crossing(user=BOB, room_id=hunts.room(BOB)))
