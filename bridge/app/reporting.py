@@ -10,7 +10,7 @@ from bridge.calls.state import Direction
 from bridge.core.clock import Clock
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
-from bridge.core.verdict import Verdict
+from bridge.core.verdict import Result, Verdict
 from bridge.media.engine import HeardStats, LegStats
 from bridge.numbers.money import shown
 from bridge.ops.declarations import NO_TRUNK
@@ -51,6 +51,8 @@ class Reporting:
         self._telemetry.count(
             "calls_total", direction=call.direction, trunk=trunk, result=verdict.result, reason=verdict.reason
         )
+        if verdict.result is Result.POLICY:
+            self._telemetry.count("policy_denied_total", rule=verdict.reason)
         stages = {"ring": at.ringing, "answer": at.answered, "media": at.connected}
         for stage, moment in stages.items():
             if moment is not None:
@@ -63,7 +65,7 @@ class Reporting:
         if at.answered is not None and at.connected is not None:
             waited_s = max(0.0, at.connected - at.answered)
             self._telemetry.observe("call_connect_seconds", waited_s, direction=call.direction)
-        self._telemetry.count("digits_forwarded_total", live.stats.digits_forwarded)
+        self._telemetry.count("dtmf_total", live.stats.digits_forwarded)
         for ring in call.hunt.rings if call.hunt is not None else ():
             self._telemetry.count("member_rings_total", reason=(ring.why or verdict).reason)
 

@@ -83,7 +83,7 @@ CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
     *("locating", "awaiting_join", "offering", "ringing", "hunting"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
-    *("handing_over", "fetching", "joined", "attending", "attended"),
+    *("handing_over", "fetching", "joined", "attending", "attended", "telling", "refusing"),
 )
 CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining", "self_test")
 SELF_TESTS = _of("echo", "number")
@@ -187,9 +187,7 @@ METRICS: tuple[Metric, ...] = (
     _histogram("event_loop_lag_seconds", "How late an event loop is.", LAG_S, loop=_of("signalling", "media")),
     _gauge("tasks", "asyncio tasks of the signalling loop."),
     _gauge("check_passes", "1 while a check of /readyz passes.", check=CHECKS),
-    _histogram(
-        "store_seconds", "How long the database takes, queue included.", STORE_S, operation=_of("read", "write")
-    ),
+    _histogram("db_seconds", "How long the database takes, queue included.", STORE_S, operation=_of("read", "write")),
     _gauge("store_disk_free_ratio", "Free share of the disk that has the database."),
     _counter("log_lines_dropped_total", "Log lines lost because their reader did not keep up or went away."),
     _counter(
@@ -230,6 +228,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge("config_restart_needed", "Settings of the file that wait for a restart.", section=SECTIONS),
     _gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),
     _counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS),
+    _counter(
+        "policy_denied_total",
+        "Calls that the configuration refused or ended, by the reason.",
+        rule=REASONS,
+    ),
     _counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS, result=RESULTS, reason=REASONS),
     _histogram(
         "call_setup_seconds",
@@ -255,7 +258,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("self_test_mos", "Its estimated mean opinion score, of the worse direction.", through=SELF_TESTS),
     _gauge("self_test_last_success_timestamp_seconds", "When one was heard both ways last.", through=SELF_TESTS),
     _gauge("longest_call_seconds", "For how long the oldest of the calls that are up has been answered."),
-    _counter("digits_forwarded_total", "Keypad tones that were passed on."),
+    _counter("dtmf_total", "Keypad tones that were passed on."),
     _counter("spend_total", "What calls out have cost, in the trunks' currency.", trunk=TRUNKS),
     _counter("spend_seconds_total", "Talk of calls out.", trunk=TRUNKS),
     _counter(

@@ -113,7 +113,7 @@ class Database:
         try:
             yield
         finally:
-            self._telemetry.observe("store_seconds", time.monotonic() - began, operation=operation)
+            self._telemetry.observe("db_seconds", time.monotonic() - began, operation=operation)
 
     async def close(self) -> None:
         """Finish what has been handed in, writes and reads, then close the file; may be called twice."""

@@ -57,8 +57,8 @@ async def measured(live: LiveCall, store_path: Path) -> PrometheusTelemetry:
         ("call_connect_seconds_sum", {"direction": "outbound"}, 0.5),
         ("call_setup_seconds_sum", {"direction": "outbound", "stage": "ring"}, 4.0),
         ("call_duration_seconds_sum", {"direction": "outbound"}, 60.0),
-        ("digits_forwarded_total", {}, 4.0),
-        ("store_seconds_count", {"operation": "write"}, 1.0),
+        ("dtmf_total", {}, 4.0),
+        ("db_seconds_count", {"operation": "write"}, 1.0),
     ],
 )
 async def test_a_call_that_was_answered_is_measured(

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,12 +18,16 @@ from tests.peers.certificates import Authority
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import LOOPBACK, free_port
 from tests.peers.prometheus import Prometheus
+from tests.peers.rtpengine import Rtpengine
 from tests.peers.sipp import SippUas
 
 DASHBOARD = json.loads(Path("deploy/grafana/trunkline.json").read_text())
 RULES = Path("deploy/prometheus/alerts.yml")
-ELSEWHERE = ("trunkline_media_server_", "trunkline_sip_unexpected_events_total")
-"""Metrics of rtpengine, and of what must not happen."""
+OF_SERVERS = "trunkline_media_server_"
+"""Metrics of a bridge whose audio rtpengine carries."""
+NEVER = "trunkline_sip_unexpected_events_total"
+"""What must not happen, so that nobody begins it at 0."""
+_MOST_SERIES = 1_000
 ACCOUNT, PASSWORD = "+15550188", "secret"
 NOT_PERMITTED = "+4930123456"
 ENOUGH_PACKETS = 600
@@ -30,12 +35,12 @@ ENOUGH_PACKETS = 600
 _LIMIT_S = 20.0
 
 
-def queries() -> Iterator[tuple[str, str]]:
-    """Title and query of every panel, over the last minute."""
+def queries(*, of_servers: bool = False) -> Iterator[tuple[str, str]]:
+    """Title and query of every panel that shows what rtpengine servers do, or does not, over the last minute."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             query = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "1m")
-            if not any(name in query for name in ELSEWHERE):
+            if NEVER not in query and of_servers is (OF_SERVERS in query):
                 yield panel["title"], re.sub(r"\$(trunk|direction)\b", ".*", query)
 
 
@@ -48,6 +53,7 @@ async def watched(directory: Path) -> AsyncIterator[tuple[Exchange, Prometheus]]
         account = {"auth": "register", "username": ACCOUNT, "password": PASSWORD, "domain": pbx.domain}
         settings: dict[str, Section] = {
             "sip": {"tls": {"certificate": str(ours.certificate), "private_key": str(ours.private_key)}},
+            "ops": {"test_calls": {"every_s": 10}},
             "trunks": {
                 "phone": {"server": f"{LOOPBACK}:{phone_port}"},
                 "other": {"server": f"{LOOPBACK}:{pbx.port}", "options_interval_s": 1, **account},
@@ -104,11 +110,29 @@ async def test_every_panel_of_the_dashboard_shows_something_and_the_dead_trunk_i
     with loopback_candidates():
         async with watched(tmp_path) as (exchange, prometheus):
             await make_calls(exchange, prometheus)
+            exchange.bridge.signal(signal.SIGHUP)
+            for last in ("config_last_reload_successful", "self_test_success", "self_test_mos"):
+                await seen(prometheus, f"trunkline_{last} > 0")
             empty = [(title, query) for title, query in queries() if not await shows(prometheus, query)]
             assert empty == []
+            ((_, series),) = await prometheus.query('count({job="trunkline"})')
+            assert series < _MOST_SERIES
             await seen(prometheus, 'ALERTS{alertname="TrunkDown",trunk="dead"}')
             down = {labels["trunk"] for labels, _ in await prometheus.query('ALERTS{alertname="TrunkDown"}')}
             assert down == {"dead"}
             assert (
                 await prometheus.query('ALERTS{alertname=~"InternalError|NoTrunkUp|CallsFail.*|TrunklineDown"}') == []
             )
+
+
+async def test_the_panels_of_rtpengine_servers_show_something(tmp_path: Path) -> None:
+    async with Rtpengine(tmp_path) as server:
+        media = {"engine": "rtpengine", "rtpengine": [f"{server.address.host}:{server.address.port}"]}
+        async with (
+            open_exchange(tmp_path, {"media": media}) as exchange,
+            Prometheus(tmp_path, scraped_port=exchange.bridge.ops_port, rules=RULES) as prometheus,
+        ):
+            panels = list(queries(of_servers=True))
+            assert panels
+            for _, query in panels:
+                await seen(prometheus, query)

@@ -99,7 +99,7 @@ CASES: Mapping[str, Case] = {
     "EventLoopLate": _slow("event_loop_lag_seconds", "0.05", "0.1", 'loop="media"'),
     "SelfTestFails": _level("self_test_success", 0, 1, 'through="echo"'),
     "StoreFails": _level("check_passes", 0, 1, 'check="store"'),
-    "StoreSlow": _slow("store_seconds", "0.5", "2.0", 'operation="write"'),
+    "StoreSlow": _slow("db_seconds", "0.5", "2.0", 'operation="write"'),
     "DiskAlmostFull": _level("store_disk_free_ratio", 0.09, 0.11),
     "CallRecordsNotWritten": _level("call_records_total", "0x5 1x20", "7x60", 'outcome="failed"'),
     "CertificateExpires": _level("tls_certificate_expires_timestamp_seconds", 13 * _DAY_S, 15 * _DAY_S),

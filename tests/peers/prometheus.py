@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import yaml
 
-from tests.peers.process import LOOPBACK, PeerProcess, free_port, port_is_bound
+from tests.e2e.waiting import until
+from tests.peers.process import LOOPBACK, READY_LIMIT_S, PeerProcess, free_port, port_is_bound
 
 _LIMIT_S = 60
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -43,6 +44,14 @@ class Prometheus(PeerProcess):
             )
         )
         await self.wait_until(lambda: port_is_bound(self.port, "tcp"))
+        await until(self._is_ready, lambda: f"not ready:\n{self.log_tail()}", limit_s=READY_LIMIT_S)
+
+    async def _is_ready(self) -> bool:
+        async with (
+            aiohttp.ClientSession(f"http://{LOOPBACK}:{self.port}", timeout=_REQUEST_TIMEOUT) as session,
+            session.get("/-/ready") as answer,
+        ):
+            return answer.status == 200
 
     async def query(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
         """The labels and values of an instant query, now."""
