@@ -103,7 +103,7 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@touch $@
 
 # Without Rust nothing is missing but speed, so its absence is told and no error; a build that fails is one.
-$(VENV)/.native-installed: $(wildcard $(NATIVE)/src/*) $(NATIVE)/Cargo.toml $(NATIVE)/Cargo.lock $(NATIVE)/pyproject.toml | $(VENV)/.installed
+$(VENV)/.native-installed: $(wildcard $(NATIVE)/src/* $(NATIVE)/*.pyi) $(NATIVE)/Cargo.toml $(NATIVE)/Cargo.lock $(NATIVE)/pyproject.toml | $(VENV)/.installed
 	@if rustc --version 2>/dev/null | awk '{ print $$2; print "$(NATIVE_RUST)" }' | sort -rVC && command -v cargo >/dev/null; then \
 		echo "==> Building the native packet path" && \
 		$(BIN)/python $(PIP_INSTALL) ./$(NATIVE) $(PIP_PROGRESS) && touch $@; \

@@ -32,6 +32,7 @@ from bridge.media.verdicts import unavailable
 
 __all__ = ["EmbeddedEngine", "EmbeddedSession"]
 
+_FOREIGN = "is of another version of Trunkline: install it again, as Trunkline was"
 _LOOK_AFTER_EVERY_S = 0.24
 _log = structlog.get_logger()
 
@@ -172,13 +173,15 @@ class EmbeddedEngine:
 
 
 def _choose_paths(settings: MediaSettings) -> PacketPaths:
-    """Raises :class:`bridge.media.engine.MediaError` when the native path is demanded and not installed."""
+    """Raises :class:`bridge.media.engine.MediaError` if the native path is demanded and not there, or not ours."""
     choice = settings.engine
     module = None if choice is PathChoice.PORTABLE else native_path.load()
-    if module is not None:
+    if module is not None and native_path.fits(module):
         return NativePaths(module, settings.workers)
     if choice is PathChoice.NATIVE:
-        raise unavailable("media.engine is native, and trunkline-native is not installed")
+        raise unavailable(f"media.engine is native, and trunkline-native {_FOREIGN if module else 'is not installed'}")
+    if module is not None:
+        _log.warning("native_path_not_used", reason=f"trunkline-native {_FOREIGN}")
     return PortablePaths(settings.workers)
 
 

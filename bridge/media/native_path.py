@@ -8,6 +8,8 @@ is duplicated, so both sides close what is theirs. Here is only what turns our v
 import asyncio
 import importlib
 import os
+import zlib
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -36,6 +38,7 @@ from bridge.media.webrtc import WebRtcLeg
 if TYPE_CHECKING:
     import trunkline_native
 
+_INTERFACE = Path(__file__).with_name("native") / "trunkline_native.pyi"
 _OFF_PATH = "off_path"
 _log = structlog.get_logger()
 
@@ -46,6 +49,11 @@ def load() -> ModuleType | None:
         return importlib.import_module("trunkline_native")
     except ImportError:
         return None
+
+
+def fits(module: ModuleType) -> bool:
+    """Whether the extension can be asked what we ask: it is installed by itself, and may be older or newer than we."""
+    return getattr(module, "INTERFACE", None) == zlib.crc32(_INTERFACE.read_bytes())
 
 
 def plain(formats: LegFormats | None) -> PlainFormats | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -44,6 +45,16 @@ async def test_with_the_extension_it_does_unless_told_otherwise() -> None:
         pytest.skip("the native packet path was not built: no Rust here")
     assert await started(PathChoice.AUTO) == "native"
     assert await started(PathChoice.PORTABLE) == "portable"
+
+
+async def test_an_extension_of_another_version_carries_no_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is installed by itself, so an upgrade may leave it behind: it would fail every call."""
+    monkeypatch.setattr(native_path, "load", lambda: SimpleNamespace(INTERFACE=1))
+    assert await started(PathChoice.AUTO) == "portable"
+    with pytest.raises(MediaError, match="install it again"):
+        engine(PathChoice.NATIVE)
+    monkeypatch.setattr(native_path, "load", lambda: SimpleNamespace())
+    assert await started(PathChoice.AUTO) == "portable"
 
 
 @pytest.mark.skipif(not (CHECKOUT / ".venv/.native-installed").exists(), reason="no Rust here")

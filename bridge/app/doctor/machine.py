@@ -92,7 +92,11 @@ class MachineCheck:
         engine = self.config.media.engine
         if engine is PathChoice.RTPENGINE:
             return ok("media.engine", "rtpengine servers carry the audio")
-        if engine is PathChoice.PORTABLE or native_path.load() is None:
+        module = None if engine is PathChoice.PORTABLE else native_path.load()
+        if module is not None and not native_path.fits(module):
+            seen = "trunkline-native is of another version of Trunkline, so the portable engine carries the audio"
+            return warning("media.engine", seen, "install it again: pip install ./bridge/media/native")
+        if module is None:
             seen = "the portable engine carries the audio, some dozens of calls for each core"
             return warning("media.engine", seen, "install trunkline-native for more")
         return ok("media.engine", "the native engine carries the audio")

@@ -1,5 +1,8 @@
 """The packet path of Trunkline, in Rust."""
 
+INTERFACE: int
+"""The checksum (CRC-32) of this file when the library was built."""
+
 _Start = tuple[int, int, int]
 """SSRC, timestamp and sequence number with which a stream begins."""
 _Formats = tuple[

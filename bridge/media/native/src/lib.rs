@@ -21,6 +21,7 @@ mod ears;
 pub mod formats;
 pub mod g711;
 mod g722;
+pub mod interface;
 pub mod latch;
 mod leg_reports;
 pub mod mailbox;

@@ -12,6 +12,7 @@ use pyo3::types::PyBytes;
 use crate::audio::{Beginning, CallAudio, HeardNumbers, LegNumbers, Numbers};
 use crate::call::Call;
 use crate::formats::Codec;
+use crate::interface::INTERFACE;
 use crate::latch::Network;
 use crate::mailbox::Mailbox;
 use crate::opus;
@@ -328,6 +329,7 @@ impl NativeCall {
 
 #[pymodule]
 fn trunkline_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("INTERFACE", INTERFACE)?;
     module.add_class::<Srtp>()?;
     module.add_class::<Sound>()?;
     module.add_class::<Bench>()?;
