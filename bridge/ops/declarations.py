@@ -255,7 +255,11 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge("self_test_success", "1 if the bridge's last call to itself was heard both ways.", through=SELF_TESTS),
     _gauge("self_test_duration_seconds", "How long that took until audio could flow.", through=SELF_TESTS),
-    _gauge("self_test_mos", "Its estimated mean opinion score, of the worse direction.", through=SELF_TESTS),
+    _gauge(
+        "self_test_mos",
+        "Its estimated mean opinion score, of the worse direction, where there is one.",
+        through=SELF_TESTS,
+    ),
     _gauge("self_test_last_success_timestamp_seconds", "When one was heard both ways last.", through=SELF_TESTS),
     _gauge("longest_call_seconds", "For how long the oldest of the calls that are up has been answered."),
     _counter("dtmf_total", "Keypad tones that were passed on."),
