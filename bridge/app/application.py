@@ -39,7 +39,7 @@ from bridge.app.plan import (
 from bridge.app.probe.prober import Prober
 from bridge.app.probe.self_calls import SelfCalls
 from bridge.app.probe.wiring import make_prober
-from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
+from bridge.app.recovery import end_left_over_calls, recorded_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.running_bridge import RunningBridge
 from bridge.app.sip_intake import SipIntake
@@ -194,7 +194,9 @@ class Application:
             await self._start_parts(
                 stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages, voice
             )
-            end_left_over_calls(left_over, switchboard, self._sip, self._clock, tuple(self._config.trunks))
+            recorded = await recorded_calls(left_over, self._config.ops.call_records)
+            trunks = tuple(self._config.trunks)
+            end_left_over_calls(left_over, switchboard, self._sip, self._clock, trunks, recorded)
             # Last, so that a bridge that answers there is a bridge that works.
             prober = self._prober(switchboard, meter)
             await self._ops_port(store, matrix, switchboard, meter, prober).open(stack)

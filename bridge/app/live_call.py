@@ -52,6 +52,8 @@ class LiveCall:
     """Names under which the directory finds and counts this call; kept by the directory."""
     remembered: bool = False
     """Whether the call has been written down and must be forgotten again."""
+    recorded: bool = False
+    """Whether another process has written its record, and died before the call was forgotten."""
     snapshot_due: bool = False
     written: int = 0
     """A hash of what was written down last."""

@@ -17,7 +17,10 @@ log = structlog.get_logger(__name__)
 
 
 class Memory:
-    """Writes in the call's Matrix lane: a call is forgotten only after its last event is safely stored for sending."""
+    """Writes in the call's Matrix lane: a call is forgotten only after its last event is safely stored for sending.
+
+    And after its record is on the disk: whatever a process leaves undone when it dies, the next one does once more.
+    """
 
     def __init__(self, store: Store, sip: SipPort, clock: Clock, telemetry: Telemetry) -> None:
         self._store = store
@@ -33,7 +36,7 @@ class Memory:
         live.matrix_lane.submit(lambda: self._guarded(lambda: self._put(live)))
 
     def forget(self, live: LiveCall) -> None:
-        """The call is over and both sides have been told."""
+        """The call is over, both sides have been told, and its record is written."""
         live.matrix_lane.submit(lambda: self._guarded(lambda: self._delete(live)))
 
     async def left_over(self) -> list[Call]:

@@ -1,7 +1,9 @@
 """Ends what the last process left behind: nobody may hang in a call whose other side is gone."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -13,7 +15,8 @@ from bridge.calls import outcomes
 from bridge.calls.call import Call, Milestones
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.core.clock import Clock
-from bridge.core.ids import TrunkName
+from bridge.core.ids import CallId, TrunkName
+from bridge.ops.record_keeping import with_record
 from bridge.store import Store
 
 log = structlog.get_logger(__name__)
@@ -28,18 +31,39 @@ def end_left_over_calls(
     sip: SipPort,
     clock: Clock,
     trunks: Collection[TrunkName],
+    recorded: Collection[CallId] = (),
 ) -> None:
-    """Hang up on both sides of every call of the last process, and write its record; `trunks` are those of now."""
+    """Hang up on both sides of every call of the last process, and write its record; `trunks` are those of now.
+
+    A process that dies meanwhile leaves to the next one what it had not done: those that are `recorded` are not again,
+    and what Matrix is told has the same transaction id in every process.
+    """
     for call in left_over:
         for dialog, leg in call.sip_legs.items():
             sip.revive(dialog, leg)
         here = _in_this_process(call, clock)
-        live = LiveCall(call=_without_lost_trunk(here, trunks), sent=_AFTER_RESTART, remembered=True)
+        live = LiveCall(
+            call=_without_lost_trunk(here, trunks),
+            sent=_AFTER_RESTART,
+            remembered=True,
+            recorded=call.call_id in recorded,
+        )
         log.warning("call_left_over", call_id=call.call_id)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
         for dialog in call.sip_legs.keys() - call.dialogs:
             # Given up before the crash (a silent trunk, a transfer that failed): the call says no more in it.
             sip.bye(dialog)
+
+
+async def recorded_calls(left_over: Sequence[Call], path: Path | None) -> set[CallId]:
+    """Those whose record the last process had written."""
+    if path is None or not left_over:
+        return set()
+    try:
+        return await asyncio.to_thread(with_record, path, {call.call_id for call in left_over})
+    except OSError as error:
+        log.warning("call_records_unreadable", reason=str(error))
+        return set()
 
 
 async def withdraw_invites(left_over: Sequence[Call], matrix: MatrixPort) -> None:

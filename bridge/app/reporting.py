@@ -1,5 +1,7 @@
 """What is left of a call: its record, its metrics and its last log line."""
 
+import asyncio
+import contextlib
 import importlib.metadata
 
 import structlog
@@ -18,9 +20,16 @@ from bridge.ops.records import CallRecord, CallRecords, LegRecord
 
 log = structlog.get_logger(__name__)
 
+_DISK_LIMIT_S = 2.0
+"""How long a call is kept for its record; on a disk that is full it is written when there is room."""
+
 
 class Reporting:
-    """Called once for every call, refused ones included, when its media session is closed."""
+    """Called once for every call, refused ones included, when its media session is closed.
+
+    Each is written down once, whatever process ends it: a call is forgotten only when its record is on the disk, and
+    one that a process was ending when it died may have its record already.
+    """
 
     def __init__(self, *, records: CallRecords, history: History, clock: Clock, telemetry: Telemetry) -> None:
         self._records = records
@@ -41,9 +50,13 @@ class Reporting:
             sip_status=live.call.peer_status or verdict.sip_status,
             duration_s=round(live.call.talk_s, 3),
         )
-        self._records.add(self._record(live, verdict))
+        if live.recorded:
+            return
+        on_disk = self._records.add(self._record(live, verdict))
         if live.stand_in is None:
             await self._history.add(live.call, verdict)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(on_disk), _DISK_LIMIT_S)
 
     def _measure(self, live: LiveCall, verdict: Verdict) -> None:
         call, at = live.call, live.call.at

@@ -280,7 +280,6 @@ class Switchboard:
         if live.ring_lanes:
             live.matrix_lane.submit(live.drain_rings)
         live.media_lane.submit(lambda: self._report(live, verdict))
-        self._memory.forget(live)
 
     def _show_active(self, direction: Direction) -> None:
         self._telemetry.gauge("calls_active", self.directory.count(direction), direction=direction)
@@ -297,6 +296,7 @@ class Switchboard:
                 if live.stand_in is not None:
                     live.stand_in.finished(verdict)
                 # Last of all, behind everything that Matrix and the store still have to be told.
+                self._memory.forget(live)
                 live.matrix_lane.submit(lambda: self._forget(live))
 
     async def _forget(self, live: LiveCall) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bridge.core.ids import UserId
+from bridge.core.ids import CallId, UserId
 from bridge.core.pii import Pii
 
+_NEWEST_OCTETS = 16_000_000
+"""Ten thousand records: more than are written between the end of a call and the moment at which it is forgotten."""
 _PEOPLE = ("user", "caller", "called", "connected")
 
 
@@ -39,6 +41,27 @@ def records_of(path: Path, user: UserId) -> Iterator[dict[str, Any]]:
         record = _record(line)
         if record is not None and _names_in(record) & names:
             yield record
+
+
+def with_record(path: Path, calls: Collection[CallId]) -> set[CallId]:
+    """Which of these calls have a record among the newest ones. Raises `OSError`."""
+    found: set[CallId] = set()
+    for line in _newest_lines(path):
+        record = _record(line)
+        if record is not None and record.get("call_id") in calls:
+            found.add(CallId(record["call_id"]))
+    return found
+
+
+def _newest_lines(path: Path) -> Iterator[str]:
+    """Those at the end of the file; the first one may be half a line, which is no record."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(path.stat().st_size - _NEWEST_OCTETS, 0))
+            for line in stream:
+                yield line.decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return
 
 
 def record_lines(path: Path) -> Iterator[str]:

@@ -164,19 +164,28 @@ class CallRecords:
         self._file = RecordFile(path) if path is not None else None
         self._telemetry = telemetry
         self._reveal = record_numbers
-        self._pending: deque[str] = deque()
+        self._pending: deque[tuple[str, asyncio.Future[None]]] = deque()
+        """Lines, and whoever waits until they are on the disk."""
         self._news = asyncio.Event()
         self._stopping = False
 
-    def add(self, record: CallRecord) -> None:
-        """Queue one record; never blocks, never raises."""
+    def add(self, record: CallRecord) -> asyncio.Future[None]:
+        """Queue one record; never blocks, never raises. The future is done when it is on the disk, or given up."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._file is None:
-            return
+            settled.set_result(None)
+            return settled
         if len(self._pending) >= _PENDING:
-            self._pending.popleft()
+            self._settle_first()
             self._telemetry.count("call_records_total", outcome="lost")
-        self._pending.append(record.to_json(reveal=self._reveal))
+        self._pending.append((record.to_json(reveal=self._reveal), settled))
         self._news.set()
+        return settled
+
+    def _settle_first(self) -> None:
+        _, settled = self._pending.popleft()
+        if not settled.done():
+            settled.set_result(None)
 
     async def run(self) -> None:
         """Write until :meth:`stop`, and then what is left."""
@@ -215,15 +224,15 @@ class CallRecords:
         if self._file is None or not batch:
             return
         try:
-            await asyncio.to_thread(self._file.append, batch)
+            await asyncio.to_thread(self._file.append, [line for line, _ in batch])
         except OSError as error:
             self._telemetry.count("call_records_total", outcome="failed")
             _log.error("call_records_not_written", error=str(error), pending=len(self._pending))
             return
         self._telemetry.count("call_records_total", len(batch), outcome="written")
-        for line in batch:
-            if self._pending and self._pending[0] is line:
-                self._pending.popleft()
+        for written in batch:
+            if self._pending and self._pending[0] is written:
+                self._settle_first()
 
 
 class RecordFile:

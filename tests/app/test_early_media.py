@@ -1,5 +1,7 @@
 """A trunk whose announcements are let through: what the caller's room, the media session and the trunk are told."""
 
+import asyncio
+
 import pytest
 
 from bridge.app.history import History
@@ -93,5 +95,6 @@ class Kept(CallRecords):
         super().__init__(path, telemetry=telemetry)
         self.records: list[CallRecord] = []
 
-    def add(self, record: CallRecord) -> None:
+    def add(self, record: CallRecord) -> asyncio.Future[None]:
         self.records.append(record)
+        return super().add(record)

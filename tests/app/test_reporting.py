@@ -1,5 +1,6 @@
 """What the metrics say of a call when it is over."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,3 +74,21 @@ async def test_a_call_that_never_rang_says_nothing_of_how_fast_the_trunk_is(tmp_
     live.call.at = replace(live.call.at, ringing=None, answered=None, connected=None)
     telemetry = await measured(live, tmp_path / "db")
     assert telemetry.registry.get_sample_value("trunkline_post_dial_delay_seconds_sum", {"trunk": str(TRUNK)}) is None
+
+
+async def test_a_call_is_recorded_before_it_is_forgotten_and_never_by_two_processes(tmp_path: Path) -> None:
+    telemetry, file = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True), tmp_path / "records"
+    store = await Store.open(tmp_path / "db", telemetry)
+    records = CallRecords(file, telemetry=telemetry)
+    history = History(store, days=90, clock=SystemClock())
+    reporting = Reporting(records=records, history=history, clock=SystemClock(), telemetry=telemetry)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(records.run())
+        live = ended_call()
+        await reporting.finished(live, outcomes.COMPLETED)
+        assert len(file.read_text().splitlines()) == 1
+        live.recorded = True
+        await reporting.finished(live, outcomes.COMPLETED)
+        records.stop()
+    assert len(file.read_text().splitlines()) == 1
+    await store.close()

@@ -1,15 +1,18 @@
 """What holds for every call: a bug ends that call alone, nothing is left behind, the next process knows the rest."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from bridge.app import lane
+from bridge.app.live_call import LiveCall
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.core.clock import SystemClock
 from bridge.core.ids import DialogKey, PartyId
+from bridge.core.verdict import Verdict
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import CallAnswered, CallMoved
 from tests.app.stage import ALICE, PBX, PHONE, ROOM, TRUNK, Stage
@@ -62,6 +65,28 @@ async def test_a_finished_call_leaves_nothing_in_the_store_but_its_tombstone(sta
     await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
     assert await stage.store.calls.all() == {}
     assert [key[0] for key in await stage.store.ended_calls.since(0.0)] == [ROOM]
+
+
+async def test_a_call_is_written_down_until_its_record_is_on_the_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported, on_disk = asyncio.Event(), asyncio.Event()
+
+    async def report(live: LiveCall, verdict: Verdict) -> None:
+        reported.set()
+        await on_disk.wait()
+
+    monkeypatch.setattr(stage.switchboard, "_on_finished", report)
+    await stage.invite()
+    hanging_up = asyncio.create_task(
+        stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
+    )
+    await reported.wait()
+    await next(iter(stage.switchboard.lives())).matrix_lane.drain()
+    assert len(await stage.store.calls.all()) == 1
+    on_disk.set()
+    await hanging_up
+    assert await stage.store.calls.all() == {}
 
 
 async def test_a_refused_call_is_not_written_down(stage: Stage) -> None:

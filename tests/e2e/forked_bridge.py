@@ -23,9 +23,13 @@ class ForkedBridge(Bridge):
     async def start(self) -> None:
         if not self.registration.exists():
             await self.generate_registration()
+        self.begin()
+        await until(self.is_ready, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
+
+    def begin(self) -> None:
+        """Start, and wait for nothing."""
         self._child = _PROCESSES.Process(target=_run, args=(self.config, self.log_path), daemon=True)
         self._child.start()
-        await until(self.is_ready, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
 
     @property
     def pid(self) -> int | None:

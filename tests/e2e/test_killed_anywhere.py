@@ -1,7 +1,7 @@
 """The process is killed at thirty moments of its calls: no phone is dialled twice, nobody is told twice, nothing stays.
 
 Each time a user calls a phone, a phone calls a user, everybody answers at once and hangs up again, and the kill comes
-somewhere in between. The next process finds what it finds.
+somewhere in between. The next process finds what it finds, and every other time is killed while it clears up.
 """
 
 import asyncio
@@ -37,6 +37,9 @@ _LIFE_S = 0.4
 _RINGS_S = 0.05
 _CALL_ID = re.compile(r"^Call-ID: (\S+)", re.MULTILINE)
 _QUIET_S = 20.0
+_FOUND = "call_left_over"
+_CLEARS_UP_S = 0.1
+"""In this time a process ends what it finds, and writes its records."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +53,8 @@ class World:
     """Those that the phone has answered, or that were answered to it."""
     due: set[DialogKey] = field(default_factory=set)
     """Those whose end the next process owes the phone."""
+    left_over: set[str] = field(default_factory=set)
+    """Calls that were written down when a process was killed."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -100,7 +105,9 @@ class World:
         A call is written down some milliseconds after the phone was told of it. A process that is killed in between
         takes the knowledge along.
         """
-        for leg in legs_in_store(self.exchange.directory / "trunkline.sqlite3"):
+        store = self.exchange.directory / "trunkline.sqlite3"
+        self.left_over |= calls_in_store(store)
+        for leg in legs_in_store(store):
             found = _CALL_ID.search(leg.invite)
             sip_call_id = leg.dialog.sip_call_id if leg.dialog is not None else found[1] if found else ""
             dialog = self.dialogs[sip_call_id]
@@ -160,6 +167,7 @@ async def open_world(directory: Path) -> AsyncIterator[tuple[World, Phone]]:
 
 async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_path: Path) -> None:
     chance = random.Random(1)
+    store = tmp_path / "trunkline.sqlite3"
     async with open_world(tmp_path) as (world, phone):
         exchange = world.exchange
         for number in range(KILLS):
@@ -168,8 +176,9 @@ async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_pa
             await asyncio.sleep(_LIFE_S * (number + chance.random()) / KILLS)
             await exchange.bridge.crash()
             world.note_what_is_due()
+            if number % 2 and calls_in_store(store):
+                await killed_while_it_clears_up(exchange, chance.random() * _CLEARS_UP_S)
             await exchange.bridge.start()
-            # Before the next kill: a process that dies while it ends what another left behind has told everybody once.
             await world.settle(phone)
         assert len(world.due) > KILLS / 3, "the kills came too early to show anything"
         await exchange.bridge.wait_metric("calls_active", 0, limit_s=_QUIET_S)
@@ -180,7 +189,25 @@ async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_pa
         assert max(dialled.values()) == 1, dialled
         assert said_twice(exchange) == []
         await exchange.bridge.stop()
-        assert left_in_store(tmp_path / "trunkline.sqlite3") == {"calls": 0, "outbox": 0, "events": 0}
+        assert left_in_store(store) == {"calls": 0, "outbox": 0, "events": 0}
+        records = Counter(record["call_id"] for record in exchange.bridge.records())
+        assert records.keys() >= world.left_over
+        assert max(records.values()) == 1, records
+
+
+async def killed_while_it_clears_up(exchange: Exchange, after_s: float) -> None:
+    """Start a process, and kill it so long after it has found what another left over."""
+    bridge = exchange.bridge
+    assert isinstance(bridge, ForkedBridge)
+    known = bridge.log_path.read_text().count(_FOUND)
+
+    async def has_found() -> bool:
+        return bridge.log_path.read_text().count(_FOUND) > known
+
+    bridge.begin()
+    await until(has_found, lambda: "nothing was left over", limit_s=_QUIET_S)
+    await asyncio.sleep(after_s)
+    await bridge.crash()
 
 
 def said_twice(exchange: Exchange) -> list[tuple[str, str]]:
@@ -195,6 +222,12 @@ def said_twice(exchange: Exchange) -> list[tuple[str, str]]:
 
 
 _ROLES = {"m.call.hangup": "end", "m.call.reject": "end", "m.call.answer": "answer", "m.call.invite": "invite"}
+
+
+def calls_in_store(path: Path) -> set[str]:
+    """The calls that were going on."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return {call_id for (call_id,) in connection.execute("SELECT call_id FROM calls")}
 
 
 def legs_in_store(path: Path) -> list[SavedLeg]:

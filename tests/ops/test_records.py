@@ -15,8 +15,9 @@ import pytest
 from bridge.core.ids import CallId, RoomId, TrunkName, UserId
 from bridge.core.pii import Pii
 from bridge.core.verdict import MatrixReason, Result
+from bridge.ops import record_keeping
 from bridge.ops.metrics import PrometheusTelemetry
-from bridge.ops.record_keeping import forget_user, records_of
+from bridge.ops.record_keeping import forget_user, records_of, with_record
 from bridge.ops.records import CallRecord, CallRecords, LegRecord, RecordFile
 
 
@@ -171,6 +172,35 @@ async def test_a_disk_that_stays_full_costs_the_oldest_records_and_no_memory(tmp
     await written(into)
     assert outcome(metrics, "lost") == 1_100
     assert outcome(metrics, "written") == 0
+
+
+async def test_whoever_adds_a_record_learns_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    into = CallRecords(tmp_path / "records", telemetry=telemetry())
+    into._file = disk = FailingFile(tmp_path / "records")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(into.run())
+        first = into.add(record("c1"))
+        await disk.failed.wait()
+        assert not first.done()
+        await into.add(record("c2"))
+        assert first.done()
+        assert [line["call_id"] for line in read(tmp_path / "records")] == ["c1", "c2"]
+        into.stop()
+    assert CallRecords(None, telemetry=telemetry()).add(record()).done()
+
+
+async def test_calls_that_have_a_record_are_known_whatever_stands_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, known = tmp_path / "records", [CallId(name) for name in ("c1", "c2", "c3", "none")]
+    assert with_record(file, known) == set()
+    await written(CallRecords(file, telemetry=telemetry()), record("c1"), record("c2"), record("other"), record("c3"))
+    with file.open("ab") as stream:
+        stream.write(b'no record \xff\n[]\n{"call_id": 5}\n{"call_id":"none"')
+    assert with_record(file, known) == {"c1", "c2", "c3"}
+    lines = file.read_bytes().splitlines(keepends=True)
+    monkeypatch.setattr(record_keeping, "_NEWEST_OCTETS", sum(map(len, lines[2:])) + len(lines[1]) // 2)
+    assert with_record(file, known) == {"c3"}, "the newest ones, and no half line"
 
 
 async def test_a_directory_that_vanished_is_survived(tmp_path: Path) -> None:
