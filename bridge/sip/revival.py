@@ -5,7 +5,7 @@ from dataclasses import replace
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.core.values import record_type
 from bridge.sip.context import Context
-from bridge.sip.credentials import Attempts
+from bridge.sip.credentials import Attempts, Credentials
 from bridge.sip.dialog import Dialog
 from bridge.sip.errors import SipError
 from bridge.sip.fields import NameAddr
@@ -13,6 +13,9 @@ from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.message import Request
 from bridge.sip.parser import parse_message
 from bridge.sip.saved import SavedDialog, SavedLeg, whereabouts
+from bridge.sip.settings import Transport, Trunk
+from bridge.sip.targets import Server, Target
+from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri
 from bridge.sip.usage_events import UsageState
 
@@ -32,8 +35,8 @@ class Revive:
 
 
 def revive(asked: Revive, context: Context) -> None:
-    """Put the call among the living, as far as it can still be understood and its trunk is still there."""
-    state = context.trunks.get(asked.leg.trunk)
+    """Put the call among the living, as far as it can still be understood and its phone can be reached."""
+    state = context.trunks.get(asked.leg.trunk) or _former_trunk(asked.leg, context)
     if state is None:
         context.note("call_not_revived", warning=True, trunk=asked.leg.trunk)
         return
@@ -54,6 +57,24 @@ def revive(asked: Revive, context: Context) -> None:
         return
     usage.whereabouts = whereabouts(usage)
     context.usages[usage.key] = usage
+
+
+def _former_trunk(leg: SavedLeg, context: Context) -> TrunkState | None:
+    """What the way of a call tells of a trunk that was taken out of the configuration: enough to end the call.
+
+    Not over TLS: whom to trust there was in the configuration. Nor are there credentials, for whoever asks for some.
+    """
+    flow = leg.flow
+    if flow.transport is Transport.TLS:
+        return None
+    trunk = Trunk(name=leg.trunk, host=flow.host, port=flow.port, transport=flow.transport)
+    target = Target(flow.transport, flow.host, flow.port)
+    return TrunkState(
+        trunk=trunk,
+        credentials=Credentials(trunk, context.entropy),
+        line="",
+        servers=(Server(targets=(target,)),),
+    )
 
 
 def _resume(usage: InviteUsage, leg: SavedLeg) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import yaml
+
 from tests.e2e import scripted
 from tests.e2e.exchange import PHONE, Exchange, number_of, open_exchange
 from tests.e2e.phone import Phone
@@ -51,3 +53,18 @@ async def test_phones_are_hung_up_on_after_a_crash_whatever_they_did(tmp_path: P
             await exchange.bridge.wait_metric("calls_active", 0)
             assert [record["reason"] for record in exchange.bridge.records()] == ["abnormal"] * 3
             assert await exchange.bridge.metric("internal_errors_total") == 0
+
+
+async def test_a_phone_is_hung_up_on_although_its_trunk_was_taken_out_of_the_configuration(tmp_path: Path) -> None:
+    async with open_exchange(tmp_path) as exchange, Phone(tmp_path, PHONE, port=exchange.phone_port) as called:
+        talks = await _talk(exchange, called)
+        await exchange.bridge.crash()
+        config = yaml.safe_load(exchange.bridge.config.read_text())
+        del config["trunks"]["phone"]
+        config["permissions"]["outbound"] = []
+        exchange.bridge.config.write_text(yaml.safe_dump(config))
+        await exchange.bridge.start()
+        await called.wait_closed(limit_s=_SOON_S)
+        assert await talks.hung_up("talks") == "unknown_error"
+        (record,) = exchange.bridge.records()
+        assert (record["reason"], record["tried"]) == ("abnormal", ["phone"])

@@ -1,5 +1,7 @@
 """A process dies in the middle of a call: the next one ends it at the phone, by what was written down."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import TypeAdapter
 
@@ -184,11 +186,37 @@ def test_a_trunk_that_wanted_credentials_gets_them_with_the_hangup() -> None:
     assert "Proxy-Authorization" in again.last_request("BYE").headers
 
 
-def test_a_call_of_a_trunk_that_was_taken_away_is_let_go() -> None:
+def test_a_phone_of_a_trunk_that_was_taken_away_is_hung_up_on_by_the_way_of_its_call() -> None:
     peer = Scripted()
     dialog = _answered(peer)
     again = Scripted(trunk(name=TrunkName("another")))
+    leg = _written(peer, dialog)
+    again.feed(Revive(dialog=dialog, leg=leg))
+    again.steer(dialog, HangUpAsked())
+    bye = again.last_request("BYE")
+    assert leg.dialog is not None
+    assert (bye.uri_text, bye.call_id) == (leg.dialog.remote_target, leg.dialog.sip_call_id)
+    again.answer(bye, 200)
+    assert again.agent.open_dialogs == 0
+
+
+def test_an_invite_of_a_trunk_that_was_taken_away_is_cancelled() -> None:
+    peer = Scripted()
+    dialog = peer.call()
+    peer.answer(peer.last_request("INVITE"), 180)
+    again = Scripted(trunk(name=TrunkName("another")))
     again.feed(Revive(dialog=dialog, leg=_written(peer, dialog)))
+    again.steer(dialog, CancelAsked())
+    assert again.last_request("CANCEL").call_id == peer.last_request("INVITE").call_id
+
+
+def test_a_call_over_tls_of_a_trunk_that_was_taken_away_is_let_go() -> None:
+    peer = Scripted()
+    dialog = _answered(peer)
+    leg = _written(peer, dialog)
+    leg.flow = replace(leg.flow, transport=Transport.TLS)  # type: ignore[misc]
+    again = Scripted(trunk(name=TrunkName("another")))
+    again.feed(Revive(dialog=dialog, leg=leg))
     again.steer(dialog, HangUpAsked())
     assert again.agent.open_dialogs == 0
 
