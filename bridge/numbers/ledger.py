@@ -13,7 +13,7 @@ from datetime import date
 from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers.limits import CALLS_AT_ONCE, NO_PRICE, TOO_MANY_ATTEMPTS, Cap, Limit, Span, spent
-from bridge.numbers.money import Price
+from bridge.numbers.money import Dearest, Price, Pricing
 
 SLICE_S = 10.0
 MIN_SLICE_S = 1.0
@@ -46,10 +46,10 @@ class Running:
     """A call that is dialled or up."""
 
     user: UserId
-    prices: Sequence[Price]
+    prices: tuple[Price, ...]
     limits: tuple[Limit, ...]
     accounts: tuple[str, ...]
-    price: Price
+    price: Pricing
     """Of the trunk that carries it; until that is known, of the most expensive one."""
     seconds: float = 0.0
     cost: int = 0
@@ -106,12 +106,13 @@ class Ledger:
         if (verdict := self._too_often(user, limits, now) or self._too_many(user, limits)) is not None:
             return verdict
         money = any(limit.counts_money for limit in limits)
-        known = [price for price in prices if price is not None]
+        known = tuple(price for price in prices if price is not None)
         if not known and money:
             return NO_PRICE
-        dearest = max(known, key=lambda price: price.until(SLICE_S), default=Price(trunk=TrunkName("")))
         accounts = tuple(dict.fromkeys(limit.account(user) for limit in limits))
-        call = Running(user=user, prices=known, limits=limits, accounts=accounts, price=dearest, held_on=day)
+        call = Running(
+            user=user, prices=known, limits=limits, accounts=accounts, price=Dearest(prices=known), held_on=day
+        )
         left = self._left(call, day)
         if left is not None and left.seconds < MIN_SLICE_S:
             return spent(left.span)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from bridge.core.ids import TrunkName
 from bridge.numbers.permission import longest
@@ -46,6 +47,18 @@ class Tariff:
         return None if rate is None else Price(trunk=trunk, per_minute=rate, step_s=self.step_s)
 
 
+class Pricing(Protocol):
+    """What a call costs."""
+
+    def until(self, seconds: float) -> int:
+        """The price of a call that is over by then."""
+        ...
+
+    def seconds_for(self, amount: int) -> float:
+        """How long a call can be for an amount."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What a trunk charges for a number: so much for each step that has begun, in millionths."""
@@ -64,3 +77,18 @@ class Price:
         if not self.per_minute:
             return float("inf")
         return float(amount * 60 // (self.per_minute * self.step_s) * self.step_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dearest:
+    """The most that a call over any of several trunks can cost: which of them that is depends on its length."""
+
+    prices: tuple[Price, ...]
+
+    def until(self, seconds: float) -> int:
+        """The price of a call that is over by then."""
+        return max((price.until(seconds) for price in self.prices), default=0)
+
+    def seconds_for(self, amount: int) -> float:
+        """How long a call can be for an amount."""
+        return min((price.seconds_for(amount) for price in self.prices), default=float("inf"))

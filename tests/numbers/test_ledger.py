@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.ids import CallId, TrunkName, UserId
@@ -261,6 +261,7 @@ class Attacker:
 
 
 @settings(max_examples=25, deadline=None)
+@example(seed=38889, cost=110, seconds=None, call_cost=None, at_once=7)
 @given(
     seed=st.integers(0, 1 << 32),
     cost=st.integers(0, 2_000) | st.none(),
