@@ -106,9 +106,10 @@ class BotDesk:
         route = self._plan().route(user, typed, self._trunk_up)
         if isinstance(route, Verdict):
             return route.user_text or replies.FAILED
-        portal = await self._rooms.portal(user=user, number=route.number)
+        number = self._plan.read_marked(user, typed) or route.number
+        portal = await self._rooms.portal(user=user, number=number)
         shown = await self._shown(user)
-        return replies.call_from(shown(route.number), portal.room_id, joined=portal.user_joined)
+        return replies.call_from(shown(number), portal.room_id, joined=portal.user_joined)
 
     async def _voicemail(self, user: UserId) -> str:
         box = next((trunk.voicemail for trunk in self._plan().trunks if trunk.voicemail), "")

@@ -5,6 +5,7 @@ import re
 import phonenumbers
 
 from bridge.core.ids import E164
+from bridge.numbers.withholding import split_code
 
 _SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212]+")
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -18,7 +19,8 @@ def canonical(text: str, region: str) -> E164 | None:
 
     What is written with a `+` is taken at its word, because numbering plans change faster than libraries, and service
     codes (`112`, `*97`) keep their digits: what exists is for the trunk to say. Only ASCII digits count; look-alikes of
-    other scripts are refused. `None` means that the text is no number.
+    other scripts are refused. A code that withholds the caller's number stays before it (`withholding`). `None` means
+    that the text is no number.
     """
     if len(text) > _MAX_TEXT:
         return None
@@ -27,6 +29,12 @@ def canonical(text: str, region: str) -> E164 | None:
     bare = _SEPARATORS.sub("", text.replace("(0)", "") if text.startswith("+") else text)
     if not bare.isascii():
         return None
+    mark, rest = split_code(bare, region)
+    number = _of_digits(rest, region) if mark else None
+    return E164(mark + number) if number and number.startswith("+") else _of_digits(bare, region)
+
+
+def _of_digits(bare: str, region: str) -> E164 | None:
     if _INTERNATIONAL.fullmatch(bare) or _SERVICE_CODE.fullmatch(bare):
         return E164(bare)
     return _national(bare, region)

@@ -24,6 +24,7 @@ from bridge.numbers.refusals import (
     NOT_PERMITTED,
     OUTBOUND_IS_OFF,
 )
+from bridge.numbers.withholding import is_withheld, split_code, split_mark
 
 MAX_CALLER = 64
 """Characters of a caller that is no number."""
@@ -119,18 +120,26 @@ class NumberPlan:
         return of_user(self.regions, user) or self.default_region
 
     def read(self, user: UserId, typed: str) -> E164 | None:
-        """The canonical number for what a user has typed."""
+        """The canonical number for what a user has typed, without a code before it."""
+        marked = self.read_marked(user, typed)
+        return None if marked is None else split_mark(marked)[1]
+
+    def read_marked(self, user: UserId, typed: str) -> E164 | None:
+        """The same behind what says whether the called party is shown the user's number (`withholding`)."""
         return canonical(typed, self.region_of(user))
 
     def is_emergency(self, number: str, region: str = "") -> bool:
-        """Whether a dialled number is an emergency number, in whatever way it is written.
+        """Whether a dialled number is an emergency number, in whatever way it is written."""
+        return bool(self._emergency_number(number, region or self.default_region))
 
-        Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
+    def _emergency_number(self, dialled: str, region: str) -> str:
+        """Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
+
+        And behind a code that would withhold the caller's number.
         """
-        bare = canonical(number, region or self.default_region) or number
-        if not bare.startswith("+"):
-            return bare in self.emergency
-        return any(bare[code:] in self.emergency for code in range(1, 5))
+        _, number = split_code(canonical(dialled, region) or dialled, region)
+        candidates = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
+        return next((code for code in candidates if code in self.emergency), "")
 
     def price_over(self, trunk: TrunkName, number: str) -> Price | None:
         """What a call to a number costs over a trunk; `None` when nobody knows."""
@@ -154,12 +163,18 @@ class NumberPlan:
         withheld: bool | None = None,
         spin: Spin = straight,
     ) -> Decision | Verdict:
-        """Decide an outgoing call. `withheld` is what the user wants shown, `None` what the configuration says."""
+        """Decide an outgoing call.
+
+        `withheld` is what the user wants of every call, unless what is dialled says it of this one; `None` is what the
+        configuration says.
+        """
         if self.is_emergency(dialled, self.region_of(user)):
             return self._emergency_call(user, dialled, is_up)
-        number = self.read(user, dialled)
-        if number is None:
+        marked = self.read_marked(user, dialled)
+        if marked is None:
             return NO_NUMBER
+        mark, number = split_mark(marked)
+        withheld = is_withheld(mark) if mark else withheld
         permission = self._permission(user, room, number)
         if isinstance(permission, Verdict):
             return permission
@@ -230,9 +245,7 @@ class NumberPlan:
 
         And never anonymous: whoever helps must be able to call back.
         """
-        number = self.read(user, dialled) or dialled
-        digits = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
-        short = E164(next(code for code in digits if code in self.emergency))
+        short = E164(self._emergency_number(dialled, self.region_of(user)))
         trunks = _those_up_first([trunk for trunk in self.trunks if trunk.emergency], is_up)
         routes = tuple(Route(trunk=trunk.name, number=short, caller=self._caller(user, trunk)) for trunk in trunks)
         return Decision(routes=routes) if routes else NO_EMERGENCY_CALLS
@@ -287,7 +300,7 @@ class NumberPlan:
         """
         if len(caller) > MAX_CALLER:
             return ""
-        return canonical(caller, self.default_region) or caller
+        return split_mark(canonical(caller, self.default_region) or caller)[1]
 
 
 def _those_up_first(trunks: Sequence[TrunkChoice], is_up: IsUp) -> list[TrunkChoice]:

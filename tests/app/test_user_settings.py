@@ -14,7 +14,7 @@ from bridge.core.presence import RingWhen
 from bridge.numbers.policy import NumberPlan
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
-from tests.app.stage import ALICE, BOB, PBX, PHONE, TRUNK, Stage
+from tests.app.stage import ALICE, BOB, PBX, PHONE, ROOM, TRUNK, Stage
 from tests.test_config import MINIMAL, load
 
 MOBILE = "+15550122"
@@ -117,6 +117,14 @@ async def test_who_wants_to_be_anonymous_shows_no_number_to_the_phone(stage: Sta
         placed = [command[1] for command in stage.sip.commands if command[0] == "invite"][-1]
         assert placed.withheld is withheld
         await stage.event("m.call.hangup", {"call_id": f"call {wanted}", "version": "1", "party_id": "LAPTOP"})
+
+
+async def test_a_code_before_the_number_hides_the_caller_in_this_one_call(stage: Stage) -> None:
+    ghost = UserId("@_sip_#31#+15550100:example.org")
+    stage.matrix.members = {ROOM: frozenset({ALICE, ghost})}
+    await stage.invite("hidden")
+    (placed,) = [command[1] for command in stage.sip.commands if command[0] == "invite"]
+    assert (placed.number, placed.withheld) == (PHONE, True)
 
 
 async def test_the_wish_to_be_anonymous_is_remembered(stage: Stage) -> None:

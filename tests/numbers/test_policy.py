@@ -6,7 +6,7 @@ from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers import refusals
 from bridge.numbers.permission import Permission
-from bridge.numbers.policy import NumberPlan, Route, TrunkChoice
+from bridge.numbers.policy import WITHHELD, NumberPlan, Route, TrunkChoice
 from bridge.numbers.reach import Reach
 from bridge.numbers.region import emergency_numbers
 
@@ -51,6 +51,11 @@ def up(_: TrunkName) -> bool:
         (ALICE, "+44112", refusals.NO_EMERGENCY_CALLS),
         (ALICE, "9-1-1", refusals.NO_EMERGENCY_CALLS),
         (EVE, "911", refusals.NO_EMERGENCY_CALLS),
+        (ALICE, "*67 911", refusals.NO_EMERGENCY_CALLS),
+        (ALICE, "#31#+44 112", refusals.NO_EMERGENCY_CALLS),
+        (BOB, "*67 0100", refusals.NOT_PERMITTED),
+        (BOB, "*67 +1 555 0100", None),
+        (BOB, "*67 +1 415 555 0100", refusals.NOT_PERMITTED),
     ],
 )
 def test_every_call_is_allowed_or_refused_for_a_reason(user: UserId, dialled: str, verdict: Verdict | None) -> None:
@@ -195,3 +200,30 @@ def test_an_emergency_number_is_sent_without_its_country_code_and_not_cut_from_a
     decision = helping.route(EVE, "+1 2112", up)
     assert isinstance(decision, Route)
     assert decision.number == "2112"
+
+
+@pytest.mark.parametrize(
+    ("dialled", "usual", "set_to", "withheld"),
+    [
+        ("+15550100", "", None, False),
+        ("+15550100", WITHHELD, None, True),
+        ("+15550100", WITHHELD, False, False),
+        ("*67+15550100", "", None, True),
+        ("*67+15550100", "", False, True),
+        ("*82+15550100", WITHHELD, None, False),
+        ("*82+15550100", "", True, False),
+        ("#31#+15550100", "", None, True),
+    ],
+)
+def test_a_code_decides_for_one_call_whether_the_number_is_shown(
+    dialled: str, usual: str, set_to: bool | None, withheld: bool
+) -> None:
+    route = plan(caller_ids={ALICE: usual} if usual else {}).route(ALICE, dialled, up, withheld=set_to)
+    assert isinstance(route, Route)
+    assert (route.number, route.withheld) == ("+15550100", withheld)
+
+
+def test_who_calls_for_help_is_shown_whatever_was_dialled_before() -> None:
+    helping = TrunkChoice(name=RESCUE, caller_id="+15550199", emergency=True)
+    route = plan(trunks=(helping,)).route(ALICE, "*67911", up, withheld=True)
+    assert route == Route(trunk=RESCUE, number=E164("911"), caller="+15550101", withheld=False)
