@@ -71,7 +71,7 @@ class Announcements:
         return self._sounds.get((reason, ANY)) or self._sounds.get((reason, self._language_of(user)))
 
     @classmethod
-    async def load(cls, config: Config, plan: NumberPlan, clock: Clock) -> "Announcements":
+    async def load(cls, config: Config, plan: Callable[[], NumberPlan], clock: Clock) -> "Announcements":
         """Read and prepare them; an rtpengine server can play none that is long enough.
 
         Raises :class:`bridge.media.sounds.SoundError` for a recording that cannot be played.
@@ -80,10 +80,10 @@ class Announcements:
         if settings.spoken and config.media.engine is not PathChoice.RTPENGINE:
             sounds = await asyncio.to_thread(_recorded, settings.recordings)
             if can_speak():
-                wanted = [sentence for sentence in _sentences(settings, plan) if (sentence.key[0], ANY) not in sounds]
+                wanted = [sentence for sentence in _sentences(settings, plan()) if (sentence.key[0], ANY) not in sounds]
                 made = await asyncio.gather(*map(_spoken, wanted))
                 sounds |= {sentence.key: sound for sentence, sound in zip(wanted, made, strict=True) if sound}
-        return cls(sounds, lambda user: language_of(plan.region_of(user)), clock)
+        return cls(sounds, lambda user: language_of(plan().region_of(user)), clock)
 
 
 def _recorded(paths: Mapping[Spoken, Path | None]) -> dict[Key, Sound]:

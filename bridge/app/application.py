@@ -13,6 +13,7 @@ from bridge.app.address_book import AddressBookFile
 from bridge.app.announcements import Announcements
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
+from bridge.app.cash_book import CashBook
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
@@ -182,7 +183,7 @@ class Application:
             service = TrunkService(tuple(self._config.trunks), store.trunks_out)
             await service.load()
             greetings = await Greetings.load(self._config.voicemail)
-            voice = await Announcements.load(self._config, self._live.numbers(), self._clock)
+            voice = await Announcements.load(self._config, self._live.numbers, self._clock)
             messages = self._messages(store, matrix, greetings)
             switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, service)
             await withdraw_invites(left_over, matrix)
@@ -194,6 +195,7 @@ class Application:
             await self._start_parts(
                 stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages, voice
             )
+            await meter.cash_book.settle(left_over)
             recorded = await recorded_calls(left_over, self._config.ops.call_records)
             trunks = tuple(self._config.trunks)
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, trunks, recorded)
@@ -203,7 +205,7 @@ class Application:
             chores = (
                 address_book.keep_current(matrix.rename_ghosts),
                 people.history.keep_short(),
-                meter.keep_short(),
+                meter.cash_book.keep_short(),
                 messages.run(),
                 self._self_calls.run(prober, self.telemetry),
             )
@@ -264,14 +266,16 @@ class Application:
         suspensions = Suspensions(
             suspension_rule(self._config), store=store, rooms=matrix, clock=self._clock, telemetry=self.telemetry
         )
+        ledger = Ledger(limits=limits(self._config), warn_s=self._config.permissions.limit_warning_s)
         meter = Meter(
-            ledger=Ledger(limits=limits(self._config), warn_s=self._config.permissions.limit_warning_s),
+            ledger=ledger,
+            cash_book=CashBook(ledger, self._live.numbers, store, self._clock, self.telemetry),
             watch=Watch(thresholds(self._config)),
             suspensions=suspensions,
             plan=self._live.numbers,
-            store=store,
             clock=self._clock,
             telemetry=self.telemetry,
+            forwarded_s=self._live.forwarded_s,
         )
         await meter.load()
         return meter
@@ -336,7 +340,7 @@ class Application:
             people.settings,
             live.numbers,
             self._clock,
-            may_spend=meter.may_spend,
+            pays=meter.pay_for_forwarding,
             blocked=live.blocked,
             time_zone=live.time_zone,
         )

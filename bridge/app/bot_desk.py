@@ -17,7 +17,7 @@ from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan, Route
-from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER
+from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER, NO_UNMETERED_CALLS
 
 HISTORY_LENGTH = 10
 MAX_NAMES = 1_000
@@ -106,7 +106,7 @@ class BotDesk:
         route = self._plan().route(user, typed, self._trunk_up)
         if isinstance(route, Verdict):
             return route.user_text or replies.FAILED
-        number = self._plan.read_marked(user, typed) or route.number
+        number = self._plan().read_marked(user, typed) or route.number
         portal = await self._rooms.portal(user=user, number=number)
         shown = await self._shown(user)
         return replies.call_from(shown(number), portal.room_id, joined=portal.user_joined)
@@ -121,6 +121,8 @@ class BotDesk:
             return replies.not_forwarded()
         if self._plan().number_of(user) is None:
             return replies.NO_OWN_NUMBER
+        if not self._meter.may_forward(user):
+            return NO_UNMETERED_CALLS.user_text or replies.FAILED
         judged = {trunk.name: self._plan().forward(user, typed, trunk.name) for trunk in self._plan().trunks}
         routes = [route for route in judged.values() if isinstance(route, Route)]
         if not routes:

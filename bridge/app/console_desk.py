@@ -60,7 +60,7 @@ class ConsoleDesk:
                 month_minutes=books.month.seconds / 60,
                 month_cost=books.month.cost,
             )
-            for books in self.meter.books(limit=MAX_ACCOUNTS)
+            for books in self.meter.cash_book.books(limit=MAX_ACCOUNTS)
         ]
 
     def suspensions(self) -> Sequence[SuspensionView]:

@@ -73,6 +73,10 @@ class LivePlan:
         """How long it rings before a message can be left."""
         return self._config.voicemail.after_s
 
+    def forwarded_s(self) -> float:
+        """For how long a call counts that a trunk makes by itself."""
+        return self._config.permissions.forwarded_minutes * 60
+
     # For whoever asks for one word of it.
 
     def number_of(self, user: UserId) -> E164 | None:

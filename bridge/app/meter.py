@@ -4,12 +4,13 @@ The rules are in `numbers.ledger`, `numbers.limits` and `numbers.abuse`; this gi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 
 import structlog
 
+from bridge.app.cash_book import CashBook, paid_number
 from bridge.app.live_call import LiveCall
 from bridge.app.suspensions import SuspensionRule, Suspensions
 from bridge.calls import events as ev
@@ -22,18 +23,16 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
 from bridge.numbers.abuse import Suspicion, Thresholds, Watch
-from bridge.numbers.ledger import Booking, Ledger, Use
+from bridge.numbers.ledger import Booking, Ledger
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
-from bridge.store import Store, StoreError
-from bridge.store.spending import StoredUse
+from bridge.store.spending import StoredMeter
 
 log = structlog.get_logger(__name__)
 
 AHEAD_S = 1.5
 """How long before a slice ends the next one is booked."""
-PRUNE_INTERVAL_S = 3_600.0
 EARLY_S = 0.5
 """How long before the end of what is booked a call is ended: the BYE must arrive before another step is charged for."""
 
@@ -48,15 +47,6 @@ class Outlets:
     lives: Callable[[], Sequence[LiveCall]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
-    """What is booked on one account."""
-
-    account: str
-    day: Use
-    month: Use
-
-
 class Meter:
     """One for all calls. Calls to emergency numbers never come near it."""
 
@@ -67,17 +57,19 @@ class Meter:
         watch: Watch,
         suspensions: Suspensions,
         plan: Callable[[], NumberPlan],
-        store: Store,
+        cash_book: CashBook,
         clock: Clock,
         telemetry: Telemetry,
+        forwarded_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._ledger = ledger
+        self.cash_book = cash_book
         self._watch = watch
         self._suspensions = suspensions
         self._plan = plan
-        self._store = store
         self._clock = clock
         self._telemetry = telemetry
+        self._forwarded_s = forwarded_s
         self._outlets: Outlets | None = None
 
     def connect(self, outlets: Outlets) -> None:
@@ -87,27 +79,7 @@ class Meter:
     async def load(self) -> None:
         """Read the books of this month, and who is suspended."""
         await self._suspensions.load()
-        today = self._today()
-        uses = await self._store.spending.since(today.replace(day=1).isoformat())
-        self._ledger.load(
-            Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
-            for use in uses
-        )
-
-    async def forget_old(self) -> None:
-        """Let go of days that no limit adds up any more."""
-        month = self._today().replace(day=1)
-        self._ledger.forget(before=month)
-        await self._store.spending.prune(before=month.isoformat())
-
-    async def keep_short(self) -> None:
-        """Forget what is too old, for as long as this runs."""
-        while True:
-            try:
-                await self.forget_old()
-            except StoreError as error:
-                log.warning("spending_not_pruned", reason=str(error))
-            await asyncio.sleep(PRUNE_INTERVAL_S)
+        await self.cash_book.load()
 
     # Before a call.
 
@@ -131,9 +103,21 @@ class Meter:
         priced = tuple(route for route in decision.routes if route.trunk in admitted)
         return replace(decision, routes=priced) if priced else decision
 
-    def may_spend(self, user: UserId) -> bool:
-        """Whether calls that cannot be metered, those that a trunk forwards, may cost this user anything more."""
-        return not self._suspensions.concerns(user) and self._ledger.room_for(user, day=self._today())
+    def may_forward(self, user: UserId) -> bool:
+        """Whether a trunk may make calls by itself at this user's cost: nobody here sees how long they last."""
+        return not self._suspensions.concerns(user) and (bool(self._forwarded_s()) or not self._ledger.caps(user))
+
+    def pay_for_forwarding(self, user: UserId, route: Route) -> bool:
+        """Book one of them with what the configuration takes for its length; false when no limit leaves room for it."""
+        if not self.may_forward(user):
+            return False
+        price, seconds = self._plan().price_over(route.trunk, route.number), self._forwarded_s()
+        cost = None if price is None else price.until(seconds)
+        bookings = self._ledger.charge(user, cost, seconds=seconds, day=self._today())
+        if bookings is None:
+            return False
+        self.cash_book.note(bookings)
+        return True
 
     async def pay_for_text(self, user: UserId, price: int | None, *, parts: int) -> bool:
         """Book a text message; false when the user may spend no more, or nobody knows what it costs."""
@@ -142,30 +126,17 @@ class Meter:
         bookings = self._ledger.charge(user, None if price is None else price * parts, day=self._today())
         if bookings is None:
             return False
-        await self._guarded(self._store.spending.add(_uses(bookings)))
+        await self.cash_book.write(bookings)
         return True
-
-    def books(self, *, limit: int) -> list[Books]:
-        """What is booked on each account, those with most this month first."""
-        today = self._today()
-        books = [
-            Books(
-                account=account,
-                day=self._ledger.used(account, limits.Span.DAY, today),
-                month=self._ledger.used(account, limits.Span.MONTH, today),
-            )
-            for account in self._ledger.accounts()
-        ]
-        used = [book for book in books if book.month.seconds or book.month.cost]
-        return sorted(used, key=lambda book: (book.month.cost, book.month.seconds), reverse=True)[:limit]
 
     def suspended(self) -> list[tuple[UserId, float]]:
         """Who may not call out, and until when (seconds since 1970)."""
         return self._suspensions.all()
 
     async def drain(self) -> None:
-        """Wait until what was decided of suspensions is written and told."""
+        """Wait until what was decided is written and told."""
         await self._suspensions.drain()
+        await self.cash_book.drain()
 
     async def resume(self, user: UserId) -> bool:
         """Let a suspended user call again; false for one who is not."""
@@ -188,6 +159,10 @@ class Meter:
         return admitted if isinstance(admitted, Verdict) else route
 
     # When the configuration is read again.
+
+    def warn_before(self, seconds: float) -> None:
+        """Warn calls so long before a limit ends them."""
+        self._ledger.warn_s = seconds
 
     def change_rules(self, limits: tuple[Limit, ...], thresholds: Thresholds, rule: SuspensionRule) -> None:
         """Go by other limits, at once: calls that are up come under them as well."""
@@ -215,7 +190,7 @@ class Meter:
             self.finished(live)
         if call.ended or not self._ledger.knows(call.call_id) or call.at.answered is None:
             return
-        number = _paid_number(call)
+        number = paid_number(call)
         if live.metered_since is None and number:
             live.metered_since, live.metered_number = self._clock.monotonic(), number
             self._write(live, self._ledger.answered(call.call_id, call.trunk, day=self._today()))
@@ -234,10 +209,13 @@ class Meter:
         # Held for the call to whom the user left this one, if that has never been placed (REFER).
         self._ledger.release(partner_id(call))
         if not self._ledger.knows(call.call_id):
+            if (cost := self.cash_book.cost_of_left_over(call.call_id)) is not None:
+                live.cost = cost
             return
         talked_s = 0.0 if live.metered_since is None else self._clock.monotonic() - live.metered_since
         live.cost = self._ledger.finish(call.call_id, talked_s=talked_s)
         if live.metered_since is not None:
+            self.cash_book.forget(call.call_id, live.matrix_lane)
             self._telemetry.count("spend_total", live.cost / MICRO, trunk=call.trunk)
             self._telemetry.count("spend_seconds_total", talked_s, trunk=call.trunk)
         if live.stand_in is None:
@@ -293,31 +271,17 @@ class Meter:
             verdict = limits.spent(left.span) if left is not None else limits.LIMIT_REACHED
             self._outlets.feed(live, ev.Aborted(verdict=verdict))
 
-    # The books.
-
     def _write(self, live: LiveCall, bookings: Sequence[Booking]) -> None:
-        if bookings:
-            live.matrix_lane.submit(lambda: self._guarded(self._store.spending.add(_uses(bookings))))
-
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """A store in trouble costs the memory of what was booked, never the call; memory still holds the limit."""
-        try:
-            await work
-        except Exception:
-            log.exception("spending_not_written")
-            self._telemetry.count("internal_errors_total", component="store")
+        """Each booking, and with it how far this call is paid once it is answered."""
+        booked, since, meter = self._ledger.booked(live.call.call_id), live.metered_since, None
+        if booked is not None and since is not None:
+            meter = StoredMeter(
+                call_id=live.call.call_id,
+                since=self._clock.wall() - (self._clock.monotonic() - since),
+                seconds=booked.seconds,
+                cost=booked.cost,
+            )
+        self.cash_book.note(bookings, meter, live.matrix_lane)
 
     def _today(self) -> date:
-        """Days begin at midnight of this machine."""
-        return datetime.fromtimestamp(self._clock.wall()).astimezone().date()
-
-
-def _uses(bookings: Sequence[Booking]) -> list[StoredUse]:
-    return [StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings]
-
-
-def _paid_number(call: Call) -> str:
-    """Whom the call is with, if that is somebody whom we called: the callee, or who was called to take over."""
-    if call.transfers and call.connected_number is not None:
-        return call.connected_number
-    return call.number if call.direction is Direction.OUTBOUND else ""
+        return self.cash_book.today()

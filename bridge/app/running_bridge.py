@@ -64,6 +64,7 @@ class RunningBridge:
         """All at once: nothing waits in here."""
         self.live.take(config)
         self.messages.greet_with(greetings)
+        self.meter.warn_before(config.permissions.limit_warning_s)
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
         if config.permissions.texts_per_day != before.permissions.texts_per_day:
             self.texts.allow(config.permissions.texts_per_day)

@@ -113,14 +113,14 @@ class Wishes:
         plan: Callable[[], NumberPlan],
         clock: Clock,
         *,
-        may_spend: Callable[[UserId], bool] = lambda user: True,
+        pays: Callable[[UserId, Route], bool] = lambda user, route: True,
         blocked: Callable[[], tuple[str, ...]] = tuple,
         time_zone: Callable[[], tzinfo | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._plan = plan
         self._clock = clock
-        self._may_spend = may_spend
+        self._pays = pays
         self._blocked = blocked
         self._time_zone = time_zone
         self._forwards = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
@@ -165,12 +165,12 @@ class Wishes:
     def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
         """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.
 
-        What it will cost nobody can meter, so it must not begin when nothing is left.
+        How long it lasts nobody here will see, so it is paid for beforehand where a limit counts.
         """
         came_back = any(self._plan().user_of(diverter) == user for diverter in event.diverted_from)
-        if came_back or len(event.diverted_from) >= MAX_DIVERSIONS or not self._may_spend(user):
+        if came_back or len(event.diverted_from) >= MAX_DIVERSIONS:
             return ""
         route = self._plan().forward(user, number, event.trunk)
         if not isinstance(route, Route) or not self._forwards.spend(user, self._clock.monotonic()):
             return ""
-        return route.number
+        return route.number if self._pays(user, route) else ""

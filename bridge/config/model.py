@@ -292,6 +292,7 @@ class PermissionsConfig(Section):
     limits: tuple[LimitConfig, ...] = ()
     texts_per_day: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 100
     currency: Annotated[str, BeforeValidator(values.line), Field(max_length=16)] = ""
+    forwarded_minutes: Annotated[float, Field(strict=True, ge=0, le=1_440, allow_inf_nan=False)] = 0.0
     limit_warning_s: Annotated[float, Field(strict=True, ge=0, le=600, allow_inf_nan=False)] = 60.0
     suspension: SuspensionConfig = SuspensionConfig()
     admins: tuple[LocalUser, ...] = ()

@@ -172,6 +172,11 @@ class Ledger:
         seconds = SLICE_S if left is None else min(SLICE_S, left.seconds)
         return self._book(call, seconds, day) if seconds >= MIN_SLICE_S else []
 
+    def booked(self, call_id: CallId) -> Use | None:
+        """What is booked of a call so far."""
+        call = self._running.get(call_id)
+        return None if call is None else Use(seconds=call.seconds, cost=call.cost)
+
     def booked_s(self, call_id: CallId) -> float:
         """Until when a call is paid for, in seconds from its answer."""
         call = self._running.get(call_id)
@@ -245,32 +250,31 @@ class Ledger:
         """Whether a call was admitted and is not over."""
         return call_id in self._running
 
-    def room_for(self, user: UserId, *, day: date) -> bool:
-        """Whether a user has anything left today and this month."""
-        mine = (limit for limit in self.limits if limit.covers(user))
-        return all(
-            _is_under(cap, self.used(limit.account(user), span, day))
-            for limit in mine
-            for span, cap in limit.caps()
-            if span is not Span.CALL
-        )
+    def charge(self, user: UserId, cost: int | None, *, seconds: float = 0.0, day: date) -> list[Booking] | None:
+        """Book what is not metered: a text message, or a call that a trunk makes by itself.
 
-    def charge(self, user: UserId, cost: int | None, *, day: date) -> list[Booking] | None:
-        """Book what is no call, a text message; `None` when a limit leaves no room, or nobody knows what it costs."""
-        limits = [limit for limit in self.limits if limit.covers(user)]
-        caps = [(limit.account(user), span, cap.cost) for limit in limits for span, cap in limit.caps()]
-        for account, span, cap in caps:
-            if cap is not None and (cost is None or self._exceeds(account, span, day, cost=cost, cap=cap)):
+        `None` when a limit leaves no room, or nobody knows what it costs.
+        """
+        for account, span, cap in self.caps(user):
+            used = Use() if span is Span.CALL else self.used(account, span, day)
+            if cap.cost is not None and (cost is None or used.cost + cost > cap.cost):
                 return None
-        accounts = dict.fromkeys(limit.account(user) for limit in limits)
-        bookings = [Booking(account=account, day=day, seconds=0.0, cost=cost or 0) for account in accounts]
+            if cap.seconds is not None and seconds and used.seconds + seconds > cap.seconds:
+                return None
+        return self.add(user, seconds=seconds, cost=cost or 0, day=day)
+
+    def add(self, user: UserId, *, seconds: float, cost: int, day: date) -> list[Booking]:
+        """Book what has been used, whatever the limits say."""
+        accounts = dict.fromkeys(limit.account(user) for limit in self.limits if limit.covers(user))
+        bookings = [Booking(account=account, day=day, seconds=seconds, cost=cost) for account in accounts]
         for booking in bookings:
             self._add(booking)
         return bookings
 
-    def _exceeds(self, account: str, span: Span, day: date, *, cost: int, cap: int) -> bool:
-        used = 0 if span is Span.CALL else self.used(account, span, day).cost
-        return used + cost > cap
+    def caps(self, user: UserId) -> list[tuple[str, Span, Cap]]:
+        """All that limits a user's minutes or money, with the account that each adds up."""
+        mine = (limit for limit in self.limits if limit.covers(user))
+        return [(limit.account(user), span, cap) for limit in mine for span, cap in limit.caps()]
 
     # The books.
 
@@ -328,7 +332,3 @@ def _seconds_left(call: Running, cap: Cap, used: Use) -> float:
         affordable = call.cost + cap.cost - used.cost
         seconds = min(seconds, call.seconds_for(affordable) - call.seconds)
     return max(0.0, seconds)
-
-
-def _is_under(cap: Cap, used: Use) -> bool:
-    return (cap.seconds is None or used.seconds < cap.seconds) and (cap.cost is None or used.cost < cap.cost)

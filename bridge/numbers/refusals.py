@@ -54,6 +54,13 @@ NO_FORWARDING = Verdict(
     q850=21,
     user_text="Your connection to the telephone network cannot forward calls.",
 )
+NO_UNMETERED_CALLS = Verdict(
+    result=Result.POLICY,
+    reason="cannot_forward",
+    sip_status=403,
+    q850=21,
+    user_text="Calls cannot be forwarded within your limits: nobody here would see how long they last.",
+)
 FORWARDED_TO_SELF = Verdict(
     result=Result.POLICY,
     reason="cannot_forward",

@@ -173,6 +173,16 @@ spending = Table(
 )
 """What calls have used of each account on each day (ISO 8601); `cost` in millionths."""
 
+paid_calls = Table(
+    "paid_calls",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("cost", Integer, nullable=False),
+)
+"""Calls that go on and are being paid for: since when, and until when they are paid."""
+
 trunks_out = Table("trunks_out", metadata, Column("trunk", String, primary_key=True))
 """Trunks that an operator has taken out of service."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.app.announcements import ANY, Announcements
+from bridge.app.cash_book import CashBook
 from bridge.app.greetings import Greetings
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
@@ -372,16 +373,18 @@ def meter_of(
     admins: tuple[UserId, ...] = (),
     clock: Clock | None = None,
     telemetry: Telemetry | None = None,
+    forwarded_s: float = 0.0,
 ) -> Meter:
     """A meter that limits nothing unless it is told to."""
     clock, telemetry = clock or SystemClock(), telemetry or NoTelemetry()
-    rule = SuspensionRule(admins=admins)
+    rule, ledger = SuspensionRule(admins=admins), Ledger(limits=limits)
     return Meter(
-        ledger=Ledger(limits=limits),
+        ledger=ledger,
+        cash_book=CashBook(ledger, lambda: plan, store, clock, telemetry),
+        forwarded_s=lambda: forwarded_s,
         watch=Watch(thresholds),
         suspensions=Suspensions(rule, store=store, rooms=rooms, clock=clock, telemetry=telemetry),
         plan=lambda: plan,
-        store=store,
         clock=clock,
         telemetry=telemetry,
     )
@@ -410,6 +413,7 @@ class Stage:
     limits: tuple[Limit, ...] = ()
     thresholds: Thresholds = NOBODY_IS_SUSPECTED
     admins: tuple[UserId, ...] = ()
+    forwarded_s: float = 0.0
     clock: Clock = field(default_factory=SystemClock)
     answers_early: bool = False
     refers: bool = False
@@ -460,6 +464,7 @@ class Stage:
             limits=self.limits,
             thresholds=self.thresholds,
             admins=self.admins,
+            forwarded_s=self.forwarded_s,
             clock=clock,
             telemetry=self.telemetry,
         )
@@ -514,7 +519,7 @@ class Stage:
                 self.settings,
                 lambda: self.plan,
                 clock,
-                may_spend=self.meter.may_spend,
+                pays=self.meter.pay_for_forwarding,
                 blocked=lambda: self.blocked,
                 time_zone=lambda: UTC,
             ),

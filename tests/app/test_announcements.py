@@ -102,7 +102,7 @@ def config(directory: Path, **announcements: object) -> Config:
 
 @NEEDS_SPEECH
 async def test_whoever_calls_for_help_is_told_in_the_language_of_their_country(tmp_path: Path) -> None:
-    announcements = await Announcements.load(config(tmp_path), plan(**{"example.fr": "FR"}), SystemClock())
+    announcements = await Announcements.load(config(tmp_path), lambda: plan(**{"example.fr": "FR"}), SystemClock())
     german, french = UserId("@a:example.org"), UserId("@b:example.fr")
     sounds = [announcements.sound(NO_EMERGENCY_CALLS.reason, user) for user in (german, french)]
     assert sounds[0] is not sounds[1]
@@ -135,7 +135,7 @@ def test_everything_that_is_said_has_words() -> None:
 async def test_own_words_and_recordings_take_the_place_of_ours(tmp_path: Path) -> None:
     recording = write_wav(tmp_path / "limit.wav", np.zeros(8_000), rate_hz=8_000)
     own = {"texts": {"emergency_refused": "Nein."}, "language": "de", "recordings": {"limit_reached": str(recording)}}
-    announcements = await Announcements.load(config(tmp_path, **own), plan(), SystemClock())
+    announcements = await Announcements.load(config(tmp_path, **own), plan, SystemClock())
     assert announcements.sound("limit_reached", ALICE).duration_ms == 2_000, "with silence before and after"
     assert announcements.sound("emergency_refused", ALICE).duration_ms < 3_000
 
@@ -145,7 +145,7 @@ async def test_where_nothing_can_be_said_there_is_only_the_text(
     silent: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.app.announcements.can_speak", lambda: False)
-    announcements = await Announcements.load(config(tmp_path, **silent), plan(), SystemClock())
+    announcements = await Announcements.load(config(tmp_path, **silent), plan, SystemClock())
     assert announcements.for_call(ALICE, NO_EMERGENCY_CALLS) == frozenset()
     with pytest.raises(MediaError):
         announcements.sound("limit_reached", ALICE)

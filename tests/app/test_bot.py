@@ -412,9 +412,9 @@ async def test_an_administrator_ends_a_suspension(scene: Scene) -> None:
     assert await scene.ask(room, f"resume {BOB}") == replies.NOT_SUSPENDED
     await scene.bridge.store.suspensions.put(StoredSuspension(user_id=BOB, reason="sequential", until=2e10))
     await scene.meter.load()
-    assert not scene.meter.may_spend(BOB)
+    assert not scene.meter.may_forward(BOB)
     assert await scene.ask(room, f"resume {BOB}") == replies.resumed(BOB)
-    assert scene.meter.may_spend(BOB)
+    assert scene.meter.may_forward(BOB)
     assert await scene.bridge.store.suspensions.all() == ()
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from bridge.app.cash_book import UNSEEN_S
+from bridge.app.recovery import end_left_over_calls
 from bridge.app.suspensions import SuspensionRule
 from bridge.calls import events as ev
 from bridge.calls.state import State
+from bridge.core.clock import SystemClock
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers import ledger, limits
@@ -35,6 +38,18 @@ def limited(stage: Stage, **caps: object) -> None:
     stage.limits = (Limit(**{"who": ("example.org",), **caps}),)  # type: ignore[arg-type]
     stage.tariff = TEN_CENTS
     stage.__post_init__()
+
+
+class SteppingClock(SystemClock):
+    """The machine's clock, which a test can put forward."""
+
+    passed_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.passed_s
+
+    def wall(self) -> float:
+        return super().wall() + self.passed_s
 
 
 async def call(stage: Stage, call_id: str = "call") -> DialogKey:
@@ -112,7 +127,7 @@ async def test_what_was_used_is_on_disk_while_the_call_goes_on_and_holds_in_the_
 
 async def test_what_no_limit_adds_up_any_more_is_forgotten(stage: Stage) -> None:
     await stage.store.spending.add([StoredUse(account=ALICE, day="2026-01-31", seconds=60.0, cost=CENT)])
-    await stage.meter.forget_old()
+    await stage.meter.cash_book.forget_old()
     assert await stage.store.spending.since("") == ()
 
 
@@ -219,13 +234,72 @@ async def test_what_somebody_else_wishes_is_not_counted_either(stage: Stage, str
     assert stage.reasons() == []
 
 
-async def test_calls_are_not_forwarded_when_nothing_is_left(stage: Stage) -> None:
-    limited(stage, day=Cap(seconds=10))
+@pytest.mark.parametrize(
+    ("caps", "forwarded_s", "forwarded", "booked"),
+    [
+        ({}, 0.0, 3, (0.0, 0)),
+        ({"calls_at_once": 1}, 0.0, 3, (0.0, 0)),
+        ({"day": Cap(seconds=300)}, 0.0, 0, None),
+        ({"day": Cap(cost=25 * CENT)}, 0.0, 0, None),
+        ({"call": Cap(cost=25 * CENT)}, 0.0, 0, None),
+        ({"day": Cap(seconds=300)}, 120.0, 2, (240.0, 40 * CENT)),
+        ({"day": Cap(cost=25 * CENT)}, 60.0, 2, (120.0, 20 * CENT)),
+        ({"call": Cap(seconds=59)}, 60.0, 0, None),
+    ],
+)
+async def test_a_forwarded_call_counts_for_what_is_set_and_is_not_made_where_a_limit_could_not_be_kept(
+    stage: Stage, caps: dict[str, object], forwarded_s: float, forwarded: int, booked: tuple[float, int] | None
+) -> None:
+    stage.forwarded_s = forwarded_s
+    limited(stage, **caps)
     await stage.settings.change(ALICE, forward="+15550122")
+    for number in range(3):
+        await stage.incoming(f"in-{number}", caller=f"+1555013{number}")
+    assert stage.reasons() == ["forwarded"] * forwarded
+    assert stage.sip.names().count("ring") == 3 - forwarded, "the others ring their user"
+    uses = await stage.store.spending.since("")
+    assert [(use.seconds, use.cost) for use in uses] == ([] if booked is None else [booked])
+
+
+async def test_what_a_call_has_cost_between_a_crash_and_the_restart_is_booked(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    async with open_stage(tmp_path, clock=clock) as stage:
+        limited(stage, day=Cap(cost=1_000 * CENT))
+        await talk(stage)
+        (meter,) = (await stage.store.spending.meters()).values()
+        assert (meter.seconds, meter.cost) == (SLICE_S, 10 * CENT)
+        clock.passed_s += 190.0
+        again = Stage(store=stage.store, limits=stage.limits, tariff=TEN_CENTS, clock=clock)
+        left_over = await again.memory.left_over()
+        await again.meter.load()
+        await again.meter.cash_book.settle(left_over)
+        end_left_over_calls(left_over, again.switchboard, again.sip, clock, (TRUNK,))
+        (live,) = again.switchboard.lives()
+        await again.settle()
+        (use,) = await stage.store.spending.since("")
+        assert use.seconds == pytest.approx(190.0, abs=2)
+        assert (use.cost, live.cost) == (40 * CENT, 40 * CENT), "four minutes have begun"
+        assert await stage.store.spending.meters() == {}
+        assert again.meter.cash_book.cost_of_left_over(live.call.call_id) is None
+
+
+async def test_nobody_books_more_than_a_call_can_have_lasted_without_us(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    async with open_stage(tmp_path, clock=clock) as stage:
+        limited(stage, day=Cap(seconds=1_000_000))
+        await talk(stage)
+        clock.passed_s += 86_400.0
+        again = Stage(store=stage.store, limits=stage.limits, tariff=TEN_CENTS, clock=clock)
+        await again.meter.cash_book.settle(await again.memory.left_over())
+        assert sum(use.seconds for use in await stage.store.spending.since("")) == SLICE_S + UNSEEN_S
+
+
+async def test_a_call_that_is_over_leaves_nothing_to_be_booked(stage: Stage) -> None:
+    limited(stage, day=Cap(seconds=1_000))
     await talk(stage)
+    assert len(await stage.store.spending.meters()) == 1
     await hang_up(stage)
-    await stage.incoming()
-    assert stage.sip.names()[-1] == "ring"
+    assert await stage.store.spending.meters() == {}
 
 
 async def test_who_dials_like_a_thief_is_stopped_and_an_administrator_is_told(stage: Stage) -> None:
@@ -297,7 +371,7 @@ async def test_what_was_held_for_a_call_that_nobody_answered_is_free_under_new_l
     change_limits(stage, Limit(who=("example.org",), together=True, day=Cap(seconds=3_600)))
     stage.sip_intake.handle(CallFailed(dialog=dialog, status=486, reason_phrase="Busy Here"))
     await stage.settle()
-    assert stage.meter.books(limit=10) == []
+    assert stage.meter.cash_book.books(limit=10) == []
     assert await stage.store.spending.since("") == ()
 
 

@@ -124,7 +124,7 @@ async def test_a_code_before_the_number_hides_the_caller_in_this_one_call(stage:
     stage.matrix.members = {ROOM: frozenset({ALICE, ghost})}
     await stage.invite("hidden")
     (placed,) = [command[1] for command in stage.sip.commands if command[0] == "invite"]
-    assert (placed.number, placed.withheld) == (PHONE, True)
+    assert (placed.called, placed.withheld) == (PHONE, True)
 
 
 async def test_the_wish_to_be_anonymous_is_remembered(stage: Stage) -> None:

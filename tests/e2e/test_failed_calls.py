@@ -58,8 +58,10 @@ async def test_a_user_without_permission_is_refused_and_told_so(lab: Lab) -> Non
 async def test_an_emergency_number_is_refused_and_told_so(lab: Lab) -> None:
     async with lab.device(await lab.person()) as device:
         room_id = await device.dial("112")
-        await device.wait_ended()
         assert "emergency" in (await device.wait_notice(room_id)).lower()
+        await device.wait_connected()
+        await device.hang_up()
+    await lab.bridge.wait_metric("calls_total", 1, reason="emergency_refused")
 
 
 async def test_a_phone_that_does_not_answer_stops_ringing_when_the_invite_expires(lab: Lab) -> None:

@@ -1,13 +1,14 @@
 """What calls have used, and who is suspended, is there after a restart."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
 
-from bridge.core.ids import UserId
+from bridge.core.ids import CallId, UserId
 from bridge.store import Store
-from bridge.store.spending import StoredSuspension, StoredUse
+from bridge.store.spending import StoredMeter, StoredSuspension, StoredUse
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 
@@ -21,6 +22,19 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def use(account: str, day: str, seconds: float, cost: int) -> StoredUse:
     return StoredUse(account=account, day=day, seconds=seconds, cost=cost)
+
+
+async def test_what_a_call_is_paid_until_is_written_with_what_it_uses(store: Store) -> None:
+    paid = StoredMeter(call_id=CallId("one"), since=100.0, seconds=10.0, cost=5)
+    more = replace(paid, seconds=20.0, cost=10)
+    other = replace(paid, call_id=CallId("two"))
+    for meter in (paid, other, more):
+        await store.spending.add([use(ALICE, "2026-03-31", 10.0, 5)], meter)
+    assert await store.spending.meters() == {"one": more, "two": other}
+    await store.spending.forget_meter(CallId("one"))
+    assert await store.spending.meters() == {"two": other}
+    await store.spending.forget_meters()
+    assert await store.spending.meters() == {}
 
 
 async def test_uses_add_up_by_account_and_day(store: Store, tmp_path: Path) -> None:
