@@ -62,6 +62,7 @@ class LifeCycle:
     def started(self, bridge: Drainable) -> None:
         """The bridge runs; a signal that came before has its effect now."""
         self._bridge = bridge
+        self._note_reload(ok=True)
         self._service_manager.ready()
         if self._reload_due:
             self.reload()
@@ -115,10 +116,13 @@ class LifeCycle:
             self._service_manager.reloading()
             outcome = await self._outcome(bridge)
             self._telemetry.count("config_reloads_total", outcome=outcome)
-            self._telemetry.gauge("config_last_reload_successful", float(outcome == "done"))
-            if outcome == "done":
-                self._telemetry.gauge("config_last_reload_success_timestamp_seconds", time.time())
+            self._note_reload(ok=outcome == "done")
             self._service_manager.ready()
+
+    def _note_reload(self, *, ok: bool) -> None:
+        self._telemetry.gauge("config_last_reload_successful", float(ok))
+        if ok:
+            self._telemetry.gauge("config_last_reload_success_timestamp_seconds", time.time())
 
     async def _outcome(self, bridge: Drainable) -> str:
         """A configuration with a fault changes nothing: not even its faultless parts."""

@@ -11,8 +11,10 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from bridge.app.application import Application
+from bridge.app.life_cycle import LifeCycle
 from bridge.config import load_config
 from bridge.core.ids import RoomId, TrunkName, UserId
+from bridge.ops.service_manager import ServiceManager
 from bridge.sip.events import SipEvent
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
 from tests.clients.client import Client
@@ -62,7 +64,14 @@ class House:
 
     async def start(self) -> None:
         """Start the bridge."""
-        await self.application.enter_async_context(Application(load_config(self.bridge.config)).running())
+        application = Application(load_config(self.bridge.config))
+        life = LifeCycle(
+            drain_limit_s=0.0,
+            read_config=lambda: load_config(self.bridge.config),
+            service_manager=ServiceManager({}),
+            telemetry=application.telemetry,
+        )
+        life.started(await self.application.enter_async_context(application.running()))
 
     def newcomer(self) -> Person:
         """Somebody new, without a room."""

@@ -96,6 +96,7 @@ CASES: Mapping[str, Case] = {
         f'process_start_time_seconds{{{HOME},job="trunkline"}}', "1 1 2 3 4 4x9", "1 1 2 3 3 3x9"
     ),
     "InternalError": _level("internal_errors_total", "0x5 1x20", "7x60", 'component="sip"'),
+    "ConfigurationRefused": _level("config_last_reload_successful", 0, 1),
     "EventLoopLate": _slow("event_loop_lag_seconds", "0.05", "0.1", 'loop="media"'),
     "SelfTestFails": _level("self_test_success", 0, 1, 'through="echo"'),
     "StoreFails": _level("check_passes", 0, 1, 'check="store"'),

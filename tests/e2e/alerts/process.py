@@ -69,6 +69,21 @@ async def the_certificate_ends_soon(scene: Server) -> None:
     await scene.story.passes(5)
 
 
+async def the_configuration_has_a_fault(scene: Server) -> None:
+    """A word that means nothing, until it is taken out again."""
+    bridge = scene.bridge
+    good = bridge.config.read_text()
+    bridge.config.write_text(good + "nonsense: 1\n")
+    bridge.signal(signal.SIGHUP)
+    await bridge.wait_metric("config_reloads_total", 1, outcome="refused")
+    await bridge.wait_metric("config_last_reload_successful", 0)
+    await scene.story.passes(10, "ConfigurationRefused", title="the configuration has a fault")
+    bridge.config.write_text(good)
+    bridge.signal(signal.SIGHUP)
+    await bridge.wait_metric("config_last_reload_successful", 1)
+    await scene.story.passes(5)
+
+
 async def the_disk_fills(scene: Server) -> None:
     """Little is left of it, and then nothing: a call is refused, and its record cannot be written."""
     bridge = scene.bridge
@@ -158,6 +173,7 @@ PLACE = Place(
     opened=_opened,
     causes={
         "CertificateExpires": the_certificate_ends_soon,
+        "ConfigurationRefused": the_configuration_has_a_fault,
         "DiskAlmostFull": the_disk_fills,
         "StoreFails": the_disk_fills,
         "CallRecordsNotWritten": the_disk_fills,
