@@ -39,6 +39,7 @@ async def events_come_late(scene: Callers) -> None:
     await asyncio.sleep(2.1)
     homeserver.connect(address)
     await homeserver.wait_idle(20)
+    await scene.house.bridge.wait_metric("matrix_homeserver_up", 1)
     await scene.story.passes(25, "MatrixEventsLate", title="events come two seconds late")
     await scene.story.passes(15)
 

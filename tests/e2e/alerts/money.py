@@ -74,7 +74,9 @@ async def _guarded(directory: Path) -> AsyncIterator[Callers]:
         "suspension": {"sequential": _SUSPICIOUS},
     }
     ops = {"console": {"token": _TOKEN}}
-    async with callers(directory, _RATES, permissions=permissions, ops=ops) as scene:
+    # Why a call is refused is spoken, to clients that connect.
+    media = {"connect_timeout_s": 1.0}
+    async with callers(directory, _RATES, permissions=permissions, ops=ops, media=media) as scene:
         yield scene
 
 
