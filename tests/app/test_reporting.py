@@ -18,6 +18,7 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
 from bridge.store import Store
 from tests.app.stage import ALICE, PHONE, TRUNK
+from tests.calls import hunts, scenes
 
 
 def ended_call() -> LiveCall:
@@ -92,3 +93,15 @@ async def test_a_call_is_recorded_before_it_is_forgotten_and_never_by_two_proces
         records.stop()
     assert len(file.read_text().splitlines()) == 1
     await store.close()
+
+
+async def test_every_member_of_a_group_is_counted_by_how_their_ring_ended(tmp_path: Path) -> None:
+    live = ended_call()
+    live.call = hunts.all_ring()
+    scenes.run(live.call, hunts.decline(scenes.ALICE), hunts.answer(hunts.BOB))
+    telemetry = await measured(live, tmp_path / "db")
+    ends = {
+        reason: telemetry.registry.get_sample_value("trunkline_member_rings_total", {"reason": reason})
+        for reason in ("declined", "completed", "answered_elsewhere")
+    }
+    assert ends == dict.fromkeys(ends, 1.0)

@@ -40,7 +40,7 @@ BUTTONS = (f"/console/calls/{CALL}/end", f"/console/trunks/{CARRIER}/service", "
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
 
 
-def live(*, user: str = ALICE, number: str = PHONE, state: str = "connected") -> LiveCallView:
+def live(*, user: str = ALICE, number: str = PHONE, state: str = "connected", group: str = "") -> LiveCallView:
     return LiveCallView(
         call_id=CALL,
         direction="outbound",
@@ -48,6 +48,7 @@ def live(*, user: str = ALICE, number: str = PHONE, state: str = "connected") ->
         state=state,
         user=user,
         number=number,
+        group=group,
         began_at=BEGUN,
         talk_s=61.0,
     )
@@ -371,3 +372,12 @@ async def test_a_call_of_very_many_steps_is_shown_page_by_page(tmp_path: Path) -
         assert all("<polyline" in text for text in shown), "the sound of the whole call is on each page"
         for wrong in ("0", "-1", "x", "²", "9" * 30):
             assert "step 0." in (await browser.get(f"{page}?page={wrong}"))[1]
+
+
+async def test_a_group_is_named_and_is_nobody_to_be_hidden() -> None:
+    desk = StageDesk(calls=[live(user="group:sales", state="hunting", group="sales")])
+    async with serving(desk) as address, browsing(address) as browser:
+        await browser.log_in()
+        text = (await browser.get("/console"))[1]
+    assert "group:sales" in text
+    assert "for group sales" in text
