@@ -56,7 +56,7 @@ def _facts(live: LiveCall, verdict: Verdict) -> dict[str, Attribute]:
         "trunkline.reason": verdict.reason,
         "trunkline.ended_by": call.ended_by.value if call.ended_by is not None else "",
         "trunkline.talk_s": round(call.talk_s, 3),
-        "trunkline.test": live.stand_in is not None,
+        "trunkline.test": call.test,
     }
     if call.tried:
         facts["trunkline.tried"] = " ".join(call.tried)

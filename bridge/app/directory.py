@@ -44,7 +44,7 @@ class Directory:
         self._calls[call.call_id] = live
         if call.dialog is not None:
             self.follow_dialog(live, call.dialog)
-        self._counts[call.direction] += live.stand_in is None
+        self._counts[call.direction] += not call.test
         for room_id, matrix_call_id in call.matrix_calls:
             self.follow_matrix_call(live, room_id, matrix_call_id)
         self.follow(live)
@@ -109,7 +109,7 @@ class Directory:
         call = live.call
         if self._calls.pop(call.call_id, None) is None:
             return
-        self._counts[call.direction] -= live.stand_in is None
+        self._counts[call.direction] -= not call.test
         self._index(self._by_room, live, live.rooms, set())
         self._index(self._by_user, live, live.users, set())
         self._count_waiting(live, frozenset())

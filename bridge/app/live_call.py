@@ -26,7 +26,7 @@ class LiveCall:
 
     call: Call
     stand_in: StandIn | None = None
-    """In the place of the Matrix side, in a test call."""
+    """In the place of the Matrix side, in a test call of this process."""
     media_lane: Lane = field(default_factory=Lane)
     matrix_lane: Lane = field(default_factory=Lane)
     portal_lane: Lane = field(default_factory=Lane)

@@ -40,7 +40,7 @@ class Reporting:
 
     async def finished(self, live: LiveCall, verdict: Verdict) -> None:
         """Count, log and record the end of a call."""
-        if live.stand_in is None:
+        if not live.call.test:
             self._measure(live, verdict)
         log.info(
             "call_ended",
@@ -53,7 +53,7 @@ class Reporting:
         if live.recorded:
             return
         on_disk = self._records.add(self._record(live, verdict))
-        if live.stand_in is None:
+        if not live.call.test:
             await self._history.add(live.call, verdict)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(on_disk), _DISK_LIMIT_S)
@@ -88,7 +88,7 @@ class Reporting:
         return CallRecord(
             call_id=call.call_id,
             direction=call.direction,
-            test=live.stand_in is not None,
+            test=call.test,
             trunk=call.trunk or None,
             tried=call.tried,
             caller=Pii(call.caller),

@@ -7,10 +7,7 @@ from bridge.core.verdict import Verdict
 
 
 class StandIn(Protocol):
-    """Told what a client and its room would be told. Never raises, and is quick.
-
-    A call with one is no user's: it is not counted among the calls of users, nor kept in anybody's history.
-    """
+    """Told what a client and its room would be told. Never raises, and is quick."""
 
     def take(self, command: object) -> None:
         """What would be sent to the room."""

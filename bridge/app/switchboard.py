@@ -109,7 +109,7 @@ class Switchboard:
         """Take up a new call and give it its first event."""
         call = live.call
         self.directory.add(live)
-        if live.stand_in is None:
+        if not call.test:
             self._telemetry.count("call_attempts_total", direction=call.direction, trunk=call.trunk or NO_TRUNK)
         self._show_active(call.direction)
         with bind_call(call.call_id):

@@ -135,6 +135,8 @@ class Call:
     """The called number, as it was dialled."""
     emergency: bool = False
     """Whether somebody calls for help: any trunk that can is tried, and a failure is said however often it was said."""
+    test: bool = False
+    """Whether the bridge has placed it itself, to try things out: nobody is at its Matrix end, and it is no user's."""
     withheld: bool = False
     """Whether the phone is shown no number of ours, although its trunk knows it."""
     further: tuple[Way, ...] = ()

@@ -42,6 +42,7 @@ class ScriptedProber:
         self._results = list(results)
         self.asked: list[tuple[TestWish, TrunkName | None]] = []
         self.done = asyncio.Event()
+        self.accepts = True
 
     async def call_self(self, wish: TestWish, echo: TrunkName | None) -> TestReport:
         self.asked.append((wish, echo))
@@ -178,3 +179,17 @@ async def test_of_all_messages_those_of_the_call_are_told_without_its_number() -
     line.overhear(_message("ours", body="v=0\r\nm=audio 5000 RTP/SAVP 0\r\na=crypto:1 X\r\n"))
     assert line.is_secure({"ours"})
     assert not line.is_secure({"another"})
+
+
+async def test_a_bridge_that_drains_is_not_kept_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_calls, "FIRST_AFTER_S", 0.0)
+    calls = SelfCalls(config_of(tmp_path, "{every_s: 10}"), clock=SystemClock(), entropy=SystemEntropy())
+    prober: Any = ScriptedProber(GOOD)
+    prober.accepts = False
+    task = asyncio.create_task(calls.run(prober, PrometheusTelemetry(trunks=(), version="test", strict=True)))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await prober.done.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert prober.asked == []

@@ -95,6 +95,11 @@ class Prober:
         log.info("test_call_ended", call_id=report.call_id, kind=kind, outcome=report.outcome, trunk=report.trunk)
         return report
 
+    @property
+    def accepts(self) -> bool:
+        """Whether there is any sense in it: a bridge that drains waits for calls to end."""
+        return self._parts.switchboard.accepting
+
     # Whether, and over what.
 
     def _decide(self, call_id: CallId, wish: TestWish) -> Ways | Verdict:
@@ -161,6 +166,7 @@ class Prober:
             remaining_s=wish.ring_s + parts.times.expiry_slack_s,
             caller=first.caller,
             withheld=first.withheld,
+            test=True,
             further=tuple(further),
             times=parts.times,
             now=parts.clock.monotonic(),

@@ -88,7 +88,8 @@ class SelfCalls:
         pause_s = min(FIRST_AFTER_S, self._settings.every_s)
         while True:
             await asyncio.sleep(pause_s)
-            await self._call(prober)
+            if prober.accepts:
+                await self._call(prober)
             pause_s = min(self._settings.every_s, AGAIN_AFTER_S) if self._failures else self._settings.every_s
 
     async def _call(self, prober: Prober) -> None:
