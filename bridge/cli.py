@@ -18,7 +18,7 @@ from bridge.core.errors import TrunklineError
 from bridge.core.ids import UserId
 
 if TYPE_CHECKING:
-    pass
+    from bridge.ops.test_calls.report import TestWish
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
@@ -145,6 +145,46 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
     click.echo("\n".join(answer.lines))
     if not answer.permitted:
         raise SystemExit(1)
+
+
+@main.command("call-test")
+@_config_option
+@click.argument("number", metavar="+NUMBER")
+@click.option("--trunk", default="", help="Over this trunk, and no other.")
+@click.option("--seconds", default=8.0, show_default=True, help="For how long audio is measured.")
+@click.option("--ring", "ring_s", default=45.0, show_default=True, help="For how many seconds it may ring.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, for scripts.")
+def place_test_call(path: Path, number: str, trunk: str, seconds: float, ring_s: float, as_json: bool) -> None:
+    """Let the running bridge call a number, play a tone, measure the audio both ways, and hang up.
+
+    Exit codes: 0 heard both ways, 3 the phone is heard but does not say whether it hears us, 4 one-way, 5 no audio,
+    6 not answered, 7 a trunk or the bridge failed, 8 not permitted; 1 when no call could be asked for.
+    """
+    config = _load(path)
+    from bridge.ops.test_calls.report import TestWish
+
+    wish = TestWish(number=number, trunk=trunk, seconds=seconds, ring_s=ring_s)
+    try:
+        code = asyncio.run(_follow_test_call(config, wish, as_json=as_json))
+    except TrunklineError as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
+    raise SystemExit(code)
+
+
+async def _follow_test_call(config: Config, wish: "TestWish", *, as_json: bool) -> int:
+    """Say each step when it happens (standard error), and the report in the end; gives the exit code."""
+    from bridge.app.probe.asking import AskError, ask
+    from bridge.ops.test_calls.report import TestReport
+
+    async for told in ask(config, wish):
+        if isinstance(told, TestReport):
+            click.echo(told.to_json() if as_json else "\n".join(told.lines()))
+            return told.outcome.exit_code
+        if not as_json:
+            click.echo(f"{told.what} ({told.at_s:.1f} s)", err=True)
+    raise AskError("the bridge ended before the call was over")
 
 
 @main.command("trace")

@@ -250,3 +250,13 @@ numbers: {inbound: {"201": "group:sales"}}
 @pytest.mark.parametrize("words", [(), ("--user", "@a:b.c"), ("--called", "201", "--user", "@a:b.c", "--number", "1")])
 def test_one_question_is_asked_at_a_time(config: Path, words: tuple[str, ...]) -> None:
     assert trunkline("explain", "--config", config, *words).exit_code == 2
+
+
+def test_a_test_call_needs_a_bridge_that_knows_who_asks(config: Path) -> None:
+    write_tokens(config)
+    result = trunkline("call-test", "--config", config, "+15550100")
+    assert (result.exit_code, "ops.console.token is not set" in result.output) == (1, True)
+    with config.open("a") as file:
+        file.write('ops: {listen: "127.0.0.1:1", console: {token: a-token-of-sixteen-characters}}\n')
+    result = trunkline("call-test", "--config", config, "+15550100")
+    assert (result.exit_code, "no bridge listens at 127.0.0.1:1" in result.output) == (1, True)

@@ -72,9 +72,9 @@ async def test_a_test_call_says_what_a_phone_does_with_it(tmp_path: Path) -> Non
     async with open_exchange(tmp_path, sections) as exchange:
         async with Phone(tmp_path, PHONE, port=phone_port) as phone:
             code, text = await call_test(exchange, PHONE)
+            assert code == 0, text
             await phone.wait_closed()
             document = json.loads((await call_test(exchange, "--json", "--seconds", "1", PHONE))[1])
-        assert code == 0, text
         steps = ["-> INVITE", "<- 180 Ringing (INVITE)", "<- 200 Answering (INVITE)", "audio connected", "-> BYE"]
         positions = [text.index(step) for step in steps]
         assert positions == sorted(positions)
