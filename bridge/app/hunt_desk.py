@@ -7,7 +7,7 @@ from bridge.app.directory import Directory
 from bridge.app.user_settings import Wishes
 from bridge.calls import outcomes
 from bridge.calls.call import Call
-from bridge.calls.hunt import BoxOf, HuntPlan, Member
+from bridge.calls.hunt_plan import BoxOf, HuntPlan, Member
 from bridge.calls.message import MessageBox
 from bridge.core.entropy import Entropy
 from bridge.core.ids import GroupName, MatrixCallId, UserId

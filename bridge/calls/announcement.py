@@ -93,7 +93,7 @@ _ANY_TIME: dict[type[object], Row] = {
 _TELLING: dict[type[object], Row] = {
     **{event: Row(ignore, ()) for event in established.ANY_TIME},
     **_ANY_TIME,
-    mev.GreetingPlayed: Row(over, (State.ENDED,)),
+    mev.SoundPlayed: Row(over, (State.ENDED,)),
     ev.AnswerSelected: Row(another_selected, (State.ENDED,)),
     ev.CandidatesReceived: Row(peer_candidates, ()),
     ev.MatrixReoffered: Row(established.matrix_reoffered, ()),

@@ -12,7 +12,7 @@ class WriteAnnouncementAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announce:
-    """Let the user hear the sentence for this `Verdict.reason` → `GreetingPlayed`, or `MediaRefused`."""
+    """Let the user hear the sentence for this `Verdict.reason` → `SoundPlayed`, or `MediaRefused`."""
 
     reason: str
 

@@ -15,6 +15,7 @@ from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls.hunt import Hunt
+from bridge.calls.menu import Walk
 from bridge.calls.message import Message, MessageBox
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.calls.way import Way
@@ -108,6 +109,8 @@ class Milestones:
     ringing: float | None = None
     early: float | None = None
     """When the caller's client was answered, so that its user hears what is played before the phone is."""
+    attended: float | None = None
+    """When the bridge answered the phone itself, for a message or a menu."""
     answered: float | None = None
     connected: float | None = None
     ended: float | None = None
@@ -157,6 +160,10 @@ class Call:
     """The one that is being left."""
     hunt: Hunt | None = None
     """Who is rung, or was, where that are several users; until one takes the call, `matrix` is nobody."""
+    walk: Walk | None = None
+    """Of a phone that called a spoken menu: how far it has come, or came before it reached somebody."""
+    our_offer: str | None = None
+    """What the media session offers to Matrix, which may be sent to one user after the other."""
     sip_call_id: SipCallId | None = None
     delivered: bool = False
     """Whether the homeserver has our invite."""
@@ -218,6 +225,11 @@ class Call:
         return self.at.answered is not None
 
     @property
+    def is_attended(self) -> bool:
+        """Whether the bridge has answered the phone before anybody was found for it."""
+        return self.walk is not None and self.sip_leg is SipLeg.ESTABLISHED and self.at.answered is None
+
+    @property
     def dialogs(self) -> set[DialogKey]:
         """Those in which the call still speaks, and takes its leave at its end."""
         second = self.second.dialog if self.second is not None else None
@@ -274,7 +286,7 @@ class Call:
             self.at.ended = now
         self.deadlines.clear()
         self.buffered.clear()
-        self.sip_sdp = self.matrix_sdp = None
+        self.sip_sdp = self.matrix_sdp = self.our_offer = None
         return [*commands, *self._farewell_partner(verdict), cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
     def notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
@@ -357,7 +369,7 @@ class Call:
             self.at.answered = now
         self.deadlines.clear()
         # They have served their purpose, and have keys of encrypted audio in them: nothing to write down any longer.
-        self.sip_sdp = self.matrix_sdp = None
+        self.sip_sdp = self.matrix_sdp = self.our_offer = None
         if self.state is State.CONNECTING:
             self.deadlines[Timer.CONNECT] = now + self.times.connect_s
 

@@ -10,6 +10,7 @@ from bridge.calls.announcement_commands import AnnouncementCommand
 from bridge.calls.events import Candidate
 from bridge.calls.handover_commands import HandoverCommand
 from bridge.calls.hunt_commands import HuntCommand
+from bridge.calls.menu_commands import MenuCommand
 from bridge.calls.message_commands import MessageCommand
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.verdict import MatrixReason, Verdict
@@ -59,12 +60,14 @@ class WriteSipAnswer:
 class WriteBothAnswers:
     """Calls crossed: take both offers, answer both → `BothAnswersReady` or `MediaRefused`.
 
-    `fresh` starts from a new session, because the offer to the phone that it held is void.
+    `fresh` starts from a new session, because the offer to the phone that it held is void. A phone that was `answered`
+    already, before the user was rung, keeps what it has.
     """
 
     matrix_sdp: str
     sip_sdp: str | None
     fresh: bool
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,4 +384,5 @@ Command = (
     | MessageCommand
     | AnnouncementCommand
     | HuntCommand
+    | MenuCommand
 )

@@ -128,6 +128,9 @@ OF_THE_PHONE: dict[type[object], Row] = {
     ev.ReofferRefused: Row(reoffer_refused, ()),
     ev.ClientKeyPressed: Row(client_key_pressed, ()),
     ev.PhoneKeysPressed: Row(phone_keys_pressed, ()),
+    # Of what we played, and listened to, before somebody took the call.
+    mev.SoundPlayed: Row(ignore, ()),
+    mev.PhoneKeyPressed: Row(ignore, ()),
 }
 """The phone's side of an answered call, whoever is at the other end."""
 ANY_TIME: dict[type[object], Row] = {
@@ -141,7 +144,7 @@ ANY_TIME: dict[type[object], Row] = {
     ev.MatrixReoffered: Row(matrix_reoffered, ()),
     ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
     ev.MatrixReofferRefused: Row(ignore, ()),
-    mev.GreetingPlayed: Row(ignore, ()),  # The user was warned of a limit.
+    mev.SoundPlayed: Row(ignore, ()),  # The user was warned of a limit.
     ev.MemberLeft: Row(member_left, (State.ENDED,)),
     ev.Aborted: Row(abort, (State.ENDED,)),
     # Expected and without meaning: another device answers or rejects too late, a slow homeserver reports our invite.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.handover_events import HandoverEvent
 from bridge.calls.hunt_events import HuntEvent
+from bridge.calls.menu_events import MenuEvent
 from bridge.calls.message_events import MessageEvent
 from bridge.calls.state import Timer
 from bridge.calls.transfer_events import TransferEvent
@@ -277,7 +278,8 @@ class BothAnswersReady:
     """After crossing calls: both sides offered, both are answered."""
 
     matrix_sdp: str
-    sip_sdp: str
+    sip_sdp: str | None
+    """`None` for a phone that has been answered already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,4 +389,5 @@ Event = (
     | MessageEvent
     | AnnouncementReady
     | HuntEvent
+    | MenuEvent
 )

@@ -122,7 +122,9 @@ def adopt(call: Call, rival: Rival) -> list[cmd.Command]:
     call.deadlines.clear()
     return [
         cmd.FollowMatrixCall(room_id=theirs.room_id, matrix_call_id=theirs.call_id),
-        cmd.WriteBothAnswers(matrix_sdp=rival.sdp, sip_sdp=call.sip_sdp, fresh=False),
+        cmd.WriteBothAnswers(
+            matrix_sdp=rival.sdp, sip_sdp=call.sip_sdp, fresh=False, answered=call.sip_leg is SipLeg.ESTABLISHED
+        ),
         *call.buffered_of(theirs.call_id, rival.party),
     ]
 
@@ -146,7 +148,8 @@ def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[
 def both_answers_ready(call: Call, event: ev.BothAnswersReady, now: float) -> list[cmd.Command]:
     call.matrix_leg, call.sip_leg = MatrixLeg.ANSWERED, SipLeg.ESTABLISHED
     call.connect(now)
-    return [cmd.SendAnswer(sdp=event.matrix_sdp), cmd.AcceptSip(sdp=event.sip_sdp)]
+    accept = [cmd.AcceptSip(sdp=event.sip_sdp)] if event.sip_sdp is not None else []
+    return [cmd.SendAnswer(sdp=event.matrix_sdp), *accept]
 
 
 def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:

@@ -10,48 +10,10 @@ from dataclasses import dataclass, field
 
 from bridge.calls import commands as cmd
 from bridge.calls import outcomes
-from bridge.calls.message import MessageBox
+from bridge.calls.hunt_plan import HuntPlan
 from bridge.core.ids import MatrixCallId, RoomId, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import MatrixReason, Verdict
-
-MAX_MEMBERS = 30
-"""Of one group: each costs a room, and an invite with a whole offer in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A user to ring, and the id that the Matrix call will have."""
-
-    user: UserId
-    matrix_call_id: MatrixCallId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxOf:
-    """The message box of a user, who is not rung any more."""
-
-    user: UserId
-    box: MessageBox
-    always: bool = False
-    """Whether it takes a message whatever the reason; otherwise those reasons count that its user has."""
-
-    def takes(self, why: Verdict) -> bool:
-        return self.always or why.reason in self.box.reasons
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HuntPlan:
-    """Whom to ring, and what becomes of the call when none of them takes it."""
-
-    members: tuple[Member, ...]
-    """At least one."""
-    in_turn: bool = False
-    each_s: float
-    """How long a member rings before the next one does, or before all of them have not answered."""
-    group: str = ""
-    """Empty for a single person."""
-    otherwise: "HuntPlan | BoxOf | None" = None
 
 
 class Step(enum.StrEnum):
@@ -130,8 +92,6 @@ class Hunt:
     begun: int = 0
     """How many members of the plan have been rung."""
     rings: list[Ring] = field(default_factory=list)
-    offer: str | None = None
-    """Our description for the members' devices."""
     offer_asked: bool = False
 
     @property

@@ -13,9 +13,10 @@ from bridge.calls import glare, inbound, outcomes
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
 from bridge.calls.call import Call, Row, Table, abort, ignore, refuse
-from bridge.calls.hunt import BoxOf, Hunt, HuntPlan, Ring, Step
+from bridge.calls.hunt import Hunt, Ring, Step
+from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
-from bridge.calls.turning_away import attend
+from bridge.calls.turning_away import attend, back_to_menu, take_message
 from bridge.core.presence import RingWhen, rings
 from bridge.core.verdict import MatrixReason, Verdict
 
@@ -81,7 +82,7 @@ def room_ready(call: Call, hunt: Hunt, ring: Ring, event: hev.MemberRoomReady, n
 
 def _ready(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]:
     ring.step = Step.READY
-    if hunt.offer is not None:
+    if call.our_offer is not None:
         return _invite(call, hunt, ring, now)
     asked, hunt.offer_asked = hunt.offer_asked, True
     return [] if asked else [cmd.WriteMatrixOffer()]
@@ -89,7 +90,7 @@ def _ready(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]:
 
 def _invite(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]:
     """In turn, a member rings as long as the others however long their room has taken."""
-    if ring.room_id is None or ring.ghost is None or hunt.offer is None:
+    if ring.room_id is None or ring.ghost is None or call.our_offer is None:
         return []
     if hunt.plan.in_turn:
         call.deadlines[Timer.EXPIRY] = now + hunt.plan.each_s
@@ -102,7 +103,7 @@ def _invite(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]
             user=ring.user,
             room_id=ring.room_id,
             ghost=ring.ghost,
-            sdp=hunt.offer,
+            sdp=call.our_offer,
             lifetime_ms=int(lifetime_s * 1000),
         ),
     ]
@@ -149,19 +150,12 @@ def answered(call: Call, hunt: Hunt, ring: Ring, event: ev.AnswerReceived, now: 
         return []
     others = hunt.end_all(outcomes.TAKEN_BY_ANOTHER, but=ring)
     _take(call, hunt, ring)
-    return [*others, *_connect(call, event, now)]
-
-
-def _connect(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Command]:
-    """From here on it is the call of one user."""
-    if call.sip_leg is not SipLeg.INCOMING:
-        return call.end(outcomes.INTERNAL_ERROR, EndedBy.BRIDGE, now)
-    return inbound.answered(call, event, now)
+    return [*others, *inbound.answered(call, event, now)]
 
 
 def _take(call: Call, hunt: Hunt, ring: Ring) -> None:
     """Make a member's Matrix call that of the call."""
-    ring.step, hunt.offer, call.delivered = Step.OVER, None, True
+    ring.step, call.our_offer, call.delivered = Step.OVER, None, True
     matrix = call.matrix
     matrix.user, matrix.call_id, matrix.room_id, matrix.ghost = ring.user, ring.matrix_call_id, ring.room_id, ring.ghost
 
@@ -198,7 +192,7 @@ def offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.
     hunt = call.hunt
     if hunt is None:
         return []
-    hunt.offer = event.sdp
+    call.our_offer = event.sdp
     waiting = [ring for ring in hunt.alive if ring.step is Step.READY]
     return [command for ring in waiting for command in _invite(call, hunt, ring, now)]
 
@@ -234,8 +228,6 @@ def crossing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Comma
     ring = hunt.ring_of_user(event.user) if hunt is not None else None
     if hunt is None or ring is None or event.matrix_call_id == ring.matrix_call_id:
         return []
-    if call.sip_leg is not SipLeg.INCOMING:
-        return [glare.busy(event)]
     others = hunt.end_all(outcomes.TAKEN_BY_ANOTHER, but=ring)
     ours = ring.matrix_call
     given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours and ring.step is Step.RINGING else []
@@ -271,30 +263,32 @@ def _go_on(call: Call, hunt: Hunt, by: EndedBy, now: float) -> list[cmd.Command]
             return begin(call, plan, now)
         case BoxOf() as last if last.takes(hunt.outcome()):
             call.matrix.user, call.message_box = last.user, last.box
-            return attend(call, hunt.outcome())
+            why = hunt.outcome()
+            return attend(call, why) if call.sip_leg is SipLeg.INCOMING else take_message(call, why, now)
+        case _ if call.is_attended:
+            return back_to_menu(call, hunt.outcome(), by, now)
         case _:
-            return _given_up(call, hunt.outcome(), by, now)
+            return call.end(hunt.outcome(), by, now)
 
 
-def _given_up(call: Call, verdict: Verdict, by: EndedBy, now: float) -> list[cmd.Command]:
-    return call.end(verdict, by, now)
+_NOT_TAKEN = (State.ENDED, State.ATTENDING, State.ATTENDED, State.IN_MENU)
 
 
 _OF_RINGS: Mapping[type[object], Row] = {
-    hev.MemberJudged: Row(_of_ring(member_judged), (State.ENDED, State.ATTENDING)),
-    hev.MemberPresence: Row(_of_ring(member_presence), (State.ENDED, State.ATTENDING)),
+    hev.MemberJudged: Row(_of_ring(member_judged), _NOT_TAKEN),
+    hev.MemberPresence: Row(_of_ring(member_presence), _NOT_TAKEN),
     hev.MemberRoomReady: Row(_of_ring(room_ready), ()),
     hev.MemberRings: Row(_of_ring(member_rings), ()),
-    hev.MemberUnreachable: Row(_of_ring(unreachable), (State.ENDED, State.ATTENDING)),
-    ev.AnswerReceived: Row(_of_member(answered), (State.ACCEPTING, State.ENDED)),
-    ev.RejectReceived: Row(_of_member(declined), (State.ENDED, State.ATTENDING)),
-    ev.HangupReceived: Row(_of_member(hung_up), (State.ENDED, State.ATTENDING)),
+    hev.MemberUnreachable: Row(_of_ring(unreachable), _NOT_TAKEN),
+    ev.AnswerReceived: Row(_of_member(answered), (State.ACCEPTING, State.CONNECTING, State.CONNECTED)),
+    ev.RejectReceived: Row(_of_member(declined), _NOT_TAKEN),
+    ev.HangupReceived: Row(_of_member(hung_up), _NOT_TAKEN),
     ev.CandidatesReceived: Row(_of_member(candidates), ()),
     ev.MatrixOfferReady: Row(offer_ready, ()),
     ev.MemberJoined: Row(member_joined, ()),
-    ev.MemberLeft: Row(member_left, (State.ENDED, State.ATTENDING)),
+    ev.MemberLeft: Row(member_left, _NOT_TAKEN),
     ev.CrossingInvite: Row(crossing, (State.ADOPTING,)),
-    ev.TimerFired: Row(timer_fired, (State.ENDED, State.ATTENDING)),
+    ev.TimerFired: Row(timer_fired, _NOT_TAKEN),
     ev.SipCancelled: Row(inbound.cancelled, (State.ENDED,)),
     ev.MediaRefused: Row(refuse, (State.ENDED,)),
     ev.Aborted: Row(abort, (State.ENDED,)),
@@ -306,7 +300,7 @@ _LATE = (hev.MemberJudged, hev.MemberPresence, hev.MemberRoomReady, hev.MemberRi
 _AFTER = tuple(state for state in State if state not in (State.NEW, State.HUNTING, State.ENDED))
 
 TABLE: Table = {
-    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.HUNTING)),
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.HUNTING, State.ATTENDING)),
     **{(State.HUNTING, event): row for event, row in _OF_RINGS.items()},
     **{(state, event): Row(ignore, ()) for state in _AFTER for event in _LATE},
 }

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import menu_commands as ncmd
+from bridge.calls import message_commands as mcmd
 from bridge.calls import outcomes
 from bridge.calls.call import (
     MEDIA_WHILE_ANSWERING,
@@ -18,6 +20,7 @@ from bridge.calls.call import (
     member_left,
     refuse,
 )
+from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.calls.turning_away import turn_away
@@ -41,6 +44,7 @@ def begin(
     called: str = "",
     ring_when: RingWhen = RingWhen.ALWAYS,
     message_box: MessageBox | None = None,
+    menu: MenuPlan | None = None,
     sip_call_id: SipCallId | None = None,
     times: CallTimes,
     now: float,
@@ -61,6 +65,7 @@ def begin(
         called=called,
         ring_when=ring_when,
         message_box=message_box,
+        walk=None if menu is None else Walk(menu=menu, path=(menu.name,)),
         sip_call_id=sip_call_id,
         sip_leg=SipLeg.INCOMING,
         dialog=dialog,
@@ -74,8 +79,12 @@ def begin(
 
 def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Command]:
     """Look at the phone's offer while the room is found: what cannot be used is refused before anything rings."""
-    call.state = State.LOCATING
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
+    if call.walk is not None:
+        call.state = State.ATTENDING
+        call.deadlines.clear()
+        return [*take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
+    call.state = State.LOCATING
     first: cmd.Command = cmd.OpenPortal() if call.ring_when is RingWhen.ALWAYS else cmd.AskPresence()
     return [*take, first]
 
@@ -139,10 +148,10 @@ def not_taken(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command
 def ring(call: Call, now: float) -> list[cmd.Command]:
     """Tell the phone that it rings: once the homeserver has the invite, or when the phone would lose patience."""
     call.deadlines.pop(Timer.PROGRESS, None)
-    if call.at.ringing is not None or call.sip_leg is not SipLeg.INCOMING:
+    if call.at.ringing is not None or call.sip_leg not in (SipLeg.INCOMING, SipLeg.ESTABLISHED):
         return []
     call.at.ringing = now
-    return [cmd.RingSip()]
+    return [cmd.RingSip()] if call.sip_leg is SipLeg.INCOMING else []
 
 
 def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
@@ -166,9 +175,12 @@ def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Comma
     call.matrix.peer_party, call.matrix.version = event.party, event.version
     call.deadlines.clear()
     select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
+    rival, candidates = call.farewell_rival(), call.buffered_of(call.matrix.call_id, event.party)
+    if call.sip_leg is SipLeg.ESTABLISHED:
+        call.connect(now)
+        return [*select, *rival, ncmd.TakeMatrixAnswer(matrix_sdp=event.sdp), *candidates]
     write = cmd.WriteSipAnswer(matrix_sdp=event.sdp, late_offer=call.late_offer)
-    candidates = call.buffered_of(call.matrix.call_id, event.party)
-    return [*select, *call.farewell_rival(), write, *candidates]
+    return [*select, *rival, write, *candidates]
 
 
 def device_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
@@ -239,7 +251,7 @@ _ANY_TIME: dict[type[object], Row] = {
 WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)
 
 TABLE: Table = {
-    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING,)),
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.ATTENDING)),
     (State.NEW, ev.CallRefused): Row(not_taken, (State.ENDED, State.ATTENDING)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
     (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED, State.ATTENDING)),

@@ -10,6 +10,7 @@ from bridge.calls import (
     handover,
     hunting,
     inbound,
+    menu_walk,
     message_box,
     outbound,
     transfer,
@@ -30,7 +31,14 @@ TABLES: dict[Direction, Table] = {
         **_ANSWERED,
         **glare.OUTBOUND,
     },
-    Direction.INBOUND: {**inbound.TABLE, **message_box.TABLE, **_ANSWERED, **glare.INBOUND, **hunting.TABLE},
+    Direction.INBOUND: {
+        **inbound.TABLE,
+        **message_box.TABLE,
+        **menu_walk.TABLE,
+        **_ANSWERED,
+        **glare.INBOUND,
+        **hunting.TABLE,
+    },
 }
 """Later tables win: crossing calls refine some rows of the plain call."""
 

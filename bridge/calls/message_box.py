@@ -8,13 +8,16 @@ from collections.abc import Mapping
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls.call import Call, Row, Table, abort, ignore
 from bridge.calls.established import OF_THE_PHONE
+from bridge.calls.menu import Prompt
 from bridge.calls.message import Step
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
+from bridge.calls.turning_away import LONGEST_WALK_S
 
 CLOSING_S = 5.0
 """A recording that was stopped is whole by then, or never will be."""
@@ -22,15 +25,20 @@ STOP_KEY = "#"
 
 
 def own_answer_ready(call: Call, event: mev.OwnAnswerReady, now: float) -> list[cmd.Command]:
-    """Answer the phone, and say that nobody is there."""
-    call.state, call.sip_leg, call.at.answered = State.ATTENDED, SipLeg.ESTABLISHED, now
+    """Answer the phone, and say that nobody is there; or what there is to choose."""
+    call.sip_leg, call.at.attended = SipLeg.ESTABLISHED, now
     call.sip_sdp = call.matrix_sdp = None
+    if call.walk is not None:
+        call.state = State.IN_MENU
+        call.deadlines[Timer.WALK] = now + LONGEST_WALK_S
+        return [cmd.AcceptSip(sdp=event.sdp), ncmd.PlayPrompt(menu=call.walk.menu.name, prompt=Prompt.CHOICES)]
+    call.state, call.at.answered = State.ATTENDED, now
     if call.message_box is not None:
         call.deadlines[Timer.MESSAGE] = now + call.message_box.limit_s
     return [cmd.AcceptSip(sdp=event.sdp), mcmd.PlayGreeting()]
 
 
-def greeting_played(call: Call, event: mev.GreetingPlayed, now: float) -> list[cmd.Command]:
+def greeting_played(call: Call, event: mev.SoundPlayed, now: float) -> list[cmd.Command]:
     return _record(call) if call.message is not None and call.message.step is Step.GREETING else []
 
 
@@ -40,7 +48,7 @@ def key_pressed(call: Call, event: mev.PhoneKeyPressed, now: float) -> list[cmd.
         return []
     match call.message.step:
         case Step.GREETING:
-            return [mcmd.StopGreeting(), *_record(call)]
+            return [mcmd.StopSound(), *_record(call)]
         case Step.RECORDING:
             return _close(call, now)
         case Step.CLOSING:
@@ -100,7 +108,7 @@ def _close(call: Call, now: float) -> list[cmd.Command]:
     return [mcmd.StopRecording()]
 
 
-_OVER_FOR_MATRIX: Mapping[type[object], Row] = {
+OVER_FOR_MATRIX: Mapping[type[object], Row] = {
     kind: Row(ignore, ())
     for kind in (
         *(ev.AnswerReceived, ev.RejectReceived, ev.HangupReceived, ev.CandidatesReceived, ev.AnswerSelected),
@@ -111,17 +119,17 @@ _OVER_FOR_MATRIX: Mapping[type[object], Row] = {
 """What was asked for before, or comes too late: it is not the user's call any more."""
 
 TABLE: Table = {
-    **{(state, event): row for state in (State.ATTENDING, State.ATTENDED) for event, row in _OVER_FOR_MATRIX.items()},
+    **{(state, event): row for state in (State.ATTENDING, State.ATTENDED) for event, row in OVER_FOR_MATRIX.items()},
     **{(state, ev.Aborted): Row(abort, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
     **{(state, ev.MediaRefused): Row(unanswerable, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
-    (State.ATTENDING, mev.OwnAnswerReady): Row(own_answer_ready, (State.ATTENDED,)),
+    (State.ATTENDING, mev.OwnAnswerReady): Row(own_answer_ready, (State.ATTENDED, State.IN_MENU)),
     (State.ATTENDING, ev.SipCancelled): Row(gave_up, (State.ENDED,)),
     (State.ATTENDING, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
     **{(State.ATTENDED, event): row for event, row in OF_THE_PHONE.items()},
     (State.ATTENDED, ev.SipEnded): Row(phone_hung_up, (State.ENDED,)),
     (State.ATTENDED, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
     (State.ATTENDED, ev.TimerFired): Row(too_long, (State.ENDED,)),
-    (State.ATTENDED, mev.GreetingPlayed): Row(greeting_played, ()),
+    (State.ATTENDED, mev.SoundPlayed): Row(greeting_played, ()),
     (State.ATTENDED, mev.PhoneKeyPressed): Row(key_pressed, ()),
     (State.ATTENDED, mev.MessageRecorded): Row(message_recorded, (State.ENDED,)),
 }

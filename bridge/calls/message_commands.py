@@ -1,4 +1,7 @@
-"""What a call wants done so that its phone can leave a message. All of it is work of the media session."""
+"""What a call wants done so that the bridge can answer its phone, and the phone leave a message.
+
+All of it is work of the media session.
+"""
 
 from dataclasses import dataclass
 
@@ -12,12 +15,12 @@ class WriteOwnAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayGreeting:
-    """Let the phone hear why, and listen for its keys → `GreetingPlayed`, or `MediaRefused`."""
+    """Let the phone hear why, and listen for its keys → `SoundPlayed`, or `MediaRefused`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopGreeting:
-    """It has heard enough."""
+class StopSound:
+    """The phone has heard enough of what is played."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +35,4 @@ class StopRecording:
     """→ `MessageRecorded`."""
 
 
-MessageCommand = WriteOwnAnswer | PlayGreeting | StopGreeting | RecordMessage | StopRecording
+MessageCommand = WriteOwnAnswer | PlayGreeting | StopSound | RecordMessage | StopRecording

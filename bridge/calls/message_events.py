@@ -1,4 +1,4 @@
-"""What happens while a phone leaves a message."""
+"""What happens while the bridge itself has answered a phone: for a message, or for a menu."""
 
 from dataclasses import dataclass, field
 
@@ -11,8 +11,8 @@ class OwnAnswerReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GreetingPlayed:
-    """A sound of ours was played to its end: the greeting, or what a user is told (`calls.announcement`)."""
+class SoundPlayed:
+    """A sound of ours was played to its end: to the phone, or to a user who is told something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,4 +30,4 @@ class MessageRecorded:
     """Whether there is anything in it."""
 
 
-MessageEvent = OwnAnswerReady | GreetingPlayed | PhoneKeyPressed | MessageRecorded
+MessageEvent = OwnAnswerReady | SoundPlayed | PhoneKeyPressed | MessageRecorded

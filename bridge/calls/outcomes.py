@@ -19,6 +19,12 @@ MESSAGE_LEFT = Verdict(
     result=Result.SUCCESS, reason="message_left", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
 )
 """Nobody took the call, and the phone has left a message."""
+MENU_LEFT = Verdict(result=Result.CLIENT, reason="menu_left", sip_status=200, q850=16)
+"""The phone hung up in a spoken menu."""
+MENU_OVER = Verdict(result=Result.CLIENT, reason="menu_over", sip_status=200, q850=16)
+"""Nothing was chosen in a spoken menu that has nothing else to offer."""
+MENU_LIMIT = Verdict(result=Result.POLICY, reason="menu_limit", sip_status=200, q850=31)
+"""The phone has walked through menus for too long, or too far."""
 TRANSFERRED = Verdict(
     result=Result.SUCCESS, reason="transferred", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
 )

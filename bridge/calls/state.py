@@ -62,19 +62,21 @@ class State(enum.StrEnum):
     JOINED = "joined"
     """The phone talks to that of another call; the user has left both."""
     ATTENDING = "attending"
-    """Inbound: nobody takes the call, and the bridge's own answer to the phone is being written."""
+    """Inbound: the bridge takes the call itself, and its answer to the phone is being written."""
     ATTENDED = "attended"
     """Inbound: the bridge has answered the phone, which may leave a message."""
     REFUSING = "refusing"
     """Outbound: there will be no call, and the answer with which its user is told so is being written."""
     TELLING = "telling"
     """The bridge speaks to the user, who has no phone on the line, or none any more."""
+    IN_MENU = "in_menu"
+    """Inbound: the bridge has answered the phone, which walks through a spoken menu."""
     ENDED = "ended"
 
 
 ATTENDANT = frozenset((State.ATTENDING, State.ATTENDED))
-"""Calls that the bridge has taken itself."""
-USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED)) | ATTENDANT
+"""Calls that nobody has taken, in which the phone leaves a message."""
+USER_HAS_LEFT = frozenset((State.HANDING_OVER, State.FETCHING, State.JOINED, State.IN_MENU)) | ATTENDANT
 """Calls that go on without their user."""
 SPOKEN_TO = frozenset((State.REFUSING, State.TELLING))
 """Calls of which nothing is left but what the user is told."""
@@ -125,6 +127,10 @@ class Timer(enum.StrEnum):
     """The phone should have left its message by now."""
     TELLING = "telling"
     """The user should have heard everything by now."""
+    MENU = "menu"
+    """The phone should have pressed a key by now."""
+    WALK = "walk"
+    """The phone should have reached somebody by now, or hung up."""
     GLARE = "glare"
     """Their client should have settled the crossing calls by now."""
 

@@ -1,11 +1,17 @@
-"""The end of a phone's call that nobody takes, or the beginning of its message."""
+"""The end of a phone's call that nobody takes, or the beginning of its message, or its way back to the menu."""
 
 from bridge.calls import commands as cmd
+from bridge.calls import handover_commands as hcmd
+from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls.call import Call
+from bridge.calls.menu import MenuStep, Prompt
 from bridge.calls.message import Message
-from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
+from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.verdict import Verdict
+
+LONGEST_WALK_S = 600.0
+"""Who has not reached anybody by then never will."""
 
 
 def turn_away(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> list[cmd.Command]:
@@ -24,3 +30,27 @@ def attend(call: Call, verdict: Verdict) -> list[cmd.Command]:
     call.deadlines.clear()
     call.buffered.clear()
     return [*farewell, *take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
+
+
+def take_message(call: Call, why: Verdict, now: float) -> list[cmd.Command]:
+    """A phone that we have answered already hears the greeting at once: now somebody has taken its call, in a way."""
+    call.state, call.matrix_leg, call.message, call.our_offer = State.ATTENDED, MatrixLeg.ENDED, Message(why=why), None
+    call.at.answered = now
+    call.deadlines.clear()
+    call.buffered.clear()
+    if call.message_box is not None:
+        call.deadlines[Timer.MESSAGE] = now + call.message_box.limit_s
+    return [hcmd.DropMatrixMedia(), mcmd.PlayGreeting()]
+
+
+def back_to_menu(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> list[cmd.Command]:
+    """Say that nobody is there; then the phone may choose anew, unless it had not chosen at all."""
+    walk = call.walk
+    if walk is None:
+        return call.end(verdict, ended_by, now)
+    call.state = State.IN_MENU
+    call.buffered.clear()
+    call.deadlines.clear()
+    call.deadlines[Timer.WALK] = (now if call.at.attended is None else call.at.attended) + LONGEST_WALK_S
+    walk.step, walk.leaving = MenuStep.NOBODY, verdict if walk.unasked else None
+    return [ncmd.PlayPrompt(menu=walk.menu.name, prompt=Prompt.NOBODY)]

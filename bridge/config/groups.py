@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bridge.calls.hunt import MAX_MEMBERS
+from bridge.calls.hunt_plan import MAX_MEMBERS
 from bridge.config.kinds import LocalUser
 from bridge.config.reached import OptionalTarget
 from bridge.config.section import Section

@@ -5,7 +5,8 @@ from bridge.calls import events as ev
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
 from bridge.calls.call import Call
-from bridge.calls.hunt import BoxOf, Hunt, HuntPlan, Member
+from bridge.calls.hunt import Hunt
+from bridge.calls.hunt_plan import BoxOf, HuntPlan, Member
 from bridge.calls.message import MessageBox
 from bridge.core.ids import MatrixCallId, PartyId, RoomId, UserId
 from tests.calls import scenes

@@ -18,7 +18,7 @@ from tests.calls.scenes import kinds, only, run
 REFUSED = ev.CallRefused(verdict=NO_EMERGENCY_CALLS)
 STOPPED = ev.Aborted(verdict=LIMIT_REACHED)
 READY = AnnouncementReady(sdp="our answer")
-PLAYED = mev.GreetingPlayed()
+PLAYED = mev.SoundPlayed()
 REASONS = frozenset((NO_EMERGENCY_CALLS.reason, LIMIT_REACHED.reason))
 
 

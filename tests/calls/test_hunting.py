@@ -13,7 +13,8 @@ from bridge.calls import hunt_events as hev
 from bridge.calls import machine, outcomes, snapshot
 from bridge.calls import message_commands as mcmd
 from bridge.calls.call import Call
-from bridge.calls.hunt import BoxOf, HuntPlan, Ring, Step
+from bridge.calls.hunt import Ring, Step
+from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.state import EndedBy, State, Timer
 from bridge.core.ids import MatrixCallId, PartyId
 from bridge.core.presence import PresenceState, RingWhen

@@ -13,6 +13,7 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import machine, outcomes, snapshot
+from bridge.calls import menu_events as nev
 from bridge.calls import message_events as mev
 from bridge.calls import transfer_events as tev
 from bridge.calls.announcement_events import AnnouncementReady
@@ -23,6 +24,7 @@ from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from bridge.numbers.limits import LIMIT_REACHED
 from tests.calls import hunts, scenes
+from tests.calls import test_menu as menus
 from tests.calls.test_announcement import refusing, spoken_to, stopped, telling
 from tests.calls.test_early_media import dialling as early_media
 from tests.calls.test_handover import (
@@ -125,10 +127,13 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(hev.PartnerHeard, answered=st.booleans()),
     st.just(hev.PartnerLeft(verdict=outcomes.BUSY)),
     st.just(mev.OwnAnswerReady(sdp="sdp")),
-    st.just(mev.GreetingPlayed()),
+    st.just(mev.SoundPlayed()),
     st.just(AnnouncementReady(sdp="sdp")),
     st.just(ev.Aborted(verdict=LIMIT_REACHED)),
-    st.builds(mev.PhoneKeyPressed, digit=st.sampled_from("5#")),
+    st.builds(mev.PhoneKeyPressed, digit=st.sampled_from("125*#")),
+    st.builds(nev.MenuFound, menu=st.sampled_from([menus.MAIN, menus.SALES, menus.DIALLED])),
+    st.sampled_from([menus.FOUND, menus.BOXED, menus.GROUP, menus.BOX_ALONE]),
+    st.just(nev.NothingFound()),
     st.builds(mev.MessageRecorded, heard=st.booleans()),
     st.builds(hunts.judged, MEMBERS),
     st.builds(hunts.room_ready, MEMBERS, joined=st.booleans()),
@@ -145,6 +150,7 @@ CALLS = st.sampled_from(
         *(lambda: boxed(scenes.ringing()), attending, greeted, recording),
         *(refusing, telling, stopped, lambda: spoken_to(scenes.talking())),
         *(hunts.all_ring, hunts.first_rings, hunts.for_group),
+        *(menus.dialled, menus.listening, menus.choosing, menus.seeking, menus.ringing),
     ]
 )
 

@@ -42,7 +42,7 @@ def greeted() -> Call:
 
 def recording() -> Call:
     call = greeted()
-    run(call, mev.GreetingPlayed())
+    run(call, mev.SoundPlayed())
     return call
 
 
@@ -55,8 +55,8 @@ def test_the_phone_hears_the_greeting_and_then_is_heard() -> None:
     call = attending()
     commands = run(call, mev.OwnAnswerReady(sdp="our answer"))
     assert commands == [cmd.AcceptSip(sdp="our answer"), mcmd.PlayGreeting()]
-    assert run(call, mev.GreetingPlayed()) == [mcmd.RecordMessage(longest_s=120.0)]
-    assert run(call, mev.GreetingPlayed()) == []
+    assert run(call, mev.SoundPlayed()) == [mcmd.RecordMessage(longest_s=120.0)]
+    assert run(call, mev.SoundPlayed()) == []
 
 
 def test_a_message_that_was_left_is_a_success_and_the_phone_is_let_go() -> None:
@@ -90,7 +90,7 @@ def test_the_hash_key_skips_the_greeting_and_ends_the_message() -> None:
     call = greeted()
     hash_key = mev.PhoneKeyPressed(digit="#")
     assert run(call, mev.PhoneKeyPressed(digit="1")) == []
-    assert run(call, hash_key) == [mcmd.StopGreeting(), mcmd.RecordMessage(longest_s=120.0)]
+    assert run(call, hash_key) == [mcmd.StopSound(), mcmd.RecordMessage(longest_s=120.0)]
     assert run(call, hash_key) == [mcmd.StopRecording()]
     assert run(call, hash_key) == []
     run(call, LEFT)
