@@ -31,6 +31,7 @@ def test_servers_are_read_in_their_order(tmp_path: Path) -> None:
         ("media: {engine: rtpengine, rtpengine: ['a.b']}", "media.rtpengine[0]", "host:port"),
         (ENGINE + "}\ntrunks: {a: {server: a.b, dtmf: info}}", "trunks.a.dtmf", "rtpengine_keys"),
         (ENGINE + "}\nvoicemail: {users: [example.org]}", "voicemail.users", "record on disks of their own"),
+        (ENGINE + "}\nmenus: {main: {prompt: Hello.}}", "menus.main", "take no keys in menus"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, media: str, place: str, words: str) -> None:

@@ -11,6 +11,7 @@ from bridge.config.dialling import dialling_contradictions, idle_limits
 from bridge.config.document import Document, Location, dotted
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_called
+from bridge.config.menus import menu_contradictions, spoken
 from bridge.config.model import Config, TrunkConfig, TurnConfig
 from bridge.config.targets import long_hunts, target_contradictions
 from bridge.core.ids import TrunkName
@@ -20,6 +21,7 @@ from bridge.media.policy import SrtpUse
 from bridge.media.rtpengine.player import wav_blob
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
+from bridge.media.speech_program import PROGRAM, can_speak
 from bridge.ops.spans.sending import EXTRA, can_send
 from bridge.sip.settings import DnsMode, Dtmf, Transport, TrunkAuth
 
@@ -79,6 +81,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _media(config)
     yield from _voicemail(config)
     yield from _announcements(config)
+    yield from menu_contradictions(config.menus, config.numbers.inbound)
     yield from _places(config)
     yield from _console(config)
     yield from _test_calls(config)
@@ -216,6 +219,8 @@ def _rtpengine(config: Config) -> Iterator[Finding]:
             yield ("trunks", name, "dtmf"), "needs media.rtpengine_keys, where servers report keys"
         if trunk.dtmf is Dtmf.TONES:
             yield ("trunks", name, "dtmf"), "is tones, which rtpengine servers are not asked for"
+    for menu in config.menus:
+        yield ("menus", menu), "cannot be with rtpengine, whose servers play eight seconds and take no keys in menus"
     if config.voicemail.users:
         yield ("voicemail", "users"), "cannot be with rtpengine, whose servers record on disks of their own"
 
@@ -264,8 +269,15 @@ def warnings(config: Config) -> list[str]:
         *_exposed_console(config),
         *_lenient_servers(config),
         *_unused_media(config),
+        *_unspoken(config),
         *certificate_warnings(config),
     ]
+
+
+def _unspoken(config: Config) -> Iterator[str]:
+    if not can_speak():
+        for setting in spoken(config.menus):
+            yield f"{setting}: is silent, for {PROGRAM} is not installed; install it, or give a WAV file instead"
 
 
 def _lenient_servers(config: Config) -> Iterator[str]:

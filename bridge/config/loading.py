@@ -14,6 +14,7 @@ from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
 from bridge.config.kinds import DEFAULT_REGION
+from bridge.config.menus import SENTENCES, recording
 from bridge.config.model import Config, StoreConfig, TlsFilesConfig
 from bridge.config.operations import OpsConfig
 from bridge.config.profiles import apply_profiles
@@ -40,6 +41,7 @@ _STAND_INS: Mapping[str, Any] = {
     "members": ["@stand-in:stand-in.invalid"],
     "prefixes": ["+999"],
     "pattern": "999",
+    "prompt": "Stand-in.",
     "to": "@stand-in:stand-in.invalid",
 }
 """Values for required settings that are missing or wrong, so that the others can still be compared."""
@@ -105,6 +107,9 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
         paths = group.get(files) if isinstance(group, dict) else None
         for key in paths if isinstance(paths, dict) else ():
             _make_absolute(paths, key, base)
+    menus = tree.get("menus")
+    for menu in menus.values() if isinstance(menus, dict) else ():
+        _make_recordings_absolute(menu, base)
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)
@@ -120,6 +125,12 @@ def _make_tls_absolute(group: Any, base: Path) -> None:
     if isinstance(group, dict):
         for key in TlsFilesConfig.model_fields:
             _make_absolute(group.get("tls"), key, base)
+
+
+def _make_recordings_absolute(menu: Any, base: Path) -> None:
+    for setting in SENTENCES if isinstance(menu, dict) else ():
+        if isinstance(sentence := menu.get(setting), str) and recording(sentence) is not None:
+            _make_absolute(menu, setting, base)
 
 
 def _make_absolute(group: Any, key: str, base: Path) -> None:

@@ -68,6 +68,7 @@ from bridge.config.kinds import (
     Who,
     Word,
 )
+from bridge.config.menus import MenuConfig, MenuKey
 from bridge.config.operations import LoggingConfig, OpsConfig
 from bridge.config.reached import InboundNumber, TargetName
 from bridge.config.section import Section
@@ -363,6 +364,7 @@ class Config(Section):
     calls: CallsConfig = CallsConfig()
     voicemail: VoicemailConfig = VoicemailConfig()
     announcements: AnnouncementsConfig = AnnouncementsConfig()
+    menus: Mapping[MenuKey, MenuConfig] = Field(default_factory=dict)
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     ops: OpsConfig = OpsConfig()

@@ -59,6 +59,11 @@ def _led_to(config: Config, name: str) -> list[str]:
 
 def _targets(config: Config) -> Iterator[tuple[Location, Target]]:
     """Every target, with its place."""
+    for name, menu in config.menus.items():
+        for key, target in menu.digits.items():
+            yield ("menus", name, "digits", key), target
+        if menu.otherwise is not None:
+            yield ("menus", name, "otherwise"), menu.otherwise
     for number, entry in config.numbers.inbound.items():
         yield ("numbers", "inbound", number), entry.to
         if entry.otherwise is not None:
@@ -78,7 +83,7 @@ def _fault(config: Config, target: Target) -> str:
         case ToGroup(group=name):
             return "" if name in config.groups else f"no group is called '{name}'; {_known(config.groups)}"
         case ToMenu(menu=name):
-            return f"no menu is called '{name}'; there is none"
+            return "" if name in config.menus else f"no menu is called '{name}'; {_known(config.menus)}"
         case _:
             assert_never(target)
 
