@@ -74,6 +74,18 @@ def announcement_edges() -> list[Edge]:
     ]
 
 
+def menu_edges() -> list[Edge]:
+    """The same for a phone that walks through a menu."""
+    return [
+        (state.value, target.value, event.__name__)
+        for (state, event), row in machine.TABLES[Direction.INBOUND].items()
+        for target in row.to
+        if target is not state
+        and State.IN_MENU in {state, target}
+        and event.__name__ not in {"Aborted", "MediaRefused"}
+    ]
+
+
 def table_edges(table: Mapping[tuple[Any, type[Any]], tuple[Any, Any]]) -> list[Edge]:
     return [
         (state.name.lower(), target.name.lower(), event.__name__)
@@ -100,6 +112,7 @@ def diagrams() -> dict[str, str]:
         "handover": mermaid(handover_edges()),
         "message": mermaid(message_edges()),
         "announcement": mermaid(announcement_edges()),
+        "menu": mermaid(menu_edges()),
         "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
         "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
         "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),

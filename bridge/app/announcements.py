@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from bridge.app.speech import SpeechError, can_speak, speak
+from bridge.app.speech import SpeechError, speak
 from bridge.config import Config
 from bridge.config.announcements import LONGEST_S, AnnouncementsConfig
 from bridge.core.budget import Budgets
@@ -16,6 +16,7 @@ from bridge.core.ids import UserId
 from bridge.core.verdict import Verdict
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import Sound, pause, read_wav
+from bridge.media.speech_program import can_speak
 from bridge.media.verdicts import unavailable
 from bridge.numbers.policy import Decision, NumberPlan
 from bridge.numbers.sentences import EMERGENCY, ENGLISH, SENTENCES, Spoken, language_of

@@ -31,6 +31,7 @@ from bridge.app.personal_data import message_folder
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
     limits,
+    menu_plans,
     message_box_rule,
     ring_rule,
     suspension_rule,
@@ -40,6 +41,7 @@ from bridge.app.plan import (
 from bridge.app.probe.prober import Prober
 from bridge.app.probe.self_calls import SelfCalls
 from bridge.app.probe.wiring import make_prober
+from bridge.app.prompts import Prompts
 from bridge.app.recovery import end_left_over_calls, recorded_calls, remember_ended_calls, withdraw_invites
 from bridge.app.reporting import Reporting
 from bridge.app.running_bridge import RunningBridge
@@ -184,8 +186,9 @@ class Application:
             await service.load()
             greetings = await Greetings.load(self._config.voicemail)
             voice = await Announcements.load(self._config, self._live.numbers, self._clock)
+            prompts = await Prompts.load(self._config)
             messages = self._messages(store, matrix, greetings)
-            switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, service)
+            switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, prompts, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._live.caller_number)
@@ -288,6 +291,7 @@ class Application:
         meter: Meter,
         messages: MessageDesk,
         voice: Announcements,
+        prompts: Prompts,
         service: TrunkService,
     ) -> Switchboard:
         reporting = Reporting(
@@ -302,6 +306,7 @@ class Application:
             meter=meter,
             messages=messages,
             voice=voice,
+            prompts=prompts,
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
@@ -383,6 +388,8 @@ class Application:
             meter=meter,
             ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
             message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
+            menus=lambda: menu_plans(live.config()),
+            telemetry=self.telemetry,
             rings_s=live.rings_s,
             groups=live.groups,
             wishes=wishes,

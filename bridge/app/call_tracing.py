@@ -10,7 +10,10 @@ from bridge.app.call_spans import spans_of
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
 from bridge.calls import hunt_events as huntev
+from bridge.calls import menu_events as nev
+from bridge.calls import message_events as mev
 from bridge.calls.call import Call
+from bridge.calls.hunt_plan import HuntPlan
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.verdict import Verdict
@@ -75,6 +78,8 @@ class CallTracing:
         if words := _media_words(event):
             self._note(live, Kind.MEDIA, Way.NONE, *words)
         if words := _hunt_words(event):
+            self._note(live, Kind.STATE, Way.NONE, *words)
+        if words := _choice(event):
             self._note(live, Kind.STATE, Way.NONE, *words)
         if illegal:
             self._note(live, Kind.STATE, Way.NONE, f"{kind} has no meaning now", before)
@@ -190,6 +195,23 @@ def _media_words(event: ev.Event) -> tuple[str, str] | None:
             return "phone offers anew", description_of(sdp or "")
         case ev.ClientKeyPressed():
             return "key pressed by the client", ""
+        case mev.PhoneKeyPressed():
+            return "key pressed by the phone", ""
+        case _:
+            return None
+
+
+def _choice(event: ev.Event) -> tuple[str, str] | None:
+    """What a key of a menu has led to."""
+    match event:
+        case nev.MenuFound(menu=menu):
+            return "menu chosen", menu.name
+        case nev.PeopleFound(plan=HuntPlan(group=group)):
+            return ("group chosen", group) if group else ("person chosen", "")
+        case nev.PeopleFound():
+            return "message box chosen", ""
+        case nev.NothingFound():
+            return "nothing found for the choice", ""
         case _:
             return None
 

@@ -57,7 +57,9 @@ class Directory:
         self._index(self._by_room, live, live.rooms, {room_id for room_id, _ in call.matrix_calls})
         self._index(self._by_user, live, live.users, call.users)
         waits = call.direction is Direction.INBOUND and call.at.answered is None and not call.ended
-        self._count_waiting(live, frozenset((call.trunk, *call.users)) if waits else frozenset())
+        # One that we have answered ourselves is patient, as far as its trunk goes.
+        trunk = () if call.is_attended else (call.trunk,)
+        self._count_waiting(live, frozenset((*trunk, *call.users)) if waits else frozenset())
 
     def _index(self, index: dict[K, dict[CallId, LiveCall]], live: LiveCall, known: set[K], now: set[K]) -> None:
         """Keep a call under the names that it has now; `known` are those that it had."""

@@ -36,6 +36,8 @@ class LiveCall:
     verification: str = ""
     """What networks said of the phone's number, for the record."""
     session: MediaSession | None = None
+    playing: int = 0
+    """The number of the newest sound of ours: the end of another says nothing any more."""
     stats: MediaStats = field(default_factory=MediaStats)
     timer: asyncio.TimerHandle | None = None
     metered_since: float | None = None

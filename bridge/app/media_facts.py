@@ -41,7 +41,8 @@ def feed_media(switchboard: Switchboard, messages: MessageDesk, event: MediaEven
         case MediaEnded():
             switchboard.feed(live, ev.MediaLost(reason=_REASONS[event.failure]))
         case SoundPlayed():
-            switchboard.feed(live, mev.GreetingPlayed())
+            if event.number == live.playing:
+                switchboard.feed(live, mev.SoundPlayed())
         case PhoneDigitPressed():
             switchboard.feed(live, mev.PhoneKeyPressed(digit=event.digit))
         case RecordingEnded():

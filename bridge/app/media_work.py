@@ -12,12 +12,14 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.call import Call
+from bridge.calls.menu import Prompt
 from bridge.core.errors import CallError
 from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.telemetry import Telemetry
@@ -52,6 +54,7 @@ MediaCommand = (
     | hcmd.JoinMedia
     | mcmd.MessageCommand
     | acmd.AnnouncementCommand
+    | ncmd.MenuMediaCommand
 )
 
 
@@ -85,6 +88,14 @@ class VoicePort(Protocol):
     def sound(self, reason: str, user: UserId) -> Sound: ...
 
 
+class PromptPort(Protocol):
+    """What phones hear in menus; `bridge.app.prompts.Prompts` has it."""
+
+    def prompt(self, menu: str, prompt: Prompt) -> Sound: ...
+
+    def ringback(self, trunk: TrunkName) -> Sound: ...
+
+
 class MediaWork:
     """Each command runs in the call's media lane; `feed` gets its result."""
 
@@ -97,9 +108,11 @@ class MediaWork:
         telemetry: Telemetry,
         messages: MessagePort,
         voice: VoicePort,
+        prompts: PromptPort,
     ) -> None:
         self._engine = engine
         self._voice = voice
+        self._prompts = prompts
         self._messages = messages
         self._find = find
         self._policies = policies
@@ -144,9 +157,12 @@ class MediaWork:
                 await self._write_matrix_answer(live, command)
             case cmd.TakeSipOffer():
                 await (await self._session(live)).set_sip_offer(command.sip_sdp)
-            case cmd.WriteMatrixOffer():
+            case cmd.WriteMatrixOffer() if live.call.our_offer is None:
                 session = await self._session(live)
                 self._feed(live, ev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
+            case cmd.WriteMatrixOffer():
+                # Asked for twice, by somebody who was given up meanwhile: the first of the two is what everybody gets.
+                pass
             case cmd.WriteSipAnswer():
                 await self._write_sip_answer(live, command)
             case cmd.WriteBothAnswers():
@@ -187,14 +203,21 @@ class MediaWork:
                 self._feed(live, AnnouncementReady(sdp=await session.create_matrix_answer()))
             case acmd.Announce():
                 sound = self._voice.sound(command.reason, live.call.matrix.user)
-                await (await self._session(live)).play(sound, Ear.MATRIX)
+                await self._play(live, sound, Ear.MATRIX)
             case acmd.DropSipMedia():
                 await (await self._session(live)).drop_sip_leg()
             case mcmd.WriteOwnAnswer():
                 await self._write_own_answer(live, command)
             case mcmd.PlayGreeting():
-                await self._play_greeting(live)
-            case mcmd.StopGreeting():
+                await self._say(live, self._messages.greeting(live.call.matrix.user))
+            case ncmd.PlayPrompt():
+                await self._say(live, self._prompts.prompt(command.menu, command.prompt))
+            case ncmd.PlayRingback():
+                await self._play(live, self._prompts.ringback(live.call.trunk), Ear.PHONE, repeats=True)
+            case ncmd.TakeMatrixAnswer():
+                await (await self._session(live)).set_matrix_answer(command.matrix_sdp)
+                await self._leave_phone(live)
+            case mcmd.StopSound():
                 await (await self._session(live)).stop_playing(Ear.PHONE)
             case mcmd.RecordMessage():
                 await self._record(live, command.longest_s)
@@ -246,10 +269,19 @@ class MediaWork:
         write = session.create_sip_offer if command.late_offer else session.create_sip_answer
         self._feed(live, mev.OwnAnswerReady(sdp=await write()))
 
-    async def _play_greeting(self, live: LiveCall) -> None:
+    async def _say(self, live: LiveCall, sound: Sound) -> None:
+        """Let the phone hear something, and listen for its keys."""
+        await (await self._session(live)).report_phone_digits(True)
+        await self._play(live, sound, Ear.PHONE)
+
+    async def _play(self, live: LiveCall, sound: Sound, ear: Ear, *, repeats: bool = False) -> None:
+        live.playing = await (await self._session(live)).play(sound, ear, repeats=repeats)
+
+    async def _leave_phone(self, live: LiveCall) -> None:
+        """From now on the phone hears the other side, which its keys are for."""
         session = await self._session(live)
-        await session.report_phone_digits(True)
-        await session.play(self._messages.greeting(live.call.matrix.user), Ear.PHONE)
+        await session.stop_playing(Ear.PHONE)
+        await session.report_phone_digits(False)
 
     async def _record(self, live: LiveCall, longest_s: float) -> None:
         request = await self._messages.begin(live.call, longest_s=longest_s)
@@ -260,6 +292,13 @@ class MediaWork:
             raise
 
     async def _write_both_answers(self, live: LiveCall, command: cmd.WriteBothAnswers) -> None:
+        if command.answered:
+            session = await self._session(live)
+            await session.reset_matrix_leg()
+            await session.set_matrix_offer(command.matrix_sdp)
+            self._feed(live, ev.BothAnswersReady(matrix_sdp=await session.create_matrix_answer(), sip_sdp=None))
+            await self._leave_phone(live)
+            return
         had_session = live.session is not None
         if command.fresh:
             await self._close(live)

@@ -6,12 +6,14 @@ from bridge.app.suspensions import SuspensionRule
 from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.call import CallTimes
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.config import Config
 from bridge.config.dialling import emergency, limit_of
+from bridge.config.menus import extension_starts
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
 from bridge.config.voicemail import Unanswered
-from bridge.core.ids import GroupName, TrunkName, UserId
+from bridge.core.ids import GroupName, MenuName, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
@@ -136,6 +138,22 @@ def message_box_rule(
         return MessageBox(reasons=reasons, longest_s=settings.longest_s, limit_s=limit_s)
 
     return of
+
+
+def menu_plans(config: Config) -> Mapping[MenuName, MenuPlan]:
+    """The spoken menus."""
+    starts = extension_starts(config.numbers.inbound)
+    return {
+        MenuName(name): MenuPlan(
+            name=name,
+            choices={key: str(target) for key, target in menu.digits.items()},
+            otherwise="" if menu.otherwise is None else str(menu.otherwise),
+            timeout_s=menu.timeout_s,
+            repeats=menu.repeats,
+            extensions=starts if menu.dial_extensions else "",
+        )
+        for name, menu in config.menus.items()
+    }
 
 
 def text_sides(config: Config) -> Mapping[TrunkName, TextSide]:

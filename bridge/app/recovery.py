@@ -94,6 +94,7 @@ def _shifted(at: Milestones, by_s: float) -> Milestones:
         invited=at.invited + by_s,
         ringing=moved(at.ringing),
         early=moved(at.early),
+        attended=moved(at.attended),
         answered=moved(at.answered),
         connected=moved(at.connected),
         ended=moved(at.ended),

@@ -66,7 +66,7 @@ class Reporting:
         )
         if verdict.result is Result.POLICY:
             self._telemetry.count("policy_denied_total", rule=verdict.reason)
-        stages = {"ring": at.ringing, "answer": at.answered, "media": at.connected}
+        stages = {"ring": at.ringing, "answer": at.answered, "media": at.connected} if call.walk is None else {}
         for stage, moment in stages.items():
             if moment is not None:
                 seconds = moment - at.invited
@@ -93,6 +93,7 @@ class Reporting:
             tried=call.tried,
             caller=Pii(call.caller),
             called=Pii(call.called),
+            menu_path=call.walk.path if call.walk is not None else (),
             connected=None if call.connected_number is None else Pii(call.connected_number),
             transfers=call.transfers,
             user=Pii(call.matrix.user) if call.matrix.user else None,

@@ -7,6 +7,7 @@ import structlog
 
 from bridge.app.hunt_desk import HuntDesk, new_matrix_call_id
 from bridge.app.live_call import LiveCall
+from bridge.app.menu_desk import MenuDesk, Menus
 from bridge.app.meter import Meter
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
@@ -18,6 +19,7 @@ from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call, CallTimes
 from bridge.calls.hunt import Hunt
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, State
 from bridge.core.clock import Clock
@@ -25,10 +27,11 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, DialogKey, GroupName, PartyId, TrunkName, UserId
 from bridge.core.names import plain_name
 from bridge.core.presence import RingWhen
+from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import ToGroup, ToMessageBox, ToUser, person
+from bridge.numbers.reach import ToGroup, ToMenu, ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
@@ -61,6 +64,8 @@ class SipIntake:
         message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
         rings_s: Callable[[], float | None] = lambda: None,
         groups: Callable[[], Mapping[GroupName, Group]] = dict,
+        menus: Menus = dict,
+        telemetry: Telemetry,
         call_waiting: Callable[[], bool],
         times: Callable[[], CallTimes],
         clock: Clock,
@@ -88,6 +93,8 @@ class SipIntake:
             entropy=entropy,
         )
         switchboard.ask_of_members(self._hunts.judge)
+        self._menus = MenuDesk(menus=menus, plan=plan, wishes=wishes, hunts=self._hunts, telemetry=telemetry)
+        switchboard.ask_of_choices(self._menus.find)
 
     def handle(self, event: sip.CallEvent) -> None:
         """Take one event of a call."""
@@ -163,8 +170,10 @@ class SipIntake:
                 self._take_message(event, user)
             case _, ToGroup(group=name):
                 self._ring_group(event, name)
+            case _, ToMenu(menu=name) if (menu := self._menus.menu(name)) is not None:
+                self._answer_with(event, menu)
             case _:
-                self._refuse(event, UNKNOWN_NUMBER if reach is None else OUT_OF_HOURS, None)
+                self._refuse(event, OUT_OF_HOURS if reach is not None and target is None else UNKNOWN_NUMBER, None)
 
     def _overload(self, event: sip.IncomingCall) -> Verdict | None:
         """Why no call of this trunk is taken, whoever it is for."""
@@ -212,6 +221,12 @@ class SipIntake:
         refusal = self._wishes.refuses(user, event.caller)
         self._open(call, event, ev.CallRefused(verdict=refusal or LEAVE_A_MESSAGE))
 
+    def _answer_with(self, event: sip.IncomingCall, menu: MenuPlan) -> None:
+        """Whom the call is for is not known yet, so the configuration alone says who may not call."""
+        call = self._call(event, UserId(""), self._plan().caller_number(event.caller), menu)
+        refusal = self._wishes.blocks(event.caller)
+        self._open(call, event, ev.CallRefused(verdict=refusal) if refusal else ev.CallPermitted())
+
     def _refusal(self, event: sip.IncomingCall, user: UserId, *, dialled: bool) -> tuple[Verdict | None, str]:
         """Why nothing rings, if so, and the number to call instead, if there is one.
 
@@ -238,7 +253,7 @@ class SipIntake:
         )
         self._switchboard.feed(live, crossing)
 
-    def _call(self, event: sip.IncomingCall, user: UserId, number: str) -> Call:
+    def _call(self, event: sip.IncomingCall, user: UserId, number: str, menu: MenuPlan | None = None) -> Call:
         box = self._message_box_of(user)
         return inbound.begin(
             call_id=CallId(self._entropy.token(20)),
@@ -254,6 +269,7 @@ class SipIntake:
             called=event.called,
             ring_when=self._ring_when(user),
             message_box=box,
+            menu=menu,
             sip_call_id=event.sip_call_id,
             times=self._times_of(box),
             now=self._clock.monotonic(),

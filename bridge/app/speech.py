@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 import wave
 
 import av
@@ -11,21 +10,16 @@ import structlog
 from bridge.core.errors import TrunklineError
 from bridge.media.coders import RATE
 from bridge.media.sounds import Sound, SoundError
+from bridge.media.speech_program import PROGRAM
 
 log = structlog.get_logger(__name__)
 
-PROGRAM = "espeak-ng"
 LIMIT_S = 20.0
 MAX_WAV_OCTETS = 64 << 20
 
 
 class SpeechError(TrunklineError):
     """The text cannot be spoken."""
-
-
-def can_speak() -> bool:
-    """Whether the program is there."""
-    return shutil.which(PROGRAM) is not None
 
 
 async def speak(text: str, *, language: str) -> Sound:

@@ -16,7 +16,7 @@ from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.app.matrix_ways import MatrixCommand
 from bridge.app.matrix_work import MatrixWork
-from bridge.app.media_work import MediaCommand, MediaWork, MessagePort, VoicePort
+from bridge.app.media_work import MediaCommand, MediaWork, MessagePort, PromptPort, VoicePort
 from bridge.app.memory import Memory
 from bridge.app.meter import Meter, Outlets
 from bridge.app.sip_work import SipCommand, SipWork
@@ -29,6 +29,8 @@ from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import hunt_commands as huntcmd
 from bridge.calls import hunt_events as huntev
+from bridge.calls import menu_commands as ncmd
+from bridge.calls import menu_events as nev
 from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, State
@@ -47,6 +49,7 @@ log = structlog.get_logger(__name__)
 
 Members = Callable[[Call, UserId], Verdict | RingWhen]
 """Whether a member of a group wants a call, and what their presence has to be for it to ring."""
+Choices = Callable[[Call, ncmd.FindTarget], nev.MenuEvent]
 OnFinished = Callable[[LiveCall, Verdict], Awaitable[None]]
 
 _MILESTONES = {
@@ -64,6 +67,7 @@ _MILESTONES = {
     State.FETCHING: "phone_fetched",
     State.JOINED: "phones_joined",
     State.ATTENDED: "call_attended",
+    State.IN_MENU: "menu_entered",
     State.TELLING: "user_told",
 }
 
@@ -82,6 +86,7 @@ class Switchboard:
         meter: Meter,
         messages: MessagePort,
         voice: VoicePort,
+        prompts: PromptPort,
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
@@ -96,12 +101,14 @@ class Switchboard:
         self._telemetry = telemetry
         self._on_finished = on_finished
         self._memory = memory
-        self._media = MediaWork(engine, policies, self.feed, self.directory.by_call_id, telemetry, messages, voice)
+        find = self.directory.by_call_id
+        self._media = MediaWork(engine, policies, self.feed, find, telemetry, messages, voice, prompts)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()
         self._idle = asyncio.Event()
         self._members: Members = lambda call, user: RingWhen.ALWAYS
+        self._choices: Choices = lambda call, command: nev.NothingFound()
         self._meter = meter
         meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of, lives=self.lives))
 
@@ -129,6 +136,10 @@ class Switchboard:
     def ask_of_members(self, members: Members) -> None:
         """Who knows what the members of a group want."""
         self._members = members
+
+    def ask_of_choices(self, choices: Choices) -> None:
+        """Who knows what the keys of a menu lead to."""
+        self._choices = choices
 
     def remember(self, live: LiveCall) -> None:
         """Write the call down anew: its dialog is not what it was."""
@@ -203,6 +214,8 @@ class Switchboard:
             self._tell_partner(live, command)
         elif isinstance(command, huntcmd.JudgeMember):
             self._judge_member(live, command)
+        elif isinstance(command, ncmd.FindTarget):
+            self._feed_soon(live, self._choices(live.call, command))
         elif isinstance(command, MediaCommand):
             self._media.submit(live, command)
         elif isinstance(command, SipCommand):

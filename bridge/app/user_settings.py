@@ -149,8 +149,12 @@ class Wishes:
         number = self._plan().caller_number(caller)
         if not number:
             return ANONYMOUS if self._settings.of(user).refuses_anonymous else None
-        unwanted = number in self._settings.blocked(user) or bool(longest(self._blocked(), number))
-        return BLOCKED if unwanted else None
+        return BLOCKED if number in self._settings.blocked(user) else self.blocks(caller)
+
+    def blocks(self, caller: str) -> Verdict | None:
+        """Whether the configuration wants no calls of this caller, whoever they are for."""
+        number = self._plan().caller_number(caller)
+        return BLOCKED if number and longest(self._blocked(), number) else None
 
     def _is_within_hours(self, settings: StoredSettings) -> bool:
         """What can be written to the store can be read."""

@@ -83,7 +83,7 @@ CALL_STATES = _of(
     *("new", "held", "preparing", "dialling", "early_answering", "early", "answering"),
     *("locating", "awaiting_join", "offering", "ringing", "hunting"),
     *("accepting", "replaced", "adopting", "connecting", "connected", "transferring", "replacing", "ended"),
-    *("handing_over", "fetching", "joined", "attending", "attended", "telling", "refusing"),
+    *("handing_over", "fetching", "joined", "attending", "attended", "in_menu", "telling", "refusing"),
 )
 CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loop", "not_draining", "self_test")
 SELF_TESTS = _of("echo", "number")
@@ -129,6 +129,9 @@ REASONS = _of(
     "limit_reached",
     "matrix_media_unacceptable",
     "message_box",
+    "menu_left",
+    "menu_limit",
+    "menu_over",
     "message_left",
     "messages_full",
     "messages_not_kept",
@@ -282,6 +285,11 @@ METRICS: tuple[Metric, ...] = (
     _histogram("matrix_txn_seconds", "From a transaction's arrival until its events are on disk.", OPERATION_S),
     _histogram("matrix_event_lag_seconds", "Age of events when they are worked on.", OPERATION_S),
     _counter("bot_commands_total", "What users asked of the bot.", command=CLASSES),
+    _counter(
+        "menu_choices_total",
+        "What callers chose in spoken menus; nothing: an extension or a target that is none.",
+        found=_of("menu", "person", "group", "voicemail", "nothing"),
+    ),
     _counter(
         "voicemail_messages_total",
         "Messages that phones have left; one that failed is tried again.",

@@ -78,6 +78,8 @@ class CallRecord:
     called: Pii
     connected: Pii | None = None
     """Whom the call was with in the end, when that is neither: after a transfer, or a diversion that is told."""
+    menu_path: tuple[str, ...] = ()
+    """The spoken menu that was called, and what was chosen: names of menus, and kinds of what else was reached."""
     transfers: int = 0
     user: Pii | None = None
     """The Matrix user of the call; of a call to a group, who took it."""

@@ -18,18 +18,20 @@ from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
 from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
+from bridge.app.prompts import Prompts
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.call import CallTimes
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError
-from bridge.core.ids import E164, CallId, DialogKey, EventId, GroupName, RoomId, SipCallId, TrunkName, UserId
+from bridge.core.ids import E164, CallId, DialogKey, EventId, GroupName, MenuName, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Verdict
@@ -405,6 +407,7 @@ class Stage:
     )
     blocked: tuple[str, ...] = ()
     groups: dict[GroupName, Group] = field(default_factory=dict)
+    menu_plans: dict[MenuName, MenuPlan] = field(default_factory=dict)
     boxes: dict[UserId, MessageBox] = field(default_factory=dict)
     """Who takes messages."""
     rules: tuple[DialRule, ...] = ()
@@ -487,6 +490,7 @@ class Stage:
             meter=self.meter,
             messages=self.messages,
             voice=self.announcements,
+            prompts=Prompts({}, {}),
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,
@@ -525,6 +529,8 @@ class Stage:
             ),
             message_box_of=self.boxes.get,
             groups=lambda: self.groups,
+            menus=lambda: self.menu_plans,
+            telemetry=self.telemetry,
             call_waiting=lambda: self.call_waiting,
             times=CallTimes,
             clock=clock,

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.app.announcements import ANY, MOST_AT_ONCE, Announcements
 from bridge.app.media_facts import feed_media
-from bridge.app.speech import SpeechError, can_speak, speak
+from bridge.app.speech import SpeechError, speak
 from bridge.calls import events as ev
 from bridge.calls.state import State
 from bridge.config import Config
@@ -16,6 +16,7 @@ from bridge.core.clock import SystemClock
 from bridge.core.ids import UserId
 from bridge.media.engine import MediaError, SoundPlayed
 from bridge.media.sounds import pause
+from bridge.media.speech_program import can_speak
 from bridge.numbers.limits import CALLS_AT_ONCE, TOO_MANY_ATTEMPTS, Cap
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
@@ -33,7 +34,7 @@ NEEDS_SPEECH = pytest.mark.skipif(not can_speak(), reason="espeak-ng is not inst
 def hears_to_the_end(stage: Stage) -> None:
     """The sound that a call's user hears is over."""
     (live,) = stage.switchboard.lives()
-    feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=live.call.call_id, number=1))
+    feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=live.call.call_id, number=live.playing))
 
 
 async def test_a_refusal_is_answered_said_and_hung_up_without_any_phone(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ async def test_a_refusal_is_answered_said_and_hung_up_without_any_phone(tmp_path
         assert stage.matrix.types()[-3:] == ["m.room.message", "m.call.answer", "m.call.candidates"]
         assert stage.engine.sessions[-1].asked == ["set_matrix_offer", "play to matrix"]
         told = next(live for live in stage.switchboard.lives() if live.call.state is State.TELLING)
-        feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=told.call.call_id, number=1))
+        feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=told.call.call_id, number=told.playing))
         await stage.settle()
         assert stage.matrix.content("m.call.hangup")["call_id"] == "second"
         assert stage.reasons() == [CALLS_AT_ONCE.reason]

@@ -17,6 +17,7 @@ from bridge.app.greetings import Greetings
 from bridge.app.live_call import LiveCall
 from bridge.app.media_work import MediaWork
 from bridge.app.message_desk import MessageDesk
+from bridge.app.prompts import Prompts
 from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
@@ -270,6 +271,7 @@ def media_work(scene: Scene, events: list[ev.Event]) -> MediaWork:
         scene.counts,
         scene.desk,
         Announcements({}, lambda user: "en", SystemClock()),
+        Prompts({}, {}),
     )
 
 

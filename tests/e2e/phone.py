@@ -44,10 +44,11 @@ class Phone(Baresip):
         try:
             await self.wait_until(lambda: _is_steady(self.recorded()[-_WINDOW:]), limit_s=limit_s)
         except RuntimeError as error:
-            raise AssertionError(f"the phone heard no steady sound, last {self._heard()}") from error
-        return self._heard()
+            raise AssertionError(f"the phone heard no steady sound, last {self.heard()}") from error
+        return self.heard()
 
-    def _heard(self) -> Heard:
+    def heard(self) -> Heard:
+        """Pitch and level of the last half second."""
         recording = self._recording()
         return measure(self.recorded()[-_WINDOW:], 1 if recording is None else recorded_rate_hz(recording))
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.app.doctor.findings import Finding, fault, ok, warning
-from bridge.app.speech import PROGRAM, can_speak
 from bridge.config import Config, media_settings, trace_settings
+from bridge.config.menus import spoken
 from bridge.config.values import Address
 from bridge.media import native_path
 from bridge.media.ice import machine_addresses
 from bridge.media.settings import PathChoice
+from bridge.media.speech_program import PROGRAM, can_speak
 
 MIN_FREE_OCTETS = 200 << 20
 _MIN_FREE_SHARE = 0.05
@@ -106,6 +107,9 @@ class MachineCheck:
         if voicemail.users and voicemail.greeting is None and not can_speak():
             seen = f"{PROGRAM} is not installed, so callers hear a beep and no greeting"
             yield warning("voicemail", seen, f"install {PROGRAM}, or set voicemail.greeting")
+        if (texts := spoken(self.config.menus)) and not can_speak():
+            seen = f"{PROGRAM} is not installed, so callers hear silence for {len(texts)} texts of menus"
+            yield warning("menus", seen, f"install {PROGRAM}, or give WAV files instead")
 
     def _folders(self) -> Iterator[Finding]:
         """Where the bridge writes: whether it may, and whether there is room."""
