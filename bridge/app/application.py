@@ -326,6 +326,7 @@ class Application:
             meter=meter,
             admins=self._live.admins,
             knows_presence=self._live.knows_presence,
+            groups=self._live.groups,
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 

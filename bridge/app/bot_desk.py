@@ -1,6 +1,6 @@
 """Does what users ask of the bot, and says what came of it."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import Protocol, assert_never
 
 from bridge.app.directory import Directory
@@ -10,11 +10,12 @@ from bridge.bot import commands as said
 from bridge.bot import replies
 from bridge.calls.ports import Portal
 from bridge.calls.state import Direction
-from bridge.core.ids import E164, TrunkName, UserId
+from bridge.core.ids import E164, GroupName, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Verdict
 from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
+from bridge.numbers.groups import Group
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER, NO_UNMETERED_CALLS
@@ -48,6 +49,7 @@ class BotDesk:
         meter: Meter,
         admins: Callable[[], Container[UserId]] = tuple,
         knows_presence: Callable[[], bool] = lambda: False,
+        groups: Callable[[], Mapping[GroupName, Group]] = dict,
     ) -> None:
         self._plan = plan
         self._trunk_up = trunk_up
@@ -60,6 +62,7 @@ class BotDesk:
         self._own_names = people.own_names
         self._name_of = people.name_of
         self._knows_presence = knows_presence
+        self._groups = groups
 
     async def do(self, user: UserId, command: said.Command) -> str:
         """Raises `bridge.core.errors.TrunklineError` when the homeserver or the store does not cooperate."""
@@ -190,6 +193,7 @@ class BotDesk:
         calls = [live.call for live in self._directory.of_user(user)]
         state = replies.State(
             own_numbers=self._plan().numbers_of(user),
+            groups=[name for name, group in self._groups().items() if user in group.members],
             prefixes=self._plan().prefixes_of(user),
             trunks={trunk.name: self._trunk_up(trunk.name) for trunk in self._plan().trunks},
             settings=self._settings.of(user),

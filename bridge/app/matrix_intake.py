@@ -141,8 +141,8 @@ class MatrixIntake:
         membership, user = event.content.get("membership"), UserId(event.state_key or "")
         if membership not in ("join", "leave", "ban"):
             return
-        left = ev.MemberLeft(user=user, room_id=event.room_id)
-        change = ev.MemberJoined(user=user) if membership == "join" else left
+        kind = ev.MemberJoined if membership == "join" else ev.MemberLeft
+        change = kind(user=user, room_id=event.room_id)
         for live in self._switchboard.directory.in_room(event.room_id):
             self._switchboard.feed(live, change)
 

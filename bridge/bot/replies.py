@@ -163,6 +163,7 @@ class State:
     """Whether each is in service."""
     settings: StoredSettings
     calls: Sequence[CallNow]
+    groups: Sequence[str] = ()
 
 
 _RING_WHEN = {
@@ -180,6 +181,7 @@ def status(state: State, shown: Shown) -> str:
     return "\n".join(
         (
             f"Your number: {_listed([shown(number) for number in own])}" if own else NO_OWN_NUMBER,
+            *([f"Groups that ring you: {_listed(state.groups)}"] if state.groups else []),
             f"You may call: {_permitted(state.prefixes)}",
             f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
             f"Forwarding: {f'to {shown(forward)}' if forward else 'off'}",

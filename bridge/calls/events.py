@@ -127,6 +127,8 @@ class MemberLeft:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberJoined:
     user: UserId
+    room_id: RoomId | None = None
+    """As in `MemberLeft`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,7 @@ def offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.
 def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Command]:
     hunt = call.hunt
     ring = hunt.ring_of_user(event.user) if hunt is not None else None
-    if hunt is None or ring is None or ring.step is not Step.JOINING:
+    if hunt is None or ring is None or ring.step is not Step.JOINING or event.room_id not in (None, ring.room_id):
         return []
     return _ready(call, hunt, ring, now)
 

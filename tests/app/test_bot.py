@@ -14,11 +14,12 @@ from bridge.app.history import History
 from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.bot import replies
-from bridge.bot.commands import Resume, Ring
+from bridge.bot.commands import Resume, Ring, Status
 from bridge.core.clock import SystemClock
-from bridge.core.ids import E164, RoomId, TrunkName, UserId
+from bridge.core.ids import E164, GroupName, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.matrix.events import RoomEvent
+from bridge.numbers.groups import Group
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
 from bridge.numbers.reach import Reach
@@ -429,3 +430,16 @@ async def test_nobody_else_ends_a_suspension(scene: Scene) -> None:
         admins=lambda: (ALICE,),
     )
     assert await desk.do(BOB, Resume(user=BOB)) == replies.NO_ADMIN
+
+
+async def test_who_is_rung_for_a_group_is_told_so(scene: Scene) -> None:
+    desk = BotDesk(
+        plan=lambda: NumberPlan(inbound={}),
+        trunk_up=lambda trunk: True,
+        rooms=scene.bridge.service,
+        directory=Directory(),
+        people=scene.people,
+        meter=scene.meter,
+        groups=lambda: {GroupName("sales"): Group(members=(ALICE,)), GroupName("office"): Group(members=(BOB,))},
+    )
+    assert "Groups that ring you: sales\n" in await desk.do(ALICE, Status())
