@@ -16,8 +16,8 @@ ALL = [
 OF_THEIR_OWN = {MatrixReason.USER_HANGUP, MatrixReason.USER_BUSY, MatrixReason.INVITE_TIMEOUT}
 """Reasons for which every client has words: "Call ended", "User busy", "No answer"."""
 
-NOBODY_CAN_BE_TOLD = (outcomes.MATRIX_UNREACHABLE, outcomes.MATRIX_REFUSED)
-"""The homeserver is away, or takes nothing into the room: neither would it take a notice."""
+NOBODY_CAN_BE_TOLD = (outcomes.MATRIX_UNREACHABLE, outcomes.MATRIX_REFUSED, outcomes.STORE_FAILED)
+"""The homeserver is away, or takes nothing into the room, or nothing can be written down to be sent."""
 
 
 @pytest.mark.parametrize("verdict", ALL, ids=lambda verdict: verdict.reason)
