@@ -303,7 +303,7 @@ fn codec_floor(libopus: &str) -> [f64; 2] {
     let octets = octets(&text);
     let samples: Vec<i16> = octets.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     let library = opus::library(libopus).expect("libopus");
-    let mut encoder = opus::Encoder::new(library.clone(), 8000).expect("an encoder");
+    let mut encoder = opus::Encoder::new(library.clone(), 8000, opus::Wish::default()).expect("an encoder");
     let mut decoder = opus::Decoder::new(library, 8000).expect("a decoder");
     let (mut packet, mut heard, mut spent) = (Vec::new(), Vec::new(), [0.0; 2]);
     for frame in samples.chunks_exact(FRAME_SAMPLES).cycle().take(FLOOR_FRAMES) {

@@ -91,6 +91,13 @@ pub struct Wish {
     pub constant: bool,
 }
 
+impl Default for Wish {
+    /// Where nobody has asked for anything: with redundancy.
+    fn default() -> Self {
+        Self { bitrate: 510_000, playback_rate: 48_000, fec: true, dtx: false, constant: false }
+    }
+}
+
 /// Frames of mono PCM at 8 or 16 kHz to Opus, as whoever receives it wishes: with in-band FEC (RFC 6716 §2.1.7).
 pub struct Encoder {
     library: Arc<Library>,

@@ -19,16 +19,16 @@ pub fn check(octets: &[u8]) {
         let largest = match kind & 0x0F {
             0..=4 => {
                 let datagram = input.datagram();
-                audio.sip_packet(datagram, now, &mut out);
+                let _ = audio.sip_packet(datagram, now, &mut out);
                 datagram.len()
             }
             5..=9 => {
                 let datagram = input.datagram();
-                audio.matrix_packet(datagram, now, &mut out);
+                let _ = audio.matrix_packet(datagram, now, &mut out);
                 datagram.len()
             }
             10 => {
-                audio.sip_report(input.datagram(), now);
+                let _ = audio.sip_report(input.datagram(), now);
                 0
             }
             11 => {

@@ -11,6 +11,7 @@ pub mod telephone_event;
 
 use trunkline_native::audio::{Beginning, CallAudio};
 use trunkline_native::formats::{Audio, Codec, Digits, Formats, PacketTimes};
+use trunkline_native::opus::Wish;
 use trunkline_native::outbound::Start;
 
 /// Input that is taken off piece by piece; what is not there is zero.
@@ -61,7 +62,15 @@ pub fn formats(codec: Codec, made_ms: usize) -> Formats {
     };
     let packets = PacketTimes { made_ms, exact: made_ms != 20, longest_ms: 0 };
     let (audio, digits) = (Audio { payload_type, codec }, Digits { payload_type: 101, clock_rate: 8000 });
-    Formats { receive: vec![audio], receive_digits: vec![digits], send: audio, send_digits: Some(digits), packets }
+    let opus = Wish { bitrate: 6000 * made_ms as u32, dtx: made_ms > 20, ..Wish::default() };
+    Formats {
+        receive: vec![audio],
+        receive_digits: vec![digits],
+        send: audio,
+        send_digits: Some(digits),
+        packets,
+        opus,
+    }
 }
 
 /// A call in which audio flows both ways, the client in μ-law and the phone in the other one when it is `transcoded`.

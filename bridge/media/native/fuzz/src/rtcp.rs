@@ -13,9 +13,15 @@ pub fn check(octets: &[u8]) {
         now += f64::from(input.octet()) / 16.0;
         let datagram = input.datagram();
         match kind % 4 {
-            0 => drop(audio.sip_report(datagram, now)),
-            1 => drop(audio.matrix_packet(datagram, now, &mut out)),
-            2 => drop(audio.sip_packet(datagram, now, &mut out)),
+            0 => {
+                let _ = audio.sip_report(datagram, now);
+            }
+            1 => {
+                let _ = audio.matrix_packet(datagram, now, &mut out);
+            }
+            2 => {
+                let _ = audio.sip_packet(datagram, now, &mut out);
+            }
             _ => audio.report(Moment { now, wall: now * 1000.0 }, &mut out),
         }
         out.clear();
