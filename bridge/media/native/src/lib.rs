@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod aes_counter;
 pub mod audio;
 pub mod call;
 mod cipher;
