@@ -1,4 +1,4 @@
-"""The packet path in Python: the one of `native_path`, with workers of `bridge.media.portable`.
+"""The packet path in Python, with workers of `bridge.media.portable`.
 
 Processes, one for each core: the interpreter lock of one that signals, or serves other calls, never keeps a packet.
 """
@@ -7,18 +7,18 @@ import asyncio
 from dataclasses import replace
 
 from bridge.media import portable
-from bridge.media.engine import Ear, MediaStats
+from bridge.media.engine import MediaStats
 from bridge.media.formats import codec_name
-from bridge.media.native_path import NativePath, NativePaths
 from bridge.media.path import PathNeeds
-from bridge.media.player import Playing
 from bridge.media.portable.engine import CallHandle
+from bridge.media.sounds import CodedSound
+from bridge.media.worker_path import WorkerPath
+from bridge.media.worker_paths import WorkerPaths
 
 
-class PortablePath(NativePath):
-    """Implements :class:`bridge.media.path.PacketPath`."""
+class PortablePath(WorkerPath):
+    """Implements :class:`bridge.media.path.PacketPath`: a process tells its numbers without being asked."""
 
-    _paths: "PortablePaths"
     _call: CallHandle | None  # type: ignore[assignment]  # what can be asked of it is the same
 
     @property
@@ -28,12 +28,6 @@ class PortablePath(NativePath):
     @property
     def heard_matrix_at(self) -> float | None:
         return None if self._call is None else self._call.seen.heard_matrix_at
-
-    def play(self, ear: Ear, playing: Playing | None) -> None:
-        given = None
-        if playing is not None:
-            given = self._paths.engine.sound(playing.sound), playing.repeats, playing.number
-        self.call.play(ear is Ear.PHONE, given)
 
     def stats(self, *, off_path_dropped: int) -> MediaStats:
         if self._call is None:
@@ -47,7 +41,7 @@ class PortablePath(NativePath):
         )
 
 
-class PortablePaths(NativePaths):
+class PortablePaths(WorkerPaths):
     """Implements :class:`bridge.media.path.PacketPaths`."""
 
     name = "portable"
@@ -58,6 +52,9 @@ class PortablePaths(NativePaths):
 
     def make(self, needs: PathNeeds) -> PortablePath:
         return PortablePath(needs, self)
+
+    def shared(self, sound: CodedSound) -> int:
+        return int(self.engine.sound(sound))
 
     def _collect(self) -> None:
         super()._collect()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media import g711, g722, native_path, opus
+from bridge.media import g711, g722, opus, packet_values
 from bridge.media.audio import CallAudio
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.engine import Ear
@@ -164,7 +164,7 @@ class Pair:
     def configure(self, matrix: LegFormats | None, sip: LegFormats | None) -> None:
         self.matrix_formats, self.sip_formats = matrix, sip
         self.portable.configure(matrix, sip, matrix)
-        self.native.configure(native_path.plain(matrix), native_path.plain(sip))
+        self.native.configure(packet_values.plain(matrix), packet_values.plain(sip))
 
     def let_through(self, to_sip: bool, filling: bool, to_matrix: bool) -> None:
         self.portable.let_through(to_sip=to_sip, filling=filling, to_matrix=to_matrix)
@@ -177,7 +177,7 @@ class Pair:
 
     def press(self, digits: str, duration_ms: int) -> None:
         self.portable.to_matrix.keypad.press(digits, duration_ms)
-        self.native.press(native_path.event_codes(digits), duration_ms)
+        self.native.press(packet_values.event_codes(digits), duration_ms)
 
     def close(self) -> None:
         self.portable.close()
@@ -190,7 +190,9 @@ class Pair:
         assert sorted(happened) == sorted(self.happened)
         self.sent.clear()
         self.happened.clear()
-        numbers = native_path.stats_of(self.native.numbers(), self.matrix_formats, self.sip_formats, off_path_dropped=0)
+        numbers = packet_values.stats_of(
+            self.native.numbers(), self.matrix_formats, self.sip_formats, off_path_dropped=0
+        )
         assert numbers == self.portable.stats(off_path_dropped=0)
         heard_at = self.native.numbers().matrix.heard_at, self.native.numbers().sip.heard_at
         assert heard_at == (self.portable.matrix_reports.heard_at, self.portable.sip_reports.heard_at)

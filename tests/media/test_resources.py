@@ -19,9 +19,9 @@ from bridge.media.dtls import DtlsSession
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaError, MediaEvent, MediaStats
 from bridge.media.ice import IceAgent
-from bridge.media.native_path import NativePaths
 from bridge.media.settings import MediaSettings
 from bridge.media.webrtc import WebRtcLeg
+from bridge.media.worker_paths import WorkerPaths
 from tests.media.conftest import PATHS
 from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
@@ -130,7 +130,7 @@ async def placed(engine: EmbeddedEngine, phone: Phone, call_id: CallId = CALL) -
 @pytest.mark.parametrize(
     ("path", "owner", "step"),
     [
-        *((path, NativePaths, "close_call") for path in PATHS),
+        *((path, WorkerPaths, "close_call") for path in PATHS),
         *((path, owner, "close") for path in PATHS for owner in (DtlsSession, IceAgent, WebRtcLeg)),
     ],
     indirect=["path"],
@@ -189,7 +189,7 @@ async def test_a_worker_that_takes_no_call_leaves_no_port_behind(
         raise OSError("no more descriptors")
 
     with monkeypatch.context() as patched:
-        patched.setattr(NativePaths, "open_call", broken)
+        patched.setattr(WorkerPaths, "open_call", broken)
         with pytest.raises(MediaError, match="no more descriptors"):
             await engine.open(CALL)
     assert resources(engine) == before

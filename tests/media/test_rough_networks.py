@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from bridge.core.entropy import SeededEntropy
-from bridge.media import g711, native_path, opus
+from bridge.media import g711, opus, packet_values
 from bridge.media.audio import CallAudio
 from bridge.media.engine import HeardStats, MediaStats
 from bridge.media.formats import AudioFormat, Codec, LegFormats
@@ -91,7 +91,7 @@ class Native:
         self._audio = module.Bench(
             to_matrix=(1, 0, 0), to_sip=(2, 0, 0), cname="name", signals_digits=False, opus=opus.path(), now=0.0
         )
-        self._audio.configure(native_path.plain(CLIENT), native_path.plain(PHONE))
+        self._audio.configure(packet_values.plain(CLIENT), packet_values.plain(PHONE))
         self._audio.let_through(to_sip=True, filling=True, to_matrix=True)
 
     def deliver(self, packet: bytes, *, from_phone: bool) -> None:
@@ -104,7 +104,7 @@ class Native:
         self.sent += [packet for target, packet in packets if target == "sip"]
 
     def stats(self) -> MediaStats:
-        return native_path.stats_of(self._audio.numbers(), CLIENT, PHONE, off_path_dropped=0)
+        return packet_values.stats_of(self._audio.numbers(), CLIENT, PHONE, off_path_dropped=0)
 
 
 PATHS = [Portable, Native]
