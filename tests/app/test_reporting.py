@@ -1,6 +1,7 @@
 """What the metrics say of a call when it is over."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from bridge.app.history import History
 from bridge.app.live_call import LiveCall
 from bridge.app.reporting import Reporting
-from bridge.calls import outbound, outcomes
+from bridge.calls import outbound, outcomes, snapshot
 from bridge.calls.call import CallTimes, MatrixParty
 from bridge.core.clock import SystemClock
 from bridge.core.ids import CallId, MatrixCallId, PartyId
@@ -105,3 +106,22 @@ async def test_every_member_of_a_group_is_counted_by_how_their_ring_ended(tmp_pa
         for reason in ("declined", "completed", "answered_elsewhere")
     }
     assert ends == dict.fromkeys(ends, 1.0)
+
+
+async def test_a_test_call_is_recorded_and_counts_as_no_users(tmp_path: Path) -> None:
+    telemetry, file = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True), tmp_path / "records"
+    store = await Store.open(tmp_path / "db", telemetry)
+    records, history = CallRecords(file, telemetry=telemetry), History(store, days=90, clock=SystemClock())
+    reporting = Reporting(records=records, history=history, clock=SystemClock(), telemetry=telemetry)
+    live = ended_call()
+    # As another process finds it: what stood in for the Matrix side is gone.
+    live.call = snapshot.load(snapshot.dump(replace(live.call, test=True)))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(records.run())
+        await reporting.finished(live, outcomes.BRIDGE_RESTARTED)
+        records.stop()
+    await store.close()
+    assert json.loads(file.read_text())["test"] is True
+    counts = telemetry.exposition().decode()
+    assert "trunkline_calls_total{" not in counts
+    assert "trunkline_call_duration_seconds_count{" not in counts
