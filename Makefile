@@ -35,7 +35,7 @@ test: setup lint ## Run every test, against real peers (installs them as root, e
 	@echo "==> Running the tests"
 	@[[ ! -e $(VENV)/.native-installed ]] || (cd $(NATIVE) && cargo test --release --lib --quiet && \
 		cargo test --release --lib --quiet --manifest-path fuzz/Cargo.toml)
-	@$(BIN)/pytest --durations=10
+	@tests/side_by_side.sh --durations=10
 
 lint: $(VENV)/.tests-installed ## Check style, types and import directions
 	@echo "==> Checking style, types and imports"
