@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.sip import Request, parse_message
 from tests.homeserver import ScriptedHomeserver
+from tests.peers.certificates import Authority
 from tests.peers.process import LOOPBACK, free_port
 
 AS_TOKEN, HS_TOKEN = "as-0123456789abcdef", "hs-0123456789abcdef"
@@ -154,6 +156,25 @@ async def test_a_trunk_that_says_nothing_is_a_fault(tmp_path: Path, homeserver: 
     assert faults(findings) == ["trunks.carrier"]
     assert "gives no answer" in about(findings, "trunks.carrier").seen
     assert peer.methods
+
+
+async def test_a_trunk_whose_certificate_is_not_believed_is_told_apart(
+    tmp_path: Path, homeserver: ScriptedHomeserver
+) -> None:
+    authority = Authority(tmp_path)
+    theirs, ours = authority.issue(file="theirs"), authority.issue(file="ours")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(theirs.certificate, theirs.private_key)
+    server = await asyncio.start_server(lambda reader, writer: None, LOOPBACK, 0, ssl=context)
+    async with server:
+        carrier = {"server": f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}", "transport": "tls"}
+        sip = {
+            "listen": [f"tls:{LOOPBACK}:{free_port()}"],
+            "tls": {"certificate": str(ours.certificate), "private_key": str(ours.private_key)},
+        }
+        findings = await examined(written(tmp_path, homeserver.url, trunks={"carrier": carrier}, sip=sip))
+    assert "TLS failed: untrusted" in about(findings, "trunks.carrier").seen
+    assert "ca_file" in about(findings, "trunks.carrier").advice
 
 
 @pytest.mark.parametrize(("status", "seen"), [(200, "lets us register"), (403, "refuses to let us register")])

@@ -16,6 +16,7 @@ from bridge.core.telemetry import NoTelemetry
 from bridge.sip.events import IncomingCall, SipEvent
 from bridge.sip.io.endpoint import EndpointError, SipEndpoint
 from bridge.sip.io.resolver import Resolver
+from bridge.sip.io.tls import REMEDIES
 from bridge.sip.settings import SipSettings, Transport, Trunk, TrunkAuth
 
 ANSWER_LIMIT_S = 6.0
@@ -23,6 +24,7 @@ ANSWER_LIMIT_S = 6.0
 _QUESTION_EVERY_S = 60.0
 _NOT_NOW = 503
 _OUTCOMES = "registrations_total"
+_INSECURE = "sip_tls_failures_total"
 
 
 class Heard(NoTelemetry):
@@ -33,6 +35,8 @@ class Heard(NoTelemetry):
         """Trunks that answered OPTIONS, whatever they said."""
         self.registrations: dict[str, str] = {}
         """How the last attempt of each trunk ended: granted, refused or failed."""
+        self.insecure: dict[str, None] = {}
+        """Why TLS failed, of whichever trunk: one of `REMEDIES` each, in the order of time."""
         self.news = asyncio.Event()
 
     def observe(self, name: str, value: float, **labels: str) -> None:
@@ -44,6 +48,8 @@ class Heard(NoTelemetry):
         if name == _OUTCOMES:
             self.registrations[labels["trunk"]] = labels["outcome"]
             self.news.set()
+        elif name == _INSECURE and labels["direction"] == "out":
+            self.insecure[labels["reason"]] = None
 
     def settled(self, trunk: Trunk) -> bool:
         """Whether there is nothing more to wait for."""
@@ -148,10 +154,16 @@ def _judged(trunk: Trunk, heard: Heard, limit_s: float) -> Finding:
         seen = "answers OPTIONS, and our registration failed"
         return fault(subject, seen, "is server the registrar, or must outbound_proxy name it?")
     seen = f"gives no answer within {limit_s:.0f} s over {trunk.transport.value}"
+    if trunk.transport is Transport.TLS and heard.insecure:
+        return fault(subject, f"{seen}, and TLS failed: {', '.join(heard.insecure)}", _remedies(heard))
     advice = "are server, port and transport right, and do firewalls let it through?"
     if trunk.auth is TrunkAuth.ADDRESS:
         advice += " Does the provider know this machine's address?"
     return fault(subject, seen, advice)
+
+
+def _remedies(heard: Heard) -> str:
+    return "; ".join(REMEDIES[reason] for reason in heard.insecure)
 
 
 def _subject(trunk: Trunk) -> str:
