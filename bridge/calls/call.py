@@ -243,10 +243,12 @@ class Call:
 
     @property
     def called_party(self) -> str:
-        """The Matrix user of the call, or the group that is called while nobody has taken it."""
-        if self.matrix.user or self.hunt is None or not self.hunt.group:
+        """The Matrix user of the call, or the group or menu that is called while nobody has taken it."""
+        if self.matrix.user:
             return self.matrix.user
-        return f"group:{self.hunt.group}"
+        if self.hunt is not None and self.hunt.group and self.state is not State.IN_MENU:
+            return f"group:{self.hunt.group}"
+        return f"menu:{self.walk.menu.name}" if self.walk is not None else ""
 
     @property
     def matrix_calls(self) -> set[tuple[RoomId, MatrixCallId]]:

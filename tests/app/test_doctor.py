@@ -335,6 +335,8 @@ def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_voice_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.app.doctor.machine.can_speak", lambda: False)
     assert "espeak-ng" in about(machine(written(tmp_path, voicemail={"users": ["example.org"]})), "voicemail").seen
+    menus = {"main": {"prompt": "Hello."}}
+    assert "silence for 3 texts" in about(machine(written(tmp_path, menus=menus)), "menus").seen
 
 
 def test_the_command_counts_and_fails_on_faults(tmp_path: Path) -> None:

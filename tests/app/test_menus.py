@@ -15,7 +15,7 @@ from bridge.calls.state import State, Timer
 from bridge.core.ids import DialogKey, GroupName, MenuName
 from bridge.numbers.groups import Group
 from bridge.numbers.reach import Reach, ToMenu
-from bridge.sip.events import CallEnded
+from bridge.sip.events import CallEnded, DigitsReceived
 from tests.app.stage import ALICE, BOB, TRUNK, Stage
 
 MAIN = MenuPlan(
@@ -105,6 +105,13 @@ async def test_a_message_box_may_be_chosen(stage: Stage) -> None:
     await press(stage, live, "3")
     assert live.call.state is State.ATTENDED
     assert live.call.matrix.user == ALICE
+
+
+async def test_keys_that_come_by_signalling_count_in_menus_too(stage: Stage) -> None:
+    await in_menu(stage)
+    stage.sip_intake.handle(DigitsReceived(dialog=DialogKey("in-1"), digits="1", duration_ms=160))
+    await stage.settle()
+    assert stage.engine.sessions[0].asked[-1] == "play 1", "the session tells of them as of all others"
 
 
 async def test_a_group_rings_together(stage: Stage) -> None:

@@ -332,6 +332,13 @@ def test_a_person_who_calls_the_phone_that_rings_them_is_connected_to_it() -> No
     assert call.state is State.CONNECTING
 
 
+def test_until_somebody_has_taken_the_call_it_is_the_menus() -> None:
+    call = ringing()
+    assert call.called_party == "menu:main"
+    run(call, hunts.answer(ALICE))
+    assert call.called_party == ALICE
+
+
 def test_a_phone_on_hold_may_move_while_it_waits() -> None:
     for call in (choosing(), ringing()):
         assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]

@@ -52,7 +52,7 @@ def menus(folder: Path, person: Person, boxed: Person) -> Mapping[str, Section]:
         "more": {
             **sentences,
             "prompt": recorded(folder, MORE, seconds=3.0),
-            "digits": {"1": person.user_id},
+            "digits": {"1": "group:team"},
             "dial_extensions": True,
             "otherwise": person.user_id,
         },
@@ -68,6 +68,7 @@ async def open_menus(lab: Lab, engine: PathChoice, person: Person, boxed: Person
         media={"engine": engine.value},
         numbers={"inbound": inbound, "default_region": "DE"},
         menus=dict(menus(folder, person, boxed)),
+        groups={"team": {"members": [boxed.user_id, person.user_id], "ring": "together"}},
     ):
         yield
 
@@ -132,7 +133,9 @@ async def test_a_phone_that_presses_nothing_and_a_person_who_declines(lab: Lab) 
         await phone.hangup()
         await device.wait_ended()
         await lab.bridge.wait_metric("calls_active", 0)
-        assert lab.bridge.records()[-1]["reason"] == "cancelled"
+        record = lab.bridge.records()[-1]
+        assert record["reason"] == "cancelled"
+        assert record["menu_path"] == ["main", "more", "person", "group:team"]
 
 
 async def test_a_key_leads_to_voicemail(lab: Lab) -> None:
