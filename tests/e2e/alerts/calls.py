@@ -14,12 +14,12 @@ from tests.sip.phone import answer_at_once
 async def the_trunk_answers_less_and_less(scene: Callers) -> None:
     """Everybody is answered for hours, then half of the callers, then hardly anybody."""
     story = scene.story
-    await scene.call(answer_at_once, times=20)
+    await scene.call(answer_at_once, times=8)
     await story.passes(300, title="all calls are answered")
     await scene.call(answer_at_once, times=16)
     await scene.call(busy, times=16)
     await story.passes(61, "FewerCallsAnswered", title="half of the calls are answered")
-    await scene.call(busy, times=40)
+    await scene.call(busy, times=32)
     await story.passes(90, "FewCallsAnswered", "FewerCallsAnswered", title="nobody is answered")
     await story.passes(90)
 

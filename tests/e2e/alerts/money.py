@@ -23,8 +23,8 @@ _SUSPICIOUS = 3
 
 async def calls_cost_more_than_in_a_day(scene: Callers) -> None:
     """A call a day or so for more than a week, and then several within the hour."""
-    await scene.call(answer_at_once, times=10)
-    await scene.story.passes(10 * _DAY_MINUTES, title="ten days with a call each")
+    await scene.call(answer_at_once, times=8)
+    await scene.story.passes(8 * _DAY_MINUTES, title="eight days with a call each")
     await scene.call(answer_at_once, times=4)
     await scene.story.passes(60, "SpendsFast", title="four calls in an hour")
     await scene.story.passes(_DAY_MINUTES)
@@ -62,7 +62,7 @@ async def somebody_guesses_the_token(scene: Callers) -> None:
 
 @asynccontextmanager
 async def _priced(directory: Path) -> AsyncIterator[Callers]:
-    async with callers(directory, _RATES, step_s=1200) as scene:
+    async with callers(directory, _RATES, step_s=1800) as scene:
         yield scene
 
 
