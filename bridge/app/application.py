@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
+from bridge.app.added_entries import AddedEntries
 from bridge.app.address_book import AddressBookFile
 from bridge.app.announcements import Announcements
 from bridge.app.bot_desk import BotDesk
@@ -157,6 +158,8 @@ class Application:
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path, self.telemetry)
             stack.push_async_callback(store.close)
+            entries = AddedEntries(self._live, store.admin_entries)
+            await entries.load()
             background = await self._start_background(stack)
             self._sip.add_trunks(await self._self_calls.open(stack))
             address_book = AddressBookFile(self._config.numbers.address_book, self._config.numbers.default_region)
@@ -204,7 +207,7 @@ class Application:
             end_left_over_calls(left_over, switchboard, self._sip, self._clock, trunks, recorded)
             # Last, so that a bridge that answers there is a bridge that works.
             prober = self._prober(switchboard, meter)
-            await self._ops_port(store, matrix, switchboard, meter, prober).open(stack)
+            await self._ops_port(store, matrix, switchboard, meter, prober, entries, people).open(stack)
             chores = (
                 address_book.keep_current(matrix.rename_ghosts),
                 people.history.keep_short(),
@@ -238,7 +241,14 @@ class Application:
         )
 
     def _ops_port(
-        self, store: Store, matrix: MatrixService, switchboard: Switchboard, meter: Meter, prober: Prober
+        self,
+        store: Store,
+        matrix: MatrixService,
+        switchboard: Switchboard,
+        meter: Meter,
+        prober: Prober,
+        entries: AddedEntries,
+        people: People,
     ) -> OpsPort:
         desk = ConsoleDesk(
             config=self._live.config, switchboard=switchboard, sip=self._sip, meter=meter, clock=self._clock
@@ -246,6 +256,9 @@ class Application:
         return OpsPort(
             config=self._config,
             desk=desk,
+            live=self._live,
+            entries=entries,
+            settings=people.settings,
             store=store,
             matrix=matrix,
             media=self._engine,

@@ -6,6 +6,7 @@ from typing import Protocol, assert_never
 from bridge.app.directory import Directory
 from bridge.app.meter import Meter
 from bridge.app.people import People
+from bridge.app.user_settings import forwarding
 from bridge.bot import commands as said
 from bridge.bot import replies
 from bridge.calls.ports import Portal
@@ -17,8 +18,8 @@ from bridge.matrix.ghosts import display_name
 from bridge.numbers.address_book import readable_name
 from bridge.numbers.groups import Group
 from bridge.numbers.hours import parse_hours
-from bridge.numbers.policy import NumberPlan, Route
-from bridge.numbers.refusals import NO_FORWARDING, NO_NUMBER, NO_UNMETERED_CALLS
+from bridge.numbers.policy import NumberPlan
+from bridge.numbers.refusals import NO_NUMBER
 
 HISTORY_LENGTH = 10
 MAX_NAMES = 1_000
@@ -124,18 +125,12 @@ class BotDesk:
             return replies.not_forwarded()
         if self._plan().number_of(user) is None:
             return replies.NO_OWN_NUMBER
-        if not self._meter.may_forward(user):
-            return NO_UNMETERED_CALLS.user_text or replies.FAILED
-        judged = {trunk.name: self._plan().forward(user, typed, trunk.name) for trunk in self._plan().trunks}
-        routes = [route for route in judged.values() if isinstance(route, Route)]
-        if not routes:
-            refusals = [verdict for verdict in judged.values() if isinstance(verdict, Verdict)]
-            telling = next((verdict for verdict in refusals if verdict is not NO_FORWARDING), NO_FORWARDING)
-            return telling.user_text or replies.FAILED
-        await self._settings.change(user, forward=routes[0].number)
+        judged = forwarding(self._plan(), user, typed, may_forward=self._meter.may_forward(user))
+        if isinstance(judged, Verdict):
+            return judged.user_text or replies.FAILED
+        await self._settings.change(user, forward=judged.number)
         shown = await self._shown(user)
-        not_over = [name for name, route in judged.items() if isinstance(route, Verdict)]
-        return replies.forwarded(shown(routes[0].number), not_over=not_over)
+        return replies.forwarded(shown(judged.number), not_over=judged.not_over)
 
     async def _ring(self, user: UserId, when: RingWhen) -> str:
         if not self._knows_presence():

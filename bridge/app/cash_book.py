@@ -110,17 +110,18 @@ class CashBook:
 
     def books(self, *, limit: int) -> list[Books]:
         """What is booked on each account, those with most this month first."""
-        today = self.today()
-        books = [
-            Books(
-                account=account,
-                day=self._ledger.used(account, Span.DAY, today),
-                month=self._ledger.used(account, Span.MONTH, today),
-            )
-            for account in self._ledger.accounts()
-        ]
+        books = [self.of(account) for account in self._ledger.accounts()]
         used = [book for book in books if book.month.seconds or book.month.cost]
         return sorted(used, key=lambda book: (book.month.cost, book.month.seconds), reverse=True)[:limit]
+
+    def of(self, account: str) -> Books:
+        """What is booked on one account."""
+        today = self.today()
+        return Books(
+            account=account,
+            day=self._ledger.used(account, Span.DAY, today),
+            month=self._ledger.used(account, Span.MONTH, today),
+        )
 
     # Writing
 

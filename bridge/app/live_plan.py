@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from bridge.app.plan import call_times, groups, number_plan, text_sides
 from bridge.app.text_desk import TextSide
 from bridge.calls.call import CallTimes
 from bridge.config import Config
+from bridge.config.additions import Additions, with_additions
 from bridge.core.ids import E164, GroupName, TrunkName, UserId
+from bridge.core.pii import Pii
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
+
+log = structlog.get_logger(__name__)
 
 
 class LivePlan:
@@ -21,15 +27,39 @@ class LivePlan:
     """
 
     def __init__(self, config: Config) -> None:
+        self._additions = Additions()
         self.take(config)
 
-    def take(self, config: Config) -> None:
-        """Go by another configuration from now on."""
-        self._config = config
-        self._numbers, self._texts = number_plan(config), text_sides(config)
+    def take(self, file: Config) -> None:
+        """Go by another file from now on."""
+        self._file = file
+        self._decide()
+
+    def add(self, additions: Additions) -> None:
+        """Go by what was set besides the file."""
+        self._additions = additions
+        self._decide()
+
+    def _decide(self) -> None:
+        whole = with_additions(self._file, self._additions)
+        self._config, self.left_out = whole.config, whole.left_out
+        self._numbers, self._texts = number_plan(self._config), text_sides(self._config)
+
+    def say_what_rests(self) -> None:
+        """Log what was set besides the file and makes no sense with it."""
+        for (kind, name), reason in self.left_out.items():
+            log.warning("added_entry_rests", kind=kind, entry=Pii(name), reason=Pii(reason))
+
+    def file(self) -> Config:
+        """The file alone; what needs a restart is what it was at the start."""
+        return self._file
+
+    def additions(self) -> Additions:
+        """What was set besides, whether or not it has an effect beside this file."""
+        return self._additions
 
     def config(self) -> Config:
-        """All of it; what needs a restart is what it was at the start."""
+        """Both together."""
         return self._config
 
     def numbers(self) -> NumberPlan:

@@ -1,4 +1,4 @@
-"""The ops port of a bridge: what its health is judged by, and the console where somebody may log in."""
+"""The ops port of a bridge: what its health is judged by, and the console and the admin API where they are on."""
 
 import asyncio
 import shutil
@@ -9,13 +9,19 @@ from pathlib import Path
 
 import structlog
 
+from bridge.app.added_entries import AddedEntries
+from bridge.app.admin_desk import BridgeAdminDesk
 from bridge.app.console_desk import ConsoleDesk
+from bridge.app.live_plan import LivePlan
 from bridge.app.probe.prober import Prober
+from bridge.app.user_settings import UserSettings
 from bridge.config import Config, trace_settings
+from bridge.config.secrets import read_secret
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.matrix.service import MatrixService
 from bridge.media.engine import MediaEngine
+from bridge.ops.admin.api import AdminApi, AdminParts
 from bridge.ops.console.access import ConsoleSettings
 from bridge.ops.console.console import Console, ConsoleParts
 from bridge.ops.metrics import PrometheusTelemetry
@@ -33,6 +39,9 @@ class OpsPort:
 
     config: Config
     desk: ConsoleDesk
+    live: LivePlan
+    entries: AddedEntries
+    settings: UserSettings
     store: Store
     matrix: MatrixService
     media: MediaEngine
@@ -55,6 +64,7 @@ class OpsPort:
             checks={**self._checks(heartbeat), **self.further_checks},
             measure=self._measure,
             console=console,
+            admin=self._admin(),
             test_calls=TestCallRoutes(self.prober, console.access, self.clock) if console is not None else None,
         )
         stack.push_async_callback(server.stop)
@@ -127,6 +137,28 @@ class OpsPort:
             telemetry=self.telemetry,
         )
         return Console(parts)
+
+    def _admin(self) -> AdminApi | None:
+        tokens = self.config.ops.admin.tokens
+        if not tokens:
+            return None
+        traces = trace_settings(self.config).path
+        desk = BridgeAdminDesk(
+            live=self.live,
+            entries=self.entries,
+            settings=self.settings,
+            meter=self.desk.meter,
+            console=self.desk,
+            traces=TraceReader(traces) if traces is not None else None,
+        )
+        parts = AdminParts(
+            tokens={name: read_secret(file) for name, file in tokens.items()},
+            desk=desk,
+            changes=self.store.admin_changes,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+        return AdminApi(parts)
 
     def _any_trunk_up(self) -> bool:
         return any(self.desk.sip.trunk_up(trunk) for trunk in self.config.trunks)

@@ -9,6 +9,7 @@ from bridge.calls.call import CallTimes
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.config import Config
+from bridge.config.additions import GrantedPermission
 from bridge.config.dialling import emergency, limit_of
 from bridge.config.menus import extension_starts
 from bridge.config.model import DialRuleConfig, EarlyMedia, TrunkConfig
@@ -41,6 +42,7 @@ def number_plan(config: Config) -> NumberPlan:
                 but_not=entry.but_not,
                 costly=entry.costly,
                 trunk=TrunkName(entry.trunk) if entry.trunk else None,
+                name=entry.name if isinstance(entry, GrantedPermission) else "",
             )
             for entry in config.permissions.outbound
         ),

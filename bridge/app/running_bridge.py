@@ -53,7 +53,7 @@ class RunningBridge:
 
         Raises `ConfigError` when nothing of it can be had before a restart, and then changes nothing.
         """
-        before = self.live.config()
+        before = self.live.file()
         taken = await asyncio.to_thread(take_over, before, config)
         greetings = await Greetings.load(taken.config.voicemail)
         await self.sip.reload_tls()
@@ -85,3 +85,4 @@ class RunningBridge:
             self.telemetry.gauge("config_restart_needed", sections[section], section=section)
         if waiting:
             log.warning("restart_needed", settings=waiting)
+        self.live.say_what_rests()

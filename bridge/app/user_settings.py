@@ -1,18 +1,19 @@
 """What users have set for themselves, at hand while a phone waits, and what it means for a call to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import TypedDict, Unpack
 
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
-from bridge.core.ids import UserId
+from bridge.core.ids import TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.permission import longest
 from bridge.numbers.policy import NumberPlan, Route
+from bridge.numbers.refusals import NO_FORWARDING, NO_UNMETERED_CALLS
 from bridge.sip.events import IncomingCall
 from bridge.store import Store
 from bridge.store.people import StoredSettings
@@ -95,6 +96,11 @@ class UserSettings:
         mine.add(number)
         return True
 
+    async def block_only(self, user: UserId, numbers: Collection[str]) -> None:
+        """Want no calls from these, `MAX_BLOCKED` at most, and from all others again."""
+        await self._store.blocked.put_all(user, numbers)
+        self._blocked[user] = set(numbers)
+
     async def unblock(self, user: UserId, number: str) -> bool:
         """Let a number through again; false when it was not blocked."""
         if number not in self._blocked.get(user, ()):
@@ -102,6 +108,27 @@ class UserSettings:
         await self._store.blocked.drop(user, number)
         self._blocked[user].discard(number)
         return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarding:
+    """Where a user's calls may go instead."""
+
+    number: str
+    not_over: tuple[TrunkName, ...] = ()
+    """Trunks whose calls ring the user all the same."""
+
+
+def forwarding(plan: NumberPlan, user: UserId, typed: str, *, may_forward: bool) -> Forwarding | Verdict:
+    """What a user's wish to have calls go elsewhere comes to; else the refusal that says most."""
+    if not may_forward:
+        return NO_UNMETERED_CALLS
+    judged = {trunk.name: plan.forward(user, typed, trunk.name) for trunk in plan.trunks}
+    refusals = {name: verdict for name, verdict in judged.items() if isinstance(verdict, Verdict)}
+    number = next((route.number for route in judged.values() if isinstance(route, Route)), None)
+    if number is None:
+        return next((verdict for verdict in refusals.values() if verdict is not NO_FORWARDING), NO_FORWARDING)
+    return Forwarding(number=number, not_over=tuple(refusals))
 
 
 class Wishes:

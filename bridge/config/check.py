@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from bridge.config.announcements import LONGEST_S
 from bridge.config.certificates import certificate_warnings, tls_contradictions
 from bridge.config.dialling import dialling_contradictions, idle_limits
@@ -13,6 +15,7 @@ from bridge.config.faults import Fault
 from bridge.config.identities import parse_called
 from bridge.config.menus import menu_contradictions, spoken
 from bridge.config.model import Config, TrunkConfig, TurnConfig
+from bridge.config.secrets import read_secret
 from bridge.config.targets import long_hunts, target_contradictions
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
@@ -25,7 +28,7 @@ from bridge.media.speech_program import PROGRAM, can_speak
 from bridge.ops.spans.sending import EXTRA, can_send
 from bridge.sip.settings import DnsMode, Dtmf, Transport, TrunkAuth
 
-MIN_CONSOLE_TOKEN = 16
+MIN_TOKEN = 16
 _NARROWEST = {4: 8, 6: 16}
 """Prefix lengths by IP version: no carrier sends from more than this."""
 
@@ -76,17 +79,23 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from tls_contradictions(config)
     for name, trunk in config.trunks.items():
         yield from _trunk(config, name, trunk)
-    yield from target_contradictions(config)
-    yield from dialling_contradictions(config)
+    yield from number_findings(config)
     yield from _media(config)
     yield from _voicemail(config)
     yield from _announcements(config)
     yield from menu_contradictions(config.menus, config.numbers.inbound)
     yield from _places(config)
     yield from _console(config)
+    yield from _admin(config)
     yield from _test_calls(config)
     if config.ops.telemetry.otlp_url and not can_send():
         yield ("ops", "telemetry", "otlp_url"), f"needs what is not installed: pip install '{EXTRA}'"
+
+
+def number_findings(config: Config) -> Iterator[Finding]:
+    """Of these, what concerns numbers and who may call which."""
+    yield from target_contradictions(config)
+    yield from dialling_contradictions(config)
 
 
 def _voicemail(config: Config) -> Iterator[Finding]:
@@ -237,14 +246,31 @@ def _places(config: Config) -> Iterator[Finding]:
 
 
 def _console(config: Config) -> Iterator[Finding]:
-    token = config.ops.console.token.get_secret_value()
-    if token and len(token) < MIN_CONSOLE_TOKEN:
-        yield ("ops", "console", "token"), f"must have at least {MIN_CONSOLE_TOKEN} characters: it opens every call"
-    if token and token in (
-        config.appservice.as_token.get_secret_value(),
-        config.appservice.hs_token.get_secret_value(),
-    ):
-        yield ("ops", "console", "token"), "must differ from the tokens of appservice"
+    yield from _token_of_ours(config, ("ops", "console", "token"), config.ops.console.token)
+
+
+def _admin(config: Config) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for name, file in config.ops.admin.tokens.items():
+        here: Location = ("ops", "admin", "tokens", name)
+        try:
+            token = read_secret(file)
+        except ValueError as error:
+            yield here, str(error)
+            continue
+        yield from _token_of_ours(config, here, SecretStr(token))
+        if token in seen:
+            yield here, f"must differ from that of {seen[token]}, or nobody knows who has done what"
+        seen[token] = name
+
+
+def _token_of_ours(config: Config, here: Location, secret: SecretStr) -> Iterator[Finding]:
+    """What somebody logs in with on the ops port."""
+    token, appservice = secret.get_secret_value(), config.appservice
+    if token and len(token) < MIN_TOKEN:
+        yield here, f"must have at least {MIN_TOKEN} characters: whoever guesses it has every call"
+    if token and token in (appservice.as_token.get_secret_value(), appservice.hs_token.get_secret_value()):
+        yield here, "must differ from the tokens of appservice"
 
 
 def _test_calls(config: Config) -> Iterator[Finding]:
@@ -346,6 +372,7 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
     files += [homeserver.puppet_token_file, homeserver.admin_token_file]
     files += [config.media.turn.password_file, config.media.turn.shared_secret_file]
     files += [config.ops.console.token_file, config.ops.hep.password_file]
+    files += config.ops.admin.tokens.values()
     for trunk in config.trunks.values():
         files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]
     for file in files:
@@ -354,8 +381,11 @@ def _exposed_secrets(config: Config) -> Iterator[str]:
 
 
 def _exposed_console(config: Config) -> Iterator[str]:
-    if config.ops.console.is_on and not _is_loopback(config.ops.listen.host):
-        yield "ops.console: is served in the clear on ops.listen, so put a proxy with TLS in front of it"
+    if _is_loopback(config.ops.listen.host):
+        return
+    for name, is_on in (("console", config.ops.console.is_on), ("admin", bool(config.ops.admin.tokens))):
+        if is_on:
+            yield f"ops.{name}: is served in the clear on ops.listen, so put a proxy with TLS in front of it"
 
 
 def _readable_by_others(file: Path) -> bool:

@@ -19,7 +19,7 @@ from bridge.config.model import Config, StoreConfig, TlsFilesConfig
 from bridge.config.operations import OpsConfig
 from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
-from bridge.config.wording import location_of, worded
+from bridge.config.wording import follows, location_of, worded
 
 _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
     ("appservice", "as_token_file"): None,
@@ -73,7 +73,7 @@ def _validate(document: Document) -> tuple[Config | None, list[ErrorDetails]]:
     try:
         return Config.model_validate(document.tree, context=_region(document)), []
     except ValidationError as error:
-        return None, [detail for detail in error.errors(include_url=False) if not _follows(detail)]
+        return None, [detail for detail in error.errors(include_url=False) if not follows(detail)]
 
 
 def _region(document: Document) -> str:
@@ -83,11 +83,6 @@ def _region(document: Document) -> str:
         return parse_region(numbers.get("default_region") if isinstance(numbers, dict) else None)
     except ValueError:
         return DEFAULT_REGION
-
-
-def _follows(error: ErrorDetails) -> bool:
-    """Whether a list is called too short only because its entries are wrong, each of which is reported already."""
-    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
@@ -113,6 +108,10 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)
+        admin = ops.get("admin")
+        tokens = admin.get("tokens") if isinstance(admin, dict) else None
+        for name in tokens if isinstance(tokens, dict) else ():
+            _make_absolute(tokens, name, base)
         _make_absolute(ops.get("hep"), "password_file", base)
     trunks = tree.get("trunks")
     for trunk in trunks.values() if isinstance(trunks, dict) else ():

@@ -1,6 +1,7 @@
 """The sections of the configuration that are for operators: `ops` and `logging`."""
 
 import enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,12 @@ from pydantic import Field, PlainValidator, SecretStr
 
 from bridge.config import values
 from bridge.config.kinds import (
+    FilePath,
     Flag,
     HeaderName,
     Line,
     ListenAddress,
+    Name,
     OptionalAddress,
     OptionalLocalUser,
     OptionalPath,
@@ -84,6 +87,13 @@ class TestCallsConfig(Section):
     required: Flag = False
 
 
+class AdminConfig(Section):
+    """`ops.admin`: an HTTP API on the ops port. Off unless there is a token."""
+
+    tokens: Annotated[Mapping[Name, FilePath], Field(max_length=100)] = Field(default_factory=dict)
+    """Files, by the names of those who know what they hold."""
+
+
 class OpsConfig(Section):
     """`ops`: metrics, health, call records, traces and the console."""
 
@@ -96,6 +106,7 @@ class OpsConfig(Section):
     trace_mb: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 500
     hep: HepConfig = HepConfig()
     console: ConsoleConfig = ConsoleConfig()
+    admin: AdminConfig = AdminConfig()
     test_calls: TestCallsConfig = TestCallsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 

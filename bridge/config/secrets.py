@@ -115,22 +115,31 @@ def _take(document: Document, group: dict[str, Any], place: SecretPlace, environ
 def _take_from_file(document: Document, group: dict[str, Any], place: SecretPlace, file: Path) -> Fault | None:
     location = (*place.group, f"{place.key}_file")
     try:
+        group[place.key] = read_secret(file)
+    except ValueError as error:
+        if place.generated and isinstance(error.__cause__, FileNotFoundError):
+            return document.fault(location, f"{error}; generate-registration makes it", absent_file=file)
+        return document.fault(location, str(error))
+    return None
+
+
+def read_secret(file: Path) -> str:
+    """What a secret's file holds. Raises `ValueError` with words for whoever has named the file."""
+    if "\0" in str(file):
+        raise ValueError("is not a path of a file")
+    try:
         if file.exists() and not file.is_file():
-            return document.fault(location, f"{file} is not a regular file")
+            raise ValueError(f"{file} is not a regular file")
         with file.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
-        value = content.decode().rstrip("\r\n")
-    except FileNotFoundError:
-        remedy = "; generate-registration makes it" if place.generated else ""
-        absent = file if place.generated else None
-        return document.fault(location, f"{file} does not exist{remedy}", absent_file=absent)
+    except FileNotFoundError as error:
+        raise ValueError(f"{file} does not exist") from error
     except OSError as error:
-        return document.fault(location, f"cannot read {file}: {error.strerror}")
-    except UnicodeDecodeError:
-        return document.fault(location, f"{file} is not UTF-8 text")
-    except ValueError:
-        return document.fault(location, "is not a path of a file")
+        raise ValueError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        value = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text") from error
     if not value or len(content) > _MAX_BYTES:
-        return document.fault(location, f"{file} {'is empty' if not value else 'is too large for a secret'}")
-    group[place.key] = value
-    return None
+        raise ValueError(f"{file} {'is empty' if not value else 'is too large for a secret'}")
+    return value

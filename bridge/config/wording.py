@@ -29,6 +29,11 @@ def location_of(error: ErrorDetails) -> Location:
     return location[:-1] if location and location[-1] == "[key]" else location
 
 
+def follows(error: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong, each of which is reported already."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
 def _unknown(location: Location, error: ErrorDetails) -> str:
     key = str(location[-1])
     if key in _REPLACED:

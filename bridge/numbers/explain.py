@@ -53,7 +53,8 @@ def _entries(plan: NumberPlan, question: Question, number: E164 | None) -> Itera
     """Every permission that speaks of the user, and what it says to this number."""
     for index, entry in enumerate(plan.permissions):
         if number is not None and entry.covers_user(question.user, question.room):
-            yield f"permissions.outbound[{index}]: {_said(plan, entry, number)}"
+            named = f"permission {entry.name} of the admin API" if entry.name else f"permissions.outbound[{index}]"
+            yield f"{named}: {_said(plan, entry, number)}"
 
 
 def _said(plan: NumberPlan, entry: Permission, number: E164) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 MAX_SPANS = 20
@@ -18,6 +18,11 @@ class Hours:
     """Spans of a week, in minutes since Monday began; one may end in the next week."""
 
     spans: tuple[tuple[int, int], ...]
+    written: str = field(default="", compare=False)
+    """As whoever wrote them did."""
+
+    def __str__(self) -> str:
+        return self.written
 
     def cover(self, moment: datetime) -> bool:
         """Whether a local time is within them; the end of a span is not."""
@@ -33,7 +38,7 @@ def parse_hours(text: str) -> Hours:
     spans = [span for part in text.lower().split(",") for span in _spans(" ".join(part.split()))]
     if len(spans) > MAX_SPANS * len(_DAYS):
         raise ValueError("that is too much")
-    return Hours(spans=tuple(spans))
+    return Hours(spans=tuple(spans), written=text)
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:

@@ -20,6 +20,8 @@ class Permission:
     """Whether that includes what costs far more than a call (see `costly`)."""
     trunk: TrunkName | None = None
     """The trunk for these calls; `None` leaves it to the dial plan."""
+    name: str = ""
+    """By which the admin API knows it; empty for an entry of the file."""
 
     def covers(self, number: E164) -> bool:
         """Whether the number may be called, as far as this entry goes."""

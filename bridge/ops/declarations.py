@@ -70,6 +70,7 @@ METHODS = _of(
     *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
 )
 STATUS_CLASSES = _of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
+ANSWERS = _of("2xx", "4xx", "5xx")
 MEDIA_SERVERS = _of(*map(str, range(1, 17)))
 TRANSPORTS = _of("udp", "tcp", "tls")
 TLS_FAILURES = _of(
@@ -218,6 +219,7 @@ METRICS: tuple[Metric, ...] = (
         "Spans of calls for an OpenTelemetry collector; dropped: it did not keep up.",
         outcome=_of("sent", "failed", "dropped"),
     ),
+    _counter("admin_requests_total", "Requests to the admin API, by status.", status=ANSWERS),
     _counter("hep_messages_total", "Copies of SIP messages for a Homer server.", outcome=_of("sent", "failed")),
     # Calls.
     _gauge("draining", "1 after SIGTERM: no new calls, and those that are up finish."),

@@ -11,6 +11,7 @@ from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
 from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.telemetry import Telemetry
+from bridge.ops.admin.api import AdminApi
 from bridge.ops.console.console import Console
 from bridge.ops.logs import lines_dropped
 from bridge.ops.metrics import PrometheusTelemetry
@@ -88,6 +89,7 @@ class OpsServer:
         checks: Mapping[str, Check],
         measure: Callable[[], None] = lambda: None,
         console: Console | None = None,
+        admin: AdminApi | None = None,
         test_calls: TestCallRoutes | None = None,
     ) -> None:
         self._telemetry = telemetry
@@ -95,6 +97,7 @@ class OpsServer:
         self._checks = dict(checks)
         self._measure = measure
         self._console = console
+        self._admin = admin
         self._test_calls = test_calls
         self._lines_counted = 0
         self._http = HttpServer(self._application(), name="ops", limits=_LIMITS, telemetry=telemetry)
@@ -120,6 +123,8 @@ class OpsServer:
         application.router.add_get("/readyz", self._readyz)
         if self._console is not None:
             self._console.add_to(application)
+        if self._admin is not None:
+            self._admin.add_to(application)
         if self._test_calls is not None:
             self._test_calls.add_to(application)
         return application

@@ -1,6 +1,6 @@
 """What belongs to a user: settings, unwanted callers, names for numbers, past calls."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,17 @@ class BlockedNumbers:
         """Block a caller."""
         row = insert(blocked_numbers).values(user_id=user_id, number=number)
         await _write(self._database, row.on_conflict_do_nothing())
+
+    async def put_all(self, user_id: UserId, numbers: Collection[str]) -> None:
+        """Block these callers and no others."""
+        rows = [{"user_id": user_id, "number": number} for number in numbers]
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(blocked_numbers).where(blocked_numbers.c.user_id == user_id))
+            if rows:
+                connection.execute(insert(blocked_numbers).on_conflict_do_nothing(), rows)
+
+        await self._database.write(work)
 
     async def drop(self, user_id: UserId, number: str) -> None:
         """Let a caller through again."""

@@ -18,6 +18,7 @@ from bridge.core.ids import UserId
 from bridge.store.database import StoreError
 from bridge.store.lock import DatabaseLock
 from bridge.store.tables import (
+    admin_changes,
     blocked_numbers,
     dead_letters,
     ghost_rooms,
@@ -44,8 +45,10 @@ _ERASED: tuple[tuple[Table, Column[str]], ...] = (
 _KEPT: tuple[tuple[Table, Column[str]], ...] = (
     (spending, spending.c.account),
     (suspensions, suspensions.c.user_id),
+    (admin_changes, admin_changes.c.subject),
 )
-"""Handed out and not erased: limits and suspensions must not end by it. They are forgotten in their own time."""
+"""Handed out and not erased: limits and suspensions must not end by it, nor does the trail of those who administer the
+bridge. They are forgotten in their own time."""
 
 Row = Mapping[str, Any]
 

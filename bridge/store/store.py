@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from bridge.core.telemetry import Telemetry
+from bridge.store.administration import ChangeTable, EntryTable
 from bridge.store.calls import ActiveCalls, EndedCalls
 from bridge.store.database import Database, open_database
 from bridge.store.inbox import Inbox
@@ -43,6 +44,8 @@ class Store:
         self.spending = SpendTable(database)
         self.suspensions = SuspensionTable(database)
         self.trunks_out = TrunksOut(database)
+        self.admin_entries = EntryTable(database)
+        self.admin_changes = ChangeTable(database)
 
     @classmethod
     async def open(cls, path: str | Path, telemetry: Telemetry | None = None) -> "Store":

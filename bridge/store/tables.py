@@ -3,7 +3,7 @@
 A test holds the two against each other.
 """
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, false
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, false
 
 metadata = MetaData()
 
@@ -194,6 +194,31 @@ suspensions = Table(
     Column("until", Float, nullable=False),
 )
 """Users who may not call out for now."""
+
+admin_entries = Table(
+    "admin_entries",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("kind", "name"),
+)
+"""Numbers and permissions that were set over the admin API, as they were sent (JSON)."""
+
+admin_changes = Table(
+    "admin_changes",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What programs have done over the admin API: the last of it."""
 
 messages = Table(
     "messages",

@@ -15,6 +15,7 @@ from bridge.core.pii import Pii
 from bridge.core.verdict import Result as Outcome
 from bridge.ops.records import CallRecord
 from bridge.store import Store
+from bridge.store.administration import StoredChange
 from bridge.store.messages import StoredMessage
 from bridge.store.people import PastCall, StoredSettings
 from bridge.store.personal import _ERASED, _KEPT
@@ -68,6 +69,7 @@ async def lived(config: Config) -> None:
 
 async def _in_the_database(store: Store, user: UserId) -> None:
     await store.settings.put(user, StoredSettings(do_not_disturb=True))
+    await store.admin_changes.add(StoredChange(at=1.0, who="a", action="PUT", subject=user, body="", status=200))
     await store.blocked.put(user, NUMBER)
     await store.own_names.put(user, NUMBER, "Mum", limit=10)
     past = PastCall(
@@ -165,7 +167,7 @@ async def test_every_table_with_a_user_in_it_is_known_here(file: Path) -> None:
     owning = {
         name
         for name in tables.get_table_names()
-        if {column["name"] for column in tables.get_columns(name)} & {"user_id", "account", "peer"}
+        if {column["name"] for column in tables.get_columns(name)} & {"user_id", "account", "peer", "subject"}
     }
     engine.dispose()
     assert owning - {"ghosts"} == {table.name for table, _ in (*_ERASED, *_KEPT)}, "ghosts are ours, and no persons"

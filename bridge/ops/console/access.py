@@ -4,7 +4,6 @@ Guesses are limited by address, tokens compared in constant time. What changes s
 a browser also sends for other people's pages: a word that only our own pages know (CSRF).
 """
 
-import hashlib
 import hmac
 import ipaddress
 from collections import OrderedDict
@@ -14,10 +13,10 @@ from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import web
 
-from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
+from bridge.ops.tokens import Tokens, TooManyGuesses, bearer, digest
 
 COOKIE = "trunkline_console"
 SESSION_S = 12 * 3600.0
@@ -25,10 +24,6 @@ IDLE_S = 3600.0
 NUMBERS_S = 900.0
 """How long numbers are shown after somebody has asked for them."""
 MAX_SESSIONS = 100
-_GUESSES = 5
-_GUESS_EVERY_S = 10.0
-_BLOCK_S = 30.0
-_MAX_BLOCKED = 1_000
 _MAX_NAME = 255
 _SAME_SITE = ("same-origin", "none")
 """Of Sec-Fetch-Site: our own pages, or what a person typed or a program sent."""
@@ -57,10 +52,6 @@ class Visitor:
     numbers_until: float = 0.0
 
 
-class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Full
-    """This address has to wait."""
-
-
 class Access:
     """Sessions are in memory: after a restart everybody logs in anew."""
 
@@ -69,24 +60,21 @@ class Access:
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
-        self._token = _digest(settings.token) if settings.token else None
+        self._tokens = Tokens({"token": settings.token}, clock)
         self._sessions: OrderedDict[bytes, Visitor] = OrderedDict()
         self._of_proxies: OrderedDict[str, Visitor] = OrderedDict()
-        self._guesses = Budgets(burst=_GUESSES, refill_s=_GUESS_EVERY_S)
-        self._blocked: OrderedDict[str, float] = OrderedDict()
 
     @property
     def takes_token(self) -> bool:
         """Whether there is a token to log in with."""
-        return self._token is not None
+        return bool(self._tokens)
 
     def visitor(self, request: web.Request) -> Visitor | None:
         """Who asks, if that is known. Raises :class:`TooManyGuesses`."""
         if (named := self._by_proxy(request)) is not None:
             return named  # Whatever else it passes on: some proxies add a token of their own.
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return Visitor(name="token", csrf="") if self._is_token(token.strip(), request) else None
+        if (token := bearer(request.headers.get("Authorization", ""))) is not None:
+            return Visitor(name="token", csrf="") if self._is_token(token, request) else None
         return self._by_cookie(request)
 
     def still(self, visitor: Visitor) -> bool:
@@ -103,20 +91,20 @@ class Access:
         visitor = Visitor(
             name="token", csrf=self._entropy.token(32), has_session=True, expires=now + SESSION_S, seen=now
         )
-        self._sessions[_digest(name)] = visitor
+        self._sessions[digest(name)] = visitor
         while len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return name
 
     def log_out(self, request: web.Request) -> None:
         """Forget a session."""
-        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+        self._sessions.pop(digest(request.cookies.get(COOKIE, "")), None)
 
     def is_own_form(self, visitor: Visitor, request: web.Request, csrf: str) -> bool:
         """Whether a request that changes something comes from a page of ours, or from a program with the token."""
         if not visitor.csrf:
             return True
-        return self.is_same_site(request) and hmac.compare_digest(_digest(csrf), _digest(visitor.csrf))
+        return self.is_same_site(request) and hmac.compare_digest(digest(csrf), digest(visitor.csrf))
 
     def is_same_site(self, request: web.Request) -> bool:
         """What the browser says, if it says anything."""
@@ -131,7 +119,7 @@ class Access:
         visitor.numbers_until = self._clock.monotonic() + NUMBERS_S if on else 0.0
 
     def _by_cookie(self, request: web.Request) -> Visitor | None:
-        visitor = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
+        visitor = self._sessions.get(digest(request.cookies.get(COOKIE, "")))
         if visitor is None or self._is_over(visitor):
             self.log_out(request)
             return None
@@ -165,37 +153,12 @@ class Access:
         return any(address in network for network in self._settings.proxies)
 
     def _is_token(self, guess: str, request: web.Request) -> bool:
-        """A right token is not believed either from an address that has guessed too often."""
-        if self._token is None:
-            return False
-        now, who = self._clock.monotonic(), _neighbourhood(request.remote or "")
-        blocked = now < self._blocked.get(who, 0.0)
-        if not blocked and hmac.compare_digest(_digest(guess), self._token):
-            return True
-        # Whichever way it came, and whether or not it was looked at: somebody guesses.
-        self._telemetry.count("console_logins_total", outcome="refused")
-        if blocked or not self._may_guess_again(who, now):
-            raise TooManyGuesses
-        return False
-
-    def _may_guess_again(self, who: str, now: float) -> bool:
-        if self._guesses.spend(who, now):
-            return True
-        self._blocked[who] = now + _BLOCK_S
-        while len(self._blocked) > _MAX_BLOCKED:
-            self._blocked.popitem(last=False)
-        return False
-
-
-def _digest(text: str) -> bytes:
-    """Of one length, whatever a stranger sends."""
-    return hashlib.sha256(text.encode(errors="replace")).digest()
-
-
-def _neighbourhood(remote: str) -> str:
-    """An address; of IPv6 its /64, all of which one household has."""
-    try:
-        address = ipaddress.ip_address(remote.partition("%")[0])
-    except ValueError:
-        return remote
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+        """Whichever way a wrong one came, and whether or not it was looked at: somebody guesses."""
+        try:
+            known = self._tokens.owner(guess, request.remote or "") is not None
+        except TooManyGuesses:
+            self._telemetry.count("console_logins_total", outcome="refused")
+            raise
+        if not known and self._tokens:
+            self._telemetry.count("console_logins_total", outcome="refused")
+        return known

@@ -13,11 +13,12 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, TrunkName
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
-from bridge.ops.console.access import COOKIE, SESSION_S, Access, ConsoleSettings, TooManyGuesses, Visitor
+from bridge.ops.console.access import COOKIE, SESSION_S, Access, ConsoleSettings, Visitor
 from bridge.ops.console.desk import Desk
 from bridge.ops.console.rendering import Renderer, static
 from bridge.ops.console.streams import Streams
 from bridge.ops.console.views import Views
+from bridge.ops.tokens import TooManyGuesses
 from bridge.store.database import StoreError
 from bridge.store.traces import TraceReader
 

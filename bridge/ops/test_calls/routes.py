@@ -14,8 +14,9 @@ from aiohttp import web
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
-from bridge.ops.console.access import Access, TooManyGuesses
+from bridge.ops.console.access import Access
 from bridge.ops.test_calls.report import Step, TestReport, TestWish, WishError
+from bridge.ops.tokens import TooManyGuesses
 
 PATH = "/test-calls"
 BURST, REFILL_S = 10, 6.0

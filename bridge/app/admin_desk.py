@@ -1,0 +1,187 @@
+"""What the admin API sees of the bridge and does to it: with the parts that the bot, the console and `explain` use."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from pydantic import ValidationError
+
+from bridge.app import admin_documents as documents
+from bridge.app.added_entries import MAX_ENTRIES, AddedEntries, InFileError, TooManyEntriesError
+from bridge.app.console_desk import ConsoleDesk
+from bridge.app.live_plan import LivePlan
+from bridge.app.meter import Meter
+from bridge.app.plan import limits
+from bridge.app.settings_body import SettingsBody
+from bridge.app.user_settings import Forwarding, UserSettings, forwarding
+from bridge.config import ConfigError, Fault
+from bridge.config.additions import faults_in
+from bridge.core.ids import CallId, RoomId, TrunkName, UserId
+from bridge.core.user_ids import is_user_id
+from bridge.numbers.explain import Question, explain
+from bridge.numbers.reach import is_name
+from bridge.ops.admin.desk import Document
+from bridge.ops.admin.problems import Mistake, Problem
+from bridge.ops.admin.trail import utc
+from bridge.store.traces import CallFilter, TracedCall, TraceReader
+
+MAX_ACCOUNTS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeAdminDesk:
+    """Implements `bridge.ops.admin.desk.AdminDesk`."""
+
+    live: LivePlan
+    entries: AddedEntries
+    settings: UserSettings
+    meter: Meter
+    console: ConsoleDesk
+    traces: TraceReader | None
+    """`None` where none are kept."""
+
+    # Numbers and permissions.
+
+    def numbers(self, *, after: str, limit: int) -> Document:
+        inbound, added = self.live.config().numbers.inbound, self.live.additions()
+        behind = (number for number in sorted(inbound) if number > after)
+        page = list(islice(behind, limit))
+        more = {"next": page[-1]} if len(page) == limit else {}
+        return {"numbers": [documents.of_number(number, inbound[number], added) for number in page], **more}
+
+    async def set_number(self, number: str, body: Document) -> tuple[bool, Document]:
+        with _as_problems():
+            key, new = await self.entries.set_number(number, body)
+        added = self.live.additions()
+        return new, documents.of_number(key, added.numbers[key], added)
+
+    async def drop_number(self, number: str) -> None:
+        with _as_problems():
+            known = await self.entries.drop_number(number)
+        _require(known, "Nobody has that number.")
+
+    def permissions(self) -> Document:
+        return {"permissions": [documents.of_permission(e) for e in self.live.config().permissions.outbound]}
+
+    async def set_permission(self, name: str, body: Document) -> tuple[bool, Document]:
+        _require(is_name(name), "Names have a-z, 0-9, '_' and '-', at most 32 characters.")
+        with _as_problems():
+            new = await self.entries.set_permission(name, body)
+        return new, documents.of_permission(self.live.additions().permissions[name])
+
+    async def drop_permission(self, name: str) -> None:
+        _require(await self.entries.drop_permission(name), "There is no permission of that name.")
+
+    # People.
+
+    def user(self, user: str) -> Document:
+        who, plan = _user(user), self.live.numbers()
+        until = dict(self.meter.suspended()).get(who)
+        mine = zip(plan.permissions, self.live.config().permissions.outbound, strict=True)
+        return {
+            "user": who,
+            "numbers": plan.numbers_of(who),
+            "shown": {trunk.name: plan.caller_of(who, trunk.name) for trunk in plan.trunks},
+            "permissions": [documents.of_permission(entry) for rule, entry in mine if rule.covers_user(who)],
+            "settings": documents.of_settings(self.settings.of(who), self.settings.blocked(who)),
+            "limits": [
+                documents.of_limit(limit, self.meter.cash_book.of(limit.account(who)))
+                for limit in limits(self.live.config())
+                if limit.covers(who)
+            ],
+            "suspended_until": None if until is None else utc(until),
+        }
+
+    async def set_settings(self, user: str, body: Document) -> Document:
+        who, plan = _user(user), self.live.numbers()
+        try:
+            read = SettingsBody.model_validate(body, context=plan.region_of(who))
+        except ValidationError as error:
+            raise _mistakes(list(faults_in(error))) from error
+        forward = ""
+        if read.forward:
+            judged = forwarding(plan, who, read.forward, may_forward=self.meter.may_forward(who))
+            if not isinstance(judged, Forwarding):
+                raise _mistakes([Fault(path="forward", message=judged.user_text or judged.reason)])
+            forward = judged.number
+        if read.ring_when is not None and not self.live.knows_presence():
+            raise _mistakes([Fault(path="ring_when", message="nobody's presence is known: calls.ring_when is empty")])
+        await self.settings.change(who, **read.changes(forward))
+        await self.settings.block_only(who, read.blocked)
+        return documents.of_settings(self.settings.of(who), self.settings.blocked(who))
+
+    async def end_suspension(self, user: str) -> None:
+        _require(await self.meter.resume(_user(user)), "Calls of that user are not suspended.")
+
+    # Money.
+
+    def usage(self) -> Document:
+        accounts = [documents.of_books(books) for books in self.meter.cash_book.books(limit=MAX_ACCOUNTS)]
+        return {"currency": self.live.config().permissions.currency, "accounts": accounts}
+
+    def explain(self, user: str, number: str, room: str) -> Document:
+        config = self.live.config()
+        question = Question(user=_user(user), dialled=number, room=RoomId(room) if room else None)
+        answer = explain(self.live.numbers(), limits(config), question, currency=config.permissions.currency)
+        return {"permitted": answer.permitted, "lines": list(answer.lines)}
+
+    # Calls and trunks.
+
+    async def calls(self, filters: Mapping[str, str], *, before: float | None, limit: int) -> Document:
+        found = await self._traced(CallFilter(**filters, before=before, limit=limit))
+        traced = {call.call_id for call in found}
+        unwritten = [] if before is not None or any(filters.values()) else self.console.live_calls()
+        live = [documents.of_live_call(view) for view in unwritten if view.call_id not in traced]
+        more = {"next": found[-1].began_at} if len(found) == limit else {}
+        return {"calls": [*live, *map(documents.of_call, found)], **more}
+
+    async def _traced(self, wanted: CallFilter) -> list[TracedCall]:
+        return [] if self.traces is None else await asyncio.to_thread(self.traces.calls, wanted)
+
+    def end_call(self, call_id: str) -> None:
+        _require(self.console.end_call(CallId(call_id)), "There is no such call, or it is over.")
+
+    def trunks(self) -> Document:
+        return {"trunks": [documents.of_trunk(view) for view in self.console.trunks()]}
+
+    async def set_service(self, trunk: str, body: Document) -> Document:
+        on = body.get("in_service")
+        if not isinstance(on, bool) or len(body) > 1:
+            raise _mistakes([Fault(path="in_service", message="is all there is to say: true or false")])
+        _require(await self.console.set_in_service(TrunkName(trunk), on=on), "There is no such trunk.")
+        return documents.of_trunk(next(view for view in self.console.trunks() if view.name == trunk))
+
+
+def _user(word: str) -> UserId:
+    _require(is_user_id(word), "That is no user id, such as @alice:example.org.")
+    return UserId(word)
+
+
+def _require(found: bool, otherwise: str) -> None:
+    if not found:
+        raise Problem(404, otherwise)
+
+
+def _mistakes(faults: list[Fault]) -> Problem:
+    mistakes = [Mistake(pointer=_pointer(fault.path), detail=fault.message) for fault in faults]
+    return Problem(422, "The body says what cannot be.", mistakes)
+
+
+def _pointer(path: str) -> str:
+    """`prefixes[0]` as RFC 6901 has it."""
+    return "/" + path.replace("[", "/").replace("]", "").replace(".", "/") if path else ""
+
+
+@contextmanager
+def _as_problems() -> Iterator[None]:
+    """What keeps an entry from being set, as an answer."""
+    try:
+        yield
+    except ConfigError as error:
+        raise _mistakes(error.faults) from error
+    except InFileError as error:
+        raise Problem(409, "This stands in the configuration file: change it there.") from error
+    except TooManyEntriesError as error:
+        raise Problem(409, f"There are {MAX_ENTRIES} of them, and no more can be.") from error

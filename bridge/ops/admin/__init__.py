@@ -1,0 +1,1 @@
+"""The admin API: numbers, permissions, people, calls and trunks for programs, as JSON over HTTP."""

@@ -1,0 +1,73 @@
+"""Bearer tokens, and whoever guesses at them: compared in constant time, guesses limited by address."""
+
+import hashlib
+import hmac
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from bridge.core.budget import Budgets
+from bridge.core.clock import Clock
+
+BLOCK_S = 30.0
+_GUESSES = 5
+_GUESS_EVERY_S = 10.0
+_MAX_BLOCKED = 1_000
+
+
+class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Full
+    """This address has to wait."""
+
+
+class Tokens:
+    """Those that are believed, each under a name for the log."""
+
+    def __init__(self, tokens: Mapping[str, str], clock: Clock) -> None:
+        self._digests = {name: digest(token) for name, token in tokens.items() if token}
+        self._clock = clock
+        self._guesses = Budgets(burst=_GUESSES, refill_s=_GUESS_EVERY_S)
+        self._blocked: OrderedDict[str, float] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def owner(self, guess: str, remote: str) -> str | None:
+        """The name of a token; `None` for a wrong one. Raises :class:`TooManyGuesses`.
+
+        A right token is not believed either from an address that has guessed too often.
+        """
+        if not self._digests:
+            return None
+        now, who = self._clock.monotonic(), _neighbourhood(remote)
+        if now < self._blocked.get(who, 0.0):
+            raise TooManyGuesses
+        guessed = digest(guess)
+        matches = [name for name, known in self._digests.items() if hmac.compare_digest(guessed, known)]
+        if matches:
+            return matches[0]
+        if not self._guesses.spend(who, now):
+            self._blocked[who] = now + BLOCK_S
+            while len(self._blocked) > _MAX_BLOCKED:
+                self._blocked.popitem(last=False)
+            raise TooManyGuesses
+        return None
+
+
+def bearer(authorization: str) -> str | None:
+    """The token of an Authorization header field (RFC 6750 §2.1); `None` when it has none."""
+    kind, _, token = authorization.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def digest(text: str) -> bytes:
+    """Of one length, whatever a stranger sends."""
+    return hashlib.sha256(text.encode(errors="replace")).digest()
+
+
+def _neighbourhood(remote: str) -> str:
+    """An address; of IPv6 its /64, all of which one household has."""
+    try:
+        address = ipaddress.ip_address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
