@@ -28,6 +28,23 @@ _REFUSING = f"""<?xml version="1.0" encoding="UTF-8"?>
 </scenario>
 """
 
+_DEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="fails, and nobody has heard anything">
+  <recv request="INVITE"/>
+{{trying}}
+  <send retrans="500"><![CDATA[
+      SIP/2.0 {{status}} Failure
+{_HEADERS}
+  ]]></send>
+  <recv request="ACK"/>
+</scenario>
+"""
+_TRYING = f"""  <send><![CDATA[
+      SIP/2.0 100 Trying
+{_HEADERS.replace(";tag=[pid]SIPpTag[call_number]", "")}
+  ]]></send>
+  <pause milliseconds="200"/>"""
+
 _RINGING = f"""<?xml version="1.0" encoding="UTF-8"?>
 <scenario name="rings until it is cancelled">
   <recv request="INVITE"/>
@@ -59,6 +76,13 @@ def refusing(directory: Path, status: int, phrase: str) -> Path:
     """A callee that rings and then refuses with `status`."""
     path = directory / f"refuses-{status}.xml"
     path.write_text(_REFUSING.format(status=status, phrase=phrase))
+    return path
+
+
+def dead(directory: Path, status: int, *, trying: bool = False) -> Path:
+    """A trunk that fails with `status` at once, or some time after a 100."""
+    path = directory / f"dead-{status}.xml"
+    path.write_text(_DEAD.format(status=status, trying=_TRYING if trying else ""))
     return path
 
 
