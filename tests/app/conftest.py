@@ -12,10 +12,10 @@ from tests.app.stage import Stage
 
 
 @asynccontextmanager
-async def open_stage(directory: Path, **changes: Any) -> AsyncIterator[Stage]:
+async def open_stage(directory: Path, *, kind: type[Stage] = Stage, **changes: Any) -> AsyncIterator[Stage]:
     """A stage, and an orderly end for all that was played on it."""
     store = await Store.open(directory / "store.sqlite3")
-    stage = Stage(store=store, **changes)
+    stage = kind(store=store, **changes)
     yield stage
     await stage.switchboard.shut_down(2.0)
     await store.close()
