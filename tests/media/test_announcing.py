@@ -7,7 +7,8 @@ from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import Ear, MediaEvent, SoundPlayed
 from bridge.media.opus import OpusDecoder
 from tests.media.phone import Phone
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.test_playing import NOTICE, PITCH_HZ, SPEECH
 from tests.media.waiting import Collected
 

@@ -19,9 +19,10 @@ from bridge.media.settings import MediaSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_out
 from tests.media.secure_phone import SecurePhone
 from tests.media.stranger import VOICE, Stranger, everything, forged_client_hello, rtp, stun_request
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.test_security import advertised_ports
 from tests.media.waiting import LIMIT_S, Collected
 

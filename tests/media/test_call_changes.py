@@ -21,7 +21,8 @@ from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_in, call_out, paced
+from tests.media.placing import CALL, call_in, call_out
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.waiting import LIMIT_S, Collected, counted
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

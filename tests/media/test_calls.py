@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bridge.core.ids import CallId
 from bridge.media import g711, tones
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import IceCandidate, MediaConnected, MediaEvent, MediaStats
@@ -13,32 +12,10 @@ from bridge.media.opus import OpusDecoder, OpusEncoder
 from bridge.media.rtp import RtpPacket
 from tests.media.browser import Browser
 from tests.media.phone import FRAME_S, Phone, tone_frames
+from tests.media.placing import CALL, call_in, call_out
 from tests.media.waiting import Collected
 
-CALL = CallId("call-1")
 NewBrowser = Callable[..., Browser]
-
-
-async def call_out(engine: EmbeddedEngine, browser: Browser, phone: Phone) -> EmbeddedSession:
-    """Matrix calls a phone."""
-    session = await engine.open(CALL)
-    await session.set_matrix_offer(await browser.offer())
-    phone.aim(await session.create_sip_offer())
-    await session.set_sip_answer(phone.sdp())
-    await browser.take_answer(await session.create_matrix_answer())
-    await browser.connected()
-    return session
-
-
-async def call_in(engine: EmbeddedEngine, browser: Browser, phone: Phone) -> EmbeddedSession:
-    """A phone calls Matrix."""
-    session = await engine.open(CALL)
-    await session.set_sip_offer(phone.sdp())
-    answer = await browser.answer(await session.create_matrix_offer())
-    await session.set_matrix_answer(answer)
-    phone.aim(await session.create_sip_answer())
-    await browser.connected()
-    return session
 
 
 async def paced(count: int, send: Callable[[int], Awaitable[None]]) -> None:

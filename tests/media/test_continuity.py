@@ -17,7 +17,8 @@ from bridge.media.formats import AudioFormat, Codec, LegFormats
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.rtp import RtpPacket, is_rtcp, timestamp_delta
 from tests.media.phone import Phone
-from tests.media.test_calls import CALL, NewBrowser
+from tests.media.placing import CALL
+from tests.media.test_calls import NewBrowser
 from tests.media.test_calls import paced as every_20_ms
 from tests.media.test_native_packets import (
     G711_CLIENT,

@@ -21,8 +21,8 @@ from bridge.media.settings import MediaSettings
 from tests.media.counting import CountingTelemetry
 from tests.media.lossy_path import LossyPath
 from tests.media.phone import FRAME_S, Phone, tone_frames
+from tests.media.placing import CALL
 from tests.media.stranger import forged_client_hello
-from tests.media.test_calls import CALL
 from tests.media.test_security import advertised_ports
 from tests.media.waiting import LIMIT_S, Collected, counted
 from tests.media.webrtc_stacks import DTLS_1_2, STACKS, Openssl, Stack, libwebrtc, openssl_certificate, rsa_key

@@ -8,7 +8,8 @@ from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaEvent
 from tests.media.browser import Browser
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import NewBrowser, call_in, call_out
+from tests.media.placing import call_in, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

@@ -20,7 +20,8 @@ from bridge.media.sounds import LONGEST_S, Sound, SoundError, pause, read_wav
 from tests.e2e.sound import Tone, sine, write_wav
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import NewBrowser, call_out
+from tests.media.placing import call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.test_hold import SPEECH, negotiate
 from tests.media.waiting import Collected
 

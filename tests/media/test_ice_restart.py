@@ -16,8 +16,9 @@ from bridge.media.settings import MediaSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_in, call_out
 from tests.media.restarting import Restart, cut
-from tests.media.test_calls import CALL, NewBrowser, Place, call_in, call_out
+from tests.media.test_calls import NewBrowser, Place
 from tests.media.waiting import Collected
 from tests.sip.phone import eventually
 

@@ -15,8 +15,9 @@ from bridge.media.policy import SipMediaPolicy
 from bridge.media.settings import MediaSettings
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_out
 from tests.media.test_call_changes import digits_in
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

@@ -15,7 +15,8 @@ from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaEnded, MediaEvent, MediaFailure
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 

@@ -29,7 +29,8 @@ from bridge.media.settings import MediaSettings
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.test_dtls import answer_of_ours, is_heard_on, talk
 from tests.media.waiting import LIMIT_S, Collected
 from tests.media.webrtc_stacks import libwebrtc

@@ -16,7 +16,8 @@ from bridge.media.silence_watch import SilenceLimits
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_out, paced
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

@@ -15,7 +15,8 @@ from bridge.media.opus_wish import ANYTHING, OURS, OpusWish
 from bridge.media.pcm import to_octets
 from bridge.media.sdp import audio_formats, format_lines, parse_sdp
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, paced
+from tests.media.placing import CALL
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.test_native_packets import G711_PHONE, OPUS_PHONE
 from tests.media.waiting import Collected
 

@@ -13,8 +13,9 @@ from bridge.media.opus import OpusDecoder
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound, pause
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_out
 from tests.media.test_call_changes import digits_in
-from tests.media.test_calls import CALL, NewBrowser, call_out, paced
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.waiting import Collected, counted
 
 PITCH_HZ = 600.0

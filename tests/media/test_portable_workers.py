@@ -25,7 +25,8 @@ from bridge.media.portable_path import PortablePaths
 from bridge.media.settings import MediaSettings, PathChoice
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.test_playing import NOTICE, answered, frames_of
 from tests.media.test_resources import SPEECH
 from tests.media.waiting import LIMIT_S, Collected, counted

@@ -19,7 +19,7 @@ from tests.e2e.phone import TONE, Phone
 from tests.e2e.sound import Tone
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import tone_frames
-from tests.media.test_calls import CALL
+from tests.media.placing import CALL
 from tests.media.test_recording import heard, pitches
 from tests.media.waiting import Collected
 from tests.peers.process import LOOPBACK, free_port

@@ -28,7 +28,8 @@ from bridge.media.tap import Tapped
 from tests.e2e.sound import Samples, measure
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import FRAME, FRAME_S, Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_out, paced
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.test_playing import answered, answered_beside
 from tests.media.waiting import LIMIT_S, Collected
 

@@ -6,7 +6,7 @@ from bridge.media import g711
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaStats
 from tests.media.phone import FRAME_S, Phone, tone_frames
-from tests.media.test_calls import CALL
+from tests.media.placing import CALL
 from tests.media.waiting import LIMIT_S
 from tests.media.webrtc_stacks import libwebrtc
 

@@ -27,7 +27,8 @@ from tests.media.counting import CountingTelemetry
 from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.free_ports import free_ports
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.placing import CALL, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

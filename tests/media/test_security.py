@@ -25,8 +25,9 @@ from bridge.media.settings import PathChoice
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_out
 from tests.media.stranger import forged_client_hello
-from tests.media.test_calls import CALL, NewBrowser, call_out
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 

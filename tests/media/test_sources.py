@@ -11,7 +11,8 @@ from bridge.media.engine import MediaEvent
 from bridge.media.sources import MAX_DROPOUT, MAX_MISORDER, MOST_KNOWN, Sources
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.test_calls import NewBrowser, call_out, paced
+from tests.media.placing import call_out
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.waiting import Collected, counted
 
 A, B = 1, 2

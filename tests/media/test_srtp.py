@@ -13,8 +13,9 @@ from bridge.media.srtp import MAX_STREAMS
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL
 from tests.media.secure_phone import SUITE, SecurePhone, crypto_of
-from tests.media.test_calls import CALL, NewBrowser
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])

@@ -17,7 +17,8 @@ from bridge.media.policy import SipMediaPolicy
 from bridge.media.tone_detector import ToneDetector
 from bridge.media.tone_plan import Cadence, key_tone, tone_plan
 from tests.media.phone import Phone
-from tests.media.test_calls import CALL, paced
+from tests.media.placing import CALL
+from tests.media.test_calls import paced
 from tests.media.waiting import Collected
 
 KEYPAD = "123A456B789C*0#D"

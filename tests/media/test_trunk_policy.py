@@ -9,8 +9,9 @@ from bridge.media.formats import Codec
 from bridge.media.keypad import KeyPacket, Keypad
 from bridge.media.policy import SipMediaPolicy
 from tests.media.phone import Phone
+from tests.media.placing import CALL
 from tests.media.test_call_changes import SPEECH, digits_in, with_events
-from tests.media.test_calls import CALL, NewBrowser
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 
 BY_SIGNALLING = SipMediaPolicy(digits_in_rtp=False)

@@ -10,10 +10,9 @@ from bridge.media.engine import MediaEvent
 from bridge.media.rtpengine.engine import RtpengineEngine
 from tests.media.browser import Browser
 from tests.media.phone import Phone
+from tests.media.placing import call_in, call_out
 from tests.media.test_calls import (
     Place,
-    call_in,
-    call_out,
     g711_heard_both_ways,
     test_candidates_may_be_trickled,
     test_opus_is_transcoded_with_pitch_and_level_kept,

@@ -16,8 +16,9 @@ from bridge.media.rtpengine.session import RtpengineSession
 from bridge.media.settings import MediaSettings, PathChoice, ServerAddress
 from tests.media.browser import Browser
 from tests.media.phone import FRAME, Phone, tone_frames
+from tests.media.placing import CALL
 from tests.media.test_call_changes import digits_in, with_events
-from tests.media.test_calls import CALL, NewBrowser, paced
+from tests.media.test_calls import NewBrowser, paced
 from tests.media.waiting import Collected
 from tests.peers.process import LOOPBACK, free_port
 from tests.peers.rtpengine import Rtpengine

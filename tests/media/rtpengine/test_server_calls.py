@@ -18,11 +18,12 @@ from bridge.media.sounds import Sound
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_in, call_out
 from tests.media.restarting import Restart
 from tests.media.rtpengine.conftest import Serve
 from tests.media.secure_phone import SecurePhone
 from tests.media.test_call_changes import digits_in
-from tests.media.test_calls import CALL, NewBrowser
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 from tests.media.webrtc_stacks import libwebrtc
 from tests.peers.process import LOOPBACK
@@ -39,29 +40,6 @@ async def other() -> AsyncIterator[Phone]:
     phone.ssrc, phone.sequence = 0x62626262, 9000
     yield phone
     await phone.close()
-
-
-async def call_out(
-    engine: RtpengineEngine, browser: Browser, phone: Phone, policy: SipMediaPolicy | None = None
-) -> RtpengineSession:
-    """Matrix calls a phone."""
-    session = await engine.open(CALL, policy or SipMediaPolicy())
-    await session.set_matrix_offer(await browser.offer())
-    phone.aim(await session.create_sip_offer())
-    await session.set_sip_answer(phone.sdp())
-    await browser.take_answer(await session.create_matrix_answer())
-    await browser.connected()
-    return session
-
-
-async def call_in(engine: RtpengineEngine, browser: Browser, phone: Phone) -> RtpengineSession:
-    """A phone calls Matrix."""
-    session = await engine.open(CALL)
-    await session.set_sip_offer(phone.sdp())
-    await session.set_matrix_answer(await browser.answer(await session.create_matrix_offer()))
-    phone.aim(await session.create_sip_answer())
-    await browser.connected()
-    return session
 
 
 PLACES = pytest.mark.parametrize("place", [call_out, call_in])

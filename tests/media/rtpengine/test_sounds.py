@@ -13,10 +13,11 @@ from bridge.media.rtpengine.engine import RtpengineEngine
 from bridge.media.settings import MediaSettings, ServerAddress
 from bridge.media.sounds import Sound
 from tests.media.phone import Phone, tone_frames
+from tests.media.placing import CALL, call_out
 from tests.media.rtpengine.conftest import Serve
 from tests.media.rtpengine.test_digits import connected
-from tests.media.rtpengine.test_server_calls import call_out, hears
-from tests.media.test_calls import CALL, NewBrowser
+from tests.media.rtpengine.test_server_calls import hears
+from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
 from tests.peers.process import LOOPBACK, free_port
 from tests.peers.rtpengine import Rtpengine
