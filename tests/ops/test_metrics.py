@@ -234,3 +234,47 @@ def test_names_follow_the_rules_of_prometheus() -> None:
         assert metric.help.endswith("."), metric.name
         if metric.kind is Kind.HISTOGRAM:
             assert metric.name.endswith(("_seconds", "_bytes", "_ratio", "_mos")), metric.name
+
+
+def test_operators_find_the_metrics_that_telephony_has_everywhere() -> None:
+    """Renaming one breaks dashboards: it takes a line in the CHANGELOG."""
+    wanted = {
+        "calls_active": ["direction"],
+        "call_attempts_total": ["direction", "trunk"],
+        "calls_total": ["direction", "trunk", "result", "reason"],
+        "call_setup_seconds": ["direction", "stage"],
+        "call_duration_seconds": ["direction"],
+        "post_dial_delay_seconds": ["trunk"],
+        "sip_requests_total": ["method", "direction", "transport"],
+        "sip_responses_total": ["method", "direction", "status_class"],
+        "sip_retransmissions_total": ["method", "direction"],
+        "sip_transactions_active": [],
+        "sip_parse_errors_total": ["kind"],
+        "sip_dropped_total": ["reason"],
+        "trunk_up": ["trunk"],
+        "trunk_options_rtt_seconds": ["trunk"],
+        "registration_expires_timestamp_seconds": ["trunk"],
+        "matrix_txn_seconds": [],
+        "matrix_txn_total": ["outcome"],
+        "matrix_event_lag_seconds": [],
+        "matrix_send_total": ["kind", "outcome"],
+        "matrix_outbox_depth": [],
+        "rtp_packets_total": ["leg", "direction"],
+        "rtp_lost_total": ["leg", "direction"],
+        "rtp_discarded_total": ["reason"],
+        "rtp_jitter_seconds": ["leg"],
+        "playout_delay_seconds": ["heard_by"],
+        "concealed_ratio": ["heard_by"],
+        "one_way_calls_total": ["silent"],
+        "media_offpath_dropped_total": [],
+        "dtmf_total": [],
+        "spend_total": ["trunk"],
+        "policy_denied_total": ["rule"],
+        "event_loop_lag_seconds": ["loop"],
+        "tasks": [],
+        "db_seconds": ["operation"],
+        "internal_errors_total": ["component"],
+        "draining": [],
+        "config_last_reload_successful": [],
+    }
+    assert {name: list(DECLARED[name].labels) for name in wanted if name in DECLARED} == wanted
