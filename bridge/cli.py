@@ -124,19 +124,26 @@ def generate_registration(path: Path, output: Path, force: bool) -> None:
 def explain_call(path: Path, user: str | None, number: str | None, room: str | None, called: str | None) -> None:
     """Say what would become of a call, and why, without calling: permissions, trunks, caller number, price and limits.
 
-    With --called it is a call from a phone: whom the number reaches at this hour, and who is rung after whom. Exits
-    with 1 when the call would be refused. Which trunks are in service, only a running bridge knows.
+    With --called it is a call from a phone: whom the number reaches at this hour, and who is rung after whom. What was
+    set over the admin API counts as well. Exits with 1 when the call would be refused. Which trunks are in service,
+    only a running bridge knows.
     """
     if (called is None) is (user is None or number is None):
         raise click.UsageError("say who dials what (--user, --number), or which number a phone calls (--called)")
     config = _load(path)
+    from bridge.app.added_entries import read_entries
     from bridge.app.live_plan import LivePlan
     from bridge.app.plan import limits
     from bridge.core.ids import RoomId
     from bridge.numbers.explain import Question, explain
     from bridge.numbers.explain_called import explain_called
+    from bridge.store.administration import stored_entries
 
     plan = LivePlan(config)
+    try:
+        plan.add(read_entries(config, stored_entries(config.store.path)))
+    except TrunklineError as error:
+        raise click.ClickException(str(error)) from error
     if called is not None:
         answer = explain_called(plan.numbers(), plan.groups(), called, datetime.now(plan.time_zone()))
     else:

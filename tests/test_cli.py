@@ -13,6 +13,8 @@ import bridge.app
 from bridge.cli import main
 from bridge.config import Config
 from bridge.core.errors import TrunklineError
+from bridge.store import Store
+from bridge.store.administration import StoredEntry
 
 CONFIG = """
 homeserver: {url: "http://127.0.0.1:8008", server_name: example.org}
@@ -210,6 +212,27 @@ def test_a_bug_is_not_explained_away(config: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bridge.app, "run", fail, raising=False)
     result = CliRunner().invoke(main, ["run", "--config", str(config)])
     assert isinstance(result.exception, ExceptionGroup)
+
+
+@pytest.fixture
+def with_trunk(config: Path) -> Path:
+    write_tokens(config)
+    config.write_text(f"{CONFIG}trunks: {{carrier: {{server: h.b}}}}\n")
+    return config
+
+
+async def test_what_was_set_over_the_admin_api_is_explained_as_well(with_trunk: Path) -> None:
+    config = with_trunk
+    question = ("explain", "--config", config, "--user", "@alice:example.org", "--number", "+44 20 7946 0018")
+    assert trunkline(*question).exit_code == 1
+    store = await Store.open(config.with_name("trunkline.sqlite3"))
+    await store.admin_entries.put(
+        StoredEntry(kind="permission", name="sales", body={"who": ["example.org"], "prefixes": ["+44"]})
+    )
+    permitted = trunkline(*question)
+    await store.close()
+    assert permitted.exit_code == 0
+    assert "permission sales of the admin API: permits +44" in permitted.output
 
 
 def test_a_call_is_explained_without_calling(config: Path) -> None:

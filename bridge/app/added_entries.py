@@ -1,14 +1,14 @@
 """Numbers and permissions that are set while the bridge runs: on disk first, then in the plan that calls go by."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from bridge.app.live_plan import LivePlan
-from bridge.config import ConfigError, Fault
+from bridge.app.live_plan import InForce, LivePlan
+from bridge.config import Config, ConfigError, Fault
 from bridge.config.additions import (
     NUMBER,
     PERMISSION,
@@ -18,7 +18,6 @@ from bridge.config.additions import (
     called_number,
     read_number,
     read_permission,
-    with_additions,
 )
 from bridge.config.reached import InboundConfig
 from bridge.core.pii import Pii
@@ -26,8 +25,9 @@ from bridge.store.administration import EntryTable, StoredEntry
 
 log = structlog.get_logger(__name__)
 
-MAX_ENTRIES = 10_000
-"""Of each kind. More would have to be looked up elsewhere than in memory."""
+MAX_NUMBERS = 10_000
+MAX_PERMISSIONS = 1_000
+"""Each call looks through all of them."""
 
 
 class TooManyEntriesError(Exception):
@@ -36,6 +36,21 @@ class TooManyEntriesError(Exception):
 
 class InFileError(Exception):
     """The entry stands in the configuration file, and is changed there."""
+
+
+def read_entries(config: Config, stored: Iterable[StoredEntry]) -> Additions:
+    """What was set before. An entry that can no longer be read stays on disk and has no effect."""
+    numbers, permissions = dict[str, InboundConfig](), dict[str, GrantedPermission]()
+    for entry in stored:
+        try:
+            if entry.kind == NUMBER:
+                key, number = read_number(config, entry.name, entry.body)
+                numbers[key] = number
+            else:
+                permissions[entry.name] = read_permission(config, entry.name, entry.body)
+        except ConfigError as error:
+            log.warning("added_entry_not_read", kind=entry.kind, entry=Pii(entry.name), reason=Pii(str(error)))
+    return Additions(numbers=numbers, permissions=permissions)
 
 
 class AddedEntries:
@@ -47,18 +62,8 @@ class AddedEntries:
         self._lock = asyncio.Lock()
 
     async def load(self) -> None:
-        """Take up what was set before. An entry that can no longer be read stays on disk and has no effect."""
-        config = self._live.file()
-        numbers, permissions = dict[str, InboundConfig](), dict[str, GrantedPermission]()
-        for entry in await self._table.all():
-            try:
-                if entry.kind == NUMBER:
-                    numbers[entry.name] = read_number(config, entry.name, entry.body)[1]
-                else:
-                    permissions[entry.name] = read_permission(config, entry.name, entry.body)
-            except ConfigError as error:
-                log.warning("added_entry_not_read", kind=entry.kind, entry=Pii(entry.name), reason=str(error))
-        self._live.add(Additions(numbers=numbers, permissions=permissions))
+        """Take up what was set before."""
+        self._live.add(read_entries(self._live.file(), await self._table.all()))
         self._live.say_what_rests()
 
     async def set_number(self, number: str, body: Mapping[str, Any]) -> tuple[str, bool]:
@@ -72,7 +77,7 @@ class AddedEntries:
             if key in file.numbers.inbound:
                 raise InFileError
             candidate = replace(added, numbers={**added.numbers, key: entry})
-            await self._set(candidate, (NUMBER, key), body, len(candidate.numbers))
+            await self._set(candidate, (NUMBER, key), body, full=len(candidate.numbers) > MAX_NUMBERS)
             return key, key not in added.numbers
 
     async def drop_number(self, number: str) -> bool:
@@ -95,7 +100,8 @@ class AddedEntries:
             added = self._live.additions()
             permission = read_permission(self._live.file(), name, body)
             candidate = replace(added, permissions={**added.permissions, name: permission})
-            await self._set(candidate, (PERMISSION, name), body, len(candidate.permissions))
+            full = len(candidate.permissions) > MAX_PERMISSIONS
+            await self._set(candidate, (PERMISSION, name), body, full=full)
             return name not in added.permissions
 
     async def drop_permission(self, name: str) -> bool:
@@ -106,16 +112,18 @@ class AddedEntries:
                 await self._drop((PERMISSION, name))
             return known
 
-    async def _set(self, candidate: Additions, key: Key, body: Mapping[str, Any], count: int) -> None:
-        if count > MAX_ENTRIES:
+    async def _set(self, candidate: Additions, key: Key, body: Mapping[str, Any], *, full: bool) -> None:
+        if full:
             raise TooManyEntriesError
-        why = with_additions(self._live.file(), candidate).left_out.get(key)
-        if why is not None:
+        ready = await asyncio.to_thread(InForce.of, self._live.file(), candidate)
+        if (why := ready.left_out.get(key)) is not None:
             raise ConfigError([Fault(path="", message=why)])
         kind, name = key
         await self._table.put(StoredEntry(kind=kind, name=name, body=body))
-        self._live.add(candidate)
+        self._live.exchange(ready)
 
     async def _drop(self, key: Key) -> None:
+        left = self._live.additions().without({key: ""})
+        ready = await asyncio.to_thread(InForce.of, self._live.file(), left)
         await self._table.drop(*key)
-        self._live.add(self._live.additions().without({key: ""}))
+        self._live.exchange(ready)

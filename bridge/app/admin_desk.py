@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from pydantic import ValidationError
 
 from bridge.app import admin_documents as documents
-from bridge.app.added_entries import MAX_ENTRIES, AddedEntries, InFileError, TooManyEntriesError
+from bridge.app.added_entries import AddedEntries, InFileError, TooManyEntriesError
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.live_plan import LivePlan
 from bridge.app.meter import Meter
@@ -20,7 +21,8 @@ from bridge.config import ConfigError, Fault
 from bridge.config.additions import faults_in
 from bridge.core.ids import CallId, RoomId, TrunkName, UserId
 from bridge.core.user_ids import is_user_id
-from bridge.numbers.explain import Question, explain
+from bridge.numbers.explain import Explanation, Question, explain
+from bridge.numbers.explain_called import explain_called
 from bridge.numbers.reach import is_name
 from bridge.ops.admin.desk import Document
 from bridge.ops.admin.problems import Mistake, Problem
@@ -124,8 +126,11 @@ class BridgeAdminDesk:
     def explain(self, user: str, number: str, room: str) -> Document:
         config = self.live.config()
         question = Question(user=_user(user), dialled=number, room=RoomId(room) if room else None)
-        answer = explain(self.live.numbers(), limits(config), question, currency=config.permissions.currency)
-        return {"permitted": answer.permitted, "lines": list(answer.lines)}
+        return _said(explain(self.live.numbers(), limits(config), question, currency=config.permissions.currency))
+
+    def explain_called(self, number: str) -> Document:
+        now = datetime.fromtimestamp(self.console.clock.wall(), self.live.time_zone())
+        return _said(explain_called(self.live.numbers(), self.live.groups(), number, now))
 
     # Calls and trunks.
 
@@ -152,6 +157,10 @@ class BridgeAdminDesk:
             raise _mistakes([Fault(path="in_service", message="is all there is to say: true or false")])
         _require(await self.console.set_in_service(TrunkName(trunk), on=on), "There is no such trunk.")
         return documents.of_trunk(next(view for view in self.console.trunks() if view.name == trunk))
+
+
+def _said(answer: Explanation) -> Document:
+    return {"permitted": answer.permitted, "lines": list(answer.lines)}
 
 
 def _user(word: str) -> UserId:
@@ -184,4 +193,4 @@ def _as_problems() -> Iterator[None]:
     except InFileError as error:
         raise Problem(409, "This stands in the configuration file: change it there.") from error
     except TooManyEntriesError as error:
-        raise Problem(409, f"There are {MAX_ENTRIES} of them, and no more can be.") from error
+        raise Problem(409, "There are as many of them as can be.") from error

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, func, select
+from sqlalchemy import Connection, Executable, delete, func, inspect, select
 from sqlalchemy.dialects.sqlite import insert
 
+from bridge.store.beside import open_beside
 from bridge.store.database import Database
 from bridge.store.tables import admin_changes, admin_entries
 
@@ -25,6 +27,19 @@ class StoredEntry:
     body: Mapping[str, Any]
 
 
+def stored_entries(path: Path) -> tuple[StoredEntry, ...]:
+    """The same for a command beside the bridge; none where no bridge has been that knows of them."""
+    if not path.exists():
+        return ()
+    with open_beside(path) as connection:
+        return _entries(connection) if inspect(connection).has_table(admin_entries.name) else ()
+
+
+def _entries(connection: Connection) -> tuple[StoredEntry, ...]:
+    rows = connection.execute(select(admin_entries).order_by(admin_entries.c.position))
+    return tuple(StoredEntry(kind=row.kind, name=row.name, body=json.loads(row.body)) for row in rows)
+
+
 class EntryTable:
     """Entries by kind and name."""
 
@@ -33,12 +48,7 @@ class EntryTable:
 
     async def all(self) -> tuple[StoredEntry, ...]:
         """In the order in which they were first set."""
-
-        def work(connection: Connection) -> tuple[StoredEntry, ...]:
-            rows = connection.execute(select(admin_entries).order_by(admin_entries.c.position))
-            return tuple(StoredEntry(kind=row.kind, name=row.name, body=json.loads(row.body)) for row in rows)
-
-        return await self._database.read(work)
+        return await self._database.read(_entries)
 
     async def put(self, entry: StoredEntry) -> None:
         """Set one, or replace it in its place."""

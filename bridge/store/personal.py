@@ -5,17 +5,13 @@ a bridge has settings and messages in memory, and would write them again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, create_engine, delete, func, select
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Column, Connection, Table, delete, func, select
 
 from bridge.core.ids import UserId
-from bridge.store.database import StoreError
+from bridge.store.beside import open_beside
 from bridge.store.lock import DatabaseLock
 from bridge.store.tables import (
     admin_changes,
@@ -57,7 +53,7 @@ def personal_rows(path: Path, user: UserId) -> dict[str, Sequence[Row]]:
     """Every row about a user, by table. Raises :class:`StoreError`."""
     if not path.exists():
         return {}
-    with _open(path) as connection:
+    with open_beside(path) as connection:
         return {
             table.name: [dict(row) for row in connection.execute(select(table).where(owner == user)).mappings()]
             for table, owner in (*_ERASED, *_KEPT)
@@ -74,7 +70,7 @@ def erase_rows(path: Path, user: UserId) -> dict[str, int]:
     lock = DatabaseLock(path)
     try:
         upgrade_database(path)
-        with _open(path) as connection:
+        with open_beside(path) as connection:
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
             erased = dict(_erase(connection, user))
             connection.commit()
@@ -92,15 +88,3 @@ def _erase(connection: Connection, user: UserId) -> Iterator[tuple[str, int]]:
     yield dead_letters.name, connection.execute(unread).rowcount
     for table, owner in _ERASED:
         yield table.name, connection.execute(delete(table).where(owner == user)).rowcount
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Connection]:
-    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"the database {path} cannot be used: {error}") from error
-    finally:
-        engine.dispose()

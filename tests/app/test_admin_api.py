@@ -259,6 +259,15 @@ async def test_a_number_reaches_its_user_until_it_is_taken_away(house: House) ->
     assert house.live.numbers().user_of("15550101") is None
 
 
+async def test_it_is_explained_whom_a_called_number_reaches(house: House) -> None:
+    await house.put(NUMBER, "+15550101", to=BOB)
+    answer = await house.get("/explain", called="+15550101")
+    assert answer["permitted"]
+    assert any(BOB in line for line in answer["lines"])
+    for query in ({}, {"user": ALICE}, {"user": ALICE, "number": "1", "called": "2"}):
+        assert (await house.ask("GET", "/explain", query=query))[0] == 400
+
+
 async def test_a_block_of_numbers_and_hours_are_said_as_in_the_file(house: House) -> None:
     body = {"to": BOB, "hours": "mon-fri 9:00-17:00", "otherwise": "@carol:example.org"}
     status, document = await house.put(NUMBER, "+1555020*", **body)
@@ -326,7 +335,7 @@ async def test_an_entry_that_makes_no_sense_with_another_file_has_no_effect_and_
 
 
 async def test_there_is_an_end_to_entries(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(added_entries, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(added_entries, "MAX_NUMBERS", 1)
     assert (await house.put(NUMBER, "201", to=BOB))[0] == 201
     assert (await house.put(NUMBER, "202", to=BOB))[0] == 409
     assert (await house.put(NUMBER, "201", to=ALICE))[0] == 200

@@ -46,6 +46,10 @@ class AdminDesk(Protocol):
         """What would become of a call, without calling."""
         ...
 
+    def explain_called(self, number: str) -> Document:
+        """Whom a number reaches that a phone calls at this hour."""
+        ...
+
     async def calls(self, filters: Mapping[str, str], *, before: float | None, limit: int) -> Document:
         """Calls by the time of their beginning, the newest first."""
         ...

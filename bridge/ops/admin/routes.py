@@ -105,10 +105,12 @@ class Routes:
         return Reply(document=self._desk.usage())
 
     async def _explain(self, asked: Asked) -> Reply:
-        user, number = asked.query.get("user", ""), asked.query.get("number", "")
-        if not user or not number:
-            raise Problem(400, "user and number are required")
-        return Reply(document=self._desk.explain(user, number[:_MAX_TEXT], asked.query.get("room", "")))
+        user, number, called = (asked.query.get(name, "")[:_MAX_TEXT] for name in ("user", "number", "called"))
+        if bool(called) is bool(user and number):
+            raise Problem(400, "user and number are required, or called alone")
+        if called:
+            return Reply(document=self._desk.explain_called(called))
+        return Reply(document=self._desk.explain(user, number, asked.query.get("room", "")))
 
     async def _calls(self, asked: Asked) -> Reply:
         limit = whole_number(asked.query, "limit", otherwise=_PAGE, most=_MOST)
