@@ -18,7 +18,7 @@ from bridge.app.plan import limits
 from bridge.app.settings_body import SettingsBody
 from bridge.app.user_settings import Forwarding, UserSettings, forwarding
 from bridge.config import ConfigError, Fault
-from bridge.config.additions import faults_in
+from bridge.config.additions import NUMBER, PERMISSION, faults_in
 from bridge.core.ids import CallId, RoomId, TrunkName, UserId
 from bridge.core.user_ids import is_user_id
 from bridge.numbers.explain import Explanation, Question, explain
@@ -47,11 +47,11 @@ class BridgeAdminDesk:
     # Numbers and permissions.
 
     def numbers(self, *, after: str, limit: int) -> Document:
-        inbound, added = self.live.config().numbers.inbound, self.live.additions()
-        behind = (number for number in sorted(inbound) if number > after)
-        page = list(islice(behind, limit))
-        more = {"next": page[-1]} if len(page) == limit else {}
-        return {"numbers": [documents.of_number(number, inbound[number], added) for number in page], **more}
+        added, left_out = self.live.additions(), self.live.left_out()
+        known = {**added.numbers, **self.live.config().numbers.inbound}
+        page = list(islice((number for number in sorted(known) if number > after), limit))
+        found = [documents.of_number(n, known[n], added, rests=left_out.get((NUMBER, n), "")) for n in page]
+        return {"numbers": found, **({"next": page[-1]} if len(page) == limit else {})}
 
     async def set_number(self, number: str, body: Document) -> tuple[bool, Document]:
         with _as_problems():
@@ -65,7 +65,10 @@ class BridgeAdminDesk:
         _require(known, "Nobody has that number.")
 
     def permissions(self) -> Document:
-        return {"permissions": [documents.of_permission(e) for e in self.live.config().permissions.outbound]}
+        left_out, added = self.live.left_out(), self.live.additions().permissions.values()
+        of_file = map(documents.of_permission, self.live.file().permissions.outbound)
+        of_api = (documents.of_permission(e, rests=left_out.get((PERMISSION, e.name), "")) for e in added)
+        return {"permissions": [*of_file, *of_api]}
 
     async def set_permission(self, name: str, body: Document) -> tuple[bool, Document]:
         _require(is_name(name), "Names have a-z, 0-9, '_' and '-', at most 32 characters.")

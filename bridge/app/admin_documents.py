@@ -19,18 +19,19 @@ from bridge.store.traces import TracedCall
 FILE, API = "file", "api"
 
 
-def of_number(number: str, entry: InboundConfig, added: Additions) -> Document:
-    """A called number and whom it reaches."""
+def of_number(number: str, entry: InboundConfig, added: Additions, *, rests: str = "") -> Document:
+    """A called number and whom it reaches; `rests` is why it does not."""
     document: dict[str, Any] = {"number": number, "to": str(entry.to)}
     if entry.hours is not None:
         document["hours"] = str(entry.hours)
     if entry.otherwise is not None:
         document["otherwise"] = str(entry.otherwise)
-    return {**document, "source": API if added.numbers.get(number) is entry else FILE}
+    document["source"] = API if added.numbers.get(number) is entry else FILE
+    return {**document, "rests": rests} if rests else document
 
 
-def of_permission(entry: OutboundPermission) -> Document:
-    """Who may call what; those of the file have no name."""
+def of_permission(entry: OutboundPermission, *, rests: str = "") -> Document:
+    """Who may call what; those of the file have no name. `rests` is why nobody may by this one."""
     document = {
         "who": list(entry.who),
         "prefixes": list(entry.prefixes),
@@ -38,9 +39,10 @@ def of_permission(entry: OutboundPermission) -> Document:
         "costly": entry.costly,
         "trunk": entry.trunk,
     }
-    if isinstance(entry, GrantedPermission):
-        return {"name": entry.name, **document, "source": API}
-    return {**document, "source": FILE}
+    if not isinstance(entry, GrantedPermission):
+        return {**document, "source": FILE}
+    named = {"name": entry.name, **document, "source": API}
+    return {**named, "rests": rests} if rests else named
 
 
 def of_settings(settings: StoredSettings, blocked: Iterable[str]) -> Document:

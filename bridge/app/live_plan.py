@@ -1,5 +1,6 @@
 """What the configuration says of numbers, calls and people, as it is at this moment: SIGHUP exchanges it as a whole."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -13,7 +14,6 @@ from bridge.calls.call import CallTimes
 from bridge.config import Config
 from bridge.config.additions import Additions, Key, with_additions
 from bridge.core.ids import E164, GroupName, TrunkName, UserId
-from bridge.core.pii import Pii
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
 
@@ -67,10 +67,14 @@ class LivePlan:
         """Go by what was worked out beforehand, unless the file is another one by now."""
         self._now = ready if ready.file is self._now.file else InForce.of(self._now.file, ready.additions)
 
+    def left_out(self) -> Mapping[Key, str]:
+        """Additions that have no effect beside this file, and why."""
+        return self._now.left_out
+
     def say_what_rests(self) -> None:
-        """Log what was set besides the file and makes no sense with it."""
-        for (kind, name), reason in self._now.left_out.items():
-            log.warning("added_entry_rests", kind=kind, entry=Pii(name), reason=Pii(reason))
+        """Log how much was set besides the file and makes no sense with it; the admin API names it."""
+        for kind, count in Counter(kind for kind, _ in self._now.left_out).items():
+            log.warning("added_entries_rest", kind=kind, count=count)
 
     def file(self) -> Config:
         """The file alone; what needs a restart is what it was at the start."""

@@ -330,8 +330,23 @@ async def test_an_entry_that_makes_no_sense_with_another_file_has_no_effect_and_
     async with open_house(tmp_path, sections={"trunks": trunks}) as house:
         assert not may_call(house, BOB, "+15550177")
         assert may_call(house, BOB, "+15560177")
-        assert [entry.get("name") for entry in (await house.get("/permissions"))["permissions"]] == [None, "sales"]
+        _, resting, other = (await house.get("/permissions"))["permissions"]
+        assert resting["rests"] == "no trunk is called 'pbx'; there is carrier"
+        assert (resting["name"], other["name"], "rests" in other) == ("over-pbx", "sales", False)
+        assert (await house.get(USER, BOB))["permissions"] == [other]
         assert (await house.ask("DELETE", PERMISSION, "over-pbx"))[0] == 204
+
+
+async def test_a_number_of_a_group_that_is_gone_reaches_nobody_until_the_group_is_back(tmp_path: Path) -> None:
+    sales = {"groups": {"sales": {"members": [ALICE, BOB]}}}
+    async with open_house(tmp_path, sections=sales) as house:
+        assert (await house.put(NUMBER, "201", to="group:sales"))[0] == 201
+    async with open_house(tmp_path) as house:
+        assert house.live.numbers().reach_of("201") is None
+        (entry, _) = (await house.get("/numbers"))["numbers"][::-1]
+        assert (entry["number"], entry["rests"]) == ("201", "no group is called 'sales'; there is none")
+    async with open_house(tmp_path, sections=sales) as house:
+        assert house.live.numbers().reach_of("201") is not None
 
 
 async def test_there_is_an_end_to_entries(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
