@@ -90,7 +90,7 @@ CHECKS = _of("homeserver", "store", "trunks", "media", "media_ports", "event_loo
 SELF_TESTS = _of("echo", "number")
 SECTIONS = _of(
     *("homeserver", "appservice", "sip", "trunks", "numbers", "permissions", "calls", "voicemail", "media", "store"),
-    *("ops", "logging", "announcements", "groups"),
+    *("ops", "logging", "announcements", "groups", "menus"),
 )
 """Of the configuration."""
 EVENT_FAULTS = _of(
