@@ -337,6 +337,9 @@ def test_a_voice_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pyte
     assert "espeak-ng" in about(machine(written(tmp_path, voicemail={"users": ["example.org"]})), "voicemail").seen
     menus = {"main": {"prompt": "Hello."}}
     assert "silence for 3 texts" in about(machine(written(tmp_path, menus=menus)), "menus").seen
+    assert "emergency_refused" in about(machine(written(tmp_path)), "announcements").seen
+    silent = machine(written(tmp_path, announcements={"spoken": False}))
+    assert not [finding for finding in silent if finding.subject == "announcements"]
 
 
 def test_the_command_counts_and_fails_on_faults(tmp_path: Path) -> None:

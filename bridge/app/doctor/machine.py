@@ -18,6 +18,7 @@ from bridge.media import native_path
 from bridge.media.ice import machine_addresses
 from bridge.media.settings import PathChoice
 from bridge.media.speech_program import PROGRAM, can_speak
+from bridge.numbers.sentences import Spoken
 
 MIN_FREE_OCTETS = 200 << 20
 _MIN_FREE_SHARE = 0.05
@@ -110,6 +111,12 @@ class MachineCheck:
         if (texts := spoken(self.config.menus)) and not can_speak():
             seen = f"{PROGRAM} is not installed, so callers hear silence for {len(texts)} texts of menus"
             yield warning("menus", seen, f"install {PROGRAM}, or give WAV files instead")
+        aloud, engine = self.config.announcements, self.config.media.engine
+        if aloud.spoken and engine is not PathChoice.RTPENGINE and not can_speak():
+            silent = ", ".join(what for what in Spoken if aloud.recordings.get(what) is None)
+            if silent:
+                seen = f"{PROGRAM} is not installed, so users read these and do not hear them: {silent}"
+                yield warning("announcements", seen, f"install {PROGRAM}, or set announcements.recordings")
 
     def _folders(self) -> Iterator[Finding]:
         """Where the bridge writes: whether it may, and whether there is room."""
