@@ -25,9 +25,9 @@ def output_of(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Without the packet path in Rust, which takes longer to build than the rest, and hardly compressed."""
+    """Without the packet path in Rust, which takes longer to build than the rest, and not compressed."""
     directory = tmp_path_factory.mktemp("package")
-    environment = {**os.environ, "PIP": f"{sys.executable} -m pip", "NATIVE": "no", "COMPRESS": "0"}
+    environment = {**os.environ, "PIP": f"{sys.executable} -m pip", "NATIVE": "no", "COMPRESS": "none"}
     result = subprocess.run(
         [HERE / "build.sh", directory], env=environment, capture_output=True, text=True, timeout=540, check=False
     )

@@ -30,7 +30,7 @@ sed -i "1s|^#!.*|#!/opt/trunkline/bin/python|" "$home/bin/trunkline"
 sed -i '/^command = /d' "$home/pyvenv.cfg"
 find "$home" -name direct_url.json -delete
 find "$home/lib" -name '*.so*' -exec chmod a-x {} +
-/usr/bin/python3 -m compileall -q -s "$stage" -p / "$home/lib"
+/usr/bin/python3 -m compileall -q -j 0 -s "$stage" -p / "$home/lib"
 
 install -D -m 644 deploy/systemd/trunkline.service "$stage/lib/systemd/system/trunkline.service"
 install -d "$stage/usr/bin" "$stage/usr/share/trunkline" "$stage/usr/share/doc/trunkline"
@@ -57,4 +57,4 @@ sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/; s/@PYTHON@/$pyth
     -e "s/@SIZE@/$(du -k -s --apparent-size "$stage" | cut -f1)/" "$here/control" >"$stage/DEBIAN/control"
 install -m 755 "$here"/{postinst,prerm,postrm} "$stage/DEBIAN/"
 (cd "$stage" && find opt usr lib -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$stage/DEBIAN/md5sums"
-dpkg-deb --root-owner-group -Zxz "-z${COMPRESS:-6}" --build "$stage" "$out/trunkline_${version}_$architecture.deb"
+dpkg-deb --root-owner-group "-Z${COMPRESS:-xz}" --build "$stage" "$out/trunkline_${version}_$architecture.deb"
