@@ -133,7 +133,7 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
     config = _load(path)
     from bridge.app.added_entries import read_entries
     from bridge.app.live_plan import LivePlan
-    from bridge.app.plan import limits
+    from bridge.app.plan import limits, menu_choices
     from bridge.core.ids import RoomId
     from bridge.numbers.explain import Question, explain
     from bridge.numbers.explain_called import explain_called
@@ -145,7 +145,8 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
     except TrunklineError as error:
         raise click.ClickException(str(error)) from error
     if called is not None:
-        answer = explain_called(plan.numbers(), plan.groups(), called, datetime.now(plan.time_zone()))
+        moment = datetime.now(plan.time_zone())
+        answer = explain_called(plan.numbers(), plan.groups(), called, moment, menus=menu_choices(config))
     else:
         question = Question(user=UserId(user or ""), dialled=number or "", room=RoomId(room) if room else None)
         answer = explain(plan.numbers(), limits(config), question, currency=config.permissions.currency)

@@ -158,6 +158,14 @@ def menu_plans(config: Config) -> Mapping[MenuName, MenuPlan]:
     }
 
 
+def menu_choices(config: Config) -> Mapping[MenuName, Mapping[str, str]]:
+    """What the keys of menus lead to, in words."""
+    return {
+        name: {**menu.choices, "otherwise": menu.otherwise or "the call ends"}
+        for name, menu in menu_plans(config).items()
+    }
+
+
 def text_sides(config: Config) -> Mapping[TrunkName, TextSide]:
     """Which trunks take text messages, and for how much; one without any prices charges nothing."""
     return {

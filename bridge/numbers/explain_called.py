@@ -3,14 +3,24 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from bridge.core.ids import GroupName
+from bridge.core.ids import GroupName, MenuName
 from bridge.numbers.explain import Explanation
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import Reach, Target, ToGroup
+from bridge.numbers.reach import Reach, Target, ToGroup, ToMenu
+
+Choices = Mapping[str, str]
+"""What each key of a menu leads to, and `otherwise` what the absence of one does."""
 
 
-def explain_called(plan: NumberPlan, groups: Mapping[GroupName, Group], called: str, moment: datetime) -> Explanation:
+def explain_called(
+    plan: NumberPlan,
+    groups: Mapping[GroupName, Group],
+    called: str,
+    moment: datetime,
+    *,
+    menus: Mapping[MenuName, Choices] | None = None,
+) -> Explanation:
     """All that the configuration says of a call to a number at a local time; people's own settings are not in it."""
     reach = plan.reach_of(called)
     if reach is None:
@@ -22,6 +32,7 @@ def explain_called(plan: NumberPlan, groups: Mapping[GroupName, Group], called: 
         f"number: {called}",
         f"numbers.inbound.{key}: {_hours(reach, moment)}{target or 'nobody'}",
         *_groups(groups, target),
+        *_menu(menus or {}, target),
         *([] if target is not None else ["refused: out_of_hours: nobody is reached at this hour (480)"]),
     )
     return Explanation(lines=lines, permitted=target is not None)
@@ -41,6 +52,13 @@ def _groups(groups: Mapping[GroupName, Group], target: Target | None) -> Iterato
         members, otherwise = ", ".join(group.members), group.otherwise or "nobody"
         yield f"groups.{target.group}: {members} {_way(group)}; otherwise {otherwise}"
         target = group.otherwise
+
+
+def _menu(menus: Mapping[MenuName, Choices], target: Target | None) -> Iterator[str]:
+    """One line for each choice; where one leads to another menu, an admin asks by the number of that."""
+    if isinstance(target, ToMenu):
+        for key, led_to in menus.get(target.menu, {}).items():
+            yield f"menus.{target.menu}: {key}: {led_to}"
 
 
 def _way(group: Group) -> str:

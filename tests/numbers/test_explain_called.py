@@ -4,15 +4,17 @@ from datetime import datetime
 
 import pytest
 
-from bridge.core.ids import GroupName, UserId
+from bridge.core.ids import GroupName, MenuName, UserId
 from bridge.numbers.explain_called import explain_called
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import Reach, ToGroup, ToMessageBox
+from bridge.numbers.reach import Reach, ToGroup, ToMenu, ToMessageBox
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 SALES, OFFICE = GroupName("sales"), GroupName("office")
+MAIN = MenuName("main")
+MENUS = {MAIN: {"1": "group:sales", "otherwise": str(BOB)}}
 GROUPS = {
     SALES: Group(members=(ALICE, BOB), ring=RingOrder.IN_TURN, otherwise=ToGroup(OFFICE)),
     OFFICE: Group(members=(BOB,), otherwise=ToMessageBox(ALICE)),
@@ -22,6 +24,7 @@ PLAN = NumberPlan(
         "+1555020*": Reach(to=ToGroup(SALES), hours=parse_hours("mon 9:00-17:00"), otherwise=ToMessageBox(BOB)),
         "201": Reach(to=ToGroup(OFFICE), hours=parse_hours("mon 9:00-17:00")),
         "202": Reach.of_user(ALICE),
+        "204": Reach(to=ToMenu(MAIN)),
     }
 )
 NOON, NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
@@ -45,10 +48,15 @@ NOON, NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
             ["numbers.inbound.+1555020*: Mon 22:00, outside of its hours: voicemail:@bob:example.org"],
         ),
         ("202", NIGHT, ["numbers.inbound.202: @alice:example.org"]),
+        (
+            "204",
+            NIGHT,
+            ["numbers.inbound.204: menu:main", "menus.main: 1: group:sales", "menus.main: otherwise: @bob:example.org"],
+        ),
     ],
 )
 def test_every_step_of_a_called_number_is_told(called: str, moment: datetime, lines: list[str]) -> None:
-    answer = explain_called(PLAN, GROUPS, called, moment)
+    answer = explain_called(PLAN, GROUPS, called, moment, menus=MENUS)
     assert list(answer.lines[1:]) == lines
     assert answer.permitted
 
@@ -57,6 +65,6 @@ def test_every_step_of_a_called_number_is_told(called: str, moment: datetime, li
     ("called", "moment", "reason"), [("203", NOON, "unassigned_number"), ("201", NIGHT, "out_of_hours")]
 )
 def test_a_number_that_reaches_nobody_says_why(called: str, moment: datetime, reason: str) -> None:
-    answer = explain_called(PLAN, GROUPS, called, moment)
+    answer = explain_called(PLAN, GROUPS, called, moment, menus=MENUS)
     assert not answer.permitted
     assert answer.lines[-1].startswith(f"refused: {reason}:")
