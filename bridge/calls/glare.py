@@ -199,9 +199,11 @@ INBOUND: Table = {
         for state in (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.REPLACED)
     },
     (State.RINGING, ev.CrossingInvite): Row(crossing_while_ringing, (State.ADOPTING,)),
-    (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED)),
-    (State.RINGING, ev.HangupReceived): Row(our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED)),
-    (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED,)),
+    (State.RINGING, ev.TimerFired): Row(timer_fired, (State.ADOPTING, State.ENDED, State.ATTENDING)),
+    (State.RINGING, ev.HangupReceived): Row(
+        our_invite_hung_up, (State.ADOPTING, State.REPLACED, State.ENDED, State.ATTENDING)
+    ),
+    (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED, State.ATTENDING)),
     (State.REPLACED, ev.InviteDelivered): Row(inbound.invite_delivered, ()),
     (State.REPLACED, ev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
     (State.REPLACED, ev.Aborted): Row(abort, (State.ENDED,)),
