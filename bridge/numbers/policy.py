@@ -137,9 +137,11 @@ class NumberPlan:
 
         And behind a code that would withhold the caller's number.
         """
-        _, number = split_code(canonical(dialled, region) or dialled, region)
-        candidates = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
-        return next((code for code in candidates if code in self.emergency), "")
+        bare = canonical(dialled, region) or dialled
+        _, number = split_code(bare, region, self.emergency)
+        written = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
+        candidates = (split_code(each, region, self.emergency)[1] for each in written)
+        return next((number for number in candidates if number in self.emergency), "")
 
     def price_over(self, trunk: TrunkName, number: str) -> Price | None:
         """What a call to a number costs over a trunk; `None` when nobody knows."""

@@ -5,7 +5,7 @@ North America has *67 and *82, mobile networks #31# and *31# (3GPP TS 22.081, te
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import phonenumbers
 
@@ -39,14 +39,17 @@ def split_mark(number: str) -> tuple[str, E164]:
     return (match[1], E164(number[match.end() :])) if match else ("", E164(number))
 
 
-def split_code(dialled: str, region: str) -> tuple[str, str]:
-    """The same of what somebody in a region (ISO 3166) has dialled, without separators, and the rest of it."""
+def split_code(dialled: str, region: str, short: Collection[str] = ()) -> tuple[str, str]:
+    """The same of what somebody in a region (ISO 3166) has dialled, without separators, and the rest of it.
+
+    `short` are numbers that are known to be some although no subscriber's number begins like them.
+    """
     if match := _READ.match(dialled):
         return match[1], dialled[match.end() :]
     codes = _codes(region)
     code = max((code for code in codes if dialled.startswith(code)), key=len, default="")
     rest = dialled[len(code) :]
-    if not code or (code.isdigit() and not rest.startswith(("0", "+"))):
+    if not code or (code.isdigit() and not rest.startswith(("0", "+")) and rest not in short):
         # Of plain digits, only what goes on as a number is known to be a code before one.
         return "", dialled
     return codes[code], rest

@@ -6,7 +6,7 @@ from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers import refusals
 from bridge.numbers.permission import Permission
-from bridge.numbers.policy import WITHHELD, NumberPlan, Route, TrunkChoice
+from bridge.numbers.policy import WITHHELD, Decision, NumberPlan, Route, TrunkChoice
 from bridge.numbers.reach import Reach
 from bridge.numbers.region import emergency_numbers
 
@@ -227,3 +227,32 @@ def test_who_calls_for_help_is_shown_whatever_was_dialled_before() -> None:
     helping = TrunkChoice(name=RESCUE, caller_id="+15550199", emergency=True)
     route = plan(trunks=(helping,)).route(ALICE, "*67911", up, withheld=True)
     assert route == Route(trunk=RESCUE, number=E164("911"), caller="+15550101", withheld=False)
+
+
+@pytest.mark.parametrize(
+    ("region", "dialled", "reached"),
+    [
+        ("JP", "184110", "110"),
+        ("JP", "186 119", "119"),
+        ("GB", "141 999", "999"),
+        ("GB", "1470112", "112"),
+        ("GB", "+441470112", "112"),
+        ("AU", "1831 000", "000"),
+        ("ES", "067112", "112"),
+        ("US", "*67911", "911"),
+        ("DE", "#31#+49112", "112"),
+        ("GB", "141 9991", ""),
+        ("GB", "+44 141 999 0112", ""),
+        ("DE", "141112", ""),
+    ],
+)
+def test_a_code_before_an_emergency_number_keeps_nobody_from_help(region: str, dialled: str, reached: str) -> None:
+    helping = plan(
+        default_region=region,
+        emergency=frozenset({"000", "110", "112", "119", "911", "999"}),
+        trunks=(TrunkChoice(name=RESCUE, emergency=True),),
+        permissions=(),
+    )
+    decision = helping.decide(ALICE, dialled, up)
+    numbers = [route.number for route in decision.routes] if isinstance(decision, Decision) else []
+    assert numbers == [reached] * bool(reached)
