@@ -144,6 +144,9 @@ class MediaWork:
             self._feed(live, ev.ReofferRefused(verdict=error.verdict))
         elif isinstance(command, cmd.AnswerMatrixReoffer):
             self._feed(live, ev.MatrixReofferRefused())
+        elif isinstance(command, acmd.Announce) and live.call.told is None:
+            # A warning before a limit, which stands in the room as well: the call goes on without it.
+            return
         elif isinstance(command, _OF_A_SECOND_PHONE):
             self._feed(live, tev.TransferMediaRefused(status=error.verdict.sip_status))
         else:

@@ -17,6 +17,7 @@ from bridge.core.ids import UserId
 from bridge.media.engine import MediaError, SoundPlayed
 from bridge.media.sounds import pause
 from bridge.media.speech_program import can_speak
+from bridge.media.verdicts import unavailable
 from bridge.numbers.limits import CALLS_AT_ONCE, TOO_MANY_ATTEMPTS, Cap
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
@@ -72,6 +73,24 @@ async def test_a_limit_lets_the_phone_go_before_anything_is_said_and_what_is_sai
         assert (live.cost, live.call.talk_s) == (cost, talked)
         assert stage.reasons() == ["limit_reached"]
         assert len(stage.matrix.contents("m.room.message")) == 2, "a warning and the end, each once"
+
+
+async def test_a_warning_that_cannot_be_played_is_written_and_ends_no_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def out_of_order(*_: object, **__: object) -> int:
+        raise unavailable("nothing can be played just now")
+
+    async with open_stage(tmp_path, spoken=EVERYTHING) as stage:
+        limited(stage, call=Cap(seconds=60))
+        await talk(stage)
+        (live,) = stage.switchboard.lives()
+        stage.switchboard.feed(live, ev.MediaConnected())
+        monkeypatch.setattr(type(stage.engine.sessions[0]), "play", out_of_order)
+        stage.switchboard._warn(live, "This call will end soon.")
+        await stage.settle()
+        assert stage.matrix.content("m.room.message")["body"] == "This call will end soon."
+        assert live.call.state is State.CONNECTED
 
 
 async def test_a_user_who_is_being_told_something_can_be_called_and_can_call(tmp_path: Path) -> None:
