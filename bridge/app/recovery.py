@@ -92,6 +92,7 @@ def _shifted(at: Milestones, by_s: float) -> Milestones:
 
     return Milestones(
         invited=at.invited + by_s,
+        dialled=moved(at.dialled),
         ringing=moved(at.ringing),
         early=moved(at.early),
         attended=moved(at.attended),

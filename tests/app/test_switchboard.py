@@ -129,6 +129,8 @@ async def test_the_next_process_hangs_up_on_the_phone_where_it_was_last(stage: S
     await stage.settle()
     second = Stage(store=stage.store)
     end_left_over_calls(await second.memory.left_over(), second.switchboard, second.sip, SystemClock(), TRUNKS)
+    (live,) = second.switchboard.lives()
+    assert live.call.at.dialled is not None, "the record and the trace of the call have what there was of it"
     await second.settle()
     assert second.sip.commands == [("revive", dialog, 5070), ("bye", dialog)]
     assert second.matrix.types() == ["m.call.hangup", "m.room.message"]
