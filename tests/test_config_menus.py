@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.app.live_plan import LivePlan
 from bridge.app.plan import menu_plans
 from bridge.app.prompts import Prompts
 from bridge.calls.menu import MenuPlan, Prompt
 from bridge.config import warnings
-from bridge.core.ids import TrunkName
+from bridge.core.ids import MenuName, TrunkName
 from bridge.media import speech_program
 from bridge.media.tone_plan import tone_plan
 from tests.test_config import MINIMAL, TRUNK, faults, load
@@ -34,6 +35,14 @@ def test_a_menu_is_what_the_file_says(tmp_path: Path) -> None:
         "main": MenuPlan(name="main", choices={"1": "@alice:example.org", "#": "menu:night"}, extensions="23"),
         "night": MenuPlan(name="night", otherwise="menu:main", timeout_s=3.0, repeats=0),
     }
+
+
+def test_extensions_of_a_menu_are_those_of_the_numbers_in_force(tmp_path: Path) -> None:
+    text = menus("main: {prompt: a, dial_extensions: true}")
+    live = LivePlan(load(tmp_path, text))
+    assert live.menus()[MenuName("main")].extensions == "23"
+    live.take(load(tmp_path, text.replace('"201"', '"501"')))
+    assert live.menus()[MenuName("main")].extensions == "35"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,6 @@ from bridge.app.personal_data import message_folder
 from bridge.app.phone_states import PhoneStates
 from bridge.app.plan import (
     limits,
-    menu_plans,
     message_box_rule,
     ring_rule,
     suspension_rule,
@@ -233,6 +232,7 @@ class Application:
             self._config,
             switchboard=switchboard,
             plan=self._live.numbers,
+            times=self._live.times,
             meter=meter,
             trunk_up=self._sip.trunk_up,
             clock=self._clock,
@@ -402,7 +402,7 @@ class Application:
             meter=meter,
             ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
             message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
-            menus=lambda: menu_plans(live.config()),
+            menus=live.menus,
             telemetry=self.telemetry,
             rings_s=live.rings_s,
             groups=live.groups,

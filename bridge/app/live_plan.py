@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bridge.app.plan import call_times, groups, number_plan, text_sides
+from bridge.app.plan import call_times, groups, menu_plans, number_plan, text_sides
 from bridge.app.text_desk import TextSide
 from bridge.calls.call import CallTimes
+from bridge.calls.menu import MenuPlan
 from bridge.config import Config
 from bridge.config.additions import Additions, Key, with_additions
-from bridge.core.ids import E164, GroupName, TrunkName, UserId
+from bridge.core.ids import E164, GroupName, MenuName, TrunkName, UserId
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
 
@@ -29,6 +30,8 @@ class InForce:
     config: Config
     left_out: Mapping[Key, str]
     numbers: NumberPlan
+    groups: Mapping[GroupName, Group]
+    menus: Mapping[MenuName, MenuPlan]
     texts: Mapping[TrunkName, TextSide]
 
     @classmethod
@@ -41,6 +44,8 @@ class InForce:
             config=whole.config,
             left_out=whole.left_out,
             numbers=number_plan(whole.config),
+            groups=groups(whole.config),
+            menus=menu_plans(whole.config),
             texts=text_sides(whole.config),
         )
 
@@ -94,7 +99,11 @@ class LivePlan:
 
     def groups(self) -> Mapping[GroupName, Group]:
         """Who rings for which group."""
-        return groups(self._now.config)
+        return self._now.groups
+
+    def menus(self) -> Mapping[MenuName, MenuPlan]:
+        """The spoken menus, whose extensions are those of the numbers."""
+        return self._now.menus
 
     def texts(self) -> Mapping[TrunkName, TextSide]:
         """Which trunks take text messages, and for how much."""
