@@ -54,7 +54,7 @@ class ProberParts:
     meter: Meter
     trunk_up: IsUp
     media: MediaSettings
-    times: CallTimes
+    times: Callable[[], CallTimes]
     caller: UserId
     """Whose permissions and limits count."""
     clock: Clock
@@ -151,6 +151,7 @@ class Prober:
     def _call(self, call_id: CallId, decision: Ways | Verdict, wish: TestWish, offer: str) -> Call:
         parts = self._parts
         ways = (_nowhere(wish),) if isinstance(decision, Verdict) else decision
+        times = parts.times()
         first, *further = ways
         return outbound.begin(
             call_id=call_id,
@@ -163,12 +164,12 @@ class Prober:
                 peer_party=_CLIENT,
             ),
             sdp=offer,
-            remaining_s=wish.ring_s + parts.times.expiry_slack_s,
+            remaining_s=wish.ring_s + times.expiry_slack_s,
             caller=first.caller,
             withheld=first.withheld,
             test=True,
             further=tuple(further),
-            times=parts.times,
+            times=times,
             now=parts.clock.monotonic(),
             wall=parts.clock.wall(),
         )

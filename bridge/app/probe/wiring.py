@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from bridge.app.meter import Meter
-from bridge.app.plan import call_times
 from bridge.app.probe.prober import Prober, ProberParts
 from bridge.app.switchboard import Switchboard
+from bridge.calls.call import CallTimes
 from bridge.config import Config, media_settings
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -19,6 +19,7 @@ def make_prober(
     *,
     switchboard: Switchboard,
     plan: Callable[[], NumberPlan],
+    times: Callable[[], CallTimes],
     meter: Meter,
     trunk_up: IsUp,
     clock: Clock,
@@ -34,7 +35,7 @@ def make_prober(
             meter=meter,
             trunk_up=trunk_up,
             media=media_settings(config),
-            times=call_times(config),
+            times=times,
             caller=UserId(config.ops.test_calls.caller or own),
             clock=clock,
             entropy=entropy,
