@@ -44,6 +44,10 @@ class Context:
         """Add one to a counter."""
         self.actions.append(Count(name=name, labels=labels))
 
+    def count_unexpected(self, machine: str, event: object) -> None:
+        """Count an event for which the table of a state machine has no step."""
+        self.count("sip_unexpected_events_total", machine=machine, event=type(event).__name__)
+
     def note(self, event: str, *, warning: bool = False, **fields: object) -> None:
         """Write a line to the log."""
         self.actions.append(Note(event=event, warning=warning, fields=fields))

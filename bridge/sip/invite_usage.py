@@ -396,6 +396,6 @@ class InviteUsage:
         if isinstance(event, UsageCommand):
             self.context.count("sip_late_commands_total", command=type(event).__name__)
             return
-        self.context.count("sip_unexpected_events_total", machine="invite_usage", event=type(event).__name__)
+        self.context.count_unexpected("invite_usage", event)
         if isinstance(event, ByeReceived | ReinviteReceived | UpdateReceived | PrackReceived):
             self.context.layer.respond(event.server, event.server.request.response(481), now)

@@ -4,32 +4,25 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bridge.sip.context import Context
-from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_info import CONTENT_TYPE, DialogInfo, PhoneState, phone_state, read_dialog_info
 from bridge.sip.dialog_request import INDIFFERENT
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import PhoneStateChanged
-from bridge.sip.failover import Hop, Hunt, hops_of
+from bridge.sip.failover import Hop, hops_of
 from bridge.sip.fields import NameAddr
 from bridge.sip.grammar import BLANKS, parse_params
 from bridge.sip.message import Request, Response
 from bridge.sip.number_forms import written_called
-from bridge.sip.register import min_expires_s
-from bridge.sip.requests import new_request, repeated
-from bridge.sip.timers import Timer
+from bridge.sip.renewal import MAX_EXPIRES_S, REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
+from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
+from bridge.sip.requests import new_request
 from bridge.sip.transaction_layer import ActiveClient
-from bridge.sip.trunks import TrunkState
 
 EVENT_PACKAGE = "dialog"
 EXPIRES_S = 3600
-MAX_EXPIRES_S = 86_400
 MIN_EXPIRES_S = 30
 """A PBX that grants less has not let us in: keeping up with it would be a flood."""
-REFRESH_SHARE = (0.5, 0.9)
-RETRY_BASE_S = 30.0
-RETRY_MAX_S = 1800.0
 SOON_S = (1.0, 5.0)
 """The PBX was restarted, or asked for a new subscription (RFC 6665 §4.1.3); not for all phones at once."""
 
@@ -54,11 +47,6 @@ class WatchState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """Subscribe."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """2xx."""
 
@@ -68,128 +56,53 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Challenged:
-    """401 or 407 that we can answer."""
-
-    credentials: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooBrief:
-    """423: the PBX wants longer intervals."""
-
-    min_expires_s: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """Refused, unanswered, or ended by the PBX; `soon` where it wants a new subscription."""
-
-    status: int
-    retry_after_s: float = 0.0
-    soon: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """A NOTIFY; without a document it says only that the subscription lives."""
 
     info: DialogInfo | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptDue:
-    """Time to refresh, or to try again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressFound:
-    """The name of the PBX has an address at last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopAsked:
-    """Watch no more."""
-
-
 WatchEvent = Started | Accepted | Challenged | TooBrief | Failed | Told | AttemptDue | AddressFound | StopAsked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WatchTimer:
-    """The next attempt is due."""
-
-    watch: "PhoneWatch"
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
-class PhoneWatch:
+class PhoneWatch(Renewal):
     """One phone, by the name that calls to it have."""
 
-    trunk: TrunkState
-    context: Context
     phone: str
     names: "dict[WatchName, PhoneWatch]"
     """Shared by all watches: where NOTIFY requests find theirs."""
     state: WatchState = WatchState.IDLE
     name: WatchName = ("", "")
-    cseq: int = 0
     expires_s: int = EXPIRES_S
-    brief: bool = False
-    failures: int = 0
     dialog: Dialog | None = None
     notify_cseq: int = -1
     version: int = -1
     dialogs: dict[str, str] = field(default_factory=dict)
     seen: PhoneState = PhoneState.UNKNOWN
-    attempts: Attempts = field(default_factory=Attempts)
-    current: ActiveClient | None = None
-    hunt: Hunt | None = None
-    timer: "Timer[object] | None" = None
 
     def handle(self, event: WatchEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
-            labels = {"machine": "phone_watch", "event": type(event).__name__}
-            self.context.count("sip_unexpected_events_total", **labels)
+            self.context.count_unexpected("phone_watch", event)
             return False
         self.state, effects = row
         for effect in effects:
             effect(self, event, now)
         return True
 
-    # From the transactions.
-
-    def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
+    def answered(self, client: ActiveClient, response: Response, now: float) -> None:
         """The answer of the PBX."""
-        if client is self.current and response.status >= 200:
-            self.handle(self._event_of(client, response), now)
-
-    def moved(self, client: ActiveClient, now: float) -> None:
-        """The request goes on at another server, which has not asked for anything yet."""
-        self.current, self.attempts = client, Attempts()
-
-    def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
-        """No answer, or no way to the PBX."""
-        if client is self.current:
-            self.handle(Failed(status=status), now)
-
-    def fire(self, now: float) -> None:
-        """The next attempt is due."""
-        self.timer = None
-        self.handle(AttemptDue(), now)
+        self.handle(self._event_of(client, response), now)
 
     def _event_of(self, client: ActiveClient, response: Response) -> WatchEvent:
         status = response.status
         if status < 300:
             return self._success(client, response)
-        if status in (401, 407):
-            credentials = self.trunk.credentials_for(client, response, self.attempts)
-            if credentials:
-                return Challenged(credentials=tuple(credentials))
-        if status == 423 and not self.brief:
-            return TooBrief(min_expires_s=min_expires_s(response))
+        asked = self.asked_again(client, response)
+        if asked is not None:
+            return asked
         gone = self.state is WatchState.REFRESHING and status in _OVER
         return Failed(status=status, retry_after_s=float(response.retry_after or 0), soon=gone)
 
@@ -228,16 +141,6 @@ class PhoneWatch:
             self.seen = state
             self.context.emit(PhoneStateChanged(trunk=self.trunk.trunk.name, phone=self.phone, state=state))
 
-    def wait(self, seconds: float, now: float) -> None:
-        """Set the time of the next attempt."""
-        self.stop_timer()
-        self.timer = self.context.timers.schedule(now + seconds, WatchTimer(watch=self))
-
-    def stop_timer(self) -> None:
-        if self.timer is not None:
-            self.context.timers.cancel(self.timer)
-            self.timer = None
-
     def forget(self) -> None:
         """Nothing that comes for the subscription so far counts any more."""
         self.names.pop(self.name, None)
@@ -270,14 +173,12 @@ def subscribe(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
     watch.forget()
     watch.name = (context.entropy.token(24), context.entropy.token(12))
     watch.names[watch.name] = watch
-    watch.attempts = Attempts()
     hops = hops_of(trunk, context.entropy, now)
     request = _first_request(watch, hops[0]) if hops else None
     if request is None:
         watch.handle(Failed(status=503), now)
         return
-    watch.hunt = Hunt.through(hops, context=context, trunk=trunk, user=watch)
-    watch.current = watch.hunt.start(request, now)
+    watch.send(request, hops, now)
 
 
 def _first_request(watch: PhoneWatch, hop: Hop) -> Request | None:
@@ -314,9 +215,7 @@ def _fields(watch: PhoneWatch, hop: Hop) -> tuple[tuple[str, str], ...]:
 def refresh(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
     """The same inside the dialog (RFC 6665 §4.1.2.2)."""
     request, hop = _inside(watch)
-    watch.attempts = Attempts()
-    watch.hunt = Hunt.through([hop], context=watch.context, trunk=watch.trunk, user=watch)
-    watch.current = watch.hunt.start(request, now)
+    watch.send(request, [hop], now)
 
 
 def _inside(watch: PhoneWatch) -> tuple[Request, Hop]:
@@ -335,23 +234,6 @@ def _inside(watch: PhoneWatch) -> tuple[Request, Hop]:
     return request, hop
 
 
-def send_with_credentials(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
-    """The same again, with the digest (RFC 3261 §22.2)."""
-    match event:
-        case Challenged(credentials=credentials) if watch.current and watch.hunt:
-            watch.cseq += 1
-            again = repeated(watch.current.request, cseq=watch.cseq, credentials=credentials)
-            watch.current = watch.hunt.repeat(again, now)
-
-
-def lengthen(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
-    """Ask for as long as the PBX wants, once."""
-    match event:
-        case TooBrief(min_expires_s=min_expires_s):
-            watch.brief = True
-            watch.expires_s = max(watch.expires_s, min(min_expires_s, MAX_EXPIRES_S))
-
-
 def schedule_refresh(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
     """Well before the subscription ends."""
     match event:
@@ -364,17 +246,14 @@ def schedule_refresh(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
 
 
 def schedule_retry(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
-    """Wait twice as long after each failure, and as long as the PBX wants, up to half an hour."""
+    """At once where the PBX wants a new subscription, if that has not just been tried; else ever later."""
     watch.forget()
-    entropy = watch.context.entropy
     match event:
         case Failed(soon=True) if not watch.failures:
             watch.failures = 1
-            watch.wait(entropy.uniform(*SOON_S), now)
+            watch.wait(watch.context.entropy.uniform(*SOON_S), now)
         case Failed(retry_after_s=retry_after_s):
-            watch.failures += 1
-            limit_s = min(RETRY_MAX_S, RETRY_BASE_S * 2 ** min(watch.failures - 1, 16))
-            watch.wait(max(entropy.uniform(0.5, 1.0) * limit_s, min(retry_after_s, RETRY_MAX_S)), now)
+            watch.wait_after_failure(retry_after_s, now)
 
 
 def note_failure(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
@@ -399,11 +278,6 @@ def take_state(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
             watch.show(phone_state(watch.dialogs.values()))
             if missed and watch.state is WatchState.SUBSCRIBED:
                 watch.wait(watch.context.entropy.uniform(*SOON_S), now)  # A refresh brings the full state.
-
-
-def stop_timer(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
-    """No further attempts."""
-    watch.stop_timer()
 
 
 def unsubscribe(watch: PhoneWatch, event: WatchEvent, now: float) -> None:

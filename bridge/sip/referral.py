@@ -114,8 +114,7 @@ class Referral:
         """Take one step; false when the table has no such step."""
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
-            labels = {"machine": "referral", "event": type(event).__name__}
-            self.usage.context.count("sip_unexpected_events_total", **labels)
+            self.usage.context.count_unexpected("referral", event)
             return False
         self.state, effects = row
         for effect in effects:

@@ -108,8 +108,7 @@ class Referring:
         """Take one step; false when the table has no such step."""
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
-            labels = {"machine": "referring", "event": type(event).__name__}
-            self.usage.context.count("sip_unexpected_events_total", **labels)
+            self.usage.context.count_unexpected("referring", event)
             return False
         self.state, effects = row
         for effect in effects:

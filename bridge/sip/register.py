@@ -10,8 +10,6 @@ from bridge.sip.requests import Fields, new_request
 from bridge.sip.trunks import LINE_PARAM, TrunkState
 from bridge.sip.uri import SipUri, Uri
 
-MAX_EXPIRES_S = 86_400
-
 MAX_ROUTES = 8
 MAX_ASSOCIATED = 100
 """Of each header of a registrar."""
@@ -55,12 +53,6 @@ def granted_s(response: Response, request: Request, asked_s: int) -> int:
         return asked_s if response.expires is None else response.expires
     except (SipError, IndexError):
         return asked_s
-
-
-def min_expires_s(response: Response) -> int:
-    """The shortest interval that the registrar accepts (§20.23)."""
-    value = (response.headers.get("Min-Expires") or "").strip()
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else MAX_EXPIRES_S
 
 
 def service_route(response: Response) -> tuple[SipUri, ...]:

@@ -4,24 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Flow, Gauge
-from bridge.sip.context import Context
-from bridge.sip.credentials import Attempts
-from bridge.sip.failover import Hunt, hops_of
+from bridge.sip.failover import hops_of
 from bridge.sip.keepalive import Keeper
 from bridge.sip.message import Request, Response
-from bridge.sip.register import (
-    MAX_EXPIRES_S,
-    associated_users,
-    granted_s,
-    min_expires_s,
-    new_register,
-    service_route,
-)
+from bridge.sip.register import associated_users, granted_s, new_register, service_route
 from bridge.sip.registration_events import (
-    AddressFound,
-    AttemptDue,
-    Challenged,
-    Failed,
     FlowClosed,
     FlowLost,
     Granted,
@@ -31,18 +18,10 @@ from bridge.sip.registration_events import (
     RefusedForGood,
     RegistrationEvent,
     RegistrationState,
-    Started,
-    StopAsked,
-    TooBrief,
 )
-from bridge.sip.requests import repeated
-from bridge.sip.timers import Timer
+from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
+from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 from bridge.sip.transaction_layer import ActiveClient
-from bridge.sip.trunks import TrunkState
-
-RETRY_BASE_S = 30.0
-RETRY_MAX_S = 1800.0
-"""RFC 5626 §4.5."""
 
 FLOW_RETRY_S = 1.0
 """After a lost connection the first attempt comes at once: the registrar is most likely there."""
@@ -53,9 +32,6 @@ SHORT_LIVED_S = 120.0
 MAX_REFUSALS = 3
 """A registrar that says no for the third time means it; going on would lock the account."""
 
-REFRESH_SHARE = (0.5, 0.9)
-"""When a binding is refreshed, as a share of what was granted: spread out, so that not all come back at once."""
-
 MIN_REFRESH_S = 30.0
 """A binding is not refreshed more often, unless it ends sooner."""
 
@@ -63,36 +39,19 @@ MIN_GRANT_S = 10
 """A registrar that grants less, or nothing, has not let us in: keeping up with it would be a flood."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RegistrationTimer:
-    """The next attempt is due."""
-
-    registration: "Registration"
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
-class Registration:
+class Registration(Renewal):
     """The registration of one trunk."""
 
-    trunk: TrunkState
-    context: Context
     state: RegistrationState = RegistrationState.IDLE
     sip_call_id: str
     """The same for the life of the process, so that the registrar can order our requests (§10.2.4)."""
-    cseq: int = 0
-    expires_s: int = 600
-    failures: int = 0
     refusals: int = 0
-    brief: int = 0
     closings: int = 0
     """Connections in a row that did not last."""
     granted_at: float = 0.0
     bound_until: float = 0.0
     """When the registrar has forgotten us at the latest."""
-    attempts: Attempts = field(default_factory=Attempts)
-    current: ActiveClient | None = None
-    hunt: Hunt | None = None
-    timer: "Timer[object] | None" = None
     keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,8 +61,7 @@ class Registration:
         """Take one step; false when the table has no such step."""
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
-            labels = {"machine": "registration", "event": type(event).__name__}
-            self.context.count("sip_unexpected_events_total", **labels)
+            self.context.count_unexpected("registration", event)
             return False
         was_up = self.trunk.up
         self.state, effects = row
@@ -143,42 +101,25 @@ class Registration:
             return self.trunk.registered
         return self.state is RegistrationState.REGISTERED
 
-    def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
-        """The registrar's answer."""
-        if client is self.current and response.status >= 200:
-            self.handle(self._event_of(client, response), now)
-
-    def moved(self, client: ActiveClient, now: float) -> None:
-        """The request goes on at another registrar, which has not asked for anything yet."""
-        self.current = client
-        self.cseq = client.request.cseq.number
-        self.attempts = Attempts()
-
     def request_failed(self, client: ActiveClient, status: int, now: float) -> None:
-        """No answer, or no way to the registrar."""
-        if client is not self.current:
-            return
-        if status == 408:
-            self.bound_until = max(self.bound_until, now + self.expires_s)  # It may be the answer that was lost.
-        self.handle(Failed(status=status), now)
+        """No answer, or no way to the registrar. It may be the answer that was lost."""
+        if client is self.current and status == 408:
+            self.bound_until = max(self.bound_until, now + self.expires_s)
+        Renewal.request_failed(self, client, status, now)
 
-    def fire(self, now: float) -> None:
-        """The next attempt is due."""
-        self.timer = None
-        self.handle(AttemptDue(), now)
+    def answered(self, client: ActiveClient, response: Response, now: float) -> None:
+        """The registrar's answer."""
+        self.handle(self._event_of(client, response), now)
 
     def _event_of(self, client: ActiveClient, response: Response) -> RegistrationEvent:
         status = response.status
         if status < 300:
             return self._success(client, response)
-        if status in (401, 407):
-            credentials = self.trunk.credentials_for(client, response, self.attempts)
-            if credentials:
-                return Challenged(credentials=tuple(credentials))
+        asked = self.asked_again(client, response)
+        if asked is not None:
+            return asked
         if status in (401, 403, 407):
             return RefusedForGood(status=status) if self.refusals + 1 >= MAX_REFUSALS else Refused(status=status)
-        if status == 423 and not self.brief:
-            return TooBrief(min_expires_s=min_expires_s(response))
         if status == 439 and self.trunk.instance:
             return OutboundRefused()
         return Failed(status=status, retry_after_s=float(response.retry_after or 0))
@@ -199,35 +140,19 @@ def send(registration: Registration, event: RegistrationEvent, now: float) -> No
     _register(registration, registration.expires_s, now)
 
 
-def send_with_credentials(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """The same again, with the digest (§22.2)."""
-    match event:
-        case Challenged(credentials=credentials) if registration.current and registration.hunt:
-            registration.cseq += 1
-            again = repeated(registration.current.request, cseq=registration.cseq, credentials=credentials)
-            registration.current = registration.hunt.repeat(again, now)
-
-
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Take our contact back (§10.2.2)."""
     _register(registration, 0, now)
-
-
-def lengthen(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """Ask for as long as the registrar wants (§10.2.8)."""
-    match event:
-        case TooBrief(min_expires_s=min_expires_s):
-            registration.brief += 1
-            registration.expires_s = max(registration.expires_s, min(min_expires_s, MAX_EXPIRES_S))
 
 
 def schedule_refresh(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Well before the binding ends."""
     match event:
         case Granted(expires_s=expires_s):
-            registration.failures = registration.refusals = registration.brief = 0
+            registration.failures = registration.refusals = 0
+            registration.brief = False
             share = registration.context.entropy.uniform(*REFRESH_SHARE)
-            _set_timer(registration, now + max(expires_s * share, min(MIN_REFRESH_S, expires_s * REFRESH_SHARE[1])))
+            registration.wait(max(expires_s * share, min(MIN_REFRESH_S, expires_s * REFRESH_SHARE[1])), now)
             registration.granted_at, registration.bound_until = now, now + expires_s
             if registration.current is not None:
                 registration.trunk.settle_at(registration.current.flow)
@@ -262,35 +187,23 @@ def keep_open(registration: Registration, event: RegistrationEvent, now: float) 
 
 
 def schedule_retry(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """Wait twice as long after each failure, up to half an hour, and never in step with others (RFC 5626 §4.5)."""
-    registration.failures += 1
-    registration.brief = 0
+    """Ask again later, as if for the first time."""
+    registration.brief = False
     if isinstance(event, Refused):
         registration.refusals += 1
-    limit_s = min(RETRY_MAX_S, RETRY_BASE_S * 2 ** min(registration.failures - 1, 16))
-    wait_s = registration.context.entropy.uniform(0.5, 1.0) * limit_s
-    if isinstance(event, Failed):
-        wait_s = max(wait_s, min(event.retry_after_s, RETRY_MAX_S))
-    _set_timer(registration, now + wait_s)
+    registration.wait_after_failure(event.retry_after_s if isinstance(event, Failed) else 0.0, now)
 
 
 def schedule_soon(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Open a new flow."""
-    _set_timer(registration, now + FLOW_RETRY_S)
+    registration.wait(FLOW_RETRY_S, now)
 
 
 def schedule_later(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Open a new flow after twice the time, and the contact counts meanwhile; but not later than the refresh is due."""
-    deadline = now + FLOW_RETRY_S * 2.0 ** min(registration.closings, 16)
-    if registration.timer is None or deadline < registration.timer.deadline:
-        _set_timer(registration, deadline)
-
-
-def stop_timer(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """No further attempts."""
-    if registration.timer is not None:
-        registration.context.timers.cancel(registration.timer)
-        registration.timer = None
+    wait_s = FLOW_RETRY_S * 2.0 ** min(registration.closings, 16)
+    if registration.timer is None or now + wait_s < registration.timer.deadline:
+        registration.wait(wait_s, now)
 
 
 def count(registration: Registration, event: RegistrationEvent, now: float) -> None:
@@ -302,22 +215,14 @@ def count(registration: Registration, event: RegistrationEvent, now: float) -> N
         registration.context.note("registration_failed", warning=True, trunk=name, sip_status=event.status)
 
 
-def _set_timer(registration: Registration, deadline: float) -> None:
-    if registration.timer is not None:
-        registration.context.timers.cancel(registration.timer)
-    registration.timer = registration.context.timers.schedule(deadline, RegistrationTimer(registration=registration))
-
-
 def _register(registration: Registration, expires_s: int, now: float) -> None:
     context, trunk = registration.context, registration.trunk
     hops = hops_of(trunk, context.entropy, now)
-    registration.attempts = Attempts()
     registration.current = None
     if not hops:
         registration.handle(Failed(status=503), now)
         return
-    registration.hunt = Hunt.through(hops, context=context, trunk=trunk, user=registration)
-    registration.current = registration.hunt.start(_request(registration, hops[0].flow, expires_s), now)
+    registration.send(_request(registration, hops[0].flow, expires_s), hops, now)
 
 
 def _request(registration: Registration, flow: Flow, expires_s: int) -> Request:

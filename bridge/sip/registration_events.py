@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from bridge.sip.message import Response
+from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 
 
 class RegistrationState(enum.Enum):
@@ -21,30 +22,11 @@ class RegistrationState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """Register."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
     """2xx."""
 
     expires_s: int
     response: Response
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenged:
-    """401 or 407 that we can answer."""
-
-    credentials: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TooBrief:
-    """423: the registrar wants longer intervals (§10.2.8)."""
-
-    min_expires_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,24 +49,6 @@ class RefusedForGood:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """No answer, no way, or a failure that may pass."""
-
-    status: int
-    retry_after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptDue:
-    """Time to refresh, or to try again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressFound:
-    """The registrar's name has an address at last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowLost:
     """The connection over which the registrar reaches us is gone."""
 
@@ -95,13 +59,8 @@ class FlowClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopAsked:
-    """Take the contact back (§10.2.2)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveAsked:
-    """The same where no contact of ours can be left."""
+    """Stop where no contact of ours can be left."""
 
 
 RegistrationEvent = (

@@ -37,7 +37,6 @@ from bridge.sip.message import Request
 from bridge.sip.outbound import new_invite
 from bridge.sip.parser import parse_message
 from bridge.sip.peers import Peers
-from bridge.sip.phone_watch import WatchTimer
 from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.probe import ProbeTimer, Watch
 from bridge.sip.referral import ReferralTimer
@@ -49,8 +48,9 @@ from bridge.sip.referral_commands import (
     ReferralReported,
 )
 from bridge.sip.referring import ReferringTimer
-from bridge.sip.registration import Registration, RegistrationTimer
-from bridge.sip.registration_events import AddressFound, Started
+from bridge.sip.registration import Registration
+from bridge.sip.renewal import RenewalTimer
+from bridge.sip.renewal_events import AddressFound, Started
 from bridge.sip.revival import Revive, revive
 from bridge.sip.saved import SavedLeg, saved_leg, whereabouts
 from bridge.sip.settings import SipSettings, TrunkAuth
@@ -394,14 +394,12 @@ class UserAgent:
                     request.fire(now)
                 case HuntTimer(hunt=hunt):
                     hunt.fire(payload, now)
-                case RegistrationTimer(registration=registration):
-                    registration.fire(now)
+                case RenewalTimer(renewal=renewal):
+                    renewal.fire(now)
                 case ReferralTimer(referral=referral):
                     referral.fire(now)
                 case ReferringTimer(referring=referring):
                     referring.fire(now)
-                case WatchTimer(watch=watch):
-                    watch.fire(now)
                 case KeepAliveTimer(keeper=keeper):
                     keeper.fire(now)
                 case TurnTimer(limits=limits):
