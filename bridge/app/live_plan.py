@@ -10,8 +10,8 @@ import structlog
 
 from bridge.app.plan import call_times, groups, menu_plans, number_plan, text_sides
 from bridge.app.text_desk import TextSide
-from bridge.calls.call import CallTimes
 from bridge.calls.menu import MenuPlan
+from bridge.calls.times import CallTimes
 from bridge.config import Config
 from bridge.config.additions import Additions, Key, with_additions
 from bridge.core.ids import E164, GroupName, MenuName, TrunkName, UserId

@@ -15,10 +15,12 @@ from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls import events as ev
 from bridge.calls import outbound, outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty
+from bridge.calls.call import Call
 from bridge.calls.handover import partner_id
+from bridge.calls.parties import MatrixParty
 from bridge.calls.ports import MatrixPort, SipPort
 from bridge.calls.state import Direction, MatrixLeg, State
+from bridge.calls.times import CallTimes
 from bridge.calls.way import Way
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy

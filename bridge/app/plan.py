@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from bridge.app.suspensions import SuspensionRule
 from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
-from bridge.calls.call import CallTimes
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
+from bridge.calls.times import CallTimes
 from bridge.config import Config
 from bridge.config.additions import GrantedPermission
 from bridge.config.dialling import emergency, limit_of

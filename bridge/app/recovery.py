@@ -12,8 +12,9 @@ from bridge.app.live_call import LiveCall
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, Milestones
+from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort, SipPort
+from bridge.calls.times import Milestones
 from bridge.core.clock import Clock
 from bridge.core.ids import CallId, TrunkName
 from bridge.ops.record_keeping import with_record

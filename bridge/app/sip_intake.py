@@ -17,11 +17,12 @@ from bridge.app.user_settings import OUT_OF_HOURS, Wishes
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
 from bridge.calls import transfer_events as tev
-from bridge.calls.call import Call, CallTimes
+from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Direction, State
+from bridge.calls.times import CallTimes
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId, DialogKey, GroupName, PartyId, TrunkName, UserId

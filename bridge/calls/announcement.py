@@ -11,10 +11,11 @@ from bridge.calls import established, outbound
 from bridge.calls import events as ev
 from bridge.calls import message_events as mev
 from bridge.calls.announcement_events import AnnouncementReady
-from bridge.calls.call import Call, Row, Table, abort, ignore, refuse
+from bridge.calls.call import Call
 from bridge.calls.early import matrix_reoffer_answered
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
+from bridge.calls.steps import Row, Table, abort, ignore, refuse
 
 TELLING_S = 40.0
 """For the client's connection and the sentence, which the configuration keeps short."""

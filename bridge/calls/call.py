@@ -5,9 +5,7 @@ think of the other side's farewell. How a call takes an event is in `machine`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -17,7 +15,9 @@ from bridge.calls import outcomes
 from bridge.calls.hunt import Hunt
 from bridge.calls.menu import Walk
 from bridge.calls.message import Message, MessageBox
+from bridge.calls.parties import Handover, MatrixParty, Rival, SecondLeg
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen
@@ -26,94 +26,6 @@ from bridge.sip.saved import SavedLeg
 
 MAX_BUFFERED_CANDIDATES = 100
 """Of all parties together, before one of them is selected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallTimes:
-    """Limits of a call, from the configuration. Seconds."""
-
-    ring_s: float = 90.0
-    progress_s: float = 4.0
-    """180 at the latest; some trunks give up after 5 s without one."""
-    glare_s: float = 3.0
-    expiry_slack_s: float = 0.5
-    """A Matrix invite is given up this long before it runs out: our reject must meet a client that still listens."""
-    connect_s: float = 30.0
-    """Audio must be up this long after the answer; the media session gives up earlier, this is the safety net."""
-    decline_status: int = 603
-    former_s: float = 2.0
-    """A phone that was replaced hangs up by itself, or is hung up on after so long."""
-
-
-@dataclass(slots=True, kw_only=True)
-class MatrixParty:
-    """The Matrix side of a call."""
-
-    call_id: MatrixCallId
-    room_id: RoomId | None = None
-    ghost: UserId | None = None
-    user: UserId
-    own_party: PartyId
-    peer_party: PartyId | None = None
-    """The device at the other end: the caller's, or the one whose answer was selected."""
-    version: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rival:
-    """The user's own call to us that waits until crossing calls are settled."""
-
-    call: cmd.OtherMatrixCall
-    party: PartyId | None
-    sdp: str
-
-
-@dataclass(slots=True, kw_only=True)
-class SecondLeg:
-    """Another phone that is to take the place of the one that the call is with."""
-
-    number: str
-    name: str = ""
-    caller: str = ""
-    uri: str = ""
-    replaces: str | None = None
-    referred_by: str = ""
-    dialog: DialogKey | None = None
-    """`None` until our INVITE is sent."""
-    sip_call_id: SipCallId | None = None
-    late_offer: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
-    """To whom the user has left the phone, as policy let it pass, and how the two are brought together."""
-
-    ways: tuple[Way, ...]
-    """To the other phone, the first to try first; there is at least one."""
-    new_matrix_call_id: MatrixCallId
-    by_refer: bool
-    """Whether the phone's side is asked to bring the two together."""
-    attended: bool
-    """Whether the other phone is on the line already, in a call of its own."""
-    referred: bool = False
-    """Whether the phone's side has been asked."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Milestones:
-    """When things happened, on the monotonic clock that events come with (seconds)."""
-
-    invited: float
-    dialled: float | None = None
-    """When the trunk was asked; the last of them, if several were."""
-    ringing: float | None = None
-    early: float | None = None
-    """When the caller's client was answered, so that its user hears what is played before the phone is."""
-    attended: float | None = None
-    """When the bridge answered the phone itself, for a message or a menu."""
-    answered: float | None = None
-    connected: float | None = None
-    ended: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -411,63 +323,3 @@ class Call:
 
 def _buffer_key(call_id: MatrixCallId, party: PartyId | None) -> str:
     return f"{call_id} {party or ''}"
-
-
-Handler = Callable[[Call, Any, float], list[cmd.Command]]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What an event does in a state: the handler, and every state that it may lead to (for the diagrams and a test)."""
-
-    act: Handler
-    to: tuple[State, ...]
-
-
-Table = Mapping[tuple[State, type[Any]], Row]
-
-
-def ignore(call: Call, event: object, now: float) -> list[cmd.Command]:
-    """The event is expected here and means nothing."""
-    return []
-
-
-def abort(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
-    return call.end(event.verdict, EndedBy.BRIDGE, now)
-
-
-def refuse(call: Call, event: ev.CallRefused | ev.MediaRefused, now: float) -> list[cmd.Command]:
-    """The call cannot be made or cannot go on."""
-    return call.end(event.verdict, EndedBy.BRIDGE, now)
-
-
-def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
-    """Audio is up before signalling is through: remembered for `Call.connect`."""
-    call.at.connected = now
-    call.deadlines.pop(Timer.CONNECT, None)
-    return []
-
-
-def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
-    """Where the client closed its side, its hangup was lost on the way (`user_hangup`); else it did not mean to."""
-    if event.reason is MatrixReason.UNKNOWN_ERROR:
-        return call.end(outcomes.MEDIA_FAILED, EndedBy.BRIDGE, now)
-    ended_by = EndedBy.MATRIX if event.reason is MatrixReason.USER_HANGUP else EndedBy.BRIDGE
-    return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), ended_by, now)
-
-
-MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {
-    ev.MediaConnected: Row(media_connected_early, ()),
-    ev.MediaLost: Row(media_lost, (State.ENDED,)),
-}
-
-
-def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
-    """Leaving the room is hanging up (specification, VoIP, "behaviour on room leave")."""
-    if event.user not in (call.matrix.user, call.matrix.ghost):
-        return []
-    if event.room_id is not None and event.room_id != call.matrix.room_id:
-        return []
-    call.matrix_leg = MatrixLeg.ENDED
-    verdict = outcomes.COMPLETED if call.at.answered is not None else outcomes.ROOM_LEFT
-    return call.end(verdict, EndedBy.MATRIX, now)

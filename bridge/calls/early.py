@@ -9,9 +9,10 @@ shows a call that is up, and whatever ends it from there on is a hangup; the pho
 from bridge.calls import commands as cmd
 from bridge.calls import established, outbound, outcomes
 from bridge.calls import events as ev
-from bridge.calls.call import MEDIA_WHILE_ANSWERING, Call, Row, Table, ignore
+from bridge.calls.call import Call
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, ignore
 
 RINGING, SESSION_PROGRESS = 180, 183
 

@@ -4,9 +4,10 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, Row, Table, abort, ignore, media_lost, member_left, refuse
+from bridge.calls.call import Call
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
+from bridge.calls.steps import Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.core.verdict import Verdict
 
 

@@ -8,8 +8,9 @@ call goes on whatever happened: whoever refuses it, it has not been answered.
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outbound
-from bridge.calls.call import Call, Row, Table
+from bridge.calls.call import Call
 from bridge.calls.state import EndedBy, SipLeg, State
+from bridge.calls.steps import Row, Table
 from bridge.core.verdict import Verdict
 
 

@@ -5,12 +5,15 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, Handover, MatrixParty, Milestones, Row, Table, ignore, media_lost
+from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused, sip_ended
 from bridge.calls.failover import can_go_on, next_trunk
 from bridge.calls.handover import WITHOUT_USER, partner_id, settle, tell
 from bridge.calls.outbound import note_failure, reoffered_while_ringing
+from bridge.calls.parties import Handover, MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.steps import Row, Table, ignore, media_lost
+from bridge.calls.times import Milestones
 
 
 def begin(call: Call, handover: Handover, *, now: float, wall: float) -> Call:

@@ -13,8 +13,10 @@ with a forged number could take over a call, so the phone hears busy and goes on
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
-from bridge.calls.call import MEDIA_WHILE_ANSWERING, Call, Rival, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.call import Call
+from bridge.calls.parties import Rival
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
 from bridge.core.ids import MatrixCallId
 from bridge.core.verdict import MatrixReason
 

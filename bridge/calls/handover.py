@@ -14,10 +14,12 @@ from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
-from bridge.calls.call import Call, Handover, Row, Table, abort, ignore, media_lost, refuse
+from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.outbound import identity_known
+from bridge.calls.parties import Handover
 from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
+from bridge.calls.steps import Row, Table, abort, ignore, media_lost, refuse
 from bridge.calls.transfer import LATE as LATE_OF_A_TRANSFER
 from bridge.calls.transfer import reoffered_by_another
 from bridge.core.ids import CallId

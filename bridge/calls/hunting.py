@@ -12,10 +12,11 @@ from bridge.calls import events as ev
 from bridge.calls import glare, inbound, outcomes
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
-from bridge.calls.call import Call, Row, Table, abort, ignore, refuse
+from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt, Ring, Step
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
+from bridge.calls.steps import Row, Table, abort, ignore, refuse
 from bridge.calls.turning_away import attend, back_to_menu, take_message
 from bridge.core.presence import RingWhen, rings
 from bridge.core.verdict import MatrixReason, Verdict

@@ -7,22 +7,13 @@ from bridge.calls import events as ev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import outcomes
-from bridge.calls.call import (
-    MEDIA_WHILE_ANSWERING,
-    Call,
-    CallTimes,
-    MatrixParty,
-    Milestones,
-    Row,
-    Table,
-    abort,
-    ignore,
-    member_left,
-    refuse,
-)
+from bridge.calls.call import Call
 from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
+from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.turning_away import turn_away
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen, rings

@@ -17,8 +17,9 @@ from bridge.calls import (
 )
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
-from bridge.calls.call import Call, Table
+from bridge.calls.call import Call
 from bridge.calls.state import Direction, State
+from bridge.calls.steps import Table
 
 _ANSWERED: Table = {**established.TABLE, **transfer.TABLE, **handover.TABLE, **announcement.TABLE}
 TABLES: dict[Direction, Table] = {

@@ -14,13 +14,14 @@ from bridge.calls import menu_events as nev
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import transfer_events as tev
-from bridge.calls.call import Call, Row, Table, abort, media_lost, refuse
+from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.handover import not_replaced, not_transferred_again
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.menu import KEYS, MenuStep, Prompt, Reading, Sense, Walk, read_digits, read_key
 from bridge.calls.message_box import OVER_FOR_MATRIX
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
+from bridge.calls.steps import Row, Table, abort, media_lost, refuse
 from bridge.calls.turning_away import take_message
 from bridge.core.verdict import Verdict
 

@@ -12,11 +12,12 @@ from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
-from bridge.calls.call import Call, Row, Table, abort, ignore
+from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.menu import Prompt
 from bridge.calls.message import Step
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
+from bridge.calls.steps import Row, Table, abort, ignore
 from bridge.calls.turning_away import LONGEST_WALK_S
 
 CLOSING_S = 5.0

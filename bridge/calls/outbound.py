@@ -3,21 +3,12 @@
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
-from bridge.calls.call import (
-    MEDIA_WHILE_ANSWERING,
-    Call,
-    CallTimes,
-    MatrixParty,
-    Milestones,
-    Row,
-    Table,
-    abort,
-    ignore,
-    member_left,
-    refuse,
-)
+from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused
+from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
 from bridge.core.ids import CallId, TrunkName
 from bridge.core.verdict import Verdict

@@ -9,9 +9,11 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
 from bridge.calls import transfer_events as tev
-from bridge.calls.call import Call, Row, SecondLeg, Table, ignore
+from bridge.calls.call import Call
 from bridge.calls.established import ANY_TIME
+from bridge.calls.parties import SecondLeg
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
+from bridge.calls.steps import Row, Table, ignore
 
 MAX_TRANSFERS = 5
 """Of one call, so that phones that refer to each other do not go on for ever."""

@@ -24,10 +24,10 @@ from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.app.user_settings import UserSettings, Wishes
-from bridge.calls.call import CallTimes
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.calls.outcomes import MATRIX_UNREACHABLE
+from bridge.calls.times import CallTimes
 from bridge.core.clock import Clock, SystemClock
 from bridge.core.entropy import SeededEntropy
 from bridge.core.errors import CallError

@@ -6,7 +6,8 @@ import pytest
 
 from bridge.app.history import DAY_S, History
 from bridge.calls import inbound, outcomes
-from bridge.calls.call import Call, CallTimes
+from bridge.calls.call import Call
+from bridge.calls.times import CallTimes
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, UserId
 from bridge.store import Store
 from tests.app.stage import ALICE, BOB, PHONE, TRUNK

@@ -11,7 +11,8 @@ from bridge.app.history import History
 from bridge.app.live_call import LiveCall
 from bridge.app.reporting import Reporting
 from bridge.calls import outbound, outcomes, snapshot
-from bridge.calls.call import CallTimes, MatrixParty
+from bridge.calls.parties import MatrixParty
+from bridge.calls.times import CallTimes
 from bridge.core.clock import SystemClock
 from bridge.core.ids import CallId, MatrixCallId, PartyId
 from bridge.media.engine import MediaStats

@@ -6,7 +6,8 @@ from typing import Protocol, assert_never
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, machine, outbound, outcomes
-from bridge.calls.call import Call, MatrixParty
+from bridge.calls.call import Call
+from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, State
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, SipCallId, TrunkName
 from tests.calls.crossing_world import LANE_S, MEDIA_S, ROOM_S, TRUNK_S, InRoom, Phone, World

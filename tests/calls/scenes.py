@@ -5,7 +5,9 @@ from typing import TypeVar
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, machine, outbound
-from bridge.calls.call import Call, CallTimes, MatrixParty
+from bridge.calls.call import Call
+from bridge.calls.parties import MatrixParty
+from bridge.calls.times import CallTimes
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 
 C = TypeVar("C")

@@ -17,7 +17,9 @@ from bridge.app.probe.test_line import Tell, TestLine
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
 from bridge.calls import outbound, outcomes
-from bridge.calls.call import Call, CallTimes, MatrixParty
+from bridge.calls.call import Call
+from bridge.calls.parties import MatrixParty
+from bridge.calls.times import CallTimes
 from bridge.calls.way import Way
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from bridge.app.meter import Meter
 from bridge.app.probe.prober import Prober, ProberParts
 from bridge.app.switchboard import Switchboard
-from bridge.calls.call import CallTimes
+from bridge.calls.times import CallTimes
 from bridge.config import Config, media_settings
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
