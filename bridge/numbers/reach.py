@@ -16,6 +16,8 @@ from bridge.numbers.hours import Hours
 
 RANGE_MARK = "*"
 """Ends the key of a block of numbers, of which the beginning is given."""
+LONGEST_BEGINNING = 16
+"""Of such a block: `+` and 15 digits (E.164). What a phone says it calls may be as long as a message."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 _GROUP, _MENU, _VOICEMAIL = "group:", "menu:", "voicemail:"
@@ -143,5 +145,9 @@ def found(inbound: Mapping[str, Reach], spellings: Iterable[str]) -> Reach | Non
     own = next((number for number in numbers if number in inbound and not number.endswith(RANGE_MARK)), None)
     if own is not None:
         return inbound[own]
-    beginnings = (f"{number[:length]}{RANGE_MARK}" for number in numbers for length in range(len(number), 0, -1))
+    beginnings = (
+        f"{number[:length]}{RANGE_MARK}"
+        for number in numbers
+        for length in range(min(len(number), LONGEST_BEGINNING), 0, -1)
+    )
     return inbound.get(max((key for key in beginnings if key in inbound), key=len, default=""))

@@ -7,7 +7,7 @@ import pytest
 from bridge.core.ids import GroupName, MenuName, UserId
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import Reach, Target, ToGroup, ToMenu, ToMessageBox, ToUser, parse_target, person
+from bridge.numbers.reach import Reach, Target, ToGroup, ToMenu, ToMessageBox, ToUser, found, parse_target, person
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 SALES = ToGroup(GroupName("sales"))
@@ -108,3 +108,19 @@ MONDAY_NOON, MONDAY_NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 2
 )
 def test_a_number_has_hours(reach: Reach, moment: datetime, target: Target | None) -> None:
     assert reach.at(moment) == target
+
+
+class CountedNumbers(dict[str, Reach]):
+    """Counts how often something is looked up."""
+
+    looked_up = 0
+
+    def __contains__(self, key: object) -> bool:
+        self.looked_up += 1
+        return super().__contains__(key)
+
+
+def test_a_number_as_long_as_a_message_costs_no_more_than_one_of_15_digits() -> None:
+    numbers = CountedNumbers({"+49301234567890*": Reach.of_user(UserId("@alice:example.org"))})
+    assert found(numbers, ["+49301234567890" + "1" * 60_000]) is not None
+    assert numbers.looked_up < 20
