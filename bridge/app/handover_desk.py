@@ -108,7 +108,7 @@ class HandoverDesk:
         """
         if other is not None:
             return (Way(trunk=other.trunk, number=other.number, caller=other.caller),)
-        if self._plan().is_emergency(dialled):
+        if self._plan().is_emergency(dialled, call.matrix.user):
             return NO_EMERGENCY_CALLS
         return self._ways_of(call, dialled)
 

@@ -246,7 +246,7 @@ class MatrixIntake:
             return
         sent_at = self._clock.monotonic() - self._age_s(event)
         busy = bool(others) and not (self._call_waiting() and all(_was_up(live, sent_at) for live in others))
-        refusal = self._refusal(dialled, busy=busy)
+        refusal = self._refusal(event.sender, dialled, busy=busy)
         call_id = CallId(self._entropy.token(20))
         decision = refusal or self._decide(call_id, event.sender, event.room_id, dialled)
         live = LiveCall(call=self._call(call_id, event, invite, ghost, decision, caller_name))
@@ -256,9 +256,9 @@ class MatrixIntake:
         for early in self._early.take(event.room_id, invite.call_id, self._clock.monotonic()):
             self._switchboard.feed(live, early)
 
-    def _refusal(self, dialled: str, *, busy: bool) -> Verdict | None:
+    def _refusal(self, user: UserId, dialled: str, *, busy: bool) -> Verdict | None:
         """Why no call of this user's is taken now, if so. Whoever calls for help cannot wait for a restart."""
-        if not self._switchboard.accepting and not self._plan().is_emergency(dialled):
+        if not self._switchboard.accepting and not self._plan().is_emergency(dialled, user):
             return outcomes.SHUTTING_DOWN
         return BUSY_WITH_ANOTHER_CALL if busy else None
 
@@ -322,7 +322,7 @@ class MatrixIntake:
             caller_name=caller_name,
             answers_early=first.answers_early,
             withheld=first.withheld,
-            emergency=self._plan().is_emergency(first.number),
+            emergency=self._plan().is_emergency(first.number, event.sender),
             spoken=self._announcements.for_call(event.sender, decision),
             further=tuple(further),
             times=self._times(),

@@ -222,7 +222,7 @@ class TextDesk:
 
     def _route(self, event: RoomEvent, number: str) -> Route | str:
         """The first way of a call to that number whose trunk takes texts, or why there is none."""
-        if self._plan().is_emergency(number, self._plan().region_of(event.sender)):
+        if self._plan().is_emergency(number, event.sender):
             return EMERGENCY
         decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
         if isinstance(decision, Verdict):

@@ -30,6 +30,8 @@ MAX_CALLER = 64
 """Characters of a caller that is no number."""
 WITHHELD = "withheld"
 """Stands for a number in `NumberPlan.caller_ids`: the called party is shown none."""
+NOBODY = UserId("")
+"""Who has no region but the default one."""
 
 IsUp = Callable[[TrunkName], bool]
 
@@ -128,9 +130,9 @@ class NumberPlan:
         """The same behind what says whether the called party is shown the user's number (`withholding`)."""
         return canonical(typed, self.region_of(user))
 
-    def is_emergency(self, number: str, region: str = "") -> bool:
-        """Whether a dialled number is an emergency number, in whatever way it is written."""
-        return bool(self._emergency_number(number, region or self.default_region))
+    def is_emergency(self, dialled: str, user: UserId = NOBODY) -> bool:
+        """Whether a number is an emergency number, in whatever way the user has written it."""
+        return bool(self._emergency_number(dialled, self.region_of(user)))
 
     def _emergency_number(self, dialled: str, region: str) -> str:
         """Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
@@ -170,7 +172,7 @@ class NumberPlan:
         `withheld` is what the user wants of every call, unless what is dialled says it of this one; `None` is what the
         configuration says.
         """
-        if self.is_emergency(dialled, self.region_of(user)):
+        if self.is_emergency(dialled, user):
             return self._emergency_call(user, dialled, is_up)
         marked = self.read_marked(user, dialled)
         if marked is None:
@@ -235,7 +237,7 @@ class NumberPlan:
         """
         if not any(choice.name == trunk and choice.forwards for choice in self.trunks):
             return NO_FORWARDING
-        if self.is_emergency(dialled, self.region_of(user)):
+        if self.is_emergency(dialled, user):
             return NO_EMERGENCY_CALLS
         route = self.route_over(user, dialled, trunk)
         if isinstance(route, Route) and self.user_of(route.number) == user:

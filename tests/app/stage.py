@@ -437,6 +437,8 @@ class Stage:
     plan: NumberPlan = field(init=False)
     messages: MessageDesk = field(init=False)
     announcements: Announcements = field(init=False)
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """In which countries users are, where it is not the default one."""
     spoken: tuple[str, ...] = ()
     """The reasons that can be said aloud."""
 
@@ -457,6 +459,7 @@ class Stage:
             ),
             inbound=self.inbound,
             emergency=frozenset({"112"}),
+            regions=self.regions,
         )
         self.settings = UserSettings(self.store)
         self.memory = Memory(self.store, self.sip, clock, self.telemetry)

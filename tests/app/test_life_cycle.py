@@ -13,6 +13,7 @@ from bridge.config import Config, ConfigError, Fault
 from bridge.core.ids import UserId
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.service_manager import ServiceManager
+from tests.app.conftest import open_stage
 from tests.app.stage import ALICE, ROOM, Stage
 from tests.e2e.waiting import until
 
@@ -237,3 +238,12 @@ async def test_a_call_for_help_is_taken_while_draining(stage: Stage) -> None:
     stage.switchboard.drain()
     await stage.invite("help")
     assert stage.reasons() == ["emergency_refused"]  # No trunk carries it here: that verdict, not the restart's.
+
+
+async def test_a_call_for_help_is_known_by_the_code_of_the_caller_s_own_country(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, regions={ALICE: "GB"}) as stage:
+        stage.matrix.members[ROOM] = frozenset({ALICE, UserId("@_sip_141112:example.org")})
+        stage.switchboard.drain()
+        await stage.invite("help")
+        assert stage.reasons() == ["emergency_refused"]
+        assert "EMERGENCY" in stage.matrix.content("m.room.message")["body"]

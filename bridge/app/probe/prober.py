@@ -108,7 +108,7 @@ class Prober:
         parts = self._parts
         if not parts.switchboard.accepting:
             return outcomes.SHUTTING_DOWN
-        if parts.plan().is_emergency(wish.number, parts.plan().region_of(parts.caller)):
+        if parts.plan().is_emergency(wish.number, parts.caller):
             return NO_EMERGENCY_CALLS
         spin: Spin = lambda total: parts.entropy.integer(0, total - 1)  # noqa: E731
         decision = parts.plan().decide(parts.caller, wish.number, parts.trunk_up, spin=spin)
