@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.typedefs import Handler
 
 from bridge.core.clock import SystemClock
@@ -34,6 +34,7 @@ class HttpLimits:
     head_s: float = 10.0
     """For a request's line and headers, counted from the connection or from the first byte of a later request."""
     body_s: float = 30.0
+    """For a body. Who reads one with `HttpServer.read_body` hears of it; a little later the connection is closed."""
     idle_s: float = 75.0
     """Between requests, and for the client to take an answer."""
     shutdown_s: float = 2.0
@@ -42,7 +43,10 @@ class HttpLimits:
 
 
 class HttpServer:
-    """Serves an application. A full server closes whoever has asked nothing yet, or has been idle for longest."""
+    """Serves an application. A full server closes whoever has asked nothing yet, or has been idle for longest.
+
+    A request whose body is yet to come is no request: who has no token must not hold a place with the promise of one.
+    """
 
     def __init__(self, app: web.Application, *, name: str, limits: HttpLimits, telemetry: Telemetry) -> None:
         """`name` is the component that the server is counted and logged as."""
@@ -91,7 +95,7 @@ class HttpServer:
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = self._connections.find(request.transport)
         if connection is not None:
-            connection.begin_request()
+            connection.begin_request(request.content)
         try:
             return await handler(request)
         finally:
@@ -182,23 +186,34 @@ class _Connection(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol, and keeps the time."""
 
     def __init__(self, inner: asyncio.Protocol, connections: _Connections) -> None:
-        self.busy = False
         self.known = False
         """Whether it has ever asked something."""
+        self._body: StreamReader | None = None
+        """Of the request that is at work."""
         self._inner = inner
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._head_begun = True
 
-    def begin_request(self) -> None:
-        """A request's headers are complete: from here on its handler keeps the time."""
-        self.busy = self.known = True
-        self._cancel_timer()
+    @property
+    def busy(self) -> bool:
+        """Whether a request is at work that has come as a whole."""
+        return self._body is not None and self._body.is_eof()
+
+    def begin_request(self, body: StreamReader) -> None:
+        """A request's headers are complete: once its body is, its handler alone keeps the time."""
+        self._body = body
+        if self.busy:
+            self.known = True
+            self._cancel_timer()
+        else:
+            limits = self._connections.limits
+            self._arm(limits.head_s + limits.body_s)
 
     def end_request(self) -> None:
         """The handler is done; the answer still has to go out."""
-        self.busy = self._head_begun = False
+        self.known, self._body, self._head_begun = True, None, False
         if self._transport is not None:
             self._connections.used(self._transport)
             self._arm(self._connections.limits.idle_s)
@@ -219,6 +234,8 @@ class _Connection(asyncio.Protocol):
             self._timer = None
 
     def _time_is_up(self) -> None:
+        if self.busy:
+            return
         if self._head_begun:
             self._connections.note("slow")
         self.drop()
@@ -233,7 +250,7 @@ class _Connection(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self.busy and not self._head_begun:
+        if self._body is None and not self._head_begun:
             self._head_begun = True
             self._arm(self._connections.limits.head_s)
         self._inner.data_received(data)

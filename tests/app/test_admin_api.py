@@ -1,5 +1,6 @@
 """The admin API: who may ask, what is set and where that holds, what is refused, and that it is as described."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bridge.ops.admin.requests import MAX_BODY
 from bridge.store import administration
 from tests.app.admin_house import SECTIONS, TOKEN, WHO, House, open_house
 from tests.app.stage import ALICE, BOB
+from tests.e2e.waiting import until
 from tests.ops.console_house import CALL, PHONE, write_trace
 
 NUMBER, PERMISSION = "/numbers/{number}", "/permissions/{name}"
@@ -177,7 +179,9 @@ async def test_without_a_token_in_the_configuration_there_is_no_api(tmp_path: Pa
         ("application/json", b"\xff\xfe", 400),
         ("application/json", b"[" * 60_000, 400),
         ("application/json", b'{"to": "' + b"a" * MAX_BODY + b'"}', 413),
-        ("application/json", b'{"to": "\\ud800"}', 422),
+        ("application/json", b'{"to": "\\ud800"}', 400),
+        ("application/json", b'{"prefixes": ["+1555\\ud800"]}', 400),
+        ("application/json", b'{"\\ud800": 1}', 400),
         ("application/json", b"{}", 422),
     ],
 )
@@ -187,6 +191,26 @@ async def test_a_body_that_cannot_be_read_changes_nothing(house: House, kind: st
         assert answer.status == status
         assert answer.content_type == "application/problem+json"
     assert house.live.additions().numbers == {}
+
+
+@pytest.mark.parametrize(
+    ("head", "content"),
+    [("Content-Encoding: gzip\r\nContent-Length: 7", b"garbage"), ("Content-Length: 100", b'{"to": ')],
+)
+async def test_a_body_that_breaks_off_is_no_bug_of_ours(house: House, head: str, content: bytes) -> None:
+    url = house.session._build_url("/")
+    token = house.session.headers["Authorization"]
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    start = f"PUT {ROOT}/numbers/201 HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Type: application/json"
+    writer.write(f"{start}\r\n{head}\r\n\r\n".encode() + content)
+    await writer.drain()
+    writer.transport.abort()
+
+    async def answered() -> bool:
+        return b'admin_requests_total{status="4xx"} 1.0' in house.telemetry.exposition()
+
+    await until(answered, lambda: "nobody answered", limit_s=5.0)
+    assert b'internal_errors_total{component="ops"} 0.0' in house.telemetry.exposition()
 
 
 @pytest.mark.parametrize(

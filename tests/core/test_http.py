@@ -45,7 +45,8 @@ class Served:
         app = web.Application()
         app.router.add_get("/quick", self._quick)
         app.router.add_put("/body", self._body)
-        app.router.add_get("/waits", self._waits)
+        app.router.add_put("/patient", self._patient)
+        app.router.add_route("*", "/waits", self._waits)
         app.router.add_get("/long", self._long)
         return app
 
@@ -68,6 +69,9 @@ class Served:
             return web.Response(text=str(len(await self.server.read_body(request))))
         except TimeoutError:
             return web.Response(status=408)
+
+    async def _patient(self, request: web.Request) -> web.Response:
+        return web.Response(text=await request.text())
 
     async def _waits(self, request: web.Request) -> web.Response:
         self.started.set()
@@ -156,6 +160,14 @@ async def test_a_request_at_work_is_never_broken_off_for_a_newcomer() -> None:
     assert served.drops.reasons == ["refused"]
 
 
+async def test_a_request_whose_body_never_comes_holds_no_place() -> None:
+    async with serving() as served:
+        for _ in range(20):
+            await served.connect(b"PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly")
+        assert await answer(await served.connect(GET)) == "200"
+    assert served.drops.reasons == ["evicted"] * 13
+
+
 async def test_those_who_went_by_themselves_leave_their_place() -> None:
     async with serving(HttpLimits(connections=1, head_s=60, idle_s=60, shutdown_s=0.1)) as served:
         for _ in range(5):
@@ -196,6 +208,24 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async with serving(HttpLimits(connections=8, head_s=60, body_s=0.05, idle_s=60, shutdown_s=0.1)) as served:
         stream = await served.connect(b"PUT /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly")
         assert await answer(stream) == "408"
+
+
+async def test_a_body_that_its_reader_would_wait_for_is_not_waited_for_either() -> None:
+    limits = HttpLimits(connections=8, head_s=0.02, body_s=0.03, idle_s=60, shutdown_s=0.1)
+    async with serving(limits) as served:
+        await closed(await served.connect(b"PUT /patient HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly"))
+    assert served.drops.reasons == ["slow"]
+
+
+async def test_who_works_on_a_whole_request_may_take_longer_than_its_body() -> None:
+    limits = HttpLimits(connections=8, head_s=0.05, body_s=0.05, idle_s=60, shutdown_s=0.1)
+    async with serving(limits) as served:
+        stream = await served.connect(b"PUT /waits HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly")
+        async with asyncio.timeout(LIMIT_S):
+            await served.started.wait()
+        stream[1].write(b"slowly")
+        asyncio.get_running_loop().call_later(0.3, served.go_on.set)
+        assert await answer(stream) == "200"
 
 
 async def test_a_body_in_pieces_is_put_together() -> None:

@@ -112,6 +112,16 @@ async def test_what_is_no_wish_places_no_call(body: str) -> None:
     assert not tester.wishes
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Content-Type": "application/json; charset=nonsense"}, {"Content-Encoding": "gzip"}]
+)
+async def test_a_body_that_cannot_be_decoded_places_no_call(headers: dict[str, str]) -> None:
+    tester = ScriptedTester()
+    async with asking(tester) as post, post(data=json.dumps(WISH).encode(), headers=headers) as answer:
+        assert answer.status == 400
+    assert not tester.wishes
+
+
 async def test_who_stops_reading_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "_ALIVE_S", 0.05)
     tester = ScriptedTester()

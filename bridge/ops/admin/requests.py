@@ -23,8 +23,15 @@ async def read_body(request: web.Request) -> Mapping[str, Any]:
             content = await _read(request)
     except TimeoutError as error:
         raise Problem(408, "the body did not come in time") from error
+    except web.RequestPayloadError as error:
+        raise Problem(400, "the body cannot be decoded") from error
+    except ConnectionError as error:
+        # Nobody hears this: whoever asked is gone in the middle of it.
+        raise Problem(400, "the body broke off") from error
     try:
         document = json.loads(content, object_pairs_hook=_without_doubles, parse_constant=_no_number)
+        # Half of a surrogate pair can be written as an escape, and is no character (RFC 7493 §2.1).
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Problem(400, "the body is no JSON that can be read") from error
     if not isinstance(document, dict):

@@ -273,7 +273,7 @@ async def _form(request: web.Request) -> Mapping[str, object]:
         raise web.HTTPUnsupportedMediaType(reason="This is no form of the console.")
     try:
         return await request.post()
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest(reason="This form cannot be read.") from error
 
 

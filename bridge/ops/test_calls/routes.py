@@ -58,7 +58,8 @@ class TestCallRoutes:
             return _problem(401, "the console's token is needed")
         try:
             wish = TestWish.parse(await request.json())
-        except (ValueError, RecursionError) as error:
+        except (ValueError, LookupError, RecursionError, web.RequestPayloadError) as error:
+            # LookupError: it claims a charset that nobody knows.
             return _problem(400, str(error) if isinstance(error, WishError) else "the body is no JSON")
         if not self._budget.spend("all", self._clock.monotonic()):
             return _problem(429, f"too many test calls; one more in {REFILL_S:.0f} s")
