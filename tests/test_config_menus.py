@@ -12,6 +12,7 @@ from bridge.calls.menu import MenuPlan, Prompt
 from bridge.config import warnings
 from bridge.core.ids import MenuName, TrunkName
 from bridge.media import speech_program
+from bridge.media.formats import Codec
 from bridge.media.tone_plan import tone_plan
 from tests.test_config import MINIMAL, TRUNK, faults, load
 
@@ -109,3 +110,10 @@ async def test_phones_hear_the_ringback_of_their_trunks_country(tmp_path: Path) 
     prompts = await Prompts.load(config)
     assert prompts.ringback(TrunkName("a")) is tone_plan("GB").ringback.sound
     assert prompts.ringback(TrunkName("b")) is tone_plan("US").ringback.sound
+
+
+async def test_nothing_has_to_be_coded_while_a_phone_waits(tmp_path: Path) -> None:
+    config = load(tmp_path, menus("main: {prompt: a}").replace("server: h.b", "server: h.b, region: AT"))
+    ringback = (await Prompts.load(config)).ringback(TrunkName("a"))
+    assert ringback is tone_plan("AT").ringback.sound
+    assert ringback._encoded.keys() == set(Codec)

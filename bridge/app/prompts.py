@@ -43,6 +43,8 @@ class Prompts:
         """
         default = config.numbers.default_region
         regions = {name: trunk.region or default for name, trunk in config.trunks.items()}
+        for region in set(regions.values()) if config.menus else ():
+            await asyncio.to_thread(_make_ringback, region)
         spoken: dict[tuple[str, str], Sound] = {}
         said: dict[tuple[str, Prompt], Sound] = {}
         for name, menu in config.menus.items():
@@ -52,6 +54,10 @@ class Prompts:
                     spoken[words] = await _made(name, setting, menu)
                 said[name, prompt] = spoken[words]
         return cls(said, regions)
+
+
+def _make_ringback(region: str) -> None:
+    tone_plan(region).ringback.sound.prepare()
 
 
 async def _made(name: str, setting: str, menu: MenuConfig) -> Sound:
