@@ -302,11 +302,9 @@ class MatrixIntake:
             trunk=TrunkName(""), number=self._plan().caller_number(self._matrix.ghost_number(ghost) or ""), caller=""
         )
         ways = [self._way(route) for route in decision.routes] if isinstance(decision, Decision) else [nowhere]
-        first, *further = ways
         return outbound.begin(
             call_id=call_id,
-            trunk=first.trunk,
-            number=first.number,
+            ways=ways,
             matrix=MatrixParty(
                 call_id=invite.call_id,
                 room_id=event.room_id,
@@ -318,13 +316,9 @@ class MatrixIntake:
             ),
             sdp=invite.sdp,
             remaining_s=self._remaining_s(event, invite),
-            caller=first.caller,
             caller_name=caller_name,
-            answers_early=first.answers_early,
-            withheld=first.withheld,
-            emergency=self._plan().is_emergency(first.number, event.sender),
+            emergency=self._plan().is_emergency(ways[0].number, event.sender),
             spoken=self._announcements.for_call(event.sender, decision),
-            further=tuple(further),
             times=self._times(),
             now=self._clock.monotonic(),
             wall=self._clock.wall(),

@@ -1,5 +1,7 @@
 """A Matrix user calls a phone: from `m.call.invite` to `m.call.answer`."""
 
+from collections.abc import Sequence
+
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import outcomes
@@ -10,53 +12,50 @@ from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Tim
 from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
-from bridge.core.ids import CallId, TrunkName
+from bridge.core.ids import CallId
 from bridge.core.verdict import Verdict
 
 
 def begin(
     *,
     call_id: CallId,
-    trunk: TrunkName,
-    number: str,
+    ways: Sequence[Way],
     matrix: MatrixParty,
     sdp: str,
     remaining_s: float,
-    caller: str = "",
     caller_name: str = "",
-    answers_early: bool = False,
-    withheld: bool = False,
     emergency: bool = False,
     test: bool = False,
     spoken: frozenset[str] = frozenset(),
-    further: tuple[Way, ...] = (),
     times: CallTimes,
     now: float,
     wall: float,
 ) -> Call:
     """A call that a Matrix user wants to make; `remaining_s` is what is left of the invite's lifetime.
 
-    Feed it `CallPermitted` or `CallRefused` next. The bridge enforces the lifetime itself, because Element iOS sends
-    nothing when its invite expires.
+    It goes by the first of `ways`, and by the next when that one's trunk fails; there is at least one. Feed it
+    `CallPermitted` or `CallRefused` next. The bridge enforces the lifetime itself, because Element iOS sends nothing
+    when its invite expires.
     """
+    way, *further = ways
     call = Call(
         call_id=call_id,
         direction=Direction.OUTBOUND,
-        trunk=trunk,
-        number=number,
+        trunk=way.trunk,
+        number=way.number,
         matrix=matrix,
         times=times,
         at=Milestones(invited=now),
         began_wall=wall,
-        caller=caller,
+        caller=way.caller,
         caller_name=caller_name,
-        called=number,
-        answers_early=answers_early,
-        withheld=withheld,
+        called=way.number,
+        answers_early=way.answers_early,
+        withheld=way.withheld,
         emergency=emergency,
         test=test,
         spoken=spoken,
-        further=further,
+        further=tuple(further),
         matrix_leg=MatrixLeg.THEIRS,
         matrix_sdp=sdp,
     )

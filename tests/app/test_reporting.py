@@ -13,6 +13,7 @@ from bridge.app.reporting import Reporting
 from bridge.calls import outbound, outcomes, snapshot
 from bridge.calls.parties import MatrixParty
 from bridge.calls.times import CallTimes
+from bridge.calls.way import Way
 from bridge.core.clock import SystemClock
 from bridge.core.ids import CallId, MatrixCallId, PartyId
 from bridge.media.engine import MediaStats
@@ -27,8 +28,7 @@ def ended_call() -> LiveCall:
     """Dialled a second after its invite; rang after 3 s more, was answered and heard, and ended a minute later."""
     call = outbound.begin(
         call_id=CallId("call"),
-        trunk=TRUNK,
-        number=PHONE,
+        ways=(Way(trunk=TRUNK, number=PHONE, caller=""),),
         matrix=MatrixParty(call_id=MatrixCallId("z"), user=ALICE, own_party=PartyId("p")),
         sdp="offer",
         remaining_s=60.0,

@@ -9,6 +9,7 @@ from bridge.calls import inbound, machine, outbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, State
+from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, SipCallId, TrunkName
 from tests.calls.crossing_world import LANE_S, MEDIA_S, ROOM_S, TRUNK_S, InRoom, Phone, World
 from tests.calls.scenes import ALICE, BRIDGE, GHOST, ROOM, TIMES
@@ -125,8 +126,7 @@ class Bridge:
         busy = any(call.at.answered is None or call.at.answered > event.sent_at for call in self._live())
         call = outbound.begin(
             call_id=CallId(f"of {event.call_id}"),
-            trunk=TRUNK,
-            number="+15550100",
+            ways=(Way(trunk=TRUNK, number="+15550100", caller=""),),
             matrix=MatrixParty(
                 call_id=event.call_id, room_id=ROOM, ghost=GHOST, user=ALICE, own_party=BRIDGE, peer_party=event.sender
             ),

@@ -8,6 +8,7 @@ from bridge.calls import inbound, machine, outbound
 from bridge.calls.call import Call
 from bridge.calls.parties import MatrixParty
 from bridge.calls.times import CallTimes
+from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
 
 C = TypeVar("C")
@@ -31,8 +32,7 @@ def outgoing(*, version: int = 1, remaining_s: float = 60.0) -> Call:
     """Alice's invite has arrived, nothing has been decided."""
     return outbound.begin(
         call_id=CallId("call-1"),
-        trunk=TrunkName("carrier"),
-        number="+15550100",
+        ways=(Way(trunk=TrunkName("carrier"), number="+15550100", caller=""),),
         matrix=MatrixParty(
             call_id=THEIR_CALL,
             room_id=ROOM,

@@ -154,11 +154,9 @@ class Prober:
         parts = self._parts
         ways = (_nowhere(wish),) if isinstance(decision, Verdict) else decision
         times = parts.times()
-        first, *further = ways
         return outbound.begin(
             call_id=call_id,
-            trunk=first.trunk,
-            number=first.number,
+            ways=ways,
             matrix=MatrixParty(
                 call_id=MatrixCallId(f"test.{call_id}"),
                 user=parts.caller,
@@ -167,10 +165,7 @@ class Prober:
             ),
             sdp=offer,
             remaining_s=wish.ring_s + times.expiry_slack_s,
-            caller=first.caller,
-            withheld=first.withheld,
             test=True,
-            further=tuple(further),
             times=times,
             now=parts.clock.monotonic(),
             wall=parts.clock.wall(),
