@@ -14,7 +14,7 @@ from bridge.config.kinds import Flag, Language
 from bridge.config.reached import OptionalTarget, ReachTarget
 from bridge.config.section import Section
 from bridge.media.sounds import SoundError, read_wav
-from bridge.numbers.reach import ToMenu, is_name
+from bridge.numbers.reach import ToMenu
 
 Finding = tuple[Location, str]
 WAV = ".wav"
@@ -36,16 +36,8 @@ def _key(value: object) -> str:
     return key
 
 
-def _name(value: object) -> str:
-    name = values.text(value)
-    if not is_name(name):
-        raise ValueError(f"expected a name of a-z, 0-9, '_' and '-', at most 32 characters, found '{name}'")
-    return name
-
-
 Sentence = Annotated[str, PlainValidator(_sentence)]
 Key = Annotated[str, PlainValidator(_key)]
-MenuKey = Annotated[str, PlainValidator(_name)]
 
 
 class MenuConfig(Section):

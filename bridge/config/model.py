@@ -68,7 +68,7 @@ from bridge.config.kinds import (
     Who,
     Word,
 )
-from bridge.config.menus import MenuConfig, MenuKey
+from bridge.config.menus import MenuConfig
 from bridge.config.operations import LoggingConfig, OpsConfig
 from bridge.config.reached import InboundNumber, TargetName
 from bridge.config.section import Section
@@ -364,7 +364,7 @@ class Config(Section):
     calls: CallsConfig = CallsConfig()
     voicemail: VoicemailConfig = VoicemailConfig()
     announcements: AnnouncementsConfig = AnnouncementsConfig()
-    menus: Mapping[MenuKey, MenuConfig] = Field(default_factory=dict)
+    menus: Mapping[TargetName, MenuConfig] = Field(default_factory=dict)
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     ops: OpsConfig = OpsConfig()
