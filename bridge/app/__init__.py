@@ -1,5 +1,5 @@
 """The one place that wires everything: events in, calls fed, commands carried out."""
 
-from bridge.app.application import run
+from bridge.app.process import run
 
 __all__ = ["run"]

@@ -1,13 +1,9 @@
 """A running bridge: starts its parts in the order of their needs, stops them in the reverse."""
 
 import asyncio
-import gc
 import importlib.metadata
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-
-import structlog
 
 from bridge.app.added_entries import AddedEntries
 from bridge.app.address_book import AddressBookFile
@@ -18,7 +14,6 @@ from bridge.app.cash_book import CashBook
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
-from bridge.app.life_cycle import LifeCycle
 from bridge.app.live_plan import LivePlan
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.media_facts import feed_media
@@ -59,9 +54,7 @@ from bridge.config import (
     sip_settings,
 )
 from bridge.core.clock import SystemClock
-from bridge.core.descriptors import raise_descriptor_limit
 from bridge.core.entropy import SystemEntropy
-from bridge.core.errors import TrunklineError
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.service import MatrixService
 from bridge.media.engines import make_engine
@@ -70,54 +63,14 @@ from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
-from bridge.ops.service_manager import ServiceManager
 from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
 VERSION = importlib.metadata.version("trunkline")
 
-log = structlog.get_logger(__name__)
-
 FAREWELL_LIMIT_S = 5.0
 """Hanging up every call at the end may take this long."""
-
-
-class BridgeFailedError(TrunklineError):
-    """A part of the bridge died of a bug; the process must end, so that whoever watches it starts a new one."""
-
-
-async def run(config: Config, read_config: Callable[[], Config]) -> None:
-    """Run the bridge until a signal ends it. Raises `TrunklineError` or `OSError` when it cannot start or go on.
-
-    `read_config` reads the configuration anew, for SIGHUP.
-    """
-    raise_descriptor_limit()
-    application, service_manager = Application(config), ServiceManager(os.environ)
-    life = LifeCycle(
-        drain_limit_s=config.calls.drain_timeout_s,
-        read_config=read_config,
-        service_manager=service_manager,
-        telemetry=application.telemetry,
-    )
-    life.listen()
-    async with application.running() as bridge:
-        # What was made so far stays: the collector need not walk through it in the middle of a call.
-        gc.collect()
-        gc.freeze()
-        log.info("bridge_started", version=VERSION)
-        fed = asyncio.create_task(service_manager.keep_alive())
-        life.started(bridge)
-        stopped, failed = asyncio.create_task(life.stopped()), asyncio.create_task(bridge.failed())
-        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        has_failed = failed.done()
-        for task in (stopped, failed, fed):
-            task.cancel()
-        await life.close()
-        log.info("bridge_stopping")
-    log.info("bridge_stopped")
-    if has_failed:
-        raise BridgeFailedError("the Matrix side has failed; the log says why")
 
 
 class Application:

@@ -12,7 +12,7 @@ from tests.e2e.waiting import until
 _READY_LIMIT_S = 30.0
 _STOP_LIMIT_S = 15.0
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.e2e.forked_bridge", "bridge.app.application", "bridge.cli"])
+_PROCESSES.set_forkserver_preload(["tests.e2e.forked_bridge", "bridge.app.process", "bridge.cli"])
 
 
 class ForkedBridge(Bridge):
