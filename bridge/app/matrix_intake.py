@@ -10,6 +10,7 @@ from bridge.app.announcements import Announcements
 from bridge.app.early_candidates import EarlyCandidates
 from bridge.app.handover_desk import HandoverDesk
 from bridge.app.live_call import LiveCall
+from bridge.app.matrix_translation import WithinCall, translate
 from bridge.app.meter import Meter
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
@@ -29,15 +30,9 @@ from bridge.core.ids import CallId, PartyId, RoomId, TrunkName, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from bridge.matrix.events import (
-    CallAnswer,
-    CallCandidates,
-    CallHangup,
     CallInvite,
-    CallNegotiate,
-    CallReject,
     CallRemark,
     CallReplaces,
-    CallSelectAnswer,
     InvalidCallEvent,
     RoomEvent,
     parse_call_content,
@@ -66,11 +61,6 @@ NOT_ONE_TO_ONE = Verdict(
 _PRE_ANSWER = frozenset(
     {State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING, State.REPLACED, State.HUNTING}
 )
-
-
-Plain = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
-InCall = Plain | CallReplaces
-"""What can come within a call."""
 
 
 class MatrixIntake:
@@ -148,14 +138,14 @@ class MatrixIntake:
         for live in self._switchboard.directory.in_room(event.room_id):
             self._switchboard.feed(live, change)
 
-    def _of_a_call(self, event: RoomEvent, content: InCall) -> None:
+    def _of_a_call(self, event: RoomEvent, content: WithinCall | CallReplaces) -> None:
         live = self._switchboard.directory.by_matrix_call(event.room_id, content.call_id)
         if live is not None:
             self._switchboard.tracing.matrix_in(live, event)
         if isinstance(content, CallReplaces):
             self._hand_over(event, live, content)
             return
-        translated = _translate(event.sender, content)
+        translated = translate(event.sender, content)
         if translated is None:
             self._ignored(event, "negotiation")
         elif live is not None:
@@ -368,31 +358,3 @@ def _first_event(decision: Decision | Verdict, *, age_s: float) -> ev.Event:
     if isinstance(decision, Verdict):
         return ev.CallRefused(verdict=decision)
     return ev.CallPermitted(hold_s=BACKLOG_HOLD_S if age_s > BACKLOG_AGE_S else 0.0)
-
-
-def _translate(user: UserId, content: Plain) -> ev.OfMatrixCall | None:
-    """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
-    call_id, party = content.call_id, content.party_id
-    match content:
-        case CallCandidates():
-            candidates = tuple(
-                ev.Candidate(candidate=c.candidate, sdp_mid=c.sdp_mid, sdp_m_line_index=c.sdp_m_line_index)
-                for c in content.candidates
-            )
-            return ev.CandidatesReceived(matrix_call_id=call_id, user=user, party=party, candidates=candidates)
-        case CallAnswer():
-            return ev.AnswerReceived(
-                matrix_call_id=call_id, user=user, party=party, version=content.version, sdp=content.sdp
-            )
-        case CallSelectAnswer():
-            return ev.AnswerSelected(
-                matrix_call_id=call_id, user=user, party=party, selected_party=content.selected_party_id
-            )
-        case CallReject():
-            return ev.RejectReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
-        case CallHangup():
-            return ev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
-        case CallNegotiate(description_type="offer"):
-            return ev.MatrixReoffered(matrix_call_id=call_id, user=user, party=party, sdp=content.sdp)
-        case CallNegotiate():
-            return None
