@@ -1,7 +1,7 @@
 """The bot in a room with one person, on a homeserver."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,25 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
             handled.during = work
             yield Scene(hs=hs, bridge=bridge, people=people, meter=meter)
+
+
+def desk_of(
+    scene: Scene,
+    *,
+    admins: Callable[[], Container[UserId]] = tuple,
+    groups: Callable[[], Mapping[GroupName, Group]] = dict,
+) -> BotDesk:
+    """A desk beside the scene's own, which knows of nobody's presence."""
+    return BotDesk(
+        plan=lambda: NumberPlan(inbound={}),
+        trunk_up=lambda trunk: True,
+        rooms=scene.bridge.service,
+        directory=Directory(),
+        people=scene.people,
+        meter=scene.meter,
+        admins=admins,
+        groups=groups,
+    )
 
 
 # --- the room ------------------------------------------------------------------------------------------------------
@@ -273,14 +292,7 @@ async def test_users_choose_whether_they_are_rung_while_away(scene: Scene) -> No
 
 
 async def test_where_presence_is_not_known_nobody_is_promised_anything(scene: Scene) -> None:
-    desk = BotDesk(
-        plan=lambda: NumberPlan(inbound={}),
-        trunk_up=lambda trunk: True,
-        rooms=scene.bridge.service,
-        directory=Directory(),
-        people=scene.people,
-        meter=meter_of(scene.bridge.store, NumberPlan(inbound={}), scene.bridge.service),
-    )
+    desk = desk_of(scene)
     assert await desk.do(ALICE, Ring(when=RingWhen.ONLINE)) == replies.NO_PRESENCE
     assert scene.people.settings.of(ALICE).ring_when is None
 
@@ -420,26 +432,11 @@ async def test_an_administrator_ends_a_suspension(scene: Scene) -> None:
 
 
 async def test_nobody_else_ends_a_suspension(scene: Scene) -> None:
-    desk = BotDesk(
-        plan=lambda: NumberPlan(inbound={}),
-        trunk_up=lambda trunk: True,
-        rooms=scene.bridge.service,
-        directory=Directory(),
-        people=scene.people,
-        meter=scene.meter,
-        admins=lambda: (ALICE,),
-    )
+    desk = desk_of(scene, admins=lambda: (ALICE,))
     assert await desk.do(BOB, Resume(user=BOB)) == replies.NO_ADMIN
 
 
 async def test_who_is_rung_for_a_group_is_told_so(scene: Scene) -> None:
-    desk = BotDesk(
-        plan=lambda: NumberPlan(inbound={}),
-        trunk_up=lambda trunk: True,
-        rooms=scene.bridge.service,
-        directory=Directory(),
-        people=scene.people,
-        meter=scene.meter,
-        groups=lambda: {GroupName("sales"): Group(members=(ALICE,)), GroupName("office"): Group(members=(BOB,))},
-    )
+    groups = {GroupName("sales"): Group(members=(ALICE,)), GroupName("office"): Group(members=(BOB,))}
+    desk = desk_of(scene, groups=lambda: groups)
     assert "Groups that ring you: sales\n" in await desk.do(ALICE, Status())
