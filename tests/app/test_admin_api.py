@@ -18,23 +18,13 @@ from bridge.ops.admin.requests import MAX_BODY
 from bridge.store import administration
 from tests.app.admin_house import SECTIONS, TOKEN, WHO, House, open_house
 from tests.app.stage import ALICE, BOB
+from tests.clock import ManualClock
 from tests.e2e.waiting import until
 from tests.ops.console_house import CALL, PHONE, write_trace
 
 NUMBER, PERMISSION = "/numbers/{number}", "/permissions/{name}"
 USER, SETTINGS = "/users/{user}", "/users/{user}/settings"
 METHODS = {"get", "put", "delete", "post", "patch"}
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_764_300_000.0 + self.now
 
 
 @pytest_asyncio.fixture

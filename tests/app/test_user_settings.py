@@ -1,6 +1,5 @@
 """What users have set for themselves decides before anything rings."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ from bridge.numbers.policy import NumberPlan
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
 from tests.app.stage import ALICE, BOB, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.clock import ManualClock
 from tests.test_config import MINIMAL, load
 
 MOBILE = "+15550122"
@@ -182,21 +182,10 @@ async def test_outside_of_the_hours_of_a_user_nothing_rings(stage: Stage, hours:
     assert rings or stage.reasons() == ["out_of_hours"]
 
 
-@dataclass(frozen=True)
-class StillClock:
-    now: float
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-
 @pytest.mark.parametrize(("zone", "rings"), [("Europe/Berlin", True), ("Europe/London", False)])
 async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, rings: bool) -> None:
     await stage.settings.change(ALICE, hours="mon 9:00-10:00")
-    clock = StillClock(datetime(2026, 3, 2, 8, 30, tzinfo=UTC).timestamp())
+    clock = ManualClock(now=datetime(2026, 3, 2, 8, 30, tzinfo=UTC).timestamp())
     wishes = Wishes(stage.settings, lambda: NumberPlan(inbound={}), clock, time_zone=lambda: ZoneInfo(zone))
     call = IncomingCall(
         dialog=DialogKey("in"), trunk=TRUNK, sip_call_id=SipCallId("abc"), called="+15550199", caller=PHONE

@@ -27,6 +27,7 @@ from bridge.media.player import Playing
 from bridge.media.rtcp import ReportBlock, middle_ntp, write_report
 from bridge.media.rtp import RtpPacket, is_rtcp
 from bridge.media.sounds import Sound
+from tests.clock import ManualClock
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import tone_frames
 from tests.media.test_tones import pressed
@@ -76,24 +77,11 @@ def wishing(formats: LegFormats, **wishes: Any) -> LegFormats:
     return replace(formats, send=replace(formats.send, opus=OpusWish(**wishes)))
 
 
-class SteppedClock:
-    """Both clocks stand still until the test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_700_000_000.25 + self.now
-
-
 class Pair:
     """One call, twice."""
 
     def __init__(self, seed: int, *, signals: bool) -> None:
-        self.clock, self.telemetry = SteppedClock(), CountingTelemetry()
+        self.clock, self.telemetry = ManualClock(now=1000.0, epoch=1_700_000_000.25), CountingTelemetry()
         self.sent = sent = list[tuple[str, bytes]]()
         happened: list[tuple[int, str, int, int]] = []
         self._numbers = itertools.count(1)

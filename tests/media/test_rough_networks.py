@@ -19,6 +19,7 @@ from bridge.media.formats import AudioFormat, Codec, LegFormats
 from bridge.media.opus import OpusEncoder
 from bridge.media.outbound import OutboundStream
 from bridge.media.rtp import RtpPacket
+from tests.clock import ManualClock
 from tests.media.counting import CountingTelemetry
 from tests.media.test_transcoder import voice
 
@@ -39,23 +40,11 @@ CLIENT = LegFormats(
 Deliver = Callable[[bytes], object]
 
 
-class StandingClock:
-    """Stands still until the test moves it."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_700_000_000 + self.now
-
-
 class Portable:
     """The audio of a call, in Python."""
 
     def __init__(self) -> None:
-        self.clock, self.sent = StandingClock(), list[bytes]()
+        self.clock, self.sent = ManualClock(now=0.0, epoch=1_700_000_000.0), list[bytes]()
         entropy = SeededEntropy(1)
         self._audio = CallAudio(
             cname="portable",
@@ -87,7 +76,7 @@ class Native:
 
     def __init__(self) -> None:
         module = pytest.importorskip("trunkline_native", reason="the native packet path was not built: no Rust here")
-        self.clock, self.sent = StandingClock(), list[bytes]()
+        self.clock, self.sent = ManualClock(now=0.0, epoch=1_700_000_000.0), list[bytes]()
         self._audio = module.Bench(
             to_matrix=(1, 0, 0), to_sip=(2, 0, 0), cname="name", signals_digits=False, opus=opus.path(), now=0.0
         )

@@ -14,6 +14,7 @@ from bridge.ops.console.rendering import Renderer
 from bridge.ops.console.views import STEPS
 from bridge.ops.traces.items import Kind, Way
 from bridge.store.traces import TraceEntry, TraceFile
+from tests.clock import ManualClock
 from tests.ops.console_house import (
     ALICE,
     BEGUN,
@@ -54,21 +55,10 @@ def live(*, user: str = ALICE, number: str = PHONE, state: str = "connected", gr
     )
 
 
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return BEGUN + self.now
-
-
 @pytest.mark.parametrize("header", ["", "Bearer wrong", f"Basic {TOKEN}", "Bearer"])
 async def test_who_has_not_the_token_sees_and_does_nothing(tmp_path: Path, header: str) -> None:
     write_trace(tmp_path / "traces")
-    desk, clock = StageDesk(calls=[live()]), ManualClock()
+    desk, clock = StageDesk(calls=[live()]), ManualClock(epoch=BEGUN)
     headers = {"Authorization": header} if header else {}
     async with serving(desk, tmp_path / "traces", clock=clock) as address, browsing(address) as browser:
         for path in PATHS:
@@ -91,7 +81,7 @@ async def test_without_a_token_and_a_proxy_there_is_no_console() -> None:
 
 
 async def test_the_token_opens_a_session_that_ends_by_itself_and_by_logging_out() -> None:
-    clock = ManualClock()
+    clock = ManualClock(epoch=BEGUN)
     async with serving(StageDesk(calls=[live()]), clock=clock) as address, browsing(address) as browser:
         status, text = await browser.log_in()
         assert (status, CALL in text) == (200, True)
@@ -115,7 +105,7 @@ async def test_a_program_may_send_the_token_with_each_request() -> None:
 
 
 async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> None:
-    clock = ManualClock()
+    clock = ManualClock(epoch=BEGUN)
     async with serving(StageDesk(), clock=clock) as address, browsing(address) as browser:
         answers = [(await browser.log_in(f"guess{n}"))[0] for n in range(6)]
         assert answers == [403] * 5 + [429]
@@ -254,7 +244,7 @@ async def test_pages_let_nothing_foreign_in() -> None:
 
 async def test_numbers_are_shown_to_who_asks_and_not_for_ever(tmp_path: Path) -> None:
     write_trace(tmp_path / "traces")
-    clock, desk = ManualClock(), StageDesk(calls=[live()])
+    clock, desk = ManualClock(epoch=BEGUN), StageDesk(calls=[live()])
     paths = ("/console", "/console/calls", f"/console/calls/{CALL}")
     async with serving(desk, tmp_path / "traces", clock=clock) as address, browsing(address) as browser:
         await browser.log_in()
@@ -296,7 +286,10 @@ async def test_a_button_leads_back_to_a_page_of_ours_only(target: str) -> None:
 
 async def test_calls_are_found_and_one_is_explained(tmp_path: Path) -> None:
     write_trace(tmp_path / "traces")
-    async with serving(StageDesk(), tmp_path / "traces", clock=ManualClock()) as address, browsing(address) as browser:
+    async with (
+        serving(StageDesk(), tmp_path / "traces", clock=ManualClock(epoch=BEGUN)) as address,
+        browsing(address) as browser,
+    ):
         await browser.log_in()
         for query, found in (("?text=5550100", True), ("?text=their-call", True), ("?result=server", False)):
             assert (CALL in (await browser.get(f"/console/calls{query}"))[1]) is found, query

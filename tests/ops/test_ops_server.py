@@ -11,19 +11,9 @@ import pytest
 from bridge.core.telemetry import NoTelemetry
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsPortError, OpsServer
+from tests.clock import ManualClock
 
 LIMIT = aiohttp.ClientTimeout(total=10)
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from bridge.sip.limiter import MAX_DATAGRAM
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Transport, Trunk
+from tests.clock import ManualClock
 from tests.peers.process import free_port
 from tests.sip.phone import LOOPBACK, CountingTelemetry, Phone, eventually
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, TRUNK, Scripted, peer_request
@@ -22,21 +23,8 @@ RATE = 10
 FLOOD = 100
 
 
-class StillClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now
-
-
-def gate() -> tuple[Gate, CountingTelemetry, StillClock]:
-    clock, telemetry = StillClock(), CountingTelemetry(TRUNK)
+def gate() -> tuple[Gate, CountingTelemetry, ManualClock]:
+    clock, telemetry = ManualClock(), CountingTelemetry(TRUNK)
     subject = Gate(Scripted().agent, requests_per_s=RATE, clock=clock, telemetry=telemetry, floodgate=Floodgate(clock))
     return subject, telemetry, clock
 
