@@ -15,9 +15,9 @@ from bridge.ops.traces.audio import Interval, Sample
 
 INTERVALS_KEPT = 60
 """Figures of a call's audio at hand: five minutes, one every five seconds."""
-
-
 MOMENTS_KEPT = 100
+NOTHING = 0
+"""The number of no sound."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class LiveCall:
     verification: str = ""
     """What networks said of the phone's number, for the record."""
     session: MediaSession | None = None
-    playing: int = 0
+    playing: int = NOTHING
     """The number of the newest sound of ours: the end of another says nothing any more."""
     stats: MediaStats = field(default_factory=MediaStats)
     timer: asyncio.TimerHandle | None = None

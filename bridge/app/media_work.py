@@ -6,7 +6,7 @@ from typing import Protocol, assert_never
 import structlog
 
 from bridge.app.lane import LaneFull
-from bridge.app.live_call import LiveCall
+from bridge.app.live_call import NOTHING, LiveCall
 from bridge.calls import announcement_commands as acmd
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
@@ -68,6 +68,7 @@ _ASKED_BY_STRANGERS = (
     | cmd.PlayKeys
     | _OF_A_SECOND_PHONE
 )
+_OTHER_SOUNDS = mcmd.PlayGreeting | mcmd.StopSound | ncmd.PlayPrompt | ncmd.PlayRingback | acmd.Announce
 
 
 class MessagePort(Protocol):
@@ -123,6 +124,9 @@ class MediaWork:
         """Queue a command. Raises `LaneFull` when the other side asks for more than can be done."""
         if live.media_lane.full and isinstance(command, _ASKED_BY_STRANGERS):
             raise LaneFull
+        if isinstance(command, _OTHER_SOUNDS):
+            # The end of what plays until then may be on its way to us, and is not that of the new one.
+            live.playing = NOTHING
         live.media_lane.submit(lambda: self._run(live, command))
 
     async def _run(self, live: LiveCall, command: MediaCommand) -> None:

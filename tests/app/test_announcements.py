@@ -18,7 +18,7 @@ from bridge.media.engine import MediaError, SoundPlayed
 from bridge.media.sounds import pause
 from bridge.media.speech_program import can_speak
 from bridge.media.verdicts import unavailable
-from bridge.numbers.limits import CALLS_AT_ONCE, TOO_MANY_ATTEMPTS, Cap
+from bridge.numbers.limits import CALLS_AT_ONCE, LIMIT_REACHED, TOO_MANY_ATTEMPTS, Cap
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
 from bridge.numbers.sentences import EMERGENCY, SENTENCES, Spoken, language_of
@@ -91,6 +91,23 @@ async def test_a_warning_that_cannot_be_played_is_written_and_ends_no_call(
         await stage.settle()
         assert stage.matrix.content("m.room.message")["body"] == "This call will end soon."
         assert live.call.state is State.CONNECTED
+
+
+async def test_the_end_of_a_warning_is_not_taken_for_the_end_of_the_sentence_after_it(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, spoken=EVERYTHING) as stage:
+        limited(stage, call=Cap(seconds=60))
+        await talk(stage)
+        (live,) = stage.switchboard.lives()
+        stage.switchboard.feed(live, ev.MediaConnected())
+        stage.switchboard._warn(live, "This call will end soon.")
+        await stage.settle()
+        warning = live.playing
+        stage.switchboard.feed(live, ev.Aborted(verdict=LIMIT_REACHED))
+        feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=live.call.call_id, number=warning))
+        await stage.settle()
+        assert live.call.state is State.TELLING
+        hears_to_the_end(stage)
+        assert live.call.ended
 
 
 async def test_a_user_who_is_being_told_something_can_be_called_and_can_call(tmp_path: Path) -> None:
