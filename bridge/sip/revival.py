@@ -91,9 +91,10 @@ def _resume(usage: InviteUsage, leg: SavedLeg) -> None:
         usage.cseq_gap = CSEQ_GAP
     else:
         usage.dialog = Dialog.from_request(request, leg.local_tag)
+        usage.dialog.local_cseq += CSEQ_GAP
         usage.incoming = usage.context.layer.receive_request(request, usage.flow)
         usage.incoming.user = usage
-        usage.state = UsageState.RINGING
+        usage.state = UsageState.UNSURE
         usage.register(usage.dialog)
 
 

@@ -23,6 +23,8 @@ class UsageState(enum.Enum):
     """The 2xx to our INVITE without offer brought one: the ACK waits for our answer (§13.2.1)."""
     RINGING = enum.auto()
     """The peer's INVITE waits for us."""
+    UNSURE = enum.auto()
+    """As before when an earlier process wrote it down, which may have answered it since."""
     ANSWERED = enum.auto()
     """Our 2xx is out, its ACK awaited."""
     HANGING_UP = enum.auto()
@@ -47,7 +49,7 @@ class UsageState(enum.Enum):
 
 
 DIALLING = frozenset((UsageState.CALLING, UsageState.PROCEEDING, UsageState.CANCEL_QUEUED, UsageState.CANCELLING))
-CALLED = frozenset((UsageState.RINGING, UsageState.ACCEPTING))
+CALLED = frozenset((UsageState.RINGING, UsageState.UNSURE, UsageState.ACCEPTING))
 UNANSWERED = DIALLING | CALLED
 OVER = frozenset((UsageState.HANGING_UP, UsageState.ENDING, UsageState.ENDED))
 """Our user knows already that the call is over."""

@@ -134,6 +134,24 @@ def test_a_phone_that_waits_for_an_answer_gets_one(transport: Transport) -> None
     assert_nothing_left(caller, again)
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_phone_that_was_answered_after_it_was_written_down_is_hung_up_on(transport: Transport) -> None:
+    wire, caller, callee = pair(transport=transport)
+    dialog = caller.call()
+    wire.run(1)
+    theirs = callee.incoming.dialog
+    leg, trunk = _written(callee, theirs), _trunk(callee)
+    callee.steer(theirs, AcceptAsked(sdp=SDP))
+    wire.run(0.1)
+    wire.disconnect(callee)
+    again = wire.add(Node(wire, callee.host, (trunk.host,), trunk, seed=99))
+    again.feed(Revive(dialog=theirs, leg=leg))
+    again.steer(theirs, RejectAsked(status=500, q850=41))
+    wire.run(QUIET_S)
+    assert caller.events[-1] == CallEnded(dialog=dialog, q850=41)
+    assert_nothing_left(caller, again)
+
+
 def test_a_phone_may_hang_up_before_it_is_told() -> None:
     wire, caller, callee, dialog = _talking(Transport.UDP)
     again = _next_process(wire, caller, _trunk(caller), dialog)
