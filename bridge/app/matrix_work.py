@@ -65,6 +65,9 @@ class MatrixWork:
         if isinstance(command, cmd.SendHangup) and txn_id in live.inviting:
             # Not in the lane, in which the invite itself is: it must not ring for a call that is over.
             live.portal_lane.submit(lambda: self._withdraw(txn_id))
+        if isinstance(command, cmd.SendHangup) and command.other is not None:
+            # The call goes on and is written down without the other one, perhaps before this is.
+            live.call.unsaid[command.other.call_id] = command
         submit(live, command, lambda: self._run(live, command, origin))
 
     async def _run(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
@@ -118,6 +121,8 @@ class MatrixWork:
                 log.info("notice_not_repeated", room_id=origin.room_id)
             case _:
                 await self._send(live, origin, _event(command, origin.identity))
+                if isinstance(command, cmd.SendHangup):
+                    live.call.unsaid.pop(origin.identity.call_id, None)
 
     async def _open_portal(self, live: LiveCall) -> None:
         portal = await self._portal(live, live.call.matrix.user)

@@ -50,6 +50,7 @@ def end_left_over_calls(
             recorded=call.call_id in recorded,
         )
         log.warning("call_left_over", call_id=call.call_id)
+        switchboard.say_the_rest(live)
         switchboard.open(live, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
         for dialog in call.sip_legs.keys() - call.dialogs:
             # Given up before the crash (a silent trunk, a transfer that failed): the call says no more in it.

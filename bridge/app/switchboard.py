@@ -133,6 +133,11 @@ class Switchboard:
             self._memory.remember(live)
         self.feed(live, first)
 
+    def say_the_rest(self, live: LiveCall) -> None:
+        """Tell devices what another process may not have got to tell them: that they ring in vain."""
+        for command in list(live.call.unsaid.values()):
+            self._tell_matrix_side(live, command)
+
     def ask_of_members(self, members: Members) -> None:
         """Who knows what the members of a group want."""
         self._members = members

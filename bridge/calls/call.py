@@ -112,6 +112,8 @@ class Call:
     deadlines: dict[Timer, float] = field(default_factory=dict)
     sip_legs: dict[DialogKey, SavedLeg] = field(default_factory=dict)
     """How each dialog can be ended by another process, as of when the call was written down."""
+    unsaid: dict[MatrixCallId, cmd.SendHangup] = field(default_factory=dict)
+    """What devices must still be told that rang for it in vain; kept by whoever tells them, until it is stored."""
     peer_status: int | None = None
     """The final status with which the phone's side refused, for the record."""
     peer_q850: int | None = None
@@ -171,9 +173,10 @@ class Call:
 
     @property
     def invites(self) -> list[MatrixCallId]:
-        """The Matrix calls to which we have invited, and which no device has answered."""
+        """The Matrix calls to which we have invited, and which no device has answered, or has been told to forget."""
         rings = [ring.matrix_call_id for ring in self.hunt.alive] if self.hunt is not None else []
-        return [*rings, self.matrix.call_id] if self.matrix_leg is MatrixLeg.OURS else rings
+        ours = [self.matrix.call_id] if self.matrix_leg is MatrixLeg.OURS else []
+        return [*rings, *ours, *self.unsaid]
 
     @property
     def talk_s(self) -> float:

@@ -1,6 +1,7 @@
 """A phone calls a group: what each member's room sees, and what is left of the call."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from bridge.app.history import History
 from bridge.app.live_call import LiveCall
 from bridge.app.recovery import end_left_over_calls, withdraw_invites
 from bridge.calls import events as ev
+from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Timer
 from bridge.core.ids import DialogKey, GroupName, RoomId, UserId
@@ -16,7 +18,7 @@ from bridge.core.verdict import Verdict
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.reach import Reach, Target, ToGroup, ToMessageBox, ToUser
 from bridge.sip.events import CallCancelled
-from tests.app.stage import ALICE, BOB, GHOST, PHONE, TRUNK, Stage, StagePortal
+from tests.app.stage import ALICE, BOB, GHOST, PHONE, TRUNK, Stage, StageMatrix, StagePortal
 
 CAROL = UserId("@carol:example.org")
 SALES = GroupName("sales")
@@ -242,6 +244,34 @@ async def test_after_a_crash_nobody_rings_on(stage: Stage) -> None:
     assert told(stage, OF_ALICE) == told(stage, OF_BOB) == ["m.call.hangup", "m.room.message"]
     assert len(stage.matrix.withdrawn) == 2
     assert ("reject", "in-1", 500) in stage.sip.commands
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+async def test_after_a_crash_nobody_rings_on_for_a_call_that_another_member_had_just_taken(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, crosses: bool
+) -> None:
+    await set_up(stage).incoming()
+
+    calls: list[Call] = []
+    send = StageMatrix.send
+
+    async def dies(matrix: StageMatrix, *, event_type: str, **event: Any) -> None:
+        """Before the first hangup is stored."""
+        if event_type == "m.call.hangup":
+            calls[:] = calls or await stage.memory.left_over()
+        await send(matrix, event_type=event_type, **event)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(StageMatrix, "send", dies)
+        await (stage.invite("1-mine", sender=BOB, room_id=OF_BOB) if crosses else answer(stage, BOB))
+    stage.matrix.told.clear()
+    stage.__post_init__()
+    await withdraw_invites(calls, stage.matrix)
+    end_left_over_calls(calls, stage.switchboard, stage.sip, stage.clock, (TRUNK,))
+    await stage.settle()
+    assert told(stage, OF_ALICE) == ["m.call.hangup"]
+    assert reason(stage, OF_ALICE) == "answered_elsewhere"
+    assert "m.call.hangup" in told(stage, OF_BOB)
 
 
 async def test_every_member_s_own_past_calls_say_what_became_of_it(stage: Stage) -> None:
