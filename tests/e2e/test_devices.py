@@ -5,10 +5,9 @@ import asyncio
 import pytest
 
 from tests.e2e.chromium import Device
-from tests.e2e.lab import BROWSER_TONES, Lab
-from tests.e2e.phone import RATE_HZ
+from tests.e2e.devices import one_of_two_answers
+from tests.e2e.lab import Lab
 from tests.e2e.phone import TONE as PHONE_TONE
-from tests.e2e.sound import level_near
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,16 +17,7 @@ async def test_the_device_that_answers_has_the_call_and_the_other_stops_ringing(
     person = await lab.person()
     async with lab.phone() as phone, lab.device(person) as silent, lab.device(person, browser="second") as answering:
         await lab.call_from(phone, person)
-        await asyncio.gather(silent.wait_ringing(), answering.wait_ringing())
-        await answering.answer()
-        ended, _, _ = await asyncio.gather(silent.wait_ended(), answering.wait_connected(), phone.wait_answered())
-        assert ended["hangupReason"] == "answered_elsewhere"
-        at_browser, at_phone = await asyncio.gather(answering.listen(), phone.listen())
-        assert at_browser.is_like(PHONE_TONE), at_browser
-        assert at_phone.is_like(BROWSER_TONES["second"]), at_phone
-        assert level_near(phone.recorded(), RATE_HZ, BROWSER_TONES["first"].pitch_hz) < -50
-        await answering.hang_up()
-        await phone.wait_closed()
+        await one_of_two_answers(phone, silent=silent, answering=answering)
 
 
 async def test_a_device_that_declines_silences_all(lab: Lab) -> None:

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.e2e.chromium import Person
+from tests.e2e.chromium import Device, Person
+from tests.e2e.devices import one_of_two_answers
 from tests.e2e.exchange import SERVER_NAME, open_exchange
 from tests.e2e.lab import BROWSER_TONES, Lab
-from tests.e2e.phone import RATE_HZ, Phone
 from tests.e2e.phone import TONE as PHONE_TONE
+from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import Section
-from tests.e2e.sound import level_near
 from tests.peers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,39 +48,28 @@ async def house(shared_lab: Lab) -> AsyncIterator[House]:
         yield House(first=first, second=second)
 
 
-async def dial(lab: Lab, phone: Phone, number: str) -> None:
-    await phone.call(number, through=lab.bridge.sip_port)
+@asynccontextmanager
+async def called(lab: Lab, house: House, number: str) -> AsyncIterator[tuple[Phone, Device, Device]]:
+    """The phone that has dialled a number, and a device of each of the two."""
+    async with (
+        lab.phone() as phone,
+        lab.device(house.first) as first,
+        lab.device(house.second, browser="second") as second,
+    ):
+        await phone.call(number, through=lab.bridge.sip_port)
+        yield phone, first, second
 
 
 async def test_the_second_member_answers_and_the_first_one_s_device_falls_silent(lab: Lab, house: House) -> None:
-    async with (
-        lab.phone() as phone,
-        lab.device(house.first) as silent,
-        lab.device(house.second, browser="second") as answering,
-    ):
-        await dial(lab, phone, TOGETHER)
-        await asyncio.gather(silent.wait_ringing(), answering.wait_ringing())
-        await answering.answer()
-        ended, _, _ = await asyncio.gather(silent.wait_ended(), answering.wait_connected(), phone.wait_answered())
-        assert ended["hangupReason"] == "answered_elsewhere"
-        at_browser, at_phone = await asyncio.gather(answering.listen(), phone.listen())
-        assert at_browser.is_like(PHONE_TONE), at_browser
-        assert at_phone.is_like(BROWSER_TONES["second"]), at_phone
-        assert level_near(phone.recorded(), RATE_HZ, BROWSER_TONES["first"].pitch_hz) < -50
-        await answering.hang_up()
-        await phone.wait_closed()
+    async with called(lab, house, TOGETHER) as (phone, first, second):
+        await one_of_two_answers(phone, silent=first, answering=second)
     await lab.bridge.wait_metric("member_rings_total", 1, reason="answered_elsewhere")
     record = lab.bridge.records()[-1]
     assert (record["group"], record["reason"]) == ("together", "completed")
 
 
 async def test_in_turn_the_second_member_is_rung_when_the_first_declines(lab: Lab, house: House) -> None:
-    async with (
-        lab.phone() as phone,
-        lab.device(house.first) as first,
-        lab.device(house.second, browser="second") as second,
-    ):
-        await dial(lab, phone, IN_TURN)
+    async with called(lab, house, IN_TURN) as (phone, first, second):
         await first.wait_ringing()
         assert await second.calls() == []
         await first.reject()
@@ -92,12 +82,7 @@ async def test_in_turn_the_second_member_is_rung_when_the_first_declines(lab: La
 
 
 async def test_when_both_decline_the_phone_hears_so(lab: Lab, house: House) -> None:
-    async with (
-        lab.phone() as phone,
-        lab.device(house.first) as first,
-        lab.device(house.second, browser="second") as second,
-    ):
-        await dial(lab, phone, TOGETHER)
+    async with called(lab, house, TOGETHER) as (phone, first, second):
         await asyncio.gather(first.wait_ringing(), second.wait_ringing())
         await first.reject()
         await second.reject()
@@ -105,12 +90,7 @@ async def test_when_both_decline_the_phone_hears_so(lab: Lab, house: House) -> N
 
 
 async def test_when_nobody_answers_somebody_else_is_rung(lab: Lab, house: House) -> None:
-    async with (
-        lab.phone() as phone,
-        lab.device(house.first) as missing,
-        lab.device(house.second, browser="second") as helping,
-    ):
-        await dial(lab, phone, IN_VAIN)
+    async with called(lab, house, IN_VAIN) as (phone, missing, helping):
         await missing.wait_ringing()
         assert (await missing.wait_ended())["hangupReason"] == "invite_timeout"
         await helping.wait_ringing()
