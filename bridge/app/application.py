@@ -12,6 +12,7 @@ from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import BotRoom
 from bridge.app.cash_book import CashBook
 from bridge.app.console_desk import ConsoleDesk
+from bridge.app.event_routes import route_matrix_event, route_sip_event
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
 from bridge.app.live_plan import LivePlan
@@ -55,7 +56,6 @@ from bridge.config import (
 )
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
-from bridge.matrix.events import RoomEvent
 from bridge.matrix.service import MatrixService
 from bridge.media.engines import make_engine
 from bridge.numbers.abuse import Watch
@@ -63,7 +63,6 @@ from bridge.numbers.ledger import Ledger
 from bridge.numbers.number import canonical
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
-from bridge.sip.events import PhoneStateChanged, SipEvent, TextDelivered, TextFailed, TextReceived
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.store import Store
 
@@ -384,25 +383,8 @@ class Application:
         stack.push_async_callback(self._engine.stop)
         await self._engine.start(lambda event: feed_media(switchboard, messages, event))
         stack.push_async_callback(self._sip.stop)
-        await self._sip.start(lambda event: _sip_event(sip_intake, phones, texts, event))
+        await self._sip.start(lambda event: route_sip_event(sip_intake, phones, texts, event))
         stack.push_async_callback(texts.stop)
         stack.push_async_callback(matrix.stop)
-        await matrix.start(lambda event: _matrix_event(matrix_intake, bot, texts, event))
+        await matrix.start(lambda event: route_matrix_event(matrix_intake, bot, texts, event))
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)
-
-
-async def _matrix_event(intake: MatrixIntake, bot: BotRoom, texts: TextDesk, event: RoomEvent) -> None:
-    """A text for a phone, a word to the bot, or a call."""
-    if not await texts.takes(event):
-        await (bot if bot.concerns(event) else intake).handle(event)
-
-
-def _sip_event(intake: SipIntake, phones: PhoneStates, texts: TextDesk, event: SipEvent) -> None:
-    """What a phone does by itself, what it writes, or what it does in a call with us."""
-    match event:
-        case PhoneStateChanged():
-            phones.note(event)
-        case TextReceived() | TextDelivered() | TextFailed():
-            texts.handle(event)
-        case _:
-            intake.handle(event)

@@ -10,7 +10,7 @@ from bridge.app.announcements import Announcements
 from bridge.app.early_candidates import EarlyCandidates
 from bridge.app.handover_desk import HandoverDesk
 from bridge.app.live_call import LiveCall
-from bridge.app.matrix_translation import WithinCall, translate
+from bridge.app.matrix_facts import WithinCall, of_client
 from bridge.app.meter import Meter
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
@@ -145,7 +145,7 @@ class MatrixIntake:
         if isinstance(content, CallReplaces):
             self._hand_over(event, live, content)
             return
-        translated = translate(event.sender, content)
+        translated = of_client(event.sender, content)
         if translated is None:
             self._ignored(event, "negotiation")
         elif live is not None:

@@ -14,7 +14,7 @@ from bridge.matrix.events import (
 WithinCall = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
 
 
-def translate(user: UserId, content: WithinCall) -> ev.OfMatrixCall | None:
+def of_client(user: UserId, content: WithinCall) -> ev.OfMatrixCall | None:
     """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
     call_id, party = content.call_id, content.party_id
     match content:
