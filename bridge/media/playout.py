@@ -98,6 +98,10 @@ class PlayoutBuffer:
         self._due: int | None = None
         self._made_up_to: int | None = None
         """How far the audio was made up when the buffer ran dry."""
+        self._dry_at = 0.0
+        """When that was."""
+        self._idle_frames = 0
+        """How long nothing at all was played after it."""
         self._starts_at = 0.0
         self._run = 0
         self._unproven = 0
@@ -157,7 +161,7 @@ class PlayoutBuffer:
         self.discarded += sum(waiting.payload is not None for waiting in self._waiting)
         self._waiting.clear()
         self._newest = self._played_sequence = self._due = self._made_up_to = None
-        self._run = self._unproven = self._taken = 0
+        self._run = self._unproven = self._taken = self._idle_frames = 0
         self.surplus_s = 0.0
         self.delay.forget()
 
@@ -176,7 +180,7 @@ class PlayoutBuffer:
         delay_s = self.delay.of(now - self._due_now() / self._clock_rate)
         self.delay_s, self.surplus_s = delay_s + ahead_s, delay_s - self.delay.wanted_s
         if not self._waiting:
-            return self._run_dry()
+            return self._run_dry(now)
         head = self._waiting[0]
         gap = head.timestamp - self._due_now()
         if gap <= 0 or gap > _RESTART_S * self._clock_rate:
@@ -201,6 +205,8 @@ class PlayoutBuffer:
             return False
         audible = next((waiting for waiting in self._waiting if waiting.payload is not None), None)
         self._due = (audible or self._waiting[-1]).timestamp
+        if self._made_up_to is not None:
+            self._idle_frames = round((now - self._dry_at) / FRAME_S)
         return True
 
     def _due_now(self) -> int:
@@ -223,10 +229,12 @@ class PlayoutBuffer:
             self.delay.lost()
         if self._made_up_to is not None:
             reached = self._made_up_to
-            self._unproven = max(self._unproven, lost * self._packet // self._frame)
+            # A source may skip as many numbers as it likes; no more was missed than there was time for.
+            missed = min(lost * self._packet // self._frame, self._unproven + self._idle_frames)
+            self._unproven = max(self._unproven, missed)
         if lost or (reached is not None and head.timestamp < reached):
             self.concealed_frames += self._unproven
-        self._unproven, self._made_up_to = 0, None
+        self._unproven, self._idle_frames, self._made_up_to = 0, 0, None
 
     def _bridge_gap(self, head: _Waiting, ticks: int) -> Piece:
         """Time before the next packet: a pause of the source when no number is missing, else a loss."""
@@ -250,11 +258,11 @@ class PlayoutBuffer:
             return 0
         return head.sequence - self._played_sequence - 1
 
-    def _run_dry(self) -> Piece:
+    def _run_dry(self, now: float) -> Piece:
         """Nothing waits: late, lost or pausing, the next packet will tell. Conceal briefly, then wait for it."""
         self._run += 1
         if self._run > MOST_CONCEALED_FRAMES:
-            self._made_up_to, self._due, self._run = self._due, None, 0
+            self._made_up_to, self._due, self._run, self._dry_at = self._due, None, 0, now
             return Piece(kind=PieceKind.IDLE)
         self._unproven += 1
         self._due = self._due_now() + self._frame

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.media.playout import MOST_CONCEALED_FRAMES, Piece, PieceKind, PlayoutBuffer
@@ -236,6 +236,7 @@ def test_a_source_that_starts_anew_is_followed() -> None:
         st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF), st.booleans(), st.integers(0, 5)), max_size=80
     )
 )
+@example([(0, 0, False, 4), (0, 0, False, 5), (16, 0, True, 5)])
 def test_no_sequence_of_packets_breaks_it(steps: list[tuple[int, int, bool, int]]) -> None:
     buffer, now, played = PlayoutBuffer(clock_rate=8000), 0.0, []
     for n, (sequence, timestamp, audible, pops) in enumerate(steps):

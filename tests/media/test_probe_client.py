@@ -60,7 +60,7 @@ async def test_an_echo_is_heard_with_its_level_and_its_delay(engine: EmbeddedEng
         transport.close()
     assert figures.heard.level_dbfs == pytest.approx(tone.SENT_DBFS, abs=2)
     assert figures.echo_ms is not None
-    assert 0 < figures.echo_ms < 2_000
+    assert 0 <= figures.echo_ms < 2_000
     assert figures.codec == "OPUS" or figures.codec.startswith("PCM")
     assert figures.packets_received >= 40
 

@@ -105,7 +105,7 @@ class ProbeClient:
             packets_lost=reception.lost,
             jitter_ms=round(1000 * reception.jitter_s, 2),
             heard=heard,
-            echo_ms=round(1000 * (back_at - sent_at)) if sent_at is not None and back_at is not None else None,
+            echo_ms=round(1000 * (back_at - sent_at), 1) if sent_at is not None and back_at is not None else None,
         )
 
     async def close(self) -> None:

@@ -91,6 +91,10 @@ pub struct PlayoutBuffer {
     due: Option<i64>,
     /// How far the audio was made up when the buffer ran dry.
     made_up_to: Option<i64>,
+    /// When that was.
+    dry_at: f64,
+    /// How long nothing at all was played after it.
+    idle_frames: u64,
     starts_at: f64,
     run: u32,
     unproven: u64,
@@ -117,6 +121,8 @@ impl PlayoutBuffer {
             played_sequence: None,
             due: None,
             made_up_to: None,
+            dry_at: 0.0,
+            idle_frames: 0,
             starts_at: 0.0,
             run: 0,
             unproven: 0,
@@ -191,7 +197,7 @@ impl PlayoutBuffer {
         self.discarded += self.waiting.iter().filter(|waiting| waiting.payload.is_some()).count() as u64;
         self.waiting.clear();
         (self.newest, self.played_sequence, self.due, self.made_up_to) = (None, None, None, None);
-        (self.run, self.unproven, self.taken) = (0, 0, 0);
+        (self.run, self.unproven, self.taken, self.idle_frames) = (0, 0, 0, 0);
         self.surplus_s = 0.0;
         self.delay.forget();
     }
@@ -208,7 +214,7 @@ impl PlayoutBuffer {
         self.skip_accounted();
         let delay_s = self.delay.of(now - self.due_now() as f64 / self.clock_rate as f64);
         (self.delay_s, self.surplus_s) = (delay_s + ahead_s, delay_s - self.delay.wanted_s);
-        let Some(head) = self.waiting.front() else { return self.run_dry() };
+        let Some(head) = self.waiting.front() else { return self.run_dry(now) };
         let gap = head.timestamp - self.due_now();
         if gap <= 0 || gap > RESTART_S * self.clock_rate {
             return self.play();
@@ -240,6 +246,9 @@ impl PlayoutBuffer {
         }
         let audible = self.waiting.iter().find(|waiting| waiting.payload.is_some());
         self.due = audible.or(self.waiting.back()).map(|waiting| waiting.timestamp);
+        if self.due.is_some() && self.made_up_to.is_some() {
+            self.idle_frames = ((now - self.dry_at) / FRAME_S).round_ties_even() as u64;
+        }
         self.due.is_some()
     }
 
@@ -264,13 +273,15 @@ impl PlayoutBuffer {
             self.delay.lost();
         }
         if self.made_up_to.is_some() {
-            self.unproven = self.unproven.max((lost * self.packet / self.frame) as u64);
+            // A source may skip as many numbers as it likes; no more was missed than there was time for.
+            let missed = (lost * self.packet / self.frame) as u64;
+            self.unproven = self.unproven.max(missed.min(self.unproven + self.idle_frames));
         }
         let reached = self.made_up_to.or(self.due);
         if lost > 0 || reached.is_some_and(|reached| timestamp < reached) {
             self.concealed_frames += self.unproven;
         }
-        (self.unproven, self.made_up_to) = (0, None);
+        (self.unproven, self.idle_frames, self.made_up_to) = (0, 0, None);
     }
 
     /// Time before the next packet: a pause of the source when no number is missing, else a loss.
@@ -302,10 +313,10 @@ impl PlayoutBuffer {
     }
 
     /// Nothing waits: late, lost or pausing, the next packet will tell. Conceal briefly, then wait for it.
-    fn run_dry(&mut self) -> Piece {
+    fn run_dry(&mut self, now: f64) -> Piece {
         self.run += 1;
         if self.run > MOST_CONCEALED_FRAMES {
-            (self.made_up_to, self.due, self.run) = (self.due, None, 0);
+            (self.made_up_to, self.due, self.run, self.dry_at) = (self.due, None, 0, now);
             return Piece::Idle;
         }
         self.unproven += 1;
