@@ -72,9 +72,12 @@ async def test_what_is_queued_is_sent_at_the_end(telemetry: PrometheusTelemetry)
     assert set(collector.paths) == {"/somewhere/else"}
 
 
-async def test_a_collector_that_refuses_costs_spans_and_nothing_else(telemetry: PrometheusTelemetry) -> None:
+@pytest.mark.parametrize("status", [307, 400])
+async def test_a_collector_that_refuses_costs_spans_and_nothing_else(
+    telemetry: PrometheusTelemetry, status: int
+) -> None:
     async with Collector.open() as collector:
-        collector.status = 400
+        collector.status = status
         sender = SpanSender(collector.url, version="1", telemetry=telemetry)
         sender.start()
         sender.add(CALL)

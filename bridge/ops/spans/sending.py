@@ -23,6 +23,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.ops.spans.model import CallSpans, Stage
 
 if TYPE_CHECKING:
+    import requests
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
@@ -109,7 +110,7 @@ class SpanSender:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import SpanExportResult
 
-        exporter = OTLPSpanExporter(endpoint=self._url, timeout=_TIMEOUT_S)
+        exporter = OTLPSpanExporter(endpoint=self._url, timeout=_TIMEOUT_S, session=_session())
         resource = Resource({"service.name": "trunkline", "service.version": self._version})
         going_on = True
         while going_on:
@@ -155,6 +156,19 @@ class SpanSender:
         suppressed = None if sent else self._floodgate.pass_or_count("spans_not_sent")
         if suppressed is not None:
             _log.warning("spans_not_sent", spans=count, suppressed=suppressed)
+
+
+def _session() -> "requests.Session":
+    """One to which a redirection is no success: the exporter follows none, and would take it for one."""
+    import requests
+
+    def refuse(response: requests.Response, *_: object, **__: object) -> None:
+        if 300 <= response.status_code < 400:
+            raise requests.TooManyRedirects(response=response)
+
+    session = requests.Session()
+    session.hooks["response"].append(refuse)
+    return session
 
 
 def _has_path(url: str) -> bool:
