@@ -100,10 +100,10 @@ class World:
         self.dialogs[str(phone.endpoint.sip_call_id(dialog))] = dialog
 
     def note_what_is_due(self) -> None:
-        """What was written down can be ended; unless it says that nobody has answered, and somebody just has.
+        """What was written down can be ended; unless it says that the phone has not answered, and it just has.
 
         A call is written down some milliseconds after the phone was told of it. A process that is killed in between
-        takes the knowledge along.
+        takes along whom it spoke to; whom it has answered itself is known from the INVITE.
         """
         store = self.exchange.directory / "trunkline.sqlite3"
         self.left_over |= calls_in_store(store)
@@ -111,7 +111,7 @@ class World:
             found = _CALL_ID.search(leg.invite)
             sip_call_id = leg.dialog.sip_call_id if leg.dialog is not None else found[1] if found else ""
             dialog = self.dialogs[sip_call_id]
-            if leg.dialog is not None or dialog not in self.answered:
+            if leg.dialog is not None or not leg.placed or dialog not in self.answered:
                 self.due.add(dialog)
 
     async def settle(self, phone: Phone) -> None:
