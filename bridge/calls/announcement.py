@@ -15,7 +15,7 @@ from bridge.calls.call import Call
 from bridge.calls.early import matrix_reoffer_answered
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
-from bridge.calls.steps import Row, Table, abort, ignore, refuse
+from bridge.calls.steps import Row, Table, abort, ignore, matrix_reoffered, refuse
 
 TELLING_S = 40.0
 """For the client's connection and the sentence, which the configuration keeps short."""
@@ -97,7 +97,7 @@ _TELLING: dict[type[object], Row] = {
     mev.SoundPlayed: Row(over, (State.ENDED,)),
     ev.AnswerSelected: Row(another_selected, (State.ENDED,)),
     ev.CandidatesReceived: Row(peer_candidates, ()),
-    ev.MatrixReoffered: Row(established.matrix_reoffered, ()),
+    ev.MatrixReoffered: Row(matrix_reoffered, ()),
     ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
     ev.MediaConnected: Row(ignore, ()),
 }

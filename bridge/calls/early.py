@@ -12,7 +12,7 @@ from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, ignore
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, ignore, matrix_reoffered
 
 RINGING, SESSION_PROGRESS = 180, 183
 
@@ -112,7 +112,7 @@ _EARLY: dict[type[object], Row] = {
     ev.IdentityChanged: Row(established.identity_changed, ()),
     ev.ClientKeyPressed: Row(established.client_key_pressed, ()),
     ev.PhoneKeysPressed: Row(established.phone_keys_pressed, ()),
-    ev.MatrixReoffered: Row(established.matrix_reoffered, ()),
+    ev.MatrixReoffered: Row(matrix_reoffered, ()),
     ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
     ev.MatrixReofferRefused: Row(ignore, ()),
     # Expected and without meaning: another device answers or rejects too late, a slow homeserver.

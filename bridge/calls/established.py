@@ -7,7 +7,7 @@ from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
-from bridge.calls.steps import Row, Table, abort, ignore, media_lost, member_left, refuse
+from bridge.calls.steps import Row, Table, abort, ignore, matrix_reoffered, media_lost, member_left, refuse
 from bridge.core.verdict import Verdict
 
 
@@ -79,13 +79,6 @@ def reoffer_answered(call: Call, event: ev.ReofferAnswered, now: float) -> list[
 def reoffer_refused(call: Call, event: ev.ReofferRefused, now: float) -> list[cmd.Command]:
     call.late_offer = False
     return [cmd.RejectSip(status=event.verdict.sip_status)]
-
-
-def matrix_reoffered(call: Call, event: ev.MatrixReoffered, now: float) -> list[cmd.Command]:
-    """Hold, resume or ICE restart by the client."""
-    if not call.is_peer(event.user, event.party):
-        return []
-    return [cmd.AnswerMatrixReoffer(matrix_sdp=event.sdp)]
 
 
 def matrix_reoffer_answered(call: Call, event: ev.MatrixReofferAnswered, now: float) -> list[cmd.Command]:

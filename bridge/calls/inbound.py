@@ -12,7 +12,7 @@ from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, matrix_reoffered, member_left, refuse
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.turning_away import turn_away
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
@@ -262,6 +262,7 @@ TABLE: Table = {
     (State.ACCEPTING, ev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING, State.CONNECTED)),
     (State.ACCEPTING, ev.CandidatesReceived): Row(peer_candidates, ()),
     (State.ACCEPTING, ev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
+    (State.ACCEPTING, ev.MatrixReoffered): Row(matrix_reoffered, ()),
     (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
     (State.ACCEPTING, ev.RejectReceived): Row(ignore, ()),
     **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED, State.ATTENDING)) for state in WAITING},

@@ -54,6 +54,13 @@ def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]
     return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), ended_by, now)
 
 
+def matrix_reoffered(call: Call, event: ev.MatrixReoffered, now: float) -> list[cmd.Command]:
+    """Hold, resume or ICE restart by the client."""
+    if not call.is_peer(event.user, event.party):
+        return []
+    return [cmd.AnswerMatrixReoffer(matrix_sdp=event.sdp)]
+
+
 MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {
     ev.MediaConnected: Row(media_connected_early, ()),
     ev.MediaLost: Row(media_lost, (State.ENDED,)),

@@ -1,5 +1,7 @@
 """A phone calls a Matrix user: what each side is told, in every way the call can go."""
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.calls import commands as cmd
@@ -76,6 +78,19 @@ def test_an_answer_that_comes_before_the_homeserver_has_confirmed_our_invite_cou
     assert only(commands, cmd.SendSelectAnswer).selected_party == LAPTOP
     run(call, ev.InviteDelivered())
     assert run(call, ev.SipAnswerReady(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+
+
+def test_a_client_may_hold_the_call_before_the_phone_has_our_answer() -> None:
+    """It has been selected, and does not know what else is under way."""
+    call = scenes.ringing()
+    run(call, scenes.answer(LAPTOP))
+    held = ev.MatrixReoffered(matrix_call_id=OUR_CALL, user=ALICE, party=LAPTOP, sdp="held")
+    assert run(call, held) == [cmd.AnswerMatrixReoffer(matrix_sdp="held")]
+    assert run(call, replace(held, party=PHONE)) == []
+    assert run(call, ev.SipAnswerReady(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+    answered = run(call, ev.MatrixReofferAnswered(sdp="our answer to it"))
+    assert only(answered, cmd.SendNegotiateAnswer).sdp == "our answer to it"
+    assert call.illegal_events == 0
 
 
 def test_an_answer_by_somebody_else_is_ignored() -> None:
