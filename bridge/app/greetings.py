@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
 import structlog
 
-from bridge.app.speech import SpeechError, speak
+from bridge.app.speech import SpeechError, recording_of, speak
 from bridge.config.voicemail import VoicemailConfig
 from bridge.core.ids import UserId
-from bridge.media.sounds import Sound, pause, read_wav
+from bridge.media.sounds import Sound, pause
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +39,9 @@ class Greetings:
         """
         if not settings.users:
             return cls(pause(BEFORE_BEEP_S), {})
-        own = {UserId(user): await _read(path) for user, path in settings.greetings.items() if path is not None}
+        own = {UserId(user): await recording_of(path) for user, path in settings.greetings.items() if path is not None}
         if settings.greeting is not None:
-            return cls(await _read(settings.greeting), own)
+            return cls(await recording_of(settings.greeting), own)
         try:
             default = await speak(settings.greeting_text, language=settings.language)
             await asyncio.to_thread(default.prepare)
@@ -50,9 +49,3 @@ class Greetings:
             log.warning("greeting_not_spoken", detail=str(error))
             default = pause(BEFORE_BEEP_S)
         return cls(default, own)
-
-
-async def _read(path: Path) -> Sound:
-    sound = await asyncio.to_thread(read_wav, path)
-    await asyncio.to_thread(sound.prepare)
-    return sound

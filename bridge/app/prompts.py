@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import structlog
 
-from bridge.app.speech import SpeechError, speak
+from bridge.app.speech import SpeechError, recording_of, speak
 from bridge.calls.menu import Prompt
 from bridge.config import Config
 from bridge.config.menus import MenuConfig, recording
 from bridge.core.ids import TrunkName
-from bridge.media.sounds import Sound, pause, read_wav
+from bridge.media.sounds import Sound, pause
 from bridge.media.tone_plan import tone_plan
 
 log = structlog.get_logger(__name__)
@@ -64,12 +64,11 @@ async def _made(name: str, setting: str, menu: MenuConfig) -> Sound:
     sentence = menu.sentences[setting]
     path = recording(sentence)
     if path is not None:
-        sound = await asyncio.to_thread(read_wav, path)
-    else:
-        try:
-            sound = await speak(sentence, language=menu.language)
-        except SpeechError as error:
-            log.warning("prompt_not_spoken", menu=name, setting=setting, detail=str(error))
-            return pause(UNSPOKEN_S)
+        return await recording_of(path)
+    try:
+        sound = await speak(sentence, language=menu.language)
+    except SpeechError as error:
+        log.warning("prompt_not_spoken", menu=name, setting=setting, detail=str(error))
+        return pause(UNSPOKEN_S)
     await asyncio.to_thread(sound.prepare)
     return sound
