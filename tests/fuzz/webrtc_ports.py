@@ -39,9 +39,10 @@ class Wire:
 
 
 class Port:
-    """One agent with one socket, before or after a device was selected."""
+    """One agent with one socket, before or after a device was selected; all of it follows from `chance`."""
 
     def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
         self.taken = Counter[str]()
         self.agent = IceAgent(
             controlling=chance.random() < 0.5,
@@ -49,6 +50,7 @@ class Port:
             on_off_path=lambda: self.taken.update(["dropped"]),
             on_excess=lambda: self.taken.update(["excess"]),
         )
+        self._name()
         self.wire = Wire()
         self.protocol = GuardedProtocol(self.agent)
         self.protocol.connection_made(cast(Any, self.wire))
@@ -57,15 +59,24 @@ class Port:
             self.agent.select(ufrag="them", password="p" * 22, is_lite=False)
         self.genuine = self._check(self.agent.local_password)
 
+    def _name(self) -> None:
+        """Give the agent credentials that can be had again, in the place of those that nobody can guess."""
+        self.agent._local_username = f"{self.chance.getrandbits(16):04x}"
+        self.agent._local_password = f"{self.chance.getrandbits(88):022x}"
+        self.agent.named = f"{self.agent.local_username}:".encode()
+
+    def _message(self, kind: stun.Class) -> stun.Message:
+        return stun.Message(stun.Method.BINDING, kind, transaction_id=self.chance.randbytes(12))
+
     def _check(self, password: str) -> bytes:
-        message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        message = self._message(stun.Class.REQUEST)
         message.attributes |= {"USERNAME": f"{self.agent.local_username}:them", "PRIORITY": 1, "ICE-CONTROLLED": 7}
         message.add_message_integrity(password.encode())
         return bytes(message)
 
     def corpus(self) -> tuple[bytes, ...]:
         """What belongs on such a port, and what only looks like it."""
-        response = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.RESPONSE)
+        response = self._message(stun.Class.RESPONSE)
         response.attributes["XOR-MAPPED-ADDRESS"] = KNOWN
         return self.genuine, self._check("wrong" * 5), bytes(response), DTLS, SRTP
 
