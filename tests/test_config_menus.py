@@ -14,7 +14,7 @@ from bridge.core.ids import MenuName, TrunkName
 from bridge.media import speech_program
 from bridge.media.formats import Codec
 from bridge.media.tone_plan import tone_plan
-from tests.test_config import MINIMAL, TRUNK, faults, load
+from tests.config_files import MINIMAL, TRUNK, faults, load
 
 INBOUND = 'numbers: {inbound: {"+15550199": "menu:main", "201": "@bob:example.org", "3*": "@bob:example.org"}}\n'
 START = MINIMAL + TRUNK + INBOUND

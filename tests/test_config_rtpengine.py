@@ -7,7 +7,7 @@ import pytest
 
 from bridge.config import media_settings, warnings
 from bridge.media.settings import PathChoice, ServerAddress
-from tests.test_config import MINIMAL, TOKENS, faults, load
+from tests.config_files import MINIMAL, TOKENS, faults, load
 
 ENGINE = "media: {engine: rtpengine, rtpengine: ['10.0.0.5:2223', 'media.example:2223']"
 

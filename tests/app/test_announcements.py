@@ -25,8 +25,8 @@ from bridge.numbers.sentences import EMERGENCY, SENTENCES, Spoken, language_of
 from tests.app.conftest import open_stage
 from tests.app.stage import ALICE, BOB, Stage
 from tests.app.test_spending import limited, talk, until
+from tests.config_files import MINIMAL, load
 from tests.e2e.sound import write_wav
-from tests.test_config import MINIMAL, load
 
 EVERYTHING = tuple(reason.value for reason in Spoken)
 NEEDS_SPEECH = pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")

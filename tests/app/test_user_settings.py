@@ -15,7 +15,7 @@ from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
 from tests.app.stage import ALICE, BOB, PBX, PHONE, ROOM, TRUNK, Stage
 from tests.clock import ManualClock
-from tests.test_config import MINIMAL, load
+from tests.config_files import MINIMAL, load
 
 MOBILE = "+15550122"
 
