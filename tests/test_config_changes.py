@@ -8,7 +8,7 @@ import yaml
 
 from bridge.config import Config, ConfigError, load_config, take_over
 from bridge.core.ids import TrunkName
-from bridge.ops.declarations import SECTIONS
+from bridge.ops.declarations.label_values import SECTIONS
 
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
 HOMESERVER = {"url": "http://127.0.0.1:8008", "server_name": "example.org"}

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from bridge.cli import main
-from bridge.ops.declarations import METRICS, REASONS
+from bridge.ops.declarations import METRICS
+from bridge.ops.declarations.label_values import REASONS
 
 ROOT = Path(__file__).parent.parent
 MANUALS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/prometheus/README.md")

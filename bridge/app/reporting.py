@@ -15,7 +15,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Result, Verdict
 from bridge.media.engine import HeardStats, LegStats
 from bridge.numbers.money import shown
-from bridge.ops.declarations import NO_TRUNK
+from bridge.ops.declarations.label_values import NO_TRUNK
 from bridge.ops.records import CallRecord, CallRecords, LegRecord
 
 log = structlog.get_logger(__name__)

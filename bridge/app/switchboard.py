@@ -42,7 +42,7 @@ from bridge.core.verdict import Verdict
 from bridge.media.engine import MediaEngine
 from bridge.media.policy import SipMediaPolicy
 from bridge.numbers.sentences import Spoken
-from bridge.ops.declarations import NO_TRUNK
+from bridge.ops.declarations.label_values import NO_TRUNK
 from bridge.ops.logs import bind_call
 
 log = structlog.get_logger(__name__)

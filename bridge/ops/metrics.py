@@ -19,14 +19,14 @@ from prometheus_client import (
 
 from bridge.core.errors import TrunklineError
 from bridge.core.ids import TrunkName
-from bridge.ops.declarations import METRICS, NO_TRUNK, Kind, LabelValues, Metric, Open
+from bridge.ops.declarations import METRICS
+from bridge.ops.declarations.label_values import NO_TRUNK
+from bridge.ops.declarations.metric import Kind, LabelValues, Metric, Open
 
 _log = structlog.get_logger(__name__)
 _PREFIX = "trunkline_"
 _MAX_PREPARED = 64
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,39}\Z")
-
-__all__ = ["NO_TRUNK", "PrometheusTelemetry", "UndeclaredMetricError"]
 
 Collector = Counter | Gauge | Histogram
 AnyCollector = TypeVar("AnyCollector", Counter, Gauge, Histogram)

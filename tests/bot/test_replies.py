@@ -4,7 +4,7 @@ import pytest
 
 from bridge.bot import replies
 from bridge.core.ids import RoomId, UserId
-from bridge.ops.declarations import REASONS
+from bridge.ops.declarations.label_values import REASONS
 from bridge.store.people import PastCall, StoredSettings
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.ops.declarations import METRICS, Kind, Metric, Open
+from bridge.ops.declarations import METRICS
+from bridge.ops.declarations.metric import Kind, Metric, Open
 from tests.peers.prometheus import promtool
 
 DEPLOY = Path("deploy").absolute()

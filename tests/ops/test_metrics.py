@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 from bridge.calls.state import Direction, State
 from bridge.core.ids import TrunkName
 from bridge.media.candidates import IgnoredCandidate
-from bridge.ops.declarations import METRICS, REASONS, Kind, Metric, Open
+from bridge.ops.declarations import METRICS
+from bridge.ops.declarations.label_values import REASONS
+from bridge.ops.declarations.metric import Kind, Metric, Open
 from bridge.ops.metrics import PrometheusTelemetry, UndeclaredMetricError
 from bridge.sip.settings import Transport
 
