@@ -277,6 +277,7 @@ class Application:
             on_finished=reporting.finished,
             tracing=self._tracing,
             service=service,
+            max_attended=self._live.max_attended,
         )
 
     def _bot(

@@ -10,6 +10,8 @@ from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, 
 
 MAX_UNANSWERED_OF_A_USER = 4
 """More than that nobody can answer: the next caller hears busy."""
+MAX_ATTENDED_OF_A_TRUNK = 100
+"""Calls that menus and message boxes hold: each costs ports and packets, and nobody of ours notices them."""
 MAX_TOMBSTONES = 10_000
 TOMBSTONE_S = 600.0
 """How long an ended Matrix call is remembered, so that late or repeated events of it do not begin it again."""
@@ -29,6 +31,8 @@ class Directory:
         self._by_user: dict[UserId, dict[CallId, LiveCall]] = {}
         self._unanswered: Counter[TrunkName | UserId] = Counter()
         """Calls from phones that nobody has answered, by trunk and by called user."""
+        self._attended: dict[TrunkName, dict[CallId, LiveCall]] = {}
+        """Calls from phones that menus and message boxes have."""
         self._counts = dict.fromkeys(Direction, 0)
         self._tombstones: OrderedDict[MatrixCallKey, float] = OrderedDict()
 
@@ -56,6 +60,7 @@ class Directory:
             return
         self._index(self._by_room, live, live.rooms, {room_id for room_id, _ in call.matrix_calls})
         self._index(self._by_user, live, live.users, call.users)
+        self._index(self._attended, live, live.attended, {call.trunk} if call.has_attendant else set())
         waits = call.direction is Direction.INBOUND and call.at.answered is None and not call.ended
         # One that we have answered ourselves is patient, as far as its trunk goes.
         trunk = () if call.is_attended else (call.trunk,)
@@ -92,6 +97,10 @@ class Directory:
     def unanswered_of_trunk(self, trunk: TrunkName) -> int:
         return self._unanswered[trunk]
 
+    def attended_of_trunk(self, trunk: TrunkName) -> int:
+        """How many of its calls talk to nobody but the bridge."""
+        return len(self._attended.get(trunk, ()))
+
     def unanswered_of_user(self, user: UserId) -> int:
         return self._unanswered[user]
 
@@ -114,6 +123,7 @@ class Directory:
         self._counts[call.direction] -= not call.test
         self._index(self._by_room, live, live.rooms, set())
         self._index(self._by_user, live, live.users, set())
+        self._index(self._attended, live, live.attended, set())
         self._count_waiting(live, frozenset())
         for dialog in live.dialogs:
             self._by_dialog.pop(dialog, None)

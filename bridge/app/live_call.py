@@ -50,6 +50,7 @@ class LiveCall:
     matrix_calls: set[tuple[RoomId, MatrixCallId]] = field(default_factory=set)
     rooms: set[RoomId] = field(default_factory=set)
     users: set[UserId] = field(default_factory=set)
+    attended: set[TrunkName] = field(default_factory=set)
     waits_for: frozenset[TrunkName | UserId] = frozenset()
     """Names under which the directory finds and counts this call; kept by the directory."""
     remembered: bool = False

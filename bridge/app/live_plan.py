@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bridge.app.plan import call_times, groups, menu_plans, number_plan, text_sides
+from bridge.app.plan import call_times, groups, max_attended, menu_plans, number_plan, text_sides
 from bridge.app.text_desk import TextSide
 from bridge.calls.menu import MenuPlan
 from bridge.calls.times import CallTimes
@@ -141,6 +141,10 @@ class LivePlan:
     def forwarded_s(self) -> float:
         """For how long a call counts that a trunk makes by itself."""
         return self._now.config.permissions.forwarded_minutes * 60
+
+    def max_attended(self, trunk: TrunkName) -> int:
+        """How many calls of a trunk menus and message boxes may hold."""
+        return max_attended(self._now.config.trunks.get(trunk))
 
     # For whoever asks for one word of it.
 

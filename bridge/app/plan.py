@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from bridge.app.directory import MAX_ATTENDED_OF_A_TRUNK
 from bridge.app.suspensions import SuspensionRule
 from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
@@ -57,6 +58,13 @@ def number_plan(config: Config) -> NumberPlan:
 def groups(config: Config) -> Mapping[GroupName, Group]:
     """Who rings for which group."""
     return {GroupName(name): entry.group for name, entry in config.groups.items()}
+
+
+def max_attended(trunk: TrunkConfig | None) -> int:
+    """How many calls of a trunk menus and message boxes may hold: by default people keep half of it."""
+    if trunk is None or not (trunk.max_attended or trunk.max_calls):
+        return MAX_ATTENDED_OF_A_TRUNK
+    return trunk.max_attended or (trunk.max_calls + 1) // 2
 
 
 def _dial_rule(entry: DialRuleConfig) -> DialRule:

@@ -11,7 +11,7 @@ from typing import assert_never
 import structlog
 
 from bridge.app.call_tracing import CallTracing
-from bridge.app.directory import Directory
+from bridge.app.directory import MAX_ATTENDED_OF_A_TRUNK, Directory
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import LiveCall
 from bridge.app.matrix_ways import MatrixCommand
@@ -92,6 +92,7 @@ class Switchboard:
         on_finished: OnFinished,
         tracing: CallTracing | None = None,
         service: TrunkService | None = None,
+        max_attended: Callable[[TrunkName], int] = lambda trunk: MAX_ATTENDED_OF_A_TRUNK,
     ) -> None:
         self.directory = Directory()
         self.accepting = True
@@ -109,6 +110,7 @@ class Switchboard:
         self._idle = asyncio.Event()
         self._members: Members = lambda call, user: RingWhen.ALWAYS
         self._choices: Choices = lambda call, command: nev.NothingFound()
+        self._max_attended = max_attended
         self._meter = meter
         meter.connect(Outlets(feed=self.feed, warn=self._warn, calls_of=self._all_of, lives=self.lives))
 
@@ -166,6 +168,7 @@ class Switchboard:
 
     def _feed(self, live: LiveCall, event: ev.Event) -> None:
         call, before, illegal = live.call, live.call.state, live.call.illegal_events
+        call.attendable = self.directory.attended_of_trunk(call.trunk) < self._max_attended(call.trunk)
         commands = machine.handle(call, event, self._clock.monotonic())
         if call.illegal_events != illegal:
             self._telemetry.count("call_illegal_events_total", state=before)

@@ -52,7 +52,7 @@ HELP = "\n".join(
     )
 )
 
-_MISSED = frozenset({"no_answer", "cancelled", "room_left"})
+_MISSED = frozenset({"no_answer", "cancelled", "room_left", "attendants_busy"})
 _ENDS: Mapping[str, Mapping[str, str]] = {
     "inbound": {
         **dict.fromkeys(_MISSED, "missed"),

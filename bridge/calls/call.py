@@ -16,7 +16,7 @@ from bridge.calls.hunt import Hunt
 from bridge.calls.menu import Walk
 from bridge.calls.message import Message, MessageBox
 from bridge.calls.parties import Handover, MatrixParty, Rival, SecondLeg
-from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.state import ATTENDANT, Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, TrunkName, UserId
@@ -72,6 +72,8 @@ class Call:
     """The one that is being left."""
     hunt: Hunt | None = None
     """Who is rung, or was, where that are several users; until one takes the call, `matrix` is nobody."""
+    attendable: bool = True
+    """Whether the bridge may answer the phone itself: menus and message boxes have but a share of a trunk's calls."""
     walk: Walk | None = None
     """Of a phone that called a spoken menu: how far it has come, or came before it reached somebody."""
     our_offer: str | None = None
@@ -142,6 +144,11 @@ class Call:
     def is_attended(self) -> bool:
         """Whether the bridge has answered the phone before anybody was found for it."""
         return self.walk is not None and self.sip_leg is SipLeg.ESTABLISHED and self.at.answered is None
+
+    @property
+    def has_attendant(self) -> bool:
+        """Whether nobody but the bridge talks to the phone, or is about to: a menu or a message box has the call."""
+        return self.is_attended or self.state in ATTENDANT or self.state is State.IN_MENU
 
     @property
     def dialogs(self) -> set[DialogKey]:
@@ -216,7 +223,7 @@ class Call:
             return []
         if self.state in (State.FETCHING, State.JOINED):
             return []
-        if self._rang_nobody and verdict in outcomes.MISSED:
+        if self._rang_nobody and verdict.reason in outcomes.MISSED:
             return [cmd.SendNotice(text=outcomes.MISSED_CALL)]
         saw_it = (
             self.direction is Direction.OUTBOUND

@@ -76,7 +76,7 @@ class Ring:
             yield cmd.SendHangup(reason=why.matrix_reason or MatrixReason.USER_HANGUP, other=other)
         if step is Step.JOINING or (step is Step.RINGING and not self.delivered):
             # No device can show that there was a call.
-            if why in outcomes.MISSED:
+            if why.reason in outcomes.MISSED:
                 yield cmd.SendNotice(text=outcomes.MISSED_CALL, other=other)
         elif step is Step.RINGING and why.user_text:
             yield cmd.SendNotice(text=why.user_text, other=other)

@@ -265,7 +265,7 @@ def _go_on(call: Call, hunt: Hunt, by: EndedBy, now: float) -> list[cmd.Command]
         case BoxOf() as last if last.takes(hunt.outcome()):
             call.matrix.user, call.message_box = last.user, last.box
             why = hunt.outcome()
-            return attend(call, why) if call.sip_leg is SipLeg.INCOMING else take_message(call, why, now)
+            return attend(call, why, now) if call.sip_leg is SipLeg.INCOMING else take_message(call, why, now)
         case _ if call.is_attended:
             return back_to_menu(call, hunt.outcome(), by, now)
         case _:
@@ -301,7 +301,7 @@ _LATE = (hev.MemberJudged, hev.MemberPresence, hev.MemberRoomReady, hev.MemberRi
 _AFTER = tuple(state for state in State if state not in (State.NEW, State.HUNTING, State.ENDED))
 
 TABLE: Table = {
-    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.HUNTING, State.ATTENDING)),
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.HUNTING, State.ATTENDING, State.ENDED)),
     **{(State.HUNTING, event): row for event, row in _OF_RINGS.items()},
     **{(state, event): Row(ignore, ()) for state in _AFTER for event in _LATE},
 }

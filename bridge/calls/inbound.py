@@ -70,6 +70,8 @@ def begin(
 
 def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Command]:
     """Look at the phone's offer while the room is found: what cannot be used is refused before anything rings."""
+    if call.walk is not None and not call.attendable:
+        return call.end(outcomes.ATTENDANTS_BUSY, EndedBy.BRIDGE, now)
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
     if call.walk is not None:
         call.state = State.ATTENDING
@@ -242,7 +244,7 @@ _ANY_TIME: dict[type[object], Row] = {
 WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)
 
 TABLE: Table = {
-    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.ATTENDING)),
+    (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.ATTENDING, State.ENDED)),
     (State.NEW, ev.CallRefused): Row(not_taken, (State.ENDED, State.ATTENDING)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
     (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED, State.ATTENDING)),

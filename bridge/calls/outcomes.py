@@ -208,7 +208,12 @@ BRIDGE_RESTARTED = Verdict(
     user_text="The call was ended because the telephone bridge was restarted.",
 )
 
-MISSED = (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE, STORE_FAILED)
+ATTENDANTS_BUSY = Verdict(result=Result.POLICY, reason="attendants_busy", sip_status=486, q850=17)
+"""Spoken menus and message boxes hold as many calls of the trunk as they may; busy, for people are still reached."""
+
+MISSED = frozenset(
+    verdict.reason for verdict in (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE, STORE_FAILED, ATTENDANTS_BUSY)
+)
 """Ends of a phone's call that its user has to be told of, if no device has rung."""
 
 NO_NUMBER_THERE = Verdict(
@@ -251,6 +256,16 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 _OF_THE_CALLEE = frozenset({1, 3, 17, 18, 19, 20, 21, 22, 26, 28})
 """Q.850 causes that would be the same over every trunk: some trunks put them behind a 500 or 503."""
 PAYMENT_REQUIRED = 402
+
+
+def attendants_busy(why: Verdict) -> Verdict:
+    """The same where a message could be left of a call that nobody takes: its phone hears what it would without."""
+    return replace(
+        why,
+        result=ATTENDANTS_BUSY.result,
+        reason=ATTENDANTS_BUSY.reason,
+        user_text="The caller could leave no message, because too many callers were doing so.",
+    )
 
 
 def transfer_failed(why: Verdict | None = None) -> Verdict:

@@ -4,6 +4,7 @@ from bridge.calls import commands as cmd
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
+from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.menu import MenuStep, Prompt
 from bridge.calls.message import Message
@@ -19,11 +20,13 @@ def turn_away(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> li
     box = call.message_box
     if box is None or verdict.reason not in box.reasons or call.sip_leg is not SipLeg.INCOMING or call.forward_to:
         return call.end(verdict, ended_by, now)
-    return attend(call, verdict)
+    return attend(call, verdict, now)
 
 
-def attend(call: Call, verdict: Verdict) -> list[cmd.Command]:
+def attend(call: Call, verdict: Verdict, now: float) -> list[cmd.Command]:
     """Answer the phone, which may leave a message for the call's user; `verdict` is why nobody else does."""
+    if not call.attendable:
+        return call.end(outcomes.attendants_busy(verdict), EndedBy.BRIDGE, now)
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
     farewell = call.farewell_matrix(verdict)
     call.state, call.matrix_leg, call.message = State.ATTENDING, MatrixLeg.ENDED, Message(why=verdict)

@@ -14,7 +14,15 @@ S = TypeVar("S", bound=Section)
 
 _OF_TRUNKS = (
     *("caller_id", "caller_ids", "rates", "rate_step_s", "text_price", "emergency", "join_crossing_calls"),
-    *("early_media", "forwards", "voicemail_number", "max_calls", "max_calls_per_s", "max_incoming_per_s"),
+    *(
+        "early_media",
+        "forwards",
+        "voicemail_number",
+        "max_calls",
+        "max_attended",
+        "max_calls_per_s",
+        "max_incoming_per_s",
+    ),
 )
 LIVE = frozenset(
     {

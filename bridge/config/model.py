@@ -205,6 +205,7 @@ class TrunkConfig(Section):
     trust_identity: Flag = True
     diversion_header: DiversionHeader = DiversionHeader.DIVERSION
     max_calls: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    max_attended: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
     max_calls_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
     max_incoming_per_s: Annotated[float, Field(strict=True, ge=0, le=10_000, allow_inf_nan=False)] = 0.0
     keep_alive_s: KeepAliveSeconds = 0.0

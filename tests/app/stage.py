@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.app.announcements import ANY, Announcements
 from bridge.app.cash_book import CashBook
+from bridge.app.directory import MAX_ATTENDED_OF_A_TRUNK
 from bridge.app.greetings import Greetings
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
@@ -441,6 +442,7 @@ class Stage:
     """In which countries users are, where it is not the default one."""
     spoken: tuple[str, ...] = ()
     """The reasons that can be said aloud."""
+    max_attended: int = MAX_ATTENDED_OF_A_TRUNK
 
     def __post_init__(self) -> None:
         clock, entropy = self.clock, SeededEntropy(1)
@@ -497,6 +499,7 @@ class Stage:
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,
+            max_attended=lambda trunk: self.max_attended,
         )
         sides = {
             TRUNK: TrunkSide(hosts=frozenset({"pbx.example"}), keys_by_signalling=True, refers=self.refers),

@@ -193,3 +193,12 @@ def test_a_phone_on_hold_may_move_while_it_leaves_its_message() -> None:
     call = recording()
     assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]
     assert run(call, ev.ReofferAnswered(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+
+
+def test_a_phone_that_may_not_be_answered_hears_what_it_would_without_a_message_box() -> None:
+    call = boxed(scenes.ringing())
+    call.attendable = False
+    commands = run(call, EXPIRED)
+    assert scenes.only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
+    assert scenes.only(commands, cmd.SendNotice).text.startswith("The caller could leave no message")
+    assert call.verdict == outcomes.attendants_busy(outcomes.NO_ANSWER)

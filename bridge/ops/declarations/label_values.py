@@ -52,6 +52,7 @@ REASONS = one_of(
     "ack_missing",
     "answered_elsewhere",
     "anonymous",
+    "attendants_busy",
     "blocked",
     "busy",
     "calls_at_once",
