@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.calls import machine
 from bridge.calls.state import ATTENDANT, SPOKEN_TO, USER_HAS_LEFT, Direction, State
-from bridge.sip import phone_watch, referral, referring, transaction
+from bridge.sip import client_transaction, phone_watch, referral, referring, server_transaction
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
 from bridge.sip.usage_table import CALLEE, CALLER
 
@@ -113,10 +113,10 @@ def diagrams() -> dict[str, str]:
         "message": mermaid(message_edges()),
         "announcement": mermaid(announcement_edges()),
         "menu": mermaid(menu_edges()),
-        "invite-client": mermaid(table_edges(transaction.INVITE_CLIENT)),
-        "non-invite-client": mermaid(table_edges(transaction.NON_INVITE_CLIENT)),
-        "invite-server": mermaid(table_edges(transaction.INVITE_SERVER)),
-        "non-invite-server": mermaid(table_edges(transaction.NON_INVITE_SERVER)),
+        "invite-client": mermaid(table_edges(client_transaction.INVITE_CLIENT)),
+        "non-invite-client": mermaid(table_edges(client_transaction.NON_INVITE_CLIENT)),
+        "invite-server": mermaid(table_edges(server_transaction.INVITE_SERVER)),
+        "non-invite-server": mermaid(table_edges(server_transaction.NON_INVITE_SERVER)),
         "call-placed": mermaid(table_edges(CALLER)),
         "call-received": mermaid(table_edges(CALLEE)),
         "call-answered": mermaid(table_edges({**TALKING, **OFFERING, **EARLY, **SESSION})),

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.capabilities import allow, supported
 from bridge.sip.message import Response
 from bridge.sip.requests import SDP_TYPE, Fields
-from bridge.sip.transaction_layer import ActiveServer
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

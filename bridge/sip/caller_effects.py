@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bridge.core.ids import SipCallId
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.connected import note_party
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog, Session
@@ -25,7 +26,6 @@ from bridge.sip.requests import (
 )
 from bridge.sip.session_effects import take_agreement
 from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import (
     AcceptAsked,
     AnswerReceived,

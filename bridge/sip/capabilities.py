@@ -8,6 +8,14 @@ METHODS_OF_ALL = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK"
 ALLOWED_METHODS = (*METHODS_OF_ALL, "REFER", "MESSAGE")
 """What is not refused with 405 before anybody asks from which trunk it came."""
 
+METHODS = frozenset(
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
+        *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
+    )
+)
+"""The methods of the IANA registry: what is none of them is not implemented (501), and no label of a metric."""
+
 ALLOW = ", ".join(METHODS_OF_ALL)
 
 SUPPORTED_EXTENSIONS = frozenset(("100rel", "from-change", "norefersub", "replaces", "timer"))

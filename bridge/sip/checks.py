@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from bridge.sip.bodies import session_description, wants_sdp
-from bridge.sip.capabilities import ALLOW, ALLOWED_METHODS, SUPPORTED_EXTENSIONS
+from bridge.sip.capabilities import ALLOW, ALLOWED_METHODS, METHODS, SUPPORTED_EXTENSIONS
 from bridge.sip.errors import SipError
-from bridge.sip.matching import METHODS
 from bridge.sip.message import Request, Response
 from bridge.sip.requests import SDP_TYPE
 

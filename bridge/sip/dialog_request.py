@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bridge.sip.actions import Flow
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.capabilities import capabilities
 from bridge.sip.credentials import Attempts
 from bridge.sip.dialog import Dialog
@@ -13,7 +14,6 @@ from bridge.sip.message import Request, Response
 from bridge.sip.requests import Fields, cancel_of, copy_credentials, repeated
 from bridge.sip.timers import Timer
 from bridge.sip.transaction import State
-from bridge.sip.transaction_layer import ActiveClient
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

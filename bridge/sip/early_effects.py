@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.answers import response_to
 from bridge.sip.connected import note_party
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_effects import refuse_overlapping, refuse_pending
 from bridge.sip.events import CallReoffered
 from bridge.sip.prack import send_prack
-from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.usage_events import (
     AcceptAsked,
     EarlyAnswerAsked,

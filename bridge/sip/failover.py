@@ -9,6 +9,7 @@ from typing import Protocol
 from bridge.core.entropy import Entropy
 from bridge.core.pii import Pii
 from bridge.sip.actions import ClientKey, Flow
+from bridge.sip.active_transaction import ActiveClient, ClientUser
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import INDIFFERENT
 from bridge.sip.fields import CSeq
@@ -16,7 +17,6 @@ from bridge.sip.message import Request, Response
 from bridge.sip.requests import cancel_of, readdressed
 from bridge.sip.settings import Transport
 from bridge.sip.timers import Timer
-from bridge.sip.transaction_layer import ActiveClient, ClientUser
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri, join_host_port
 

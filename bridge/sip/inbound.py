@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip import phone_watch, transfers
 from bridge.sip.actions import Flow, Send
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.bodies import session_description
 from bridge.sip.capabilities import ALLOW, capabilities, switched_off
 from bridge.sip.checks import Refusal, refusal_of
@@ -20,8 +21,9 @@ from bridge.sip.events import IncomingCall
 from bridge.sip.identity import called_of, caller_of
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.keypad import Keypads
-from bridge.sip.matching import dialog_id, method_label, reply_flow, stateless_tag
+from bridge.sip.matching import dialog_id, reply_flow, stateless_tag
 from bridge.sip.message import Request, Response
+from bridge.sip.message_counts import request_count, response_count
 from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.referring import event_package
 from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
@@ -33,7 +35,6 @@ from bridge.sip.session_timer import Asked, Policy
 from bridge.sip.settings import Transport
 from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.texts import Texts
-from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
@@ -85,8 +86,7 @@ class Inbound:
 
     def take_response(self, response: Response, flow: Flow, now: float) -> None:
         """Responses have one Via, ours; all others are not for us (§18.1.2)."""
-        labels = {"method": method_label(response.cseq.method), "status_class": f"{response.status // 100}xx"}
-        self.context.count("sip_responses_total", direction="in", **labels)
+        self.context.actions.append(response_count(response, response.cseq.method, "in"))
         if len(response.vias) != 1 or not self.context.layer.receive_response(response, flow, now):
             self.context.count("sip_dropped_total", reason="unmatched")
 
@@ -95,8 +95,7 @@ class Inbound:
 
         `refused` names the limit that it exceeds, unless it belongs to something begun.
         """
-        labels = {"method": method_label(request.method), "transport": flow.transport.value}
-        self.context.count("sip_requests_total", direction="in", **labels)
+        self.context.actions.append(request_count(request, flow, "in"))
         if request.method == "ACK":
             self._take_ack(request, now)
         elif self.context.layer.absorb_retransmission(request, now):

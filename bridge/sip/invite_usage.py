@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import Flow
+from bridge.sip.active_transaction import ActiveClient, ActiveServer
 from bridge.sip.bodies import session_description
 from bridge.sip.breakdown import break_off
 from bridge.sip.caller_effects import end_late_answer
@@ -23,7 +24,6 @@ from bridge.sip.reliable import Provisionals, is_in_order, rseq_of
 from bridge.sip.saved import Whereabouts, tell_moved
 from bridge.sip.session_timer import Policy, SessionInterval, min_se_of
 from bridge.sip.timers import Timer
-from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
 from bridge.sip.usage_events import (
     OVER,

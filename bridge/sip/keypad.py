@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import DialogRequest, request_inside
 from bridge.sip.dtmf_info import RELAY_TYPE, parse_keys, relay_body
@@ -11,7 +12,6 @@ from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import DigitsReceived
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.message import Response
-from bridge.sip.transaction_layer import ActiveServer
 
 MAX_WAITING = 32
 """Keys that wait for those before them; nobody types further ahead of a peer that answers."""

@@ -18,20 +18,6 @@ ServerKey = tuple[str | int, ...]
 MergeKey = tuple[str, str, str]
 
 
-METHODS = frozenset(
-    (
-        *("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"),
-        *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH"),
-    )
-)
-"""The methods of the IANA registry."""
-
-
-def method_label(method: str) -> str:
-    """A method as a metrics label: a peer's inventions share one."""
-    return method if method in METHODS else "other"
-
-
 def reply_flow(via: Via, source: Flow) -> Flow:
     """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4).
 

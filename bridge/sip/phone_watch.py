@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_info import CONTENT_TYPE, DialogInfo, PhoneState, phone_state, read_dialog_info
 from bridge.sip.dialog_request import INDIFFERENT
@@ -17,7 +18,6 @@ from bridge.sip.number_forms import written_called
 from bridge.sip.renewal import MAX_EXPIRES_S, REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
 from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 from bridge.sip.requests import new_request
-from bridge.sip.transaction_layer import ActiveClient
 
 EVENT_PACKAGE = "dialog"
 EXPIRES_S = 3600

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.context import Context
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.phone_watch import PhoneWatch, WatchName
 from bridge.sip.renewal_events import AddressFound, Started, StopAsked
-from bridge.sip.transaction_layer import ActiveServer
 from bridge.sip.trunks import TrunkState
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Flow, Observe
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.capabilities import capabilities
 from bridge.sip.context import Context
 from bridge.sip.fields import NameAddr
@@ -10,7 +11,6 @@ from bridge.sip.message import Request, Response
 from bridge.sip.requests import new_request
 from bridge.sip.targets import Target
 from bridge.sip.timers import Timer
-from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.trunks import TrunkState
 
 JITTER = (0.9, 1.0)

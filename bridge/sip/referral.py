@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bridge.core.ids import DialogKey
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_request import DialogRequest, request_inside
 from bridge.sip.invite_usage import InviteUsage
@@ -16,7 +17,6 @@ from bridge.sip.message import Response
 from bridge.sip.referral_commands import ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.sipfrag import CONTENT_TYPE, sipfrag
 from bridge.sip.timers import Timer
-from bridge.sip.transaction_layer import ActiveServer
 
 DECISION_S = 10.0
 """A REFER must be answered before its transaction ends at the peer (RFC 3515 §2.4.2)."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.sip.actions import Flow, Gauge
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.failover import hops_of
 from bridge.sip.keepalive import Keeper
 from bridge.sip.message import Request, Response
@@ -21,7 +22,6 @@ from bridge.sip.registration_events import (
 )
 from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
 from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
-from bridge.sip.transaction_layer import ActiveClient
 
 FLOW_RETRY_S = 1.0
 """After a lost connection the first attempt comes at once: the registrar is most likely there."""

@@ -7,6 +7,7 @@ import abc
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
 from bridge.sip.failover import Hop, Hunt
@@ -14,7 +15,6 @@ from bridge.sip.message import Request, Response
 from bridge.sip.renewal_events import AttemptDue, Challenged, Failed, TooBrief
 from bridge.sip.requests import repeated
 from bridge.sip.timers import Timer
-from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.trunks import TrunkState
 
 MAX_EXPIRES_S = 86_400

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TextKey
+from bridge.sip.active_transaction import ActiveClient, ActiveServer
 from bridge.sip.caller_fields import CallerFields
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts
@@ -16,7 +17,6 @@ from bridge.sip.message import Request, Response
 from bridge.sip.number_forms import written_called
 from bridge.sip.requests import TEXT_TYPE, new_request, repeated
 from bridge.sip.settings import Texting
-from bridge.sip.transaction_layer import ActiveClient, ActiveServer
 from bridge.sip.trunks import TrunkState
 
 MAX_WAITING = 200

@@ -1,8 +1,9 @@
-"""The four transaction machines of RFC 3261 §17 with the corrections of RFC 6026, as tables.
+"""What the four transaction machines of RFC 3261 §17 share: states, timers, events, and how a step is taken.
 
 A machine owns its message, its state and nothing else: it says what to send, what to tell its user, and which timers to
-run, by appending to the list that it is handed. `TIMERS_OF` names the timers that live in each state; entering a state
-stops all others, so no timer can fire where the figures of the RFC have none.
+run, by appending to the list that it is handed. Each names the timers that live in a state; entering a state stops all
+others, so no timer can fire where the figures of the RFC have none. The tables, with the corrections of RFC 6026, are
+in `client_transaction` and `server_transaction`.
 """
 
 import enum
@@ -11,7 +12,6 @@ from typing import TypeVar
 
 from bridge.core.values import record_type
 from bridge.sip.message import Request, Response
-from bridge.sip.requests import ack_for_failure
 
 
 class State(enum.Enum):
@@ -207,55 +207,14 @@ class Transaction:
         self.last_response: Response | bytes | None = None
         """What a retransmitted request gets again."""
 
+    @property
+    def is_invite(self) -> bool:
+        """Which of the two tables of its side applies."""
+        return self.request.method == "INVITE"
+
     def linger(self, timer: TimerName, unreliable_s: float) -> SetTimer:
         """A timer that absorbs retransmissions: none can come over a reliable transport."""
         return SetTimer(timer=timer, after_s=0.0 if self.reliable else unreliable_s)
-
-
-class ClientTransaction(Transaction):
-    """We sent the request (RFC 3261 §17.1)."""
-
-    __slots__ = ()
-
-    @property
-    def is_invite(self) -> bool:
-        """Which of the two client tables applies."""
-        return self.request.method == "INVITE"
-
-    def start(self, outputs: Outputs) -> None:
-        """Send the request for the first time (§17.1.1.2, §17.1.2.2)."""
-        retransmit, timeout = (TimerName.A, TimerName.B) if self.is_invite else (TimerName.E, TimerName.F)
-        outputs.append(SetTimer(timer=timeout, after_s=self.timing.timeout_s))
-        if not self.reliable:
-            outputs.append(SetTimer(timer=retransmit, after_s=self.interval_s))
-        outputs.append(SendMessage(message=self.request))
-
-    def handle(self, event: Event, outputs: Outputs) -> bool:
-        """Take one step; false when the table has no such step."""
-        table = INVITE_CLIENT if self.is_invite else NON_INVITE_CLIENT
-        return _step(self, table, event, outputs)
-
-
-class ServerTransaction(Transaction):
-    """The peer sent the request (RFC 3261 §17.2)."""
-
-    __slots__ = ()
-
-    @property
-    def is_invite(self) -> bool:
-        """Which of the two server tables applies."""
-        return self.request.method == "INVITE"
-
-    def settle(self) -> None:
-        """Keep only what absorbs retransmissions: thousands of these linger for half a minute each."""
-        self.request = self.request.outline()
-        if self.last_response is not None:
-            self.last_response = bytes(self.last_response)
-
-    def handle(self, event: Event, outputs: Outputs) -> bool:
-        """Take one step; false when the table has no such step."""
-        table = INVITE_SERVER if self.is_invite else NON_INVITE_SERVER
-        return _step(self, table, event, outputs)
 
 
 AnyTransaction = TypeVar("AnyTransaction", bound=Transaction)
@@ -263,7 +222,8 @@ Effect = Callable[[AnyTransaction, Event, Outputs], None]
 Transitions = Mapping[tuple[State, type[Event]], tuple[State, tuple[Effect[AnyTransaction], ...]]]
 
 
-def _step(machine: AnyTransaction, table: Transitions[AnyTransaction], event: Event, outputs: Outputs) -> bool:
+def step(machine: AnyTransaction, table: Transitions[AnyTransaction], event: Event, outputs: Outputs) -> bool:
+    """Take the step that a table has for the event; false when it has none."""
     row = table.get((machine.state, type(event)))
     if row is None:
         return False
@@ -273,178 +233,6 @@ def _step(machine: AnyTransaction, table: Transitions[AnyTransaction], event: Ev
     return True
 
 
-def _tell(machine: Transaction, event: Event, outputs: Outputs) -> None:
+def tell(machine: Transaction, event: Event, outputs: Outputs) -> None:
+    """The transaction's user has to know."""
     outputs.append(Tell(event=event))
-
-
-def _double_interval(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """Timer A doubles without limit; timer B ends it (§17.1.1.2)."""
-    machine.interval_s *= 2
-    outputs.append(SetTimer(timer=TimerName.A, after_s=machine.interval_s))
-
-
-def _grow_interval(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """Timer E doubles up to T2 (§17.1.2.2)."""
-    machine.interval_s = min(machine.interval_s * 2, machine.timing.t2_s)
-    outputs.append(SetTimer(timer=TimerName.E, after_s=machine.interval_s))
-
-
-def _slow_interval(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """After a provisional response, timer E runs at T2 (§17.1.2.2)."""
-    machine.interval_s = machine.timing.t2_s
-    outputs.append(SetTimer(timer=TimerName.E, after_s=machine.interval_s))
-
-
-def _resend_request(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    outputs.append(SendMessage(message=machine.request, again=True))
-
-
-def _acknowledge(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """The ACK for a non-2xx final response belongs to the transaction (§17.1.1.3)."""
-    match event:
-        case FailureReceived(response=response):
-            outputs.append(SendMessage(message=ack_for_failure(machine.request, response)))
-
-
-def _start_d(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """At least 32 s whatever T1 is, because it mirrors the server's timer H (§17.1.1.2)."""
-    outputs.append(machine.linger(TimerName.D, max(32.0, machine.timing.timeout_s)))
-
-
-def _start_k(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    outputs.append(machine.linger(TimerName.K, machine.timing.t4_s))
-
-
-def _start_m(machine: ClientTransaction, event: Event, outputs: Outputs) -> None:
-    """Over every transport, for more 2xx of a forked INVITE (RFC 6026 §8.4)."""
-    outputs.append(SetTimer(timer=TimerName.M, after_s=machine.timing.timeout_s))
-
-
-def _send_response(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    match event:
-        case ProvisionalSent(response=response) | SuccessSent(response=response) | FailureSent(response=response):
-            machine.last_response = response
-            outputs.append(SendMessage(message=response))
-
-
-def _resend_response(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    if machine.last_response is not None:
-        outputs.append(SendMessage(message=machine.last_response, again=True))
-
-
-def _start_g(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    """Timer G retransmits the final response over unreliable transports only (§17.2.1)."""
-    if not machine.reliable:
-        outputs.append(SetTimer(timer=TimerName.G, after_s=machine.interval_s))
-
-
-def _grow_g(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    machine.interval_s = min(machine.interval_s * 2, machine.timing.t2_s)
-    outputs.append(SetTimer(timer=TimerName.G, after_s=machine.interval_s))
-
-
-def _start_h(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    outputs.append(SetTimer(timer=TimerName.H, after_s=machine.timing.timeout_s))
-
-
-def _start_i(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    outputs.append(machine.linger(TimerName.I, machine.timing.t4_s))
-
-
-def _start_j(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    outputs.append(machine.linger(TimerName.J, machine.timing.timeout_s))
-
-
-def _start_l(machine: ServerTransaction, event: Event, outputs: Outputs) -> None:
-    """Over every transport: absorbs retransmitted INVITEs while our user repeats its 2xx (RFC 6026 §8.3)."""
-    outputs.append(SetTimer(timer=TimerName.L, after_s=machine.timing.timeout_s))
-
-
-INVITE_CLIENT: Transitions[ClientTransaction] = {
-    (State.CALLING, RetransmissionDue): (State.CALLING, (_resend_request, _double_interval)),
-    (State.CALLING, TimedOut): (State.TERMINATED, (_tell,)),
-    (State.CALLING, TransportFailed): (State.TERMINATED, (_tell,)),
-    (State.CALLING, ProvisionalReceived): (State.PROCEEDING, (_tell,)),
-    (State.CALLING, SuccessReceived): (State.ACCEPTED, (_start_m, _tell)),
-    (State.CALLING, FailureReceived): (State.COMPLETED, (_acknowledge, _start_d, _tell)),
-    (State.PROCEEDING, ProvisionalReceived): (State.PROCEEDING, (_tell,)),
-    (State.PROCEEDING, SuccessReceived): (State.ACCEPTED, (_start_m, _tell)),
-    (State.PROCEEDING, FailureReceived): (State.COMPLETED, (_acknowledge, _start_d, _tell)),
-    (State.COMPLETED, FailureReceived): (State.COMPLETED, (_acknowledge,)),
-    (State.COMPLETED, ProvisionalReceived): (State.COMPLETED, ()),
-    (State.COMPLETED, TransportFailed): (State.TERMINATED, ()),
-    (State.COMPLETED, LingeringEnded): (State.TERMINATED, ()),
-    (State.ACCEPTED, SuccessReceived): (State.ACCEPTED, (_tell,)),
-    (State.ACCEPTED, ProvisionalReceived): (State.ACCEPTED, ()),
-    (State.ACCEPTED, LingeringEnded): (State.TERMINATED, ()),
-}
-"""RFC 3261 figure 5 as changed by RFC 6026 figure 1. Provisional responses that come late are swallowed."""
-
-NON_INVITE_CLIENT: Transitions[ClientTransaction] = {
-    (State.TRYING, RetransmissionDue): (State.TRYING, (_resend_request, _grow_interval)),
-    (State.TRYING, TimedOut): (State.TERMINATED, (_tell,)),
-    (State.TRYING, TransportFailed): (State.TERMINATED, (_tell,)),
-    (State.TRYING, ProvisionalReceived): (State.PROCEEDING, (_tell,)),
-    (State.TRYING, SuccessReceived): (State.COMPLETED, (_start_k, _tell)),
-    (State.TRYING, FailureReceived): (State.COMPLETED, (_start_k, _tell)),
-    (State.PROCEEDING, RetransmissionDue): (State.PROCEEDING, (_resend_request, _slow_interval)),
-    (State.PROCEEDING, TimedOut): (State.TERMINATED, (_tell,)),
-    (State.PROCEEDING, TransportFailed): (State.TERMINATED, (_tell,)),
-    (State.PROCEEDING, ProvisionalReceived): (State.PROCEEDING, (_tell,)),
-    (State.PROCEEDING, SuccessReceived): (State.COMPLETED, (_start_k, _tell)),
-    (State.PROCEEDING, FailureReceived): (State.COMPLETED, (_start_k, _tell)),
-    (State.COMPLETED, ProvisionalReceived): (State.COMPLETED, ()),
-    (State.COMPLETED, SuccessReceived): (State.COMPLETED, ()),
-    (State.COMPLETED, FailureReceived): (State.COMPLETED, ()),
-    (State.COMPLETED, LingeringEnded): (State.TERMINATED, ()),
-}
-"""RFC 3261 figure 6."""
-
-INVITE_SERVER: Transitions[ServerTransaction] = {
-    (State.PROCEEDING, RequestReceived): (State.PROCEEDING, (_resend_response,)),
-    (State.PROCEEDING, ProvisionalSent): (State.PROCEEDING, (_send_response,)),
-    (State.PROCEEDING, SuccessSent): (State.ACCEPTED, (_send_response, _start_l)),
-    (State.PROCEEDING, FailureSent): (State.COMPLETED, (_send_response, _start_g, _start_h)),
-    (State.COMPLETED, RequestReceived): (State.COMPLETED, (_resend_response,)),
-    (State.COMPLETED, RetransmissionDue): (State.COMPLETED, (_resend_response, _grow_g)),
-    (State.COMPLETED, AckReceived): (State.CONFIRMED, (_start_i,)),
-    (State.COMPLETED, TimedOut): (State.TERMINATED, ()),
-    (State.CONFIRMED, AckReceived): (State.CONFIRMED, ()),
-    (State.CONFIRMED, RequestReceived): (State.CONFIRMED, ()),
-    (State.CONFIRMED, LingeringEnded): (State.TERMINATED, ()),
-    (State.ACCEPTED, RequestReceived): (State.ACCEPTED, ()),
-    (State.ACCEPTED, AckReceived): (State.ACCEPTED, (_tell,)),
-    (State.ACCEPTED, SuccessSent): (State.ACCEPTED, (_send_response,)),
-    (State.ACCEPTED, LingeringEnded): (State.TERMINATED, ()),
-}
-"""RFC 3261 figure 7 as changed by RFC 6026 figure 3. The user repeats its 2xx through `SuccessSent`."""
-
-NON_INVITE_SERVER: Transitions[ServerTransaction] = {
-    (State.TRYING, RequestReceived): (State.TRYING, ()),
-    (State.TRYING, ProvisionalSent): (State.PROCEEDING, (_send_response,)),
-    (State.TRYING, SuccessSent): (State.COMPLETED, (_send_response, _start_j)),
-    (State.TRYING, FailureSent): (State.COMPLETED, (_send_response, _start_j)),
-    (State.PROCEEDING, RequestReceived): (State.PROCEEDING, (_resend_response,)),
-    (State.PROCEEDING, ProvisionalSent): (State.PROCEEDING, (_send_response,)),
-    (State.PROCEEDING, SuccessSent): (State.COMPLETED, (_send_response, _start_j)),
-    (State.PROCEEDING, FailureSent): (State.COMPLETED, (_send_response, _start_j)),
-    (State.COMPLETED, RequestReceived): (State.COMPLETED, (_resend_response,)),
-    (State.COMPLETED, LingeringEnded): (State.TERMINATED, ()),
-}
-"""RFC 3261 figure 8."""
-
-TIMERS_OF: Mapping[type[Transaction], Mapping[State, frozenset[TimerName]]] = {
-    ClientTransaction: {
-        State.CALLING: frozenset((TimerName.A, TimerName.B)),
-        State.TRYING: frozenset((TimerName.E, TimerName.F)),
-        State.PROCEEDING: frozenset((TimerName.E, TimerName.F)),
-        State.COMPLETED: frozenset((TimerName.D, TimerName.K)),
-        State.ACCEPTED: frozenset((TimerName.M,)),
-    },
-    ServerTransaction: {
-        State.COMPLETED: frozenset((TimerName.G, TimerName.H, TimerName.J)),
-        State.CONFIRMED: frozenset((TimerName.I,)),
-        State.ACCEPTED: frozenset((TimerName.L,)),
-    },
-}
-"""Which timers live in a state; all others are stopped when it is entered."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bridge.core.ids import DialogKey
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.context import Context
 from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.errors import LocalSipError, SipError
@@ -14,7 +15,6 @@ from bridge.sip.referral import DECISION_S, Referral
 from bridge.sip.referral_commands import ReferAsked, ReferralCommand
 from bridge.sip.referring import Referring
 from bridge.sip.replaces import Replaces
-from bridge.sip.transaction_layer import ActiveServer
 
 MAX_REFERRALS = 500
 """Subscriptions outlive calls: a peer that refers and hangs up in a loop must not pile them up."""

@@ -18,7 +18,7 @@ from bridge.sip.targets import Server, Target, in_order
 from bridge.sip.uri import SipUri, Uri
 
 if TYPE_CHECKING:
-    from bridge.sip.transaction_layer import ActiveClient
+    from bridge.sip.active_transaction import ActiveClient
 
 LINE_PARAM = "line"
 """URI parameter of our registered contacts: a registrar gives it back, so it tells which trunk a call came by."""

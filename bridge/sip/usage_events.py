@@ -3,9 +3,9 @@
 import enum
 
 from bridge.core.values import record_type
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.failover import Hop
 from bridge.sip.message import Request, Response
-from bridge.sip.transaction_layer import ActiveServer
 
 
 class UsageState(enum.Enum):

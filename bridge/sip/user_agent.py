@@ -57,7 +57,8 @@ from bridge.sip.settings import SipSettings, TrunkAuth
 from bridge.sip.texts import AnswerText, SendText, Texts
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
-from bridge.sip.transaction_layer import TransactionLayer, TransactionTimer
+from bridge.sip.transaction_layer import TransactionLayer
+from bridge.sip.transaction_runner import TransactionTimer
 from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri

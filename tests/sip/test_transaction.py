@@ -4,14 +4,11 @@ from typing import cast
 
 import pytest
 
+from bridge.sip.client_transaction import INVITE_CLIENT, NON_INVITE_CLIENT, ClientTransaction
 from bridge.sip.message import Request, Response
+from bridge.sip.server_transaction import INVITE_SERVER, NON_INVITE_SERVER, ServerTransaction
 from bridge.sip.transaction import (
-    INVITE_CLIENT,
-    INVITE_SERVER,
-    NON_INVITE_CLIENT,
-    NON_INVITE_SERVER,
     AckReceived,
-    ClientTransaction,
     Event,
     FailureReceived,
     FailureSent,
@@ -22,7 +19,6 @@ from bridge.sip.transaction import (
     RequestReceived,
     RetransmissionDue,
     SendMessage,
-    ServerTransaction,
     SetTimer,
     State,
     SuccessReceived,

@@ -7,11 +7,11 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import TimeElapsed
+from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallReoffered, IncomingCall, SipEvent
 from bridge.sip.message import Response
 from bridge.sip.requests import with_sdp
 from bridge.sip.settings import Transport
-from bridge.sip.transaction_layer import ActiveClient
 from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
 from tests.sip.wire import LATENCY_S, SDP, Node, Sent, Wire, pair
 
