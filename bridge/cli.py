@@ -141,7 +141,7 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
 
     plan = LivePlan(config)
     try:
-        plan.add(read_entries(config, stored_entries(config.store.path)))
+        plan.add(plan.added_to(read_entries(config, stored_entries(config.store.path))))
     except TrunklineError as error:
         raise click.ClickException(str(error)) from error
     if called is not None:

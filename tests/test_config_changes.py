@@ -34,6 +34,8 @@ def config(directory: Path, **sections: Any) -> Config:
         {"trunks": {"a": {"server": "h.b", "rates": {"+44": "0.02"}, "max_calls": 3, "emergency": True},
                     "b": {"server": "c.d", "caller_id": "+15550199", "early_media": "answer"}}},
         {"groups": {"sales": {"members": ["@alice:example.org"]}}, "numbers": {"inbound": {"201": "group:sales"}}},
+        {"menus": {"main": {"prompt": "Hello."}}, "numbers": {"inbound": {"+15550100": "menu:main"}}},
+        {"announcements": {"spoken": False, "texts": {"limit_reached": "No more."}}},
         {"logging": {"level": "debug"}},
     ],
 )  # fmt: skip

@@ -8,8 +8,9 @@ import pytest
 from bridge.app.live_plan import LivePlan
 from bridge.app.plan import menu_plans
 from bridge.app.prompts import Prompts
+from bridge.app.repertoire import rehearse
 from bridge.calls.menu import MenuPlan, Prompt
-from bridge.config import warnings
+from bridge.config import Config, warnings
 from bridge.core.ids import MenuName, TrunkName
 from bridge.media import speech_program
 from bridge.media.formats import Codec
@@ -42,7 +43,7 @@ def test_extensions_of_a_menu_are_those_of_the_numbers_in_force(tmp_path: Path) 
     text = menus("main: {prompt: a, dial_extensions: true}")
     live = LivePlan(load(tmp_path, text))
     assert live.menus()[MenuName("main")].extensions == "23"
-    live.take(load(tmp_path, text.replace('"201"', '"501"')))
+    live.take(live.worked_out(load(tmp_path, text.replace('"201"', '"501"')), live.sounds()))
     assert live.menus()[MenuName("main")].extensions == "35"
 
 
@@ -95,25 +96,31 @@ def test_texts_that_nothing_here_can_speak_are_told(tmp_path: Path, monkeypatch:
     assert [note.partition(":")[0] for note in told] == ["menus.main.prompt", "menus.main.invalid", "menus.main.nobody"]
 
 
+async def heard(config: Config) -> Prompts:
+    live = LivePlan(config)
+    live.take(live.worked_out(config, await rehearse(config)))
+    return Prompts(live.sounds_of, live.region_of)
+
+
 async def test_recordings_and_texts_are_ready_to_be_played(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "hello.wav"), "wb") as recording:
         recording.setparams((1, 2, 8000, 0, "NONE", ""))
         recording.writeframes(bytes(16_000))
     config = load(tmp_path, menus('main: {prompt: hello.wav, invalid: "No."}'))
-    prompts = await Prompts.load(config)
-    assert prompts.prompt("main", Prompt.CHOICES).duration_ms == 1000
-    assert max(prompts.prompt("main", Prompt.INVALID).pcm) > 0
+    prompts, first = await heard(config), 1
+    assert prompts.prompt("main", Prompt.CHOICES, first).duration_ms == 1000
+    assert max(prompts.prompt("main", Prompt.INVALID, first).pcm) > 0
 
 
 async def test_phones_hear_the_ringback_of_their_trunks_country(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + "trunks: {a: {server: h.b, region: GB}, b: {server: i.b}}\n")
-    prompts = await Prompts.load(config)
+    prompts = await heard(config)
     assert prompts.ringback(TrunkName("a")) is tone_plan("GB").ringback.sound
     assert prompts.ringback(TrunkName("b")) is tone_plan("US").ringback.sound
 
 
 async def test_nothing_has_to_be_coded_while_a_phone_waits(tmp_path: Path) -> None:
     config = load(tmp_path, menus("main: {prompt: a}").replace("server: h.b", "server: h.b, region: AT"))
-    ringback = (await Prompts.load(config)).ringback(TrunkName("a"))
+    ringback = (await heard(config)).ringback(TrunkName("a"))
     assert ringback is tone_plan("AT").ringback.sound
     assert ringback._encoded.keys() == set(Codec)

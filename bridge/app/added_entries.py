@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from bridge.app.live_plan import InForce, LivePlan
+from bridge.app.live_plan import LivePlan
 from bridge.config import Config, ConfigError, Fault
 from bridge.config.additions import (
     NUMBER,
@@ -63,7 +63,7 @@ class AddedEntries:
 
     async def load(self) -> None:
         """Take up what was set before."""
-        self._live.add(read_entries(self._live.file(), await self._table.all()))
+        self._live.add(self._live.added_to(read_entries(self._live.file(), await self._table.all())))
         self._live.say_what_rests()
 
     async def set_number(self, number: str, body: Mapping[str, Any]) -> tuple[str, bool]:
@@ -115,15 +115,15 @@ class AddedEntries:
     async def _set(self, candidate: Additions, key: Key, body: Mapping[str, Any], *, full: bool) -> None:
         if full:
             raise TooManyEntriesError
-        ready = await asyncio.to_thread(InForce.of, self._live.file(), candidate)
+        ready = await asyncio.to_thread(self._live.added_to, candidate)
         if (why := ready.left_out.get(key)) is not None:
             raise ConfigError([Fault(path="", message=why)])
         kind, name = key
         await self._table.put(StoredEntry(kind=kind, name=name, body=body))
-        self._live.exchange(ready)
+        self._live.add(ready)
 
     async def _drop(self, key: Key) -> None:
         left = self._live.additions().without({key: ""})
-        ready = await asyncio.to_thread(InForce.of, self._live.file(), left)
+        ready = await asyncio.to_thread(self._live.added_to, left)
         await self._table.drop(*key)
-        self._live.exchange(ready)
+        self._live.add(ready)

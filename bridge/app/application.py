@@ -39,6 +39,7 @@ from bridge.app.probe.self_calls import SelfCalls
 from bridge.app.probe.wiring import make_prober
 from bridge.app.prompts import Prompts
 from bridge.app.recovery import end_left_over_calls, recorded_calls, remember_ended_calls, withdraw_invites
+from bridge.app.repertoire import rehearse
 from bridge.app.reporting import Reporting
 from bridge.app.running_bridge import RunningBridge
 from bridge.app.sip_intake import SipIntake
@@ -138,11 +139,10 @@ class Application:
             meter = await self._meter(store, matrix)
             service = TrunkService(tuple(self._config.trunks), store.trunks_out)
             await service.load()
-            greetings = await Greetings.load(self._config.voicemail)
-            voice = await Announcements.load(self._config, self._live.numbers, self._clock)
-            prompts = await Prompts.load(self._config)
-            messages = self._messages(store, matrix, greetings)
-            switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, prompts, service)
+            self._live.take(self._live.worked_out(self._config, await rehearse(self._config)))
+            voice = Announcements(self._live.sounds, self._live.language_of, self._clock)
+            messages = self._messages(store, matrix)
+            switchboard = self._switchboard(memory, matrix, people, meter, messages, voice, service)
             await withdraw_invites(left_over, matrix)
             await remember_ended_calls(store, switchboard.directory, self._clock)
             phones = PhoneStates(matrix, self._live.caller_number)
@@ -175,7 +175,6 @@ class Application:
                 matrix=matrix,
                 meter=meter,
                 texts=texts,
-                messages=messages,
                 telemetry=self.telemetry,
             )
 
@@ -256,7 +255,6 @@ class Application:
         meter: Meter,
         messages: MessageDesk,
         voice: Announcements,
-        prompts: Prompts,
         service: TrunkService,
     ) -> Switchboard:
         reporting = Reporting(
@@ -271,7 +269,7 @@ class Application:
             meter=meter,
             messages=messages,
             voice=voice,
-            prompts=prompts,
+            prompts=Prompts(self._live.sounds_of, self._live.region_of),
             clock=self._clock,
             telemetry=self.telemetry,
             on_finished=reporting.finished,
@@ -296,10 +294,10 @@ class Application:
         )
         return BotRoom(desk=desk, matrix=matrix, store=store, clock=self._clock, telemetry=self.telemetry)
 
-    def _messages(self, store: Store, matrix: MatrixService, greetings: Greetings) -> MessageDesk:
+    def _messages(self, store: Store, matrix: MatrixService) -> MessageDesk:
         return MessageDesk(
             folder=message_folder(self._config.store.path),
-            greetings=greetings,
+            greetings=Greetings(self._live.sounds),
             store=store,
             rooms=matrix,
             clock=self._clock,

@@ -1,7 +1,7 @@
 """What the configuration says of numbers, calls and people, as it is at this moment: SIGHUP exchanges it as a whole."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bridge.app.plan import call_times, groups, max_attended, menu_plans, number_plan, text_sides
+from bridge.app.repertoire import Repertoire
 from bridge.app.text_desk import TextSide
 from bridge.calls.menu import MenuPlan
 from bridge.calls.times import CallTimes
@@ -17,6 +18,7 @@ from bridge.config.additions import Additions, Key, with_additions
 from bridge.core.ids import E164, GroupName, MenuName, TrunkName, UserId
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
+from bridge.numbers.sentences import language_of
 
 log = structlog.get_logger(__name__)
 
@@ -29,13 +31,14 @@ class InForce:
     additions: Additions
     config: Config
     left_out: Mapping[Key, str]
+    sounds: Repertoire
     numbers: NumberPlan
     groups: Mapping[GroupName, Group]
     menus: Mapping[MenuName, MenuPlan]
     texts: Mapping[TrunkName, TextSide]
 
     @classmethod
-    def of(cls, file: Config, additions: Additions) -> "InForce":
+    def of(cls, file: Config, additions: Additions, sounds: Repertoire) -> "InForce":
         """With thousands of additions this takes a tenth of a second, for which a thread is the place."""
         whole = with_additions(file, additions)
         return cls(
@@ -43,9 +46,10 @@ class InForce:
             additions=additions,
             config=whole.config,
             left_out=whole.left_out,
+            sounds=sounds,
             numbers=number_plan(whole.config),
             groups=groups(whole.config),
-            menus=menu_plans(whole.config),
+            menus=menu_plans(whole.config, sounds.edition),
             texts=text_sides(whole.config),
         )
 
@@ -58,19 +62,37 @@ class LivePlan:
     """
 
     def __init__(self, config: Config) -> None:
-        self._now = InForce.of(config, Additions())
+        self._now = InForce.of(config, Additions(), Repertoire())
+        self._former: dict[int, Repertoire] = {}
 
-    def take(self, file: Config) -> None:
-        """Go by another file from now on."""
-        self._now = InForce.of(file, self._now.additions)
+    def worked_out(self, file: Config, sounds: Repertoire) -> InForce:
+        """What would follow from another file; on any thread."""
+        return InForce.of(file, self._now.additions, sounds)
 
-    def add(self, additions: Additions) -> None:
-        """Go by what was set besides the file."""
-        self._now = InForce.of(self._now.file, additions)
+    def added_to(self, additions: Additions) -> InForce:
+        """What would follow from other additions; on any thread."""
+        now = self._now
+        return InForce.of(now.file, additions, now.sounds)
 
-    def exchange(self, ready: InForce) -> None:
-        """Go by what was worked out beforehand, unless the file is another one by now."""
-        self._now = ready if ready.file is self._now.file else InForce.of(self._now.file, ready.additions)
+    def take(self, ready: InForce, *, editions_in_use: Collection[int] = ()) -> None:
+        """Go by another file from now on. Sounds of menus in which somebody is stay, by their edition."""
+        now = self._now
+        former = {**self._former, now.sounds.edition: now.sounds}
+        self._former = {edition: sounds for edition, sounds in former.items() if edition in editions_in_use}
+        is_whole = ready.additions is now.additions
+        self._now = ready if is_whole else InForce.of(ready.file, now.additions, ready.sounds)
+
+    def add(self, ready: InForce) -> None:
+        """Go by what was set besides the file, unless the file is another one by now."""
+        self._now = ready if ready.file is self._now.file else self.added_to(ready.additions)
+
+    def sounds(self) -> Repertoire:
+        """What is said to callers."""
+        return self._now.sounds
+
+    def sounds_of(self, edition: int) -> Repertoire | None:
+        """Those of this or of a former file."""
+        return self._now.sounds if edition == self._now.sounds.edition else self._former.get(edition)
 
     def left_out(self) -> Mapping[Key, str]:
         """Additions that have no effect beside this file, and why."""
@@ -147,6 +169,15 @@ class LivePlan:
         return max_attended(self._now.config.trunks.get(trunk))
 
     # For whoever asks for one word of it.
+
+    def language_of(self, user: UserId) -> str:
+        """In which a user is told that nobody can be called for help."""
+        return language_of(self._now.numbers.region_of(user))
+
+    def region_of(self, trunk: TrunkName) -> str:
+        """In which country a trunk is, as far as that is known."""
+        numbers, trunks = self._now.config.numbers, self._now.config.trunks
+        return (trunks[trunk].region if trunk in trunks else "") or numbers.default_region
 
     def number_of(self, user: UserId) -> E164 | None:
         """The number under which a PBX reaches a user."""

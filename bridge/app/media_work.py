@@ -92,7 +92,7 @@ class VoicePort(Protocol):
 class PromptPort(Protocol):
     """What phones hear in menus; `bridge.app.prompts.Prompts` has it."""
 
-    def prompt(self, menu: str, prompt: Prompt) -> Sound: ...
+    def prompt(self, menu: str, prompt: Prompt, edition: int) -> Sound: ...
 
     def ringback(self, trunk: TrunkName) -> Sound: ...
 
@@ -218,7 +218,7 @@ class MediaWork:
             case mcmd.PlayGreeting():
                 await self._say(live, self._messages.greeting(live.call.matrix.user))
             case ncmd.PlayPrompt():
-                await self._say(live, self._prompts.prompt(command.menu, command.prompt))
+                await self._say(live, self._prompts.prompt(command.menu, command.prompt, command.edition))
             case ncmd.PlayRingback():
                 await self._play(live, self._prompts.ringback(live.call.trunk), Ear.PHONE, repeats=True)
             case ncmd.TakeMatrixAnswer():

@@ -74,10 +74,6 @@ class MessageDesk:
         self._recording: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def greet_with(self, greetings: Greetings) -> None:
-        """Play others from the next call on."""
-        self._greetings = greetings
-
     # While a message is left.
 
     def greeting(self, user: UserId) -> Sound:

@@ -150,8 +150,8 @@ def message_box_rule(
     return of
 
 
-def menu_plans(config: Config) -> Mapping[MenuName, MenuPlan]:
-    """The spoken menus."""
+def menu_plans(config: Config, edition: int = 0) -> Mapping[MenuName, MenuPlan]:
+    """The spoken menus; `edition` is that of their sounds."""
     starts = extension_starts(config.numbers.inbound)
     return {
         MenuName(name): MenuPlan(
@@ -161,6 +161,7 @@ def menu_plans(config: Config) -> Mapping[MenuName, MenuPlan]:
             timeout_s=menu.timeout_s,
             repeats=menu.repeats,
             extensions=starts if menu.dial_extensions else "",
+            edition=edition,
         )
         for name, menu in config.menus.items()
     }

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from bridge.app.greetings import Greetings
-from bridge.app.live_plan import LivePlan
-from bridge.app.message_desk import MessageDesk
+from bridge.app.live_plan import InForce, LivePlan
 from bridge.app.meter import Meter
 from bridge.app.plan import limits, suspension_rule, thresholds
+from bridge.app.repertoire import rehearse
 from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
 from bridge.config import Config, take_over
@@ -33,7 +32,6 @@ class RunningBridge:
     matrix: MatrixService
     meter: Meter
     texts: TextDesk
-    messages: MessageDesk
     telemetry: Telemetry
 
     async def failed(self) -> None:
@@ -51,19 +49,22 @@ class RunningBridge:
     async def reload(self, config: Config) -> None:
         """Take over what can be changed without a restart, and say what cannot.
 
-        Raises `ConfigError` when nothing of it can be had before a restart, and then changes nothing.
+        Raises `ConfigError` when nothing of it can be had before a restart, or when something of it cannot be said, and
+        then changes nothing.
         """
         before = self.live.file()
         taken = await asyncio.to_thread(take_over, before, config)
-        greetings = await Greetings.load(taken.config.voicemail)
+        sounds = await rehearse(taken.config, self.live.sounds())
+        ready = await asyncio.to_thread(self.live.worked_out, taken.config, sounds)
         await self.sip.reload_tls()
-        self._apply(before, taken.config, greetings)
+        self._apply(before, ready)
         self._say(taken.waiting)
 
-    def _apply(self, before: Config, config: Config, greetings: Greetings) -> None:
+    def _apply(self, before: Config, ready: InForce) -> None:
         """All at once: nothing waits in here."""
-        self.live.take(config)
-        self.messages.greet_with(greetings)
+        config = ready.file
+        walks = [live.call.walk for live in self.switchboard.lives()]
+        self.live.take(ready, editions_in_use={walk.menu.edition for walk in walks if walk is not None})
         self.meter.warn_before(config.permissions.limit_warning_s)
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
         if config.permissions.texts_per_day != before.permissions.texts_per_day:

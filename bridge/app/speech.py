@@ -1,19 +1,15 @@
-"""What is said to callers, made once, at start: recordings, and texts that espeak-ng speaks where it is installed."""
+"""Texts as telephone audio, by espeak-ng where it is installed."""
 
 import asyncio
 import io
 import wave
-from pathlib import Path
 
 import av
-import structlog
 
 from bridge.core.errors import TrunklineError
 from bridge.media.coders import RATE
-from bridge.media.sounds import Sound, SoundError, read_wav
+from bridge.media.sounds import Sound, SoundError
 from bridge.media.speech_program import PROGRAM
-
-log = structlog.get_logger(__name__)
 
 LIMIT_S = 20.0
 MAX_WAV_OCTETS = 64 << 20
@@ -21,13 +17,6 @@ MAX_WAV_OCTETS = 64 << 20
 
 class SpeechError(TrunklineError):
     """The text cannot be spoken."""
-
-
-async def recording_of(path: Path) -> Sound:
-    """A recording, ready to be played. Raises :class:`bridge.media.sounds.SoundError`."""
-    sound = await asyncio.to_thread(read_wav, path)
-    await asyncio.to_thread(sound.prepare)
-    return sound
 
 
 async def speak(text: str, *, language: str) -> Sound:

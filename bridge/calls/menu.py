@@ -28,6 +28,8 @@ class MenuPlan:
     """How often the prompt is heard again, after no key or a wrong one, before `otherwise`."""
     extensions: str = ""
     """The digits that extensions begin with; empty where none can be dialled."""
+    edition: int = 0
+    """Of the configuration that it is of: whoever is in a menu goes on hearing this one when there is another."""
 
 
 class Prompt(enum.StrEnum):

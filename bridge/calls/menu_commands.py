@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bridge.calls.menu import Prompt
+from bridge.calls.menu import MenuPlan, Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class PlayPrompt:
 
     menu: str
     prompt: Prompt
+    edition: int = 0
+    """Of the configuration that the menu is of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +40,8 @@ class TakeMatrixAnswer:
 
 MenuMediaCommand = PlayPrompt | PlayRingback | TakeMatrixAnswer
 MenuCommand = FindTarget | MenuMediaCommand
+
+
+def prompt_of(menu: MenuPlan, prompt: Prompt) -> PlayPrompt:
+    """The command that says a sentence of this menu."""
+    return PlayPrompt(menu=menu.name, prompt=prompt, edition=menu.edition)

@@ -114,7 +114,7 @@ _STEPS = {Prompt.CHOICES: MenuStep.PROMPT, Prompt.INVALID: MenuStep.INVALID, Pro
 def _say(call: Call, walk: Walk, prompt: Prompt) -> list[cmd.Command]:
     walk.step, walk.typed = _STEPS[prompt], ""
     call.deadlines.pop(Timer.MENU, None)
-    return [ncmd.PlayPrompt(menu=walk.menu.name, prompt=prompt)]
+    return [ncmd.prompt_of(walk.menu, prompt)]
 
 
 # What a choice leads to.

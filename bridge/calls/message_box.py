@@ -32,7 +32,7 @@ def own_answer_ready(call: Call, event: mev.OwnAnswerReady, now: float) -> list[
     if call.walk is not None:
         call.state = State.IN_MENU
         call.deadlines[Timer.WALK] = now + LONGEST_WALK_S
-        return [cmd.AcceptSip(sdp=event.sdp), ncmd.PlayPrompt(menu=call.walk.menu.name, prompt=Prompt.CHOICES)]
+        return [cmd.AcceptSip(sdp=event.sdp), ncmd.prompt_of(call.walk.menu, Prompt.CHOICES)]
     call.state, call.at.answered = State.ATTENDED, now
     if call.message_box is not None:
         call.deadlines[Timer.MESSAGE] = now + call.message_box.limit_s

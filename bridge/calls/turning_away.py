@@ -56,4 +56,4 @@ def back_to_menu(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) ->
     call.deadlines.clear()
     call.deadlines[Timer.WALK] = (now if call.at.attended is None else call.at.attended) + LONGEST_WALK_S
     walk.step, walk.leaving = MenuStep.NOBODY, verdict if walk.unasked else None
-    return [ncmd.PlayPrompt(menu=walk.menu.name, prompt=Prompt.NOBODY)]
+    return [ncmd.prompt_of(walk.menu, Prompt.NOBODY)]

@@ -28,7 +28,7 @@ LIVE = frozenset(
     {
         *(f"trunks.*.{name}" for name in _OF_TRUNKS),
         *(f"numbers.{name}" for name in ("inbound", "dial_plan", "caller_ids", "blocked", "time_zone")),
-        *("permissions", "voicemail", "groups", "logging.level"),
+        *("permissions", "voicemail", "groups", "menus", "announcements", "logging.level"),
         *(f"calls.{name}" for name in ("ring_timeout_s", "ring_when", "decline_status", "call_waiting")),
         "calls.drain_timeout_s",
     }

@@ -11,7 +11,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from bridge.app.announcements import ANY, Announcements
+from bridge.app.announcements import Announcements
 from bridge.app.cash_book import CashBook
 from bridge.app.directory import MAX_ATTENDED_OF_A_TRUNK
 from bridge.app.greetings import Greetings
@@ -20,6 +20,8 @@ from bridge.app.memory import Memory
 from bridge.app.message_desk import MessageDesk
 from bridge.app.meter import Meter
 from bridge.app.prompts import Prompts
+from bridge.app.repertoire import Repertoire
+from bridge.app.sayings import ANNOUNCEMENT, ANY
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
 from bridge.app.switchboard import Switchboard
@@ -478,14 +480,14 @@ class Stage:
         )
         self.messages = MessageDesk(
             folder=Path("/nonexistent"),
-            greetings=Greetings(pause(0.5), {}),
+            greetings=Greetings(Repertoire),
             store=self.store,
             rooms=self.matrix,
             clock=clock,
             telemetry=self.telemetry,
         )
-        sounds = {(reason, ANY): pause(0.02) for reason in self.spoken}
-        self.announcements = Announcements(sounds, lambda user: "en", clock)
+        said = Repertoire(sounds={(ANNOUNCEMENT, reason, ANY): pause(0.02) for reason in self.spoken})
+        self.announcements = Announcements(lambda: said, lambda user: "en", clock)
         self.switchboard = Switchboard(
             engine=self.engine,
             policies={PBX: SipMediaPolicy(ptime_ms=30)},
@@ -495,7 +497,7 @@ class Stage:
             meter=self.meter,
             messages=self.messages,
             voice=self.announcements,
-            prompts=Prompts({}, {}),
+            prompts=Prompts(lambda edition: None),
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,

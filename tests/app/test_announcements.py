@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.app.announcements import ANY, MOST_AT_ONCE, Announcements
+from bridge.app.announcements import MOST_AT_ONCE, Announcements
+from bridge.app.live_plan import LivePlan
 from bridge.app.media_facts import feed_media
+from bridge.app.repertoire import Repertoire, rehearse
+from bridge.app.sayings import ANNOUNCEMENT, ANY
 from bridge.app.speech import SpeechError, speak
 from bridge.calls import events as ev
 from bridge.calls.state import State
-from bridge.config import Config
 from bridge.core.clock import SystemClock
 from bridge.core.ids import UserId
 from bridge.media.engine import MediaError, SoundPlayed
@@ -19,7 +21,6 @@ from bridge.media.sounds import pause
 from bridge.media.speech_program import can_speak
 from bridge.media.verdicts import unavailable
 from bridge.numbers.limits import CALLS_AT_ONCE, LIMIT_REACHED, TOO_MANY_ATTEMPTS, Cap
-from bridge.numbers.policy import NumberPlan
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
 from bridge.numbers.sentences import EMERGENCY, SENTENCES, Spoken, language_of
 from tests.app.conftest import open_stage
@@ -121,7 +122,8 @@ async def test_a_user_who_is_being_told_something_can_be_called_and_can_call(tmp
 
 
 async def test_who_dials_again_and_again_only_reads_it_in_the_end() -> None:
-    announcements = Announcements({("calls_at_once", ANY): pause(0.02)}, lambda user: "en", SystemClock())
+    said = Repertoire(sounds={(ANNOUNCEMENT, "calls_at_once", ANY): pause(0.02)})
+    announcements = Announcements(lambda: said, lambda user: "en", SystemClock())
     spoken = [bool(announcements.for_call(ALICE, CALLS_AT_ONCE)) for _ in range(MOST_AT_ONCE + 1)]
     assert spoken == [True] * MOST_AT_ONCE + [False]
     assert announcements.for_call(BOB, CALLS_AT_ONCE), "each user's own"
@@ -129,17 +131,18 @@ async def test_who_dials_again_and_again_only_reads_it_in_the_end() -> None:
     assert TOO_MANY_ATTEMPTS.reason not in EVERYTHING, "whoever floods us gets no media session for it"
 
 
-def plan(**regions: str) -> NumberPlan:
-    return NumberPlan(default_region="DE", regions=regions, inbound={})
-
-
-def config(directory: Path, **announcements: object) -> Config:
-    return load(directory, f"{MINIMAL}\nannouncements: {json.dumps(announcements)}\n")
+async def announced(directory: Path, **settings: object) -> Announcements:
+    """What users hear in a country and in another one."""
+    numbers = {"default_region": "DE", "regions": {"example.fr": "FR"}}
+    config = load(directory, f"{MINIMAL}\nannouncements: {json.dumps(settings)}\nnumbers: {json.dumps(numbers)}\n")
+    live = LivePlan(config)
+    live.take(live.worked_out(config, await rehearse(config)))
+    return Announcements(live.sounds, live.language_of, SystemClock())
 
 
 @NEEDS_SPEECH
 async def test_whoever_calls_for_help_is_told_in_the_language_of_their_country(tmp_path: Path) -> None:
-    announcements = await Announcements.load(config(tmp_path), lambda: plan(**{"example.fr": "FR"}), SystemClock())
+    announcements = await announced(tmp_path)
     german, french = UserId("@a:example.org"), UserId("@b:example.fr")
     sounds = [announcements.sound(NO_EMERGENCY_CALLS.reason, user) for user in (german, french)]
     assert sounds[0] is not sounds[1]
@@ -172,7 +175,7 @@ def test_everything_that_is_said_has_words() -> None:
 async def test_own_words_and_recordings_take_the_place_of_ours(tmp_path: Path) -> None:
     recording = write_wav(tmp_path / "limit.wav", np.zeros(8_000), rate_hz=8_000)
     own = {"texts": {"emergency_refused": "Nein."}, "language": "de", "recordings": {"limit_reached": str(recording)}}
-    announcements = await Announcements.load(config(tmp_path, **own), plan, SystemClock())
+    announcements = await announced(tmp_path, **own)
     assert announcements.sound("limit_reached", ALICE).duration_ms == 2_000, "with silence before and after"
     assert announcements.sound("emergency_refused", ALICE).duration_ms < 3_000
 
@@ -181,8 +184,8 @@ async def test_own_words_and_recordings_take_the_place_of_ours(tmp_path: Path) -
 async def test_where_nothing_can_be_said_there_is_only_the_text(
     silent: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.app.announcements.can_speak", lambda: False)
-    announcements = await Announcements.load(config(tmp_path, **silent), plan, SystemClock())
+    monkeypatch.setattr("bridge.app.repertoire.can_speak", lambda: False)
+    announcements = await announced(tmp_path, **silent)
     assert announcements.for_call(ALICE, NO_EMERGENCY_CALLS) == frozenset()
     with pytest.raises(MediaError):
         announcements.sound("limit_reached", ALICE)

@@ -18,21 +18,20 @@ from bridge.app.live_call import LiveCall
 from bridge.app.media_work import MediaWork
 from bridge.app.message_desk import MessageDesk
 from bridge.app.prompts import Prompts
+from bridge.app.repertoire import Repertoire
 from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
 from bridge.calls.message_commands import RecordMessage, WriteOwnAnswer
-from bridge.config.voicemail import VoicemailConfig
 from bridge.core.clock import SystemClock
 from bridge.core.errors import CallError
 from bridge.core.ids import EventId
 from bridge.matrix.link import MatrixError
 from bridge.media.ogg_duration import ogg_duration_s
 from bridge.media.recording import Recorded, RecordingEnd, RecordingRequest
-from bridge.media.sounds import pause
 from bridge.media.verdicts import unavailable
 from bridge.store import Store, StoreError
-from tests.app.stage import ALICE, StageEngine, StageMatrix, StageSession
+from tests.app.stage import StageEngine, StageMatrix, StageSession
 from tests.calls import scenes
 from tests.matrix.bridge_fixture import Counts
 
@@ -96,7 +95,7 @@ async def desk(path: Path, rooms: Rooms | None = None, *, delivering: bool = Tru
     rooms = rooms or Rooms()
     made = MessageDesk(
         folder=path / "messages",
-        greetings=Greetings(pause(0.5), {}),
+        greetings=Greetings(Repertoire),
         store=store,
         rooms=rooms,
         clock=SystemClock(),
@@ -248,19 +247,6 @@ def test_the_length_of_a_file_is_that_of_its_last_whole_page(tmp_path: Path, con
     assert ogg_duration_s(tmp_path / "x.ogg") == duration_s
 
 
-async def test_a_text_is_spoken_as_telephone_audio() -> None:
-    greetings = await Greetings.load(VoicemailConfig(users=("example.org",), greeting_text="Please leave a message."))
-    sound = greetings.of(ALICE)
-    assert 1.0 < greetings.longest_s < 5.0
-    assert max(sound.pcm) > 0
-
-
-@pytest.mark.parametrize("language", ["en", "xx-none"])
-async def test_a_language_that_cannot_be_spoken_leaves_the_beep(language: str) -> None:
-    greetings = await Greetings.load(VoicemailConfig(users=("example.org",), language=language))
-    assert (greetings.longest_s < 1.0) is (language == "xx-none")
-
-
 def media_work(scene: Scene, events: list[ev.Event]) -> MediaWork:
     """What carries commands out, and tells these events of it."""
     return MediaWork(
@@ -270,8 +256,8 @@ def media_work(scene: Scene, events: list[ev.Event]) -> MediaWork:
         lambda call_id: None,
         scene.counts,
         scene.desk,
-        Announcements({}, lambda user: "en", SystemClock()),
-        Prompts({}, {}),
+        Announcements(Repertoire, lambda user: "en", SystemClock()),
+        Prompts(lambda edition: None),
     )
 
 

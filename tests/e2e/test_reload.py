@@ -1,0 +1,63 @@
+"""An operator changes the configuration of a bridge that carries calls, and reloads it."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.exchange import PHONE, Exchange, open_exchange
+from tests.e2e.phone import Phone
+from tests.e2e.sound import Heard, Tone, sine, write_wav
+from tests.e2e.waiting import until
+
+MENU = "+15558000001"
+OLD_HZ, OLD_INVALID_HZ = 500.0, 700.0
+NEW_HZ, NEW_INVALID_HZ = 900.0, 1100.0
+
+
+async def reload(exchange: Exchange, outcome: str = "done", **changes: Any) -> None:
+    """Have the bridge read its configuration with these sections exchanged, and wait for what comes of it."""
+    bridge = exchange.bridge
+    before = await bridge.metric("config_reloads_total", outcome=outcome)
+    document = yaml.safe_load(bridge.config.read_text())
+    bridge.config.write_text(yaml.safe_dump({**document, **changes}, sort_keys=False))
+    bridge.signal(signal.SIGHUP)
+    await bridge.wait_metric("config_reloads_total", before + 1, outcome=outcome)
+
+
+async def hears(phone: Phone, pitch_hz: float) -> None:
+    heard: list[Heard] = []
+
+    async def like() -> bool:
+        heard.append(phone.heard())
+        return abs(heard[-1].pitch_hz - pitch_hz) < 8.0 and heard[-1].level_db > -30.0
+
+    await until(like, lambda: f"the phone heard {heard[-1:]}, not {pitch_hz} Hz", limit_s=15.0)
+
+
+def menus(folder: Path, prompt_hz: float, invalid_hz: float) -> dict[str, Any]:
+    def recorded(pitch_hz: float) -> str:
+        samples = sine(Tone(pitch_hz=pitch_hz), rate_hz=8000, seconds=2.0)
+        return str(write_wav(folder / f"{pitch_hz:.0f}.wav", samples, rate_hz=8000))
+
+    return {"main": {"prompt": recorded(prompt_hz), "invalid": recorded(invalid_hz), "timeout_s": 20}}
+
+
+async def test_a_phone_in_a_menu_goes_on_hearing_it_and_the_next_one_hears_the_new_menu(tmp_path: Path) -> None:
+    settings = {"menus": menus(tmp_path, OLD_HZ, OLD_INVALID_HZ), "numbers": {"inbound": {MENU: "menu:main"}}}
+    async with (
+        open_exchange(tmp_path, settings) as exchange,
+        Phone(tmp_path, PHONE, port=exchange.phone_port) as phone,
+    ):
+        await phone.call(MENU, through=exchange.bridge.sip_port)
+        await hears(phone, OLD_HZ)
+        await reload(exchange, menus=menus(tmp_path, NEW_HZ, NEW_INVALID_HZ))
+        await phone.send_digits("5")
+        await hears(phone, OLD_INVALID_HZ)
+        await phone.hangup()
+        await exchange.bridge.wait_metric("calls_active", 0)
+        await reload(exchange, "refused", menus={"main": {"prompt": str(tmp_path / "gone.wav")}})
+        assert "gone.wav" in exchange.bridge.log_tail()
+        await phone.call(MENU, through=exchange.bridge.sip_port)
+        await hears(phone, NEW_HZ)
