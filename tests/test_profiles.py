@@ -11,9 +11,9 @@ from bridge.config.model import TrunkConfig
 from bridge.config.profiles import known_profiles, profile_file
 from bridge.core.ids import DialogKey
 from bridge.sip.events import OutgoingCall
+from bridge.sip.inputs import PlaceCall
 from bridge.sip.message import Request
 from bridge.sip.settings import Trunk, TrunkAuth
-from bridge.sip.user_agent import PlaceCall
 from tests.sip.scripted_peer import SDP, Scripted
 
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32, "TRUNKLINE_TRUNKS_TRUNK_PASSWORD": "secret"}

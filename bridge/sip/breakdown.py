@@ -7,9 +7,6 @@ from bridge.sip.caller_effects import acknowledge, send_cancel, trunk_dialog
 from bridge.sip.dialog_effects import send_bye
 from bridge.sip.events import CallCancelled, CallEnded, CallFailed
 from bridge.sip.usage_events import (
-    CALLED,
-    DIALLING,
-    OVER,
     AnswerReceived,
     ByeReceived,
     OfferReceived,
@@ -17,8 +14,8 @@ from bridge.sip.usage_events import (
     ReinviteReceived,
     UpdateReceived,
     UsageEvent,
-    UsageState,
 )
+from bridge.sip.usage_states import CALLED, DIALLING, OVER, UsageState
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

@@ -16,18 +16,15 @@ from bridge.sip.requests import (
     q850_reason,
 )
 from bridge.sip.session_effects import agree
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked
 from bridge.sip.usage_events import (
-    AcceptAsked,
     AckOverdue,
     AckReceived,
     AnswerDue,
-    CancelAsked,
     CancelReceived,
-    HangUpAsked,
     PrackMissed,
     PrackOverdue,
     ProvisionalDue,
-    RejectAsked,
     RingDue,
     UsageEvent,
 )

@@ -26,14 +26,12 @@ from bridge.sip.requests import (
 )
 from bridge.sip.session_effects import take_agreement
 from bridge.sip.transaction import State
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
 from bridge.sip.usage_events import (
-    AcceptAsked,
     AnswerReceived,
-    CancelAsked,
     CancelOverdue,
     ChallengeReceived,
     FailureReceived,
-    HangUpAsked,
     LongerWanted,
     NoResponse,
     OfferReceived,

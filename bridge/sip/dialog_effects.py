@@ -15,14 +15,12 @@ from bridge.sip.requests import (
     Fields,
     with_reason,
 )
+from bridge.sip.usage_commands import CancelAsked, HangUpAsked, RejectAsked
 from bridge.sip.usage_events import (
     ByeFinished,
     ByeReceived,
-    CancelAsked,
-    HangUpAsked,
     PrackReceived,
     ReinviteReceived,
-    RejectAsked,
     UpdateReceived,
     UsageEvent,
 )

@@ -10,15 +10,8 @@ from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_effects import refuse_overlapping, refuse_pending
 from bridge.sip.events import CallReoffered
 from bridge.sip.prack import send_prack
-from bridge.sip.usage_events import (
-    AcceptAsked,
-    EarlyAnswerAsked,
-    EarlyRefusalAsked,
-    PrackReceived,
-    RejectAsked,
-    UpdateReceived,
-    UsageEvent,
-)
+from bridge.sip.usage_commands import AcceptAsked, EarlyAnswerAsked, EarlyRefusalAsked, RejectAsked
+from bridge.sip.usage_events import PrackReceived, UpdateReceived, UsageEvent
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

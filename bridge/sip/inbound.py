@@ -37,14 +37,8 @@ from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.texts import Texts
 from bridge.sip.transfers import Transfers
 from bridge.sip.trunks import TrunkState
-from bridge.sip.usage_events import (
-    ByeReceived,
-    CancelReceived,
-    PrackReceived,
-    ReinviteReceived,
-    UpdateReceived,
-    UsageState,
-)
+from bridge.sip.usage_events import ByeReceived, CancelReceived, PrackReceived, ReinviteReceived, UpdateReceived
+from bridge.sip.usage_states import UsageState
 from bridge.sip.verification import verification_of
 
 MAX_TRANSACTIONS = 150_000

@@ -14,53 +14,35 @@ from bridge.sip.dialog import Dialog, DialogId
 from bridge.sip.dialog_request import DialogRequest, OnFinal
 from bridge.sip.early_effects import EarlyOffer
 from bridge.sip.errors import SipError
-from bridge.sip.failover import Hop, Hunt
+from bridge.sip.failover import Hunt
 from bridge.sip.identity import Caller
 from bridge.sip.message import Message, Request, Response
 from bridge.sip.offering import Offering
-from bridge.sip.prack import MAX_UNANSWERED
-from bridge.sip.redirects import redirections
-from bridge.sip.reliable import Provisionals, is_in_order, rseq_of
+from bridge.sip.reliable import Provisionals
 from bridge.sip.saved import Whereabouts, tell_moved
-from bridge.sip.session_timer import Policy, SessionInterval, min_se_of
+from bridge.sip.session_timer import MAX_LONGER, Policy, SessionInterval
 from bridge.sip.timers import Timer
 from bridge.sip.trunks import TrunkState
+from bridge.sip.usage_commands import (
+    UsageCommand,
+)
 from bridge.sip.usage_events import (
-    OVER,
-    UNANSWERED,
-    AcceptAsked,
-    AcceptDeferred,
     AckReceived,
-    AnswerReceived,
     ByeReceived,
-    ChallengeReceived,
-    EarlyAnswerAsked,
-    EarlyRefusalAsked,
-    FailureReceived,
-    LongerWanted,
     NoResponse,
     OfferDue,
-    OfferReceived,
     PrackReceived,
-    ProgressReceived,
-    RedirectReceived,
     ReinviteReceived,
-    RejectAsked,
     TargetChanged,
-    TryingReceived,
     UpdateReceived,
-    UsageCommand,
     UsageDeadline,
     UsageEvent,
-    UsageState,
 )
+from bridge.sip.usage_meanings import meaning_of_command, meaning_of_response
+from bridge.sip.usage_states import OVER, UNANSWERED, UsageState
 from bridge.sip.usage_table import TRANSITIONS
 
-MAX_LONGER = 3
-"""Times that 422 is believed in one call: each proxy on the way may want more than the one before it."""
-
 _EARLY = (UsageState.PROCEEDING, UsageState.RINGING)
-_UNANSWERED = (UsageState.CALLING, UsageState.PROCEEDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,7 +118,7 @@ class InviteUsage:
 
     def handle(self, event: UsageEvent, now: float) -> bool:
         """Take one step; false when the table has no such step."""
-        event = self._meant(event)
+        event = meaning_of_command(self, event)
         row = TRANSITIONS.get((self.state, type(event)))
         if row is None:
             self._count_unexpected(event, now)
@@ -175,23 +157,6 @@ class InviteUsage:
         first = self.invite or self.incoming
         return first is not None and self.sdp_of(first.request) is None
 
-    def _meant(self, event: UsageEvent) -> UsageEvent:
-        """What our user means may depend on what the peer waits for besides its INVITE.
-
-        A description that is not acceptable (488) is one that was offered; any other refusal ends the call.
-        """
-        if self.state is not UsageState.RINGING:
-            return event
-        match event:
-            case AcceptAsked(sdp=sdp) if self.early_offer is not None:
-                return EarlyAnswerAsked(sdp=sdp)
-            case RejectAsked(status=488) if self.early_offer is not None:
-                return EarlyRefusalAsked(status=488)
-            case AcceptAsked(sdp=sdp) if self.provisionals is not None and self.provisionals.hold_answer:
-                return AcceptDeferred(sdp=sdp)
-            case _:
-                return event
-
     @property
     def talking(self) -> bool:
         """Whether the call is answered and not over: what goes on beside it in its dialog may begin."""
@@ -215,7 +180,9 @@ class InviteUsage:
     def response_received(self, client: ActiveClient, response: Response, now: float) -> None:
         """A response to our INVITE."""
         if client is self.invite:
-            self._take_invite_response(client, response, now)
+            event = meaning_of_response(self, client, response, now)
+            if event is not None:
+                self.handle(event, now)
         elif self.hunt is not None and client.key in self.hunt.abandoned:
             end_late_answer(self, client, response, now)
 
@@ -235,54 +202,6 @@ class InviteUsage:
         """An ACK; only the one for our newest 2xx counts."""
         if self.incoming is not None and request.cseq.number == self.incoming.request.cseq.number:
             self.handle(AckReceived(request=request), now)
-
-    def _take_invite_response(self, client: ActiveClient, response: Response, now: float) -> None:
-        if response.status == 100:
-            self.handle(TryingReceived(), now)
-        elif response.status < 200:
-            if self._may_take(response):
-                self.handle(ProgressReceived(response=response), now)
-        elif response.status < 300:
-            early = self.early.get(response.to.tag or "")
-            settled = early is not None and early.session.settled
-            late = not settled and not client.request.body and self.sdp_of(response) is not None
-            event = OfferReceived(response=response) if late else AnswerReceived(response=response)
-            self.handle(event, now)
-        else:
-            self._take_invite_failure(client, response, now)
-
-    def _may_take(self, response: Response) -> bool:
-        """Whether a provisional response is worked on; one that wants yet another PRACK may come again (RFC 3262 §4).
-
-        Each PRACK that nobody answers is repeated: a flood of responses must not become a larger one of ours.
-        """
-        if rseq_of(response) is not None and self.pracks >= MAX_UNANSWERED:
-            self.context.count("sip_dropped_total", reason="overload")
-            return False
-        return is_in_order(response, self.early.get(response.to.tag or ""))
-
-    def _take_invite_failure(self, client: ActiveClient, response: Response, now: float) -> None:
-        if response.status in (401, 407) and self.state in _UNANSWERED:
-            credentials = self.trunk.credentials_for(client, response, self.attempts)
-            if credentials:
-                self.handle(ChallengeReceived(response=response, credentials=tuple(credentials)), now)
-                return
-        longer = response.status == 422 and min_se_of(response) > self.policy.interval_s
-        if longer and self.state in _UNANSWERED and self.longer_asked < MAX_LONGER:
-            self.handle(LongerWanted(min_se_s=min_se_of(response)), now)
-            return
-        hops = self._redirections(client, response, now)
-        self.handle(RedirectReceived(hops=hops) if hops else FailureReceived(response=response), now)
-
-    def _redirections(self, client: ActiveClient, response: Response, now: float) -> tuple[Hop, ...]:
-        """Where a 3xx sends the call, if the trunk may redirect it at all."""
-        if response.status >= 400 or self.state not in _UNANSWERED or not self.trunk.trunk.follow_redirects:
-            return ()
-        self.uris.add(client.request.uri_text)
-        hops = redirections(
-            response, client.request, self.trunk, context=self.context, like=client.flow, tried=self.uris, now=now
-        )
-        return tuple(hops)
 
     # For the effects.
 

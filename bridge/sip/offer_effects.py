@@ -10,13 +10,13 @@ from bridge.sip.message import Response
 from bridge.sip.offering import glare_wait_s, outcome_of
 from bridge.sip.requests import with_sdp
 from bridge.sip.session_effects import refresh_later, take_agreement
+from bridge.sip.usage_commands import ReofferAsked
 from bridge.sip.usage_events import (
     DialogLost,
     GlareMet,
     IntervalTooSmall,
     OfferDue,
     ReofferAccepted,
-    ReofferAsked,
     ReofferRefused,
     UsageEvent,
 )

@@ -6,7 +6,7 @@ from bridge.sip.dialog import Dialog
 from bridge.sip.fields import RAck
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import Reliable
-from bridge.sip.usage_events import RingAsked
+from bridge.sip.usage_commands import RingAsked
 
 OPTION = "100rel"
 MAX_FIRST_RSEQ = 2**31 - 1

@@ -8,14 +8,13 @@ from bridge.sip.early_effects import EarlyOffer, take_early_offer
 from bridge.sip.message import Response
 from bridge.sip.prack import send_prack
 from bridge.sip.reliable import OPTION, Provisionals, rseq_of
+from bridge.sip.usage_commands import AcceptDeferred, RingAsked
 from bridge.sip.usage_events import (
-    AcceptDeferred,
     PrackMissed,
     PrackOverdue,
     PrackReceived,
     ProgressReceived,
     ProvisionalDue,
-    RingAsked,
     RingDue,
     UsageEvent,
 )

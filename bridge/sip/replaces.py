@@ -10,7 +10,7 @@ from bridge.sip.grammar import PARAM_VALUE, parse_params
 from bridge.sip.invite_usage import InviteUsage
 from bridge.sip.message import Request
 from bridge.sip.trunks import TrunkState
-from bridge.sip.usage_events import CALLED, OVER
+from bridge.sip.usage_states import CALLED, OVER
 
 MAX_LENGTH = 512
 

@@ -17,7 +17,7 @@ from bridge.sip.settings import Transport, Trunk
 from bridge.sip.targets import Server, Target
 from bridge.sip.trunks import TrunkState
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import UsageState
+from bridge.sip.usage_states import UsageState
 
 CSEQ_GAP = 1_000
 """Requests may have been sent since a call was written down (a PRACK where it rings, digits where it talks).

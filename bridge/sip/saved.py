@@ -10,7 +10,7 @@ from bridge.sip.dialog import Dialog
 from bridge.sip.events import CallMoved
 from bridge.sip.headers import Headers
 from bridge.sip.message import Request
-from bridge.sip.usage_events import CALLED, DIALLING, OVER
+from bridge.sip.usage_states import CALLED, DIALLING, OVER
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

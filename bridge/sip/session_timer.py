@@ -17,6 +17,9 @@ END_BEFORE_S = 32.0
 SHORTEST_S = 90
 """No interval may be shorter (§4)."""
 
+MAX_LONGER = 3
+"""Times that 422 is believed in one call: each proxy on the way may want more than the one before it."""
+
 _INTERVAL = re.compile(r"([0-9]{1,10})[ \t]*")
 
 

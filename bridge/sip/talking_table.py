@@ -41,19 +41,17 @@ from bridge.sip.reliable_effects import (
     answer_prack,
 )
 from bridge.sip.session_effects import refresh, retry_refresh, take_refresh, tell_expired
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked
 from bridge.sip.usage_events import (
-    AcceptAsked,
     AckOverdue,
     AckReceived,
     AnswerDue,
     AnswerReceived,
     ByeFinished,
     ByeReceived,
-    CancelAsked,
     CancelReceived,
     DialogLost,
     GlareMet,
-    HangUpAsked,
     IntervalTooSmall,
     OfferDue,
     OfferReceived,
@@ -63,15 +61,13 @@ from bridge.sip.usage_events import (
     RefreshLost,
     RefreshRefused,
     ReinviteReceived,
-    RejectAsked,
     ReofferAccepted,
-    ReofferAsked,
     ReofferRefused,
     SessionExpired,
     UpdateReceived,
     UsageEvent,
 )
-from bridge.sip.usage_events import UsageState as S
+from bridge.sip.usage_states import UsageState as S
 
 if TYPE_CHECKING:
     from bridge.sip.invite_usage import InviteUsage

@@ -49,22 +49,26 @@ from bridge.sip.reliable_effects import (
     take_prack,
 )
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING, Rows
-from bridge.sip.usage_events import (
+from bridge.sip.usage_commands import (
     AcceptAsked,
     AcceptDeferred,
+    CancelAsked,
+    EarlyAnswerAsked,
+    EarlyRefusalAsked,
+    HangUpAsked,
+    RejectAsked,
+    RingAsked,
+)
+from bridge.sip.usage_events import (
     AckOverdue,
     AckReceived,
     AnswerDue,
     AnswerReceived,
     ByeReceived,
-    CancelAsked,
     CancelOverdue,
     CancelReceived,
     ChallengeReceived,
-    EarlyAnswerAsked,
-    EarlyRefusalAsked,
     FailureReceived,
-    HangUpAsked,
     LongerWanted,
     NoResponse,
     OfferReceived,
@@ -75,15 +79,13 @@ from bridge.sip.usage_events import (
     ProvisionalDue,
     RedirectReceived,
     ReinviteReceived,
-    RejectAsked,
-    RingAsked,
     RingDue,
     SilenceLasted,
     TargetChanged,
     TryingReceived,
     UpdateReceived,
 )
-from bridge.sip.usage_events import UsageState as S
+from bridge.sip.usage_states import UsageState as S
 
 _CROSSED = (confirm, acknowledge, send_bye, tell_cancelled)
 """Our CANCEL came too late: answered, and ended at once (§9.1)."""

@@ -18,7 +18,7 @@ from bridge.sip.fields import CSeq, NameAddr, Via
 from bridge.sip.grammar import parse_params, quote, split_list, unquote
 from bridge.sip.headers import _KNOWN
 from bridge.sip.uri import parse_uri
-from bridge.sip.usage_events import AcceptAsked
+from bridge.sip.usage_commands import AcceptAsked
 from tests.sip.samples import SDP, request
 from tests.sip.scripted_peer import Scripted, peer_request, trunk
 

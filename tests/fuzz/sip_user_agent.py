@@ -20,9 +20,10 @@ from bridge.sip import SipError, StreamFramer
 from bridge.sip.actions import Action, Send
 from bridge.sip.events import CallReoffered, IncomingCall, SipEvent
 from bridge.sip.headers import CANONICAL
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import Transport, TrunkAuth
-from bridge.sip.usage_events import (
+from bridge.sip.usage_commands import (
     AcceptAsked,
     CancelAsked,
     HangUpAsked,
@@ -31,7 +32,6 @@ from bridge.sip.usage_events import (
     RingAsked,
     UsageCommand,
 )
-from bridge.sip.user_agent import Stop
 from tests.fuzz._damage import CORPUS, FIELDS, damage
 from tests.sip.scripted_peer import CHALLENGE, SDP, Scripted, peer_request, trunk
 

@@ -19,12 +19,13 @@ from bridge.sip.actions import (
 )
 from bridge.sip.events import CallAnswered, CallMoved, IncomingCall, OutgoingCall, SipEvent
 from bridge.sip.headers import Headers
+from bridge.sip.inputs import DialogCommand, Input, PlaceCall, Start, Steer
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk, TrunkAuth
 from bridge.sip.targets import server_at
-from bridge.sip.usage_events import AcceptAsked
-from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, UserAgent
+from bridge.sip.usage_commands import AcceptAsked
+from bridge.sip.user_agent import UserAgent
 from tests.sip.declared import is_declared
 
 US = "192.0.2.1"

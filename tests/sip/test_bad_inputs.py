@@ -17,12 +17,12 @@ from bridge.sip.events import CallEnded, CallFailed, OutgoingCall
 from bridge.sip.fields import NameAddr
 from bridge.sip.framer import KeepAlive
 from bridge.sip.headers import Headers
+from bridge.sip.inputs import PlaceCall
 from bridge.sip.message import Request
 from bridge.sip.parser import MAX_HEADERS, MAX_LINE
 from bridge.sip.settings import TrunkAuth
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked
-from bridge.sip.user_agent import PlaceCall
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked
 from tests.sip.samples import SDP, request, response
 from tests.sip.scripted_peer import PEER, STRANGER, TRUNK, US, Scripted, peer_request, trunk
 from tests.sip.test_torture_sections import WIRES

@@ -4,16 +4,9 @@ import pytest
 
 from bridge.sip import usage_table
 from bridge.sip.events import CallAnswered, CallCancelled, CallEnded, CallFailed, SipEvent
-from bridge.sip.usage_events import (
-    AcceptAsked,
-    AnswerReceived,
-    ByeReceived,
-    ProgressReceived,
-    ReinviteReceived,
-    RingAsked,
-    UsageEvent,
-    UsageState,
-)
+from bridge.sip.usage_commands import AcceptAsked, RingAsked
+from bridge.sip.usage_events import AnswerReceived, ByeReceived, ProgressReceived, ReinviteReceived, UsageEvent
+from bridge.sip.usage_states import UsageState
 from tests.sip.scripted_peer import PEER, SDP, Scripted, peer_request
 
 BAD_ROUTE = "<tel:+1>"

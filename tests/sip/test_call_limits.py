@@ -8,9 +8,9 @@ import pytest
 from bridge.core.ids import DialogKey
 from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import CallAnswered, CallFailed
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked
-from bridge.sip.user_agent import Stop
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
 from tests.sip.scripted_peer import SDP, TRUNK, Scripted, peer_request, trunk
 
 

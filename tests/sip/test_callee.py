@@ -12,7 +12,7 @@ from bridge.sip.events import (
 )
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
 
 

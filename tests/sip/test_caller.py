@@ -7,7 +7,7 @@ from bridge.sip.credentials import MAX_NONCES
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
 from tests.sip.scripted_peer import CHALLENGE, PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
 
 DIGEST = trunk(TrunkAuth.DIGEST)

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallIdentityChanged
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked, ReofferAsked
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked, ReofferAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
 CALLED = "+15550100"

@@ -10,7 +10,7 @@ from bridge.sip.events import CallAnswered, CallEvent, CallFailed, CallProgress,
 from bridge.sip.failover import PENALTY_S
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
 from tests.sip.scripted_peer import PEER, Scripted, trunk
 from tests.sip.test_wire import FAULTS, QUIET_S, Answering, Fault, assert_nothing_left, on_answer
 from tests.sip.wire import SDP, TRUNK, Node, Wire, fleet

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bridge.core.ids import DialogKey
 from bridge.sip.diversion import MAX_DIVERSIONS
 from bridge.sip.events import Attestation, IncomingCall, OutgoingCall, Verification
+from bridge.sip.inputs import PlaceCall
 from bridge.sip.message import Request
 from bridge.sip.settings import DialRules, DiversionHeader, FromUser, IdentityHeader, NumberFormat, Trunk, TrunkAuth
-from bridge.sip.user_agent import PlaceCall
 from tests.sip.scripted_peer import SDP, TRUNK, Scripted, peer_request, trunk
 
 Fields = tuple[tuple[str, str], ...]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallReoffered, IncomingCall, SipEvent
-from bridge.sip.usage_events import (
+from bridge.sip.usage_commands import (
     AcceptAsked,
     CancelAsked,
     HangUpAsked,

@@ -7,9 +7,9 @@ import pytest
 
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
-from bridge.sip.user_agent import Stop
 from tests.sip.phone import LOOPBACK, Phone
 from tests.sip.scripted_peer import PEER, Scripted, trunk
 

@@ -6,7 +6,7 @@ from bridge.core.ids import DialogKey
 from bridge.sip.events import DigitsReceived
 from bridge.sip.keypad import MAX_WAITING, DigitAsked
 from bridge.sip.message import Request
-from bridge.sip.usage_events import HangUpAsked
+from bridge.sip.usage_commands import HangUpAsked
 from tests.sip.scripted_peer import Scripted, peer_request
 
 

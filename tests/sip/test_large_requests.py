@@ -5,7 +5,7 @@ from bridge.sip.events import CallAnswered
 from bridge.sip.failover import MAX_DATAGRAM
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, TrunkAuth
-from bridge.sip.usage_events import CancelAsked, HangUpAsked
+from bridge.sip.usage_commands import CancelAsked, HangUpAsked
 from tests.sip.scripted_peer import SDP, Scripted, trunk
 
 LONG = SDP + "a=x-filler:" + "x" * 900 + "\r\n"

@@ -7,7 +7,7 @@ from bridge.sip.events import CallEnded, CallReofferAnswered, CallReofferRefused
 from bridge.sip.message import Request
 from bridge.sip.offering import MAX_RETRIES
 from bridge.sip.settings import TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked, ReofferAsked
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked, ReofferAsked
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, US, Scripted, peer_request, trunk
 
 HELD = SDP + "a=sendonly\r\n"

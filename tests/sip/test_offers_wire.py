@@ -12,7 +12,7 @@ from bridge.sip.events import (
     SipEvent,
 )
 from bridge.sip.settings import Transport
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked, RejectAsked, ReofferAsked, UsageCommand
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked, RejectAsked, ReofferAsked, UsageCommand
 from tests.sip.test_wire import FAULTS, QUIET_S, Flow, play, play_with_each_message_astray
 from tests.sip.wire import SDP, Node, Wire
 

@@ -8,7 +8,7 @@ from bridge.sip.message import Request
 from bridge.sip.settings import Transport
 from bridge.sip.targets import server_at
 from bridge.sip.trunks import FORMER_S, MAX_FORMER
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked, RejectAsked
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked, RejectAsked
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, TRUNK, Scripted, peer_request
 
 NAME = "gateway.example.org"

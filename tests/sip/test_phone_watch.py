@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from bridge.sip.actions import TrunkResolved
 from bridge.sip.dialog_info import CONTENT_TYPE, PhoneState
 from bridge.sip.events import PhoneStateChanged
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.phone_watch import TRANSITIONS, WatchState
 from bridge.sip.requests import new_request
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
-from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import PEER, TRUNK, Scripted, trunk
 from tests.sip.test_dialog_info import document
 

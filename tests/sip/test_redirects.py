@@ -10,7 +10,7 @@ from bridge.sip.message import Request
 from bridge.sip.redirects import MAX_REDIRECTIONS
 from bridge.sip.settings import DiversionHeader, Transport
 from bridge.sip.targets import server_at
-from bridge.sip.usage_events import RejectAsked
+from bridge.sip.usage_commands import RejectAsked
 from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, peer_request, trunk
 
 NUMBER = "+15550100"

@@ -3,11 +3,11 @@
 import pytest
 
 from bridge.sip.actions import ConnectionClosed, Flow, TrunkResolved
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
 from bridge.sip.uri import SipUri
-from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import PEER, TRUNK, US, Scripted, trunk
 
 REGISTER = trunk(TrunkAuth.REGISTER, domain="example.org", register_user="+15550199")

@@ -5,7 +5,7 @@ import pytest
 from bridge.sip.events import CallAnswered, CallCancelled, CallConfirmed, CallProgress, CallReoffered
 from bridge.sip.message import Request
 from bridge.sip.settings import Reliable, TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
 OTHER = SDP.replace("4000", "4002")

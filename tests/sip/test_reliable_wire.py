@@ -6,7 +6,7 @@ import pytest
 
 from bridge.sip.events import CallAnswered, CallConfirmed, CallProgress, CallReoffered, IncomingCall, SipEvent
 from bridge.sip.settings import Reliable, Transport
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, ReofferAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, ReofferAsked, RingAsked
 from tests.sip.test_wire import FAULTS, QUIET_S, Flow, play, play_with_each_message_astray
 from tests.sip.wire import SDP, Node, Wire, pair
 

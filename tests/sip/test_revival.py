@@ -11,7 +11,7 @@ from bridge.sip.message import Request
 from bridge.sip.revival import CSEQ_GAP, Revive
 from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 from tests.sip.test_wire import QUIET_S, assert_nothing_left
 from tests.sip.wire import Node, Wire, pair

@@ -10,7 +10,7 @@ from bridge.sip.settings import Transport, TrunkTls
 from bridge.sip.targets import server_at
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked
 from tests.sip.scripted_peer import PEER, SDP, Scripted, peer_request, trunk
 
 CARRIER = "sip.example.net"

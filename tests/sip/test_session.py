@@ -4,11 +4,11 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallReofferAnswered
-from bridge.sip.invite_usage import MAX_LONGER
 from bridge.sip.message import Request
 from bridge.sip.offering import MAX_RETRIES
+from bridge.sip.session_timer import MAX_LONGER
 from bridge.sip.settings import SessionTimer
-from bridge.sip.usage_events import AcceptAsked, ReofferAsked
+from bridge.sip.usage_commands import AcceptAsked, ReofferAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
 OTHER = SDP.replace("4000", "4002")

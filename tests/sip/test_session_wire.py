@@ -4,7 +4,7 @@ import pytest
 
 from bridge.sip.events import CallAnswered, CallEnded
 from bridge.sip.settings import SessionTimer, Transport
-from bridge.sip.usage_events import HangUpAsked, ReofferAsked
+from bridge.sip.usage_commands import HangUpAsked, ReofferAsked
 from tests.sip.test_offers_wire import HELD, Talking
 from tests.sip.test_wire import FAULTS, QUIET_S, Flow, assert_nothing_left, play, play_with_each_message_astray
 from tests.sip.wire import LATENCY_S, Node, Sent, Wire, pair

@@ -16,14 +16,15 @@ from bridge.sip import SipError, StreamFramer, parse_message
 from bridge.sip.actions import Fault, Flow, LocalAddress, Received, Send, TrunkResolved
 from bridge.sip.errors import LocalSipError
 from bridge.sip.events import OutgoingCall
+from bridge.sip.inputs import DialogCommand, Input, PlaceCall, Start, Steer
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.message import Request
 from bridge.sip.referral_commands import ReferAsked
 from bridge.sip.settings import FromUser, IdentityHeader, Listener, SipSettings, Transport, Trunk, TrunkAuth
 from bridge.sip.targets import server_at
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import AcceptAsked, RejectAsked, ReofferAsked, RingAsked
-from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, UserAgent
+from bridge.sip.usage_commands import AcceptAsked, RejectAsked, ReofferAsked, RingAsked
+from bridge.sip.user_agent import UserAgent
 from tests.sip.scripted_peer import PEER, SDP, TRUNK, US, Scripted, peer_request, trunk
 
 EVIL = st.one_of(

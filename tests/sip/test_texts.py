@@ -5,10 +5,10 @@ import pytest
 from bridge.core.ids import TextKey
 from bridge.sip.actions import TrunkResolved
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
+from bridge.sip.inputs import Stop
 from bridge.sip.settings import Texting, TrunkAuth
 from bridge.sip.targets import server_at
 from bridge.sip.texts import MAX_WAITING, AnswerText, SendText
-from bridge.sip.user_agent import Stop
 from tests.sip.scripted_peer import PEER, STRANGER, TRUNK, Scripted, peer_request, trunk
 
 KEY = TextKey("text")

@@ -6,6 +6,7 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import DialogKey
 from bridge.sip.errors import SipError
 from bridge.sip.events import CallAnswered, CallReferred, OutgoingCall, ReferralProgress
+from bridge.sip.inputs import PlaceCall
 from bridge.sip.message import Request
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.replaces import Replaces, replaced_call
@@ -13,8 +14,7 @@ from bridge.sip.settings import NumberFormat, TrunkAuth
 from bridge.sip.transfers import MAX_REFERRALS
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RingAsked
-from bridge.sip.user_agent import PlaceCall
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RingAsked
 from tests.sip.scripted_peer import PEER, SDP, TRUNK, US, Scripted, peer_request, trunk
 
 TARGET = ("Refer-To", "<sip:+15550177@pbx.example>")

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import ReferralProgress
+from bridge.sip.inputs import DialogCommand, Stop
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.message import Request
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
-from bridge.sip.usage_events import HangUpAsked
-from bridge.sip.user_agent import DialogCommand, Stop
+from bridge.sip.usage_commands import HangUpAsked
 from tests.sip.scripted_peer import Scripted, peer_request, trunk
 
 Step = Callable[[Scripted], None]

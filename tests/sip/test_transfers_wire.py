@@ -14,12 +14,12 @@ from bridge.sip.events import (
     ReferralProgress,
     SipEvent,
 )
+from bridge.sip.inputs import DialogCommand, PlaceCall
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferAsked, ReferralAccepted, ReferralRefused, ReferralReported
 from bridge.sip.replaces import Replaces
 from bridge.sip.settings import Transport
-from bridge.sip.usage_events import AcceptAsked, HangUpAsked
-from bridge.sip.user_agent import DialogCommand, PlaceCall
+from bridge.sip.usage_commands import AcceptAsked, HangUpAsked
 from tests.sip.test_wire import FAULTS, QUIET_S, Fault, assert_nothing_left
 from tests.sip.wire import SDP, TRUNK, Node, Wire, pair
 

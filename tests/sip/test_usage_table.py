@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from bridge.sip.talking_table import EARLY, OFFERING, SESSION, TALKING
-from bridge.sip.usage_events import ByeReceived, ReinviteReceived, UpdateReceived, UsageState
+from bridge.sip.usage_events import ByeReceived, ReinviteReceived, UpdateReceived
+from bridge.sip.usage_states import UsageState
 from bridge.sip.usage_table import CALLEE, CALLER, TRANSITIONS
 
 PARTS = (CALLER, CALLEE, TALKING, OFFERING, EARLY, SESSION)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from bridge.core.ids import DialogKey
 from bridge.sip.errors import LocalSipError
+from bridge.sip.inputs import Stop
 from bridge.sip.message import Request, Response
 from bridge.sip.settings import TrunkAuth
-from bridge.sip.usage_events import (
+from bridge.sip.usage_commands import (
     AcceptAsked,
     CancelAsked,
     HangUpAsked,
@@ -18,7 +19,6 @@ from bridge.sip.usage_events import (
     RingAsked,
     UsageCommand,
 )
-from bridge.sip.user_agent import Stop
 from tests.fuzz import sip_user_agent
 from tests.sip.scripted_peer import PEER, SDP, STRANGER, Scripted, peer_request, trunk
 from tests.sip.test_wire import QUIET_S, Answering, assert_nothing_left

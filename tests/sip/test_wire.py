@@ -12,7 +12,7 @@ from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallReoffered
 from bridge.sip.message import Response
 from bridge.sip.requests import with_sdp
 from bridge.sip.settings import Transport
-from bridge.sip.usage_events import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
 from tests.sip.wire import LATENCY_S, SDP, Node, Sent, Wire, pair
 
 QUIET_S = 200.0

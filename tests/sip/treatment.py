@@ -5,10 +5,11 @@ from bridge.sip.actions import Count, Emit, Fault, Flow, LocalAddress, Received,
 
 from bridge.sip.actions import TrunkResolved  # isort: skip
 from bridge.sip.events import IncomingCall
+from bridge.sip.inputs import Steer
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from bridge.sip.targets import server_at
-from bridge.sip.usage_events import RejectAsked
-from bridge.sip.user_agent import Steer, UserAgent
+from bridge.sip.usage_commands import RejectAsked
+from bridge.sip.user_agent import UserAgent
 from tests.sip.declared import is_declared
 from tests.sip.scripted_peer import PEER, TRUNK, US
 

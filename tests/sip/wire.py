@@ -22,11 +22,12 @@ from bridge.sip.actions import (
     Unreachable,
 )
 from bridge.sip.events import CallMoved, IncomingCall, OutgoingCall, SipEvent
+from bridge.sip.inputs import DialogCommand, Input, PlaceCall, Start, Steer
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from bridge.sip.targets import Server, Target
-from bridge.sip.user_agent import DialogCommand, Input, PlaceCall, Start, Steer, UserAgent
+from bridge.sip.user_agent import UserAgent
 from tests.sip.declared import is_declared
 
 TRUNK = TrunkName("trunk")

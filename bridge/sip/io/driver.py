@@ -26,8 +26,9 @@ from bridge.sip.actions import (
     TimeElapsed,
 )
 from bridge.sip.events import SipEvent
+from bridge.sip.inputs import Input
 from bridge.sip.io.network import Network
-from bridge.sip.user_agent import Input, UserAgent
+from bridge.sip.user_agent import UserAgent
 
 _log = structlog.get_logger()
 

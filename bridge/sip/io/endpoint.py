@@ -15,6 +15,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow
 from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import OutgoingCall, OutgoingText, SipEvent
+from bridge.sip.inputs import DialogCommand, PlaceCall, Start, Steer, Stop
 from bridge.sip.io.addresses import local_addresses
 from bridge.sip.io.capture import Capture, nobody
 from bridge.sip.io.certificates import CertificateError
@@ -32,15 +33,8 @@ from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, SipSettings, Trunk
 from bridge.sip.texts import AnswerText, SendText
 from bridge.sip.uri import join_host_port
-from bridge.sip.usage_events import (
-    AcceptAsked,
-    CancelAsked,
-    HangUpAsked,
-    RejectAsked,
-    ReofferAsked,
-    RingAsked,
-)
-from bridge.sip.user_agent import DialogCommand, PlaceCall, Start, Steer, Stop, TrunkStanding, UserAgent
+from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
+from bridge.sip.user_agent import TrunkStanding, UserAgent
 
 STOP_LIMIT_S = 2.0
 LOOK_AT_CERTIFICATES_S = 30.0
