@@ -23,7 +23,8 @@ _ADMIN_REGISTER = "/_synapse/admin/v1/register"
 class Synapse:
     """Synapse on a port of 127.0.0.1, with SQLite; a directory that was used before is used again.
 
-    `port` is that of the last run while it is free, and is known before `start`: other configuration files need it.
+    `port` is that of the last run while it is free, if none is given, and is known before `start`: other configuration
+    files need it.
     """
 
     def __init__(
@@ -33,11 +34,12 @@ class Synapse:
         python: Path | str = ".venv-synapse/bin/python",
         server_name: str = "localhost",
         app_service_config_files: Sequence[Path | str] = (),
+        port: int | None = None,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.server_name = server_name
-        self.port = StoredPorts(self.directory / "ports.json").take("homeserver")
+        self.port = port or StoredPorts(self.directory / "ports.json").take("homeserver")
         # Not resolved: a virtual environment's interpreter is a symbolic link, and must be called by it.
         self._python = Path(python).absolute()
         self._app_service_config_files = [Path(path).absolute() for path in app_service_config_files]

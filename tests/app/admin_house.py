@@ -27,9 +27,9 @@ from bridge.ops.admin.api import ROOT, AdminApi, AdminParts, description
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Heartbeat, OpsServer
 from bridge.sip.user_agent import TrunkStanding
-from bridge.store import Store
 from bridge.store.traces import TraceReader
 from tests.app.stage import Stage
+from tests.stores import open_store
 
 TOKEN, WHO = "a-token-for-programs-0123456789", "provisioning"
 LIMIT = aiohttp.ClientTimeout(total=10)
@@ -127,7 +127,7 @@ async def open_house(
     file = directory / "trunkline.yaml"
     file.write_text(yaml.safe_dump({**SECTIONS, **(sections or {})}, sort_keys=False))
     config = load_config(file, TOKENS)
-    live, store = LivePlan(config), await Store.open(directory / "store.sqlite3")
+    live, store = LivePlan(config), await open_store(directory / "store.sqlite3")
     stage, entries = Stage(store=store, limits=limits(config)), AddedEntries(live, store.admin_entries)
     stage.switchboard.service = TrunkService(tuple(config.trunks), store.trunks_out)
     await stage.settings.load()

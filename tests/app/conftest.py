@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest_asyncio
 
-from bridge.store import Store
 from tests.app.stage import Stage
+from tests.stores import open_store
 
 
 @asynccontextmanager
 async def open_stage(directory: Path, *, kind: type[Stage] = Stage, **changes: Any) -> AsyncIterator[Stage]:
     """A stage, and an orderly end for all that was played on it."""
-    store = await Store.open(directory / "store.sqlite3")
+    store = await open_store(directory / "store.sqlite3")
     stage = kind(store=store, **changes)
     yield stage
     await stage.switchboard.shut_down(2.0)

@@ -9,6 +9,7 @@ import pytest
 from bridge.app import address_book
 from bridge.app.address_book import AddressBookFile
 from bridge.core.errors import TrunklineError
+from tests.patience import PATIENCE_S
 
 
 def write(path: Path, text: str, *, age_s: int) -> None:
@@ -72,7 +73,7 @@ async def test_whoever_shows_names_is_told_of_changes_until_it_has_worked(
         told.put_nowait(book.name_of("+15550100"))
 
     watching = asyncio.create_task(book.keep_current(rename))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await told.get() == "Jane"
         write(path, "+15550100,Joan\n", age_s=5)
         assert await told.get() == "Joan"

@@ -21,6 +21,7 @@ from tests.app.stage import ALICE, BOB
 from tests.clock import ManualClock
 from tests.e2e.waiting import until
 from tests.ops.console_house import CALL, PHONE, write_trace
+from tests.patience import PATIENCE_S
 
 NUMBER, PERMISSION = "/numbers/{number}", "/permissions/{name}"
 USER, SETTINGS = "/users/{user}", "/users/{user}/settings"
@@ -199,7 +200,7 @@ async def test_a_body_that_breaks_off_is_no_bug_of_ours(house: House, head: str,
     async def answered() -> bool:
         return b'admin_requests_total{status="4xx"} 1.0' in house.telemetry.exposition()
 
-    await until(answered, lambda: "nobody answered", limit_s=5.0)
+    await until(answered, lambda: "nobody answered", limit_s=PATIENCE_S)
     assert b'internal_errors_total{component="ops"} 0.0' in house.telemetry.exposition()
 
 

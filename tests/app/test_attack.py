@@ -12,9 +12,9 @@ from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Price, Tariff
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, OutgoingCall
-from bridge.store import Store
 from tests.app.stage import ALICE, TRUNK, Stage, StageSip
 from tests.app.test_spending import CENT
+from tests.stores import open_store
 
 CALLS = 1_000
 CAP = 505 * CENT
@@ -121,7 +121,7 @@ async def robbed(tmp_path: Path) -> tuple[Stage, BillingSip]:
     trunk = BillingSip()
     limit = Limit(who=("example.org",), day=Cap(cost=CAP), call=Cap(seconds=95), calls_at_once=3)
     stage = Stage(
-        store=await Store.open(tmp_path / "store.sqlite3"),
+        store=await open_store(tmp_path / "store.sqlite3"),
         sip=trunk,
         clock=LoopClock(),
         limits=(limit,),

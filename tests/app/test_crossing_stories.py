@@ -18,6 +18,7 @@ from tests.app.stage import ALICE, PBX, PHONE, ROOM, TRUNK, Stage
 from tests.calls.crossing_bridge import Trunk
 from tests.calls.crossing_world import InRoom, World
 from tests.calls.test_crossing_stories import check_everybody_is_told_once, check_nobody_is_stuck, story
+from tests.stores import open_store
 
 STORIES = 100
 CONNECT_S = 0.5
@@ -177,7 +178,7 @@ def _of_dialog(
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(tmp_path / "store.sqlite3")
+    store = await open_store(tmp_path / "store.sqlite3")
     yield store
     await store.close()
 

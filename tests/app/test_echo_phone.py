@@ -18,6 +18,7 @@ from bridge.sip.events import CallAnswered, CallFailed, OutgoingCall, SipEvent
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.sip.settings import Listener, SipSettings, Transport, Trunk
 from tests.media.phone import Phone
+from tests.patience import PATIENCE_S
 
 HOST = "127.0.0.1"
 TRUNK = TrunkName("echo")
@@ -37,7 +38,7 @@ class Caller:
     async def call(self, sdp: str) -> tuple[DialogKey, CallAnswered | CallFailed]:
         dialog = self.endpoint.invite(OutgoingCall(trunk=TRUNK, called="echo", caller="", sdp=sdp))
         self.outcomes[dialog] = asyncio.get_running_loop().create_future()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return dialog, await self.outcomes[dialog]
 
 
@@ -89,7 +90,7 @@ async def test_it_takes_few_calls_and_lets_go_of_them() -> None:
         assert isinstance(refused, CallFailed)
         assert refused.status == 486
         caller.endpoint.bye(dialogs[0])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while caller.endpoint.open_dialogs == MAX_CALLS:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         _, answer = await caller.call(phone.sdp("8"))

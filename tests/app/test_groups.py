@@ -19,6 +19,7 @@ from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.reach import Reach, Target, ToGroup, ToMessageBox, ToUser
 from bridge.sip.events import CallCancelled
 from tests.app.stage import ALICE, BOB, GHOST, PHONE, TRUNK, Stage, StageMatrix, StagePortal
+from tests.patience import PATIENCE_S
 
 CAROL = UserId("@carol:example.org")
 SALES = GroupName("sales")
@@ -174,12 +175,12 @@ async def test_a_room_in_trouble_does_not_keep_the_others_from_ringing(stage: St
     stage.matrix.refusing.add(ALICE)
     stuck = stage.matrix.stuck[OF_BOB] = asyncio.Event()
     ringing = asyncio.create_task(stage.incoming())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not stage.matrix.told[OF_CAROL]:  # noqa: ASYNC110 - a stage tells nobody
             await asyncio.sleep(0)
     assert told(stage, OF_BOB) == []
     await_answer = asyncio.create_task(answer(stage, CAROL))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not stage.matrix.withdrawn:  # noqa: ASYNC110 - a stage tells nobody
             await asyncio.sleep(0)
     stuck.set()

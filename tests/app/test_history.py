@@ -9,8 +9,8 @@ from bridge.calls import inbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.times import CallTimes
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, UserId
-from bridge.store import Store
 from tests.app.stage import ALICE, BOB, PHONE, TRUNK
+from tests.stores import open_store
 
 
 class Calendar:
@@ -48,7 +48,7 @@ def clock() -> Calendar:
 
 
 async def test_a_user_sees_the_own_calls_the_newest_first(tmp_path: Path, clock: Calendar) -> None:
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     history = History(store, days=90, clock=clock)
     await history.add(ended_call(clock), outcomes.NO_ANSWER)
     await history.add(ended_call(clock, talk_s=61.0), outcomes.COMPLETED)
@@ -61,7 +61,7 @@ async def test_a_user_sees_the_own_calls_the_newest_first(tmp_path: Path, clock:
 
 
 async def test_old_calls_are_forgotten(tmp_path: Path, clock: Calendar) -> None:
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     history = History(store, days=90, clock=clock)
     await history.add(ended_call(clock), outcomes.NO_ANSWER)
     clock.now += 89 * DAY_S
@@ -75,7 +75,7 @@ async def test_old_calls_are_forgotten(tmp_path: Path, clock: Calendar) -> None:
 
 
 async def test_with_no_days_nothing_is_kept_and_what_was_is_forgotten(tmp_path: Path, clock: Calendar) -> None:
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     await History(store, days=90, clock=clock).add(ended_call(clock), outcomes.BUSY)
     history = History(store, days=0, clock=clock)
     await history.add(ended_call(clock), outcomes.NO_ANSWER)
@@ -86,7 +86,7 @@ async def test_with_no_days_nothing_is_kept_and_what_was_is_forgotten(tmp_path: 
 
 
 async def test_calls_of_nobody_are_nobody_s_history(tmp_path: Path, clock: Calendar) -> None:
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     history = History(store, days=90, clock=clock)
     await history.add(ended_call(clock, UserId("")), outcomes.NO_ANSWER)
     assert await history.last(UserId(""), limit=10) == ()

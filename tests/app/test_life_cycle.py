@@ -16,8 +16,7 @@ from bridge.ops.service_manager import ServiceManager
 from tests.app.conftest import open_stage
 from tests.app.stage import ALICE, ROOM, Stage
 from tests.e2e.waiting import until
-
-_LIMIT_S = 5.0
+from tests.patience import PATIENCE_S
 
 
 class StageBridge:
@@ -52,7 +51,7 @@ class Scene:
         self._listener.bind(str(directory / "notify"))
         self.manager = ServiceManager({"NOTIFY_SOCKET": str(directory / "notify")})
 
-    def life(self, read_config: Callable[[], Config], drain_limit_s: float = _LIMIT_S) -> LifeCycle:
+    def life(self, read_config: Callable[[], Config], drain_limit_s: float = PATIENCE_S) -> LifeCycle:
         return LifeCycle(
             drain_limit_s=drain_limit_s,
             read_config=read_config,
@@ -76,7 +75,7 @@ class Scene:
         async def counted() -> bool:
             return line in self.telemetry.exposition().decode()
 
-        await until(counted, lambda: f"no reload was {outcome}", limit_s=_LIMIT_S)
+        await until(counted, lambda: f"no reload was {outcome}", limit_s=PATIENCE_S)
 
     def close(self) -> None:
         self._listener.close()
@@ -103,7 +102,7 @@ def _faulty() -> Config:
 
 
 async def _ends(life: LifeCycle) -> None:
-    async with asyncio.timeout(_LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await life.stopped()
 
 
@@ -207,7 +206,7 @@ async def test_a_draining_switchboard_refuses_new_calls_and_lets_the_old_finish(
     assert stage.reasons() == ["shutting_down", "shutting_down"]
     assert not idle.done()
     await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
-    async with asyncio.timeout(_LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await idle
     assert stage.reasons()[-1] == "cancelled"
 
@@ -223,13 +222,13 @@ async def test_a_call_that_ends_by_two_bugs_does_not_hold_up_the_end(
 
     monkeypatch.setattr("bridge.calls.machine.handle", fail)
     await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
-    async with asyncio.timeout(_LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await stage.switchboard.idle()
 
 
 async def test_a_switchboard_without_calls_has_drained_at_once(stage: Stage) -> None:
     assert stage.switchboard.drain() == 0
-    async with asyncio.timeout(_LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await stage.switchboard.idle()
 
 

@@ -34,6 +34,8 @@ from bridge.store import Store, StoreError
 from tests.app.stage import StageEngine, StageMatrix, StageSession
 from tests.calls import scenes
 from tests.matrix.bridge_fixture import Counts
+from tests.patience import PATIENCE_S
+from tests.stores import open_store
 
 AUDIO = b"OggS\x00\x04" + (96_000).to_bytes(8, "little") + bytes(100)
 """The last page of two seconds."""
@@ -75,7 +77,7 @@ class Scene:
         return self.desk.recorded(Recorded(path=request.path, end=RecordingEnd.STOPPED, octets=len(AUDIO), **made))
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not true():  # noqa: ASYNC110 - the disk tells nobody
                 await asyncio.sleep(0.005)
 
@@ -91,7 +93,7 @@ def call(call_id: str = "call-2") -> Call:
 
 @asynccontextmanager
 async def desk(path: Path, rooms: Rooms | None = None, *, delivering: bool = True) -> AsyncIterator[Scene]:
-    store, counts = await Store.open(path / "db"), Counts()
+    store, counts = await open_store(path / "db"), Counts()
     rooms = rooms or Rooms()
     made = MessageDesk(
         folder=path / "messages",
@@ -133,7 +135,7 @@ async def test_a_message_comes_as_a_voice_message_and_is_forgotten(tmp_path: Pat
 async def test_it_waits_on_disk_while_the_homeserver_is_away(tmp_path: Path) -> None:
     async with desk(tmp_path, Rooms(away=3)) as scene:
         await scene.leave()
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
         assert len(scene.messages()) == 1
         assert scene.counts.counts["voicemail_messages_total", "outcome=failed"] == 3
 
@@ -142,7 +144,7 @@ async def test_a_message_that_waited_when_the_process_ended_is_delivered_by_the_
     async with desk(tmp_path, delivering=False) as scene:
         await scene.leave()
     async with desk(tmp_path) as scene:
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
         assert [txn_id for _, _, txn_id in scene.rooms.sent] == ["message.call-2"]
 
 
@@ -153,7 +155,7 @@ async def test_what_a_crash_cut_off_is_delivered_as_far_as_it_goes(tmp_path: Pat
         empty = await scene.desk.begin(call("call-3"), longest_s=60.0)
         empty.path.write_bytes(b"")
     async with desk(tmp_path) as scene:
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
         await scene.until(lambda: not list(scene.folder.glob("*")))
         (content,) = scene.messages()
         assert content["info"]["duration"] == 2000
@@ -174,7 +176,7 @@ async def test_a_file_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
         await scene.desk.drain()
         (scene.folder / "call-1.ogg").unlink()
     async with desk(tmp_path) as scene:
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
         await scene.until(lambda: not list(scene.folder.glob("*")))
         assert len(scene.messages()) == 1
 
@@ -201,12 +203,12 @@ async def test_a_folder_that_is_gone_stops_no_delivery(tmp_path: Path) -> None:
         scene.folder.rmdir()
         scene.folder.write_text("not a folder")
     async with desk(tmp_path) as scene:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await scene.store.messages.all():  # noqa: ASYNC110 - nor does the database
                 await asyncio.sleep(0.005)
         scene.folder.unlink()
         await scene.leave("call-2")
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
 
 
 async def test_a_recording_that_could_not_be_begun_leaves_nothing(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ async def test_a_message_whose_end_could_not_be_noted_comes_once_the_database_is
             away.setattr(scene.store.messages, "finish", failing)
             assert await scene.leave()
             await scene.desk.drain()
-        await asyncio.wait_for(scene.rooms.delivered.wait(), 5)
+        await asyncio.wait_for(scene.rooms.delivered.wait(), PATIENCE_S)
         assert not [name for name, _ in scene.counts.counts if name == "internal_errors_total"]
 
 

@@ -13,6 +13,7 @@ from bridge.core.ids import E164, TrunkName
 from bridge.core.presence import PresenceState
 from bridge.sip.dialog_info import PhoneState
 from bridge.sip.events import PhoneStateChanged
+from tests.patience import PATIENCE_S
 
 Shown = tuple[str, PresenceState, str]
 
@@ -34,7 +35,7 @@ class Screen:
             self.changed.notify_all()
 
     async def wait(self, count: int) -> list[Shown]:
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(PATIENCE_S), self.changed:
             await self.changed.wait_for(lambda: len(self.shown) >= count)
         return self.shown
 

@@ -19,9 +19,10 @@ from bridge.core.ids import CallId, MatrixCallId, PartyId
 from bridge.media.engine import MediaStats
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
-from bridge.store import Store
 from tests.app.stage import ALICE, PHONE, TRUNK
 from tests.calls import hunts, scenes
+from tests.patience import PATIENCE_S
+from tests.stores import open_store
 
 
 def ended_call() -> LiveCall:
@@ -42,7 +43,7 @@ def ended_call() -> LiveCall:
 
 async def measured(live: LiveCall, store_path: Path) -> PrometheusTelemetry:
     telemetry = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True)
-    store = await Store.open(store_path, telemetry)
+    store = await open_store(store_path, telemetry)
     reporting = Reporting(
         records=CallRecords(None, telemetry=telemetry),
         history=History(store, days=90, clock=SystemClock()),
@@ -81,11 +82,11 @@ async def test_a_call_that_never_rang_says_nothing_of_how_fast_the_trunk_is(tmp_
 
 async def test_a_call_is_recorded_before_it_is_forgotten_and_never_by_two_processes(tmp_path: Path) -> None:
     telemetry, file = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True), tmp_path / "records"
-    store = await Store.open(tmp_path / "db", telemetry)
+    store = await open_store(tmp_path / "db", telemetry)
     records = CallRecords(file, telemetry=telemetry)
     history = History(store, days=90, clock=SystemClock())
     reporting = Reporting(records=records, history=history, clock=SystemClock(), telemetry=telemetry)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(records.run())
         live = ended_call()
         await reporting.finished(live, outcomes.COMPLETED)
@@ -111,13 +112,13 @@ async def test_every_member_of_a_group_is_counted_by_how_their_ring_ended(tmp_pa
 
 async def test_a_test_call_is_recorded_and_counts_as_no_users(tmp_path: Path) -> None:
     telemetry, file = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True), tmp_path / "records"
-    store = await Store.open(tmp_path / "db", telemetry)
+    store = await open_store(tmp_path / "db", telemetry)
     records, history = CallRecords(file, telemetry=telemetry), History(store, days=90, clock=SystemClock())
     reporting = Reporting(records=records, history=history, clock=SystemClock(), telemetry=telemetry)
     live = ended_call()
     # As another process finds it: what stood in for the Matrix side is gone.
     live.call = snapshot.load(snapshot.dump(replace(live.call, test=True)))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(records.run())
         await reporting.finished(live, outcomes.BRIDGE_RESTARTED)
         records.stop()

@@ -23,6 +23,7 @@ from bridge.ops.test_calls.routes import TestUnderWayError
 from bridge.sip.actions import Address
 from bridge.sip.io.capture import Captured
 from bridge.sip.settings import Transport
+from tests.patience import PATIENCE_S
 
 GOOD = TestReport(
     outcome=Outcome.BOTH_WAYS,
@@ -78,7 +79,7 @@ async def run(
     calls = SelfCalls(config, clock=SystemClock(), entropy=SystemEntropy())
     prober: Any = ScriptedProber(*results)
     task = asyncio.create_task(calls.run(prober, telemetry))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await prober.done.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -12,6 +12,7 @@ from bridge.core.presence import PresenceState, RingWhen
 from bridge.ops.records import VERIFICATIONS
 from bridge.sip.events import Attestation, CallCancelled, CallEnded, Verification
 from tests.app.stage import ALICE, PBX, Stage
+from tests.patience import PATIENCE_S
 
 
 async def test_a_call_for_a_user_rings_there_and_then_at_the_phone(stage: Stage) -> None:
@@ -110,7 +111,7 @@ async def test_an_answer_does_not_wait_behind_a_room_that_is_slow_to_make(stage:
     waiting = asyncio.create_task(stage.incoming("in-1"))
     await asyncio.sleep(0)
     inviting = asyncio.create_task(stage.invite("1-mine"))
-    await asyncio.wait_for(stage.matrix.answered.wait(), 5)
+    await asyncio.wait_for(stage.matrix.answered.wait(), PATIENCE_S)
     stage.matrix.portal_delay.set()
     await asyncio.gather(waiting, inviting)
     assert stage.sip.names() == ["accept"]

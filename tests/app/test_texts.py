@@ -29,6 +29,7 @@ from bridge.numbers.limits import Cap, Limit
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
 from tests.app.stage import ALICE, BOB, GHOST, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.patience import PATIENCE_S
 
 OTHER_ROOM = RoomId("!other:example.org")
 CENT = 10_000
@@ -116,13 +117,13 @@ class Texts:
 
     async def settle(self) -> None:
         for lane in list(self.desk._lanes.values()):
-            await asyncio.wait_for(lane.drain(), 5)
+            await asyncio.wait_for(lane.drain(), PATIENCE_S)
 
     async def receive(self, body: str = "hello back", *, called: str = "+15550199", caller: str = PHONE) -> int:
         self.desk.handle(
             TextReceived(text=TextKey("in"), trunk=TRUNK, called=called, caller=caller, caller_name="Bob", body=body)
         )
-        await asyncio.wait_for(asyncio.gather(*self.desk._arrivals), 5)
+        await asyncio.wait_for(asyncio.gather(*self.desk._arrivals), PATIENCE_S)
         return self.sip.answered.pop()[1]
 
     def said(self) -> list[str]:
@@ -173,7 +174,7 @@ class TestToAPhone:
         texts.sip.silent = True
         event = asyncio.create_task(texts.write("first"))
         other = asyncio.create_task(texts.write("second"))
-        await asyncio.wait_for(texts.sip.sends.wait(), 5)
+        await asyncio.wait_for(texts.sip.sends.wait(), PATIENCE_S)
         assert [sent.body for sent in texts.sip.sent] == ["first"]
         texts.sip.silent = False
         texts.desk.handle(TextDelivered(text=TextKey("1")))

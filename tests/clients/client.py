@@ -13,9 +13,9 @@ from tests.clients.demands import faults
 from tests.clients.descriptions import Style, describe, flow_of, host_candidate
 from tests.homeserver import ScriptedHomeserver
 from tests.homeserver_model import Event
+from tests.patience import PATIENCE_S
 
 Json = Mapping[str, Any]
-_LIMIT_S = 10.0
 
 
 class CallState(enum.Enum):
@@ -170,7 +170,7 @@ class Client:
     async def until(self, true: Callable[[], object]) -> None:
         """Wait for anything; looked at after each event that the client has seen."""
         try:
-            async with asyncio.timeout(_LIMIT_S), self._changed:
+            async with asyncio.timeout(PATIENCE_S), self._changed:
                 await self._changed.wait_for(lambda: true() or self._work.done())
         except TimeoutError:
             raise AssertionError(f"{type(self).__name__} saw {self.calls}, complaints {self.complaints}") from None

@@ -7,6 +7,7 @@ import pytest
 from bridge.sip.events import CallCancelled, CallFailed, CallProgress, IncomingCall, OutgoingCall
 from tests.clients.house import GHOST, PHONE, SERVER_NAME, House, Person, open_house
 from tests.clients.kinds import JsSdk
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 from tests.peers.sipp import SippUas
 from tests.sip.phone import Phone, sdp
@@ -69,4 +70,4 @@ async def test_what_the_pbx_tells_of_a_phone_is_seen_by_matrix_users(tmp_path: P
             on_the_phone = {"presence": "unavailable", "status_msg": "On the phone"}
             await house.homeserver.wait_until(lambda: shown() == on_the_phone)
             await house.homeserver.wait_until(lambda: shown() == {"presence": "online"})
-        assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()

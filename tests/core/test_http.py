@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from bridge.core import http as http_module
 from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.telemetry import NoTelemetry
+from tests.patience import PATIENCE_S
 
 ROOMY = HttpLimits(connections=8, head_s=60, body_s=60, idle_s=60, shutdown_s=0.1)
 GET = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
-LIMIT_S = 5.0
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -51,7 +51,7 @@ class Served:
         return app
 
     async def connect(self, send: bytes = b"") -> Stream:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         self._streams.append((reader, writer))
         writer.write(send)
@@ -97,7 +97,7 @@ async def serving(limits: HttpLimits = ROOMY) -> AsyncIterator[Served]:
 
 async def answer(stream: Stream) -> str:
     """The status of the next answer."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         head = (await stream[0].readuntil(b"\r\n\r\n")).decode()
         length = next(line for line in head.lower().split("\r\n") if line.startswith("content-length:"))
         await stream[0].readexactly(int(length.partition(":")[2]))
@@ -106,7 +106,7 @@ async def answer(stream: Stream) -> str:
 
 async def closed(stream: Stream) -> None:
     """Wait until the server closes the connection, whatever it says before."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         try:
             await stream[0].read()
         except ConnectionResetError:
@@ -152,7 +152,7 @@ async def test_of_those_who_asked_the_one_idle_for_longest_goes() -> None:
 async def test_a_request_at_work_is_never_broken_off_for_a_newcomer() -> None:
     async with serving(HttpLimits(connections=1, head_s=60, idle_s=60, shutdown_s=0.1)) as served:
         first = await served.connect(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await served.started.wait()
         await closed(await served.connect(GET))
         served.go_on.set()
@@ -221,7 +221,7 @@ async def test_who_works_on_a_whole_request_may_take_longer_than_its_body() -> N
     limits = HttpLimits(connections=8, head_s=0.05, body_s=0.05, idle_s=60, shutdown_s=0.1)
     async with serving(limits) as served:
         stream = await served.connect(b"PUT /waits HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly")
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await served.started.wait()
         stream[1].write(b"slowly")
         asyncio.get_running_loop().call_later(0.3, served.go_on.set)
@@ -291,7 +291,7 @@ async def test_stopping_finishes_requests_and_closes_the_rest() -> None:
     async with serving(HttpLimits(connections=8, head_s=60, idle_s=60, shutdown_s=5)) as served:
         silent = await served.connect()
         busy = await served.connect(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await served.started.wait()
         stopping = asyncio.create_task(served.server.stop())
         await closed(silent)
@@ -302,6 +302,6 @@ async def test_stopping_finishes_requests_and_closes_the_rest() -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - the state belongs to the code under test, which owes no event
             await asyncio.sleep(0.01)

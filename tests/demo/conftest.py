@@ -8,6 +8,7 @@ import pytest
 
 from deploy.demo.homeserver import Synapse
 from deploy.demo.webrtc import gather_on_loopback
+from tests.peers.process import free_port
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def loopback_ice(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def synapse(tmp_path: Path) -> AsyncIterator[Synapse]:
     """A homeserver of its own."""
-    server = Synapse(tmp_path / "synapse")
+    server = Synapse(tmp_path / "synapse", port=free_port())
     await server.start()
     yield server
     await server.stop()

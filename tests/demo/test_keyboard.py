@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.keyboard import Keyboard
-
-LIMIT_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 async def test_lines_arrive_however_they_are_cut() -> None:
@@ -16,10 +15,10 @@ async def test_lines_arrive_however_they_are_cut() -> None:
     keyboard = Keyboard(read_end)
     try:
         os.write(write_end, b"call\n\nqu")
-        first = [await asyncio.wait_for(keyboard.next_line(), LIMIT_S) for _ in range(2)]
+        first = [await asyncio.wait_for(keyboard.next_line(), PATIENCE_S) for _ in range(2)]
         os.write(write_end, b"it\n")
 
-        assert [*first, await asyncio.wait_for(keyboard.next_line(), LIMIT_S)] == ["call", "", "quit"]
+        assert [*first, await asyncio.wait_for(keyboard.next_line(), PATIENCE_S)] == ["call", "", "quit"]
     finally:
         keyboard.close()
         os.close(read_end)
@@ -32,7 +31,7 @@ async def test_a_flood_of_lines_is_cut_short() -> None:
     try:
         os.write(write_end, b"call\n" * 500)
 
-        assert await asyncio.wait_for(keyboard.next_line(), LIMIT_S) == "call"
+        assert await asyncio.wait_for(keyboard.next_line(), PATIENCE_S) == "call"
     finally:
         keyboard.close()
         os.close(read_end)

@@ -10,15 +10,15 @@ from deploy.demo.errors import DemoError
 from deploy.demo.homeserver import Synapse
 from deploy.demo.matrix_caller import MatrixCaller
 from deploy.demo.milestones import Milestone
+from tests.patience import PATIENCE_S
 
-LIMIT_S = 20.0
 ALICE = Tone(pitch_hz=440.0, level_dbfs=-20.0)
 BOB = Tone(pitch_hz=600.0, level_dbfs=-23.0)
 
 
 async def hears(ear: Ear, tone: Tone) -> bool:
     """Whether the tone arrives in time."""
-    return tone.matches(await listen_for(tone, ear, within_s=LIMIT_S))
+    return tone.matches(await listen_for(tone, ear, within_s=PATIENCE_S))
 
 
 @pytest.mark.usefixtures("loopback_ice")
@@ -31,15 +31,15 @@ async def test_two_callers_ring_answer_hear_each_other_and_hang_up(synapse: Syna
         await callee.log_in("bob", "secret")
         out = caller.new_call(await caller.client.direct_room(bob_id))
         await out.invite()
-        back = await asyncio.wait_for(callee.incoming.get(), LIMIT_S)
+        back = await asyncio.wait_for(callee.incoming.get(), PATIENCE_S)
         await back.answer()
-        await out.milestones.wait(Milestone.CONNECTED, within_s=LIMIT_S)
+        await out.milestones.wait(Milestone.CONNECTED, within_s=PATIENCE_S)
 
         assert await hears(out.audio.ear, BOB)
         assert await hears(back.audio.ear, ALICE)
 
         await back.hang_up()
-        await out.milestones.wait(Milestone.ENDED, within_s=LIMIT_S)
+        await out.milestones.wait(Milestone.ENDED, within_s=PATIENCE_S)
         assert out.milestones.why_ended == "m.call.hangup, reason user_hangup"
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.demo.errors import DemoError
 from deploy.demo.processes import ChildProcess, tail
+from tests.patience import PATIENCE_S
 
-LIMIT_S = 20.0
 SAYS_THAT_IT_IS_UP = "import signal, socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1]); signal.pause()"
 WAITS_FOR_EVER = SAYS_THAT_IT_IS_UP
 IS_DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SAYS_THAT_IT_IS_UP
@@ -42,7 +42,7 @@ async def test_both_outputs_of_a_process_are_kept(tmp_path: Path) -> None:
     )
     await process.start()
 
-    assert await asyncio.wait_for(process.wait(), LIMIT_S) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
     assert process.tail().splitlines() == ["out", "err"]
 
 
@@ -66,7 +66,7 @@ async def test_a_process_is_ended_whether_it_listens_or_not(tmp_path: Path, code
     process = ChildProcess("child", (*python(code), str(tmp_path / "up")), log=tmp_path / "log")
     async with server:
         await process.start()
-        await asyncio.wait_for(up.wait(), LIMIT_S)
+        await asyncio.wait_for(up.wait(), PATIENCE_S)
 
         await process.stop(patience_s=0.5)
 
@@ -79,7 +79,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         *python(PARENT), sys.executable, "-c", str(tmp_path / "log"), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    child_pid = int(await asyncio.wait_for(parent.stdout.readline(), LIMIT_S))
+    child_pid = int(await asyncio.wait_for(parent.stdout.readline(), PATIENCE_S))
     watch = os.pidfd_open(child_pid)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(watch, ended.set)
@@ -87,7 +87,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         parent.kill()
         await parent.wait()
 
-        await asyncio.wait_for(ended.wait(), LIMIT_S)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
     finally:
         asyncio.get_running_loop().remove_reader(watch)
         os.close(watch)

@@ -13,10 +13,10 @@ from playwright.async_api import Browser, BrowserContext, Page, Playwright
 from playwright.async_api import Error as PlaywrightError
 
 from tests.e2e.sound import Heard, Samples, Tone, measure, sine, write_wav
+from tests.patience import PATIENCE_S
 
 EXECUTABLE = "/usr/bin/chromium"
 _TONE_RATE_HZ = 48000
-_WAIT_S = 15.0
 _MESSAGES_KEPT = 80
 _NOISE = ("FetchHttpApi", "MatrixRTCSession", "pendingEvent", "remote echo", "Event sent to")
 """What the SDK says about every request and event."""
@@ -98,7 +98,7 @@ class Device:
     async def __aenter__(self) -> Self:
         self._context = await self._browser.new_context(permissions=["microphone", "camera"])
         self._page = await self._context.new_page()
-        self._page.set_default_timeout(_WAIT_S * 1000)
+        self._page.set_default_timeout(PATIENCE_S * 1000)
         self._page.on("console", lambda message: self._keep(f"{message.type}: {message.text}"))
         self._page.on("pageerror", lambda error: self._keep(f"error: {error}"))
         await self._page.goto(self._page_url)
@@ -176,7 +176,7 @@ class Device:
         finally:
             await self._run("undeafen")
 
-    async def listen(self, *, limit_s: float = _WAIT_S) -> Heard:
+    async def listen(self, *, limit_s: float = PATIENCE_S) -> Heard:
         """Pitch and level of the call's sound once it is steady."""
         sound = await self._run("listen", limit_s * 1000)
         samples: Samples = np.array(sound["samples"], dtype=np.float64)
@@ -197,37 +197,37 @@ class Device:
         result: list[dict[str, Any]] = await self._run("callEvents", room_id)
         return result
 
-    async def wait_state(self, *states: str, limit_s: float = _WAIT_S) -> dict[str, Any]:
+    async def wait_state(self, *states: str, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the newest call is in one of `states`; gives that call."""
         await self.wait_for("(states) => states.includes(device.calls.at(-1)?.state)", list(states), limit_s=limit_s)
         return (await self.calls())[-1]
 
-    async def wait_ringing(self, *, limit_s: float = _WAIT_S) -> dict[str, Any]:
+    async def wait_ringing(self, *, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for an incoming call."""
         return await self.wait_state("ringing", limit_s=limit_s)
 
-    async def wait_connected(self, *, limit_s: float = _WAIT_S) -> dict[str, Any]:
+    async def wait_connected(self, *, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the newest call has audio."""
         return await self.wait_state("connected", limit_s=limit_s)
 
-    async def wait_survivor(self, *, limit_s: float = _WAIT_S) -> dict[str, Any]:
+    async def wait_survivor(self, *, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until exactly one call is connected and all others are over; gives that call."""
         count = "device.calls.filter(({ state }) => state === 'connected').length"
         over = "device.calls.every(({ state }) => ['connected', 'ended'].includes(state))"
         await self.wait_for(f"() => {count} === 1 && {over}", None, limit_s=limit_s)
         return next(call for call in await self.calls() if call["state"] == "connected")
 
-    async def wait_ended(self, *, limit_s: float = _WAIT_S) -> dict[str, Any]:
+    async def wait_ended(self, *, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the newest call is over."""
         return await self.wait_state("ended", limit_s=limit_s)
 
-    async def wait_notice(self, room_id: str, *, limit_s: float = _WAIT_S) -> str:
+    async def wait_notice(self, room_id: str, *, limit_s: float = PATIENCE_S) -> str:
         """Wait until somebody else wrote something in the room; gives the text."""
         await self.wait_for("(roomId) => device.notices(roomId).length > 0", room_id, limit_s=limit_s)
         notices: list[str] = await self._run("notices", room_id)
         return notices[-1]
 
-    async def ask(self, room_id: str, text: str, *, limit_s: float = _WAIT_S) -> str:
+    async def ask(self, room_id: str, text: str, *, limit_s: float = PATIENCE_S) -> str:
         """Write in a room, and wait for what somebody else writes next; gives that."""
         before = len(await self._run("notices", room_id))
         await self._run("say", {"roomId": room_id, "text": text})
@@ -236,13 +236,13 @@ class Device:
         notices: list[str] = await self._run("notices", room_id)
         return notices[-1]
 
-    async def wait_room_with(self, user_id: str, *, limit_s: float = _WAIT_S) -> str:
+    async def wait_room_with(self, user_id: str, *, limit_s: float = PATIENCE_S) -> str:
         """Wait until there is a room with somebody; gives the room."""
         await self.wait_for("(userId) => device.roomsWith(userId).length > 0", user_id, limit_s=limit_s)
         rooms: list[str] = await self._run("roomsWith", user_id)
         return rooms[0]
 
-    async def wait_invited(self, *, limit_s: float = _WAIT_S) -> str:
+    async def wait_invited(self, *, limit_s: float = PATIENCE_S) -> str:
         """Wait for an invitation to a room; gives the room."""
         await self.wait_for("() => device.invitations().length > 0", None, limit_s=limit_s)
         invitations: list[str] = await self._run("invitations")
@@ -252,12 +252,12 @@ class Device:
         """Accept an invitation."""
         await self._run("joinRoom", room_id)
 
-    async def wait_member(self, room_id: str, user_id: str, *, limit_s: float = _WAIT_S) -> None:
+    async def wait_member(self, room_id: str, user_id: str, *, limit_s: float = PATIENCE_S) -> None:
         """Wait until `user_id` is in the room."""
         look = "([roomId, userId]) => device.members(roomId).includes(userId)"
         await self.wait_for(look, [room_id, user_id], limit_s=limit_s)
 
-    async def wait_for(self, expression: str, argument: Any, *, limit_s: float = _WAIT_S) -> None:
+    async def wait_for(self, expression: str, argument: Any, *, limit_s: float = PATIENCE_S) -> None:
         """Wait until a function of the page is true; fails with everything the device has seen."""
         try:
             await self.page.wait_for_function(expression, arg=argument, timeout=limit_s * 1000, polling=30)

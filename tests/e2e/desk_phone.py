@@ -16,11 +16,11 @@ from tests.e2e.phone import TONE
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.voice import Voice
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.sip.phone import Phone as Endpoint
 
 MIRRORED = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
-_LIMIT_S = 15.0
 _SILENCE = Heard(pitch_hz=0.0, level_db=-120.0)
 
 
@@ -82,11 +82,11 @@ class DeskPhone:
 
     async def wait_called(self) -> None:
         """Wait for a call, which is answered by itself."""
-        await self._endpoint.wait(IncomingCall, limit_s=_LIMIT_S)
+        await self._endpoint.wait(IncomingCall, limit_s=PATIENCE_S)
 
     async def wait_answered(self) -> None:
         """Wait until the one that was called has answered."""
-        await self._endpoint.wait(CallAnswered, limit_s=_LIMIT_S)
+        await self._endpoint.wait(CallAnswered, limit_s=PATIENCE_S)
 
     async def wait_offered(self, *flows: str) -> None:
         """Wait until the bridge has offered these directions since the call began, no more and no less."""
@@ -94,7 +94,7 @@ class DeskPhone:
 
     async def wait_ended(self) -> None:
         """Wait until the other side has hung up."""
-        await self._endpoint.wait(CallEnded, limit_s=_LIMIT_S)
+        await self._endpoint.wait(CallEnded, limit_s=PATIENCE_S)
 
     # What a person hears
 
@@ -122,7 +122,7 @@ class DeskPhone:
         async def met() -> bool:
             return true()
 
-        await until(met, lambda: f"the phone {complaint}: {self.story()}", limit_s=_LIMIT_S)
+        await until(met, lambda: f"the phone {complaint}: {self.story()}", limit_s=PATIENCE_S)
 
     def story(self) -> str:
         """What happened so far: for the message of a failed test."""

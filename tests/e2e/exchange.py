@@ -10,6 +10,7 @@ from bridge.core.ids import RoomId, UserId
 from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
 from tests.homeserver import ScriptedHomeserver
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 
 SERVER_NAME = "example.org"
@@ -38,7 +39,7 @@ class Exchange:
         room_id = await self.homeserver.create_dm(user_id, ghost)
         return ScriptedUser(homeserver=self.homeserver, user_id=user_id, room_id=room_id)
 
-    async def callee(self, number: int, *, limit_s: float = 20.0) -> tuple[ScriptedUser, str]:
+    async def callee(self, number: int, *, limit_s: float = PATIENCE_S) -> tuple[ScriptedUser, str]:
         """Somebody whose number is called, once they have joined the room of the call and it rings there."""
         homeserver = self.homeserver
         user_id = homeserver.add_user(f"callee{number}")
@@ -64,7 +65,7 @@ async def open_exchange(
     directory: Path, sections: Mapping[str, Section] | None = None, *, kind: type[Bridge] = Bridge
 ) -> AsyncIterator[Exchange]:
     """Start homeserver and bridge for one test, with further sections of the configuration."""
-    phone_port, other_port = free_port(), free_port()
+    phone_port, other_port = free_port(span=2), free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
         outbound = [
             {"who": [SERVER_NAME], "prefixes": [prefix], "trunk": trunk}

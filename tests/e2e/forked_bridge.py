@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.e2e.running_bridge import Bridge
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 
-_READY_LIMIT_S = 30.0
-_STOP_LIMIT_S = 15.0
+_READY_LIMIT_S = 60.0
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.e2e.forked_bridge", "bridge.app.process", "bridge.cli"])
 
@@ -43,7 +43,7 @@ class ForkedBridge(Bridge):
     async def stop(self) -> None:
         if self._child is not None and self._child.is_alive():
             self._child.terminate()
-            await asyncio.to_thread(self._child.join, _STOP_LIMIT_S)
+            await asyncio.to_thread(self._child.join, PATIENCE_S)
         await self.crash()
 
 

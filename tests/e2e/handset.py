@@ -5,8 +5,7 @@ from typing import Any
 from tests.e2e.chromium import Device
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.waiting import until
-
-_WAIT_S = 15.0
+from tests.patience import PATIENCE_S
 
 
 class Handset:
@@ -48,7 +47,7 @@ class Handset:
         result: dict[str, Any] = await self.device.look("() => device.look()")
         return result
 
-    async def wait_shown(self, *, limit_s: float = _WAIT_S, **wanted: object) -> None:
+    async def wait_shown(self, *, limit_s: float = PATIENCE_S, **wanted: object) -> None:
         """Wait until no negotiation is under way and the page shows this."""
         shown: dict[str, Any] = {}
 
@@ -66,7 +65,7 @@ class Handset:
             heard.append(await self.device.listen())
             return heard[-1].is_like(tone)
 
-        await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=_WAIT_S)
+        await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=PATIENCE_S)
 
     async def hears_nothing(self) -> None:
         """Wait until it has been silent for a third of a second."""

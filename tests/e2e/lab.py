@@ -305,7 +305,12 @@ def _permissions(who: Sequence[str]) -> list[Section]:
 async def open_lab(directory: Path, playwright: Playwright, page_url: str) -> AsyncIterator[Lab]:
     """Start homeserver, PBX and bridge; end them in the opposite order."""
     registrations = [directory / "bridge" / name for name in (REGISTRATION, PUPPETS)]
-    homeserver = Synapse(directory / "homeserver", server_name=SERVER_NAME, app_service_config_files=registrations)
+    homeserver = Synapse(
+        directory / "homeserver",
+        server_name=SERVER_NAME,
+        app_service_config_files=registrations,
+        port=free_port(),
+    )
     lab = Lab(directory=directory, playwright=playwright, page_url=page_url, homeserver=homeserver)
     # The homeserver is prepared for all that the bridge may be configured to do.
     await lab.bridge.generate_registration(homeserver={"puppet_token": PUPPET_TOKEN}, appservice={"sip_lookups": True})

@@ -9,7 +9,7 @@ from aiohttp import web
 
 _SOURCE = Path(__file__).parent / "browser"
 _INSTALL_LIMIT_S = 300.0
-_BUILD_LIMIT_S = 60.0
+_BUILD_LIMIT_S = 180.0
 
 
 async def build_page(target: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.e2e.sound import Heard, Samples, Tone, level_db, measure, recorded_rate_hz, recorded_so_far
+from tests.patience import PATIENCE_S
 from tests.peers.baresip import Baresip
 
 RATE_HZ = 8000
@@ -39,7 +40,7 @@ class Phone(Baresip):
     def _recording(self) -> Path | None:
         return max(self.recordings.glob("dump-*-dec.wav"), default=None)
 
-    async def listen(self, *, limit_s: float = 15.0) -> Heard:
+    async def listen(self, *, limit_s: float = PATIENCE_S) -> Heard:
         """Pitch and level of half a second of steady sound."""
         try:
             await self.wait_until(lambda: _is_steady(self.recorded()[-_WINDOW:]), limit_s=limit_s)
@@ -52,20 +53,20 @@ class Phone(Baresip):
         recording = self._recording()
         return measure(self.recorded()[-_WINDOW:], 1 if recording is None else recorded_rate_hz(recording))
 
-    async def wait_ringing(self, *, limit_s: float = 15.0) -> None:
+    async def wait_ringing(self, *, limit_s: float = PATIENCE_S) -> None:
         """Wait for an incoming call."""
         await self.wait_event("CALL_INCOMING", limit_s=limit_s)
 
-    async def wait_answered(self, *, count: int = 1, limit_s: float = 15.0) -> None:
+    async def wait_answered(self, *, count: int = 1, limit_s: float = PATIENCE_S) -> None:
         """Wait until a call is up."""
         await self.wait_event("CALL_ESTABLISHED", count=count, limit_s=limit_s)
 
-    async def wait_closed(self, *, count: int = 1, limit_s: float = 15.0) -> str:
+    async def wait_closed(self, *, count: int = 1, limit_s: float = PATIENCE_S) -> str:
         """Wait until a call is over; gives the reason that baresip shows."""
         event = await self.wait_event("CALL_CLOSED", count=count, limit_s=limit_s)
         return str(event.get("param", ""))
 
-    async def wait_digits(self, digits: str, *, limit_s: float = 15.0) -> str:
+    async def wait_digits(self, digits: str, *, limit_s: float = PATIENCE_S) -> str:
         """Wait until as many digits as in `digits` have come; gives what came."""
         try:
             await self.wait_event("CALL_DTMF_START", count=len(digits), limit_s=limit_s)

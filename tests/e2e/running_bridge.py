@@ -11,10 +11,11 @@ import aiohttp
 import yaml
 
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, PeerProcess, free_port
 
-_COMMAND_LIMIT_S = 30.0
-_READY_LIMIT_S = 30.0
+_COMMAND_LIMIT_S = 60.0
+_READY_LIMIT_S = 60.0
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 REGISTRATION = "registration.yaml"
 PUPPETS = "registration-puppets.yaml"
@@ -135,7 +136,7 @@ class Bridge(PeerProcess):
         ):
             return await answer.text()
 
-    async def wait_metric(self, name: str, value: float, *, limit_s: float = 15.0, **labels: str) -> None:
+    async def wait_metric(self, name: str, value: float, *, limit_s: float = PATIENCE_S, **labels: str) -> None:
         """Poll until a metric, summed over the labels that are not given, has `value`."""
         now = 0.0
 

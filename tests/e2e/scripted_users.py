@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from bridge.core.ids import RoomId, UserId
 from tests.homeserver import ScriptedHomeserver
 from tests.homeserver_model import Event
+from tests.patience import PATIENCE_S
 
-_LIMIT_S = 20.0
 _TOKEN = "0123456789abcdef"
 AS_TOKEN = f"as-{_TOKEN}"
 HS_TOKEN = f"hs-{_TOKEN}"
@@ -57,4 +57,4 @@ class ScriptedUser:
         def is_theirs(event: Event) -> bool:
             return bool(event["sender"] != self.user_id and event["content"].get("call_id") == call_id)
 
-        return await self.homeserver.wait_event(self.room_id, kind, is_theirs, timeout_s=_LIMIT_S)
+        return await self.homeserver.wait_event(self.room_id, kind, is_theirs, timeout_s=PATIENCE_S)

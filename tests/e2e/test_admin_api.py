@@ -11,13 +11,13 @@ import pytest_asyncio
 from tests.e2e import scripted
 from tests.e2e.exchange import PHONE, Exchange, open_exchange
 from tests.e2e.webrtc import mute_answer, mute_offer
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.peers.sipp import SippUac, SippUas
 
 TOKEN = "a-token-for-programs-0123456789"
 NUMBER, PERMISSION = "numbers/+15559876", "permissions/sales"
 _HOLD_MS = 60_000
-_LIMIT_S = 20.0
 
 
 @pytest_asyncio.fixture
@@ -57,7 +57,7 @@ async def test_a_number_that_is_assigned_rings_its_user_at_once_and_after_a_cras
         )
 
     async with caller() as unknown:
-        assert await unknown.wait_exit(limit_s=_LIMIT_S) != 0
+        assert await unknown.wait_exit(limit_s=PATIENCE_S) != 0
     await exchange.bridge.wait_metric("calls_total", 1, reason="unassigned_number")
     assert (await ask(exchange, "PUT", NUMBER, {"to": "@callee900:example.org"}))[0] == 201
     await exchange.bridge.crash()
@@ -65,7 +65,7 @@ async def test_a_number_that_is_assigned_rings_its_user_at_once_and_after_a_cras
     async with caller() as phone:
         user, call_id = await exchange.callee(900)
         await user.answer(call_id, mute_answer(0, port=exchange.mute_port))
-        assert await phone.wait_exit(limit_s=_LIMIT_S) == 0
+        assert await phone.wait_exit(limit_s=PATIENCE_S) == 0
 
 
 async def test_a_permission_lets_a_call_out_until_it_is_taken_away_and_a_call_is_hung_up(exchange: Exchange) -> None:
@@ -84,7 +84,7 @@ async def test_a_permission_lets_a_call_out_until_it_is_taken_away_and_a_call_is
         (live,) = [call for call in page["calls"] if call["ended_at"] is None]
         assert (await ask(exchange, "DELETE", f"calls/{live['call_id']}"))[0] == 204
         await user.hung_up("permitted")
-        assert await phone.wait_exit(limit_s=_LIMIT_S) == 0
+        assert await phone.wait_exit(limit_s=PATIENCE_S) == 0
         await user.invite("refused again", mute_offer(2, port=exchange.mute_port))
         await user.rejected("refused again")
     reasons = sorted(record["reason"] for record in exchange.bridge.records())

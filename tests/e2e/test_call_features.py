@@ -11,6 +11,7 @@ from tests.e2e.phone import OTHER_TONE
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.test_calls import hear_each_other
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.peers.sipp import SippUac
 
@@ -27,7 +28,7 @@ async def comes_to_hear(device: Device, tone: Tone) -> None:
         heard.append(await device.listen())
         return heard[-1].is_like(tone)
 
-    await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=15)
+    await until(like, lambda: f"the browser heard {heard[-1:]}, not {tone}", limit_s=PATIENCE_S)
 
 
 async def test_a_phone_transfers_a_call_to_a_colleague(lab: Lab) -> None:
@@ -68,10 +69,10 @@ async def test_a_phone_calls_in_and_takes_a_call_over_from_another(lab: Lab) -> 
         await device.wait_ringing()
         await device.answer()
         await device.wait_connected()
-        assert await phones.wait_exit(limit_s=15) == 0, phones.log_tail()
+        assert await phones.wait_exit(limit_s=PATIENCE_S) == 0, phones.log_tail()
         assert (await device.wait_ended())["hangupReason"] == "user_hangup"
 
     async def recorded() -> bool:
         return [(record["result"], record["transfers"]) for record in lab.bridge.records()[-1:]] == [("success", 1)]
 
-    await until(recorded, lambda: f"the record is {lab.bridge.records()[-1:]}", limit_s=5)
+    await until(recorded, lambda: f"the record is {lab.bridge.records()[-1:]}", limit_s=PATIENCE_S)

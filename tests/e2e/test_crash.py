@@ -9,10 +9,9 @@ from tests.e2e.exchange import PHONE, Exchange, number_of, open_exchange
 from tests.e2e.phone import Phone
 from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.webrtc import mute_offer
+from tests.patience import PATIENCE_S
 from tests.peers.process import free_port
 from tests.peers.sipp import SippUas
-
-_SOON_S = 10.0
 
 
 async def _talk(exchange: Exchange, phone: Phone) -> ScriptedUser:
@@ -44,9 +43,9 @@ async def test_phones_are_hung_up_on_after_a_crash_whatever_they_did(tmp_path: P
             await exchange.bridge.crash()
             await exchange.bridge.start()
 
-            await called.wait_closed(limit_s=_SOON_S)
-            assert (await caller.wait_closed(limit_s=_SOON_S)).startswith("500")
-            assert await silent.wait_exit(limit_s=_SOON_S) == 0, "no CANCEL came"
+            await called.wait_closed(limit_s=PATIENCE_S)
+            assert (await caller.wait_closed(limit_s=PATIENCE_S)).startswith("500")
+            assert await silent.wait_exit(limit_s=PATIENCE_S) == 0, "no CANCEL came"
             assert await talks.hung_up("talks") == "unknown_error"
             assert await rung.hung_up(rung_call) == "unknown_error"
             await dials.rejected("dials")
@@ -64,7 +63,7 @@ async def test_a_phone_is_hung_up_on_although_its_trunk_was_taken_out_of_the_con
         config["permissions"]["outbound"] = []
         exchange.bridge.config.write_text(yaml.safe_dump(config))
         await exchange.bridge.start()
-        await called.wait_closed(limit_s=_SOON_S)
+        await called.wait_closed(limit_s=PATIENCE_S)
         assert await talks.hung_up("talks") == "unknown_error"
         (record,) = exchange.bridge.records()
         assert (record["reason"], record["tried"]) == ("abnormal", ["phone"])

@@ -9,6 +9,7 @@ from tests.e2e.devices import one_of_two_answers
 from tests.e2e.lab import Lab
 from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +38,7 @@ async def test_both_devices_answer_and_exactly_one_has_the_call(lab: Lab) -> Non
         await asyncio.gather(first.wait_ringing(), second.wait_ringing())
         await asyncio.gather(first.answer(), second.answer())
         await phone.wait_answered()
-        await until(lambda: one_ended(first, second), lambda: "no device has ended", limit_s=10)
+        await until(lambda: one_ended(first, second), lambda: "no device has ended", limit_s=PATIENCE_S)
         talking = second if (await first.calls())[-1]["state"] == "ended" else first
         await talking.wait_connected()
         assert (await talking.listen()).is_like(PHONE_TONE)

@@ -5,11 +5,10 @@ import pytest
 from tests.e2e import scripted
 from tests.e2e.chromium import Device
 from tests.e2e.lab import PHONE, SCRIPTED, Lab
+from tests.patience import PATIENCE_S
 from tests.peers.sipp import SippUas
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-_SOON_S = 10.0
 
 
 async def call_a_number_that_refuses(lab: Lab, device: Device, status: int, phrase: str) -> str:
@@ -19,7 +18,7 @@ async def call_a_number_that_refuses(lab: Lab, device: Device, status: int, phra
     async with lab.running(callee):
         room_id = await device.dial(SCRIPTED)
         await device.wait_ended()
-        assert await callee.wait_exit(limit_s=_SOON_S) == 0
+        assert await callee.wait_exit(limit_s=PATIENCE_S) == 0
     return room_id
 
 
@@ -71,7 +70,7 @@ async def test_a_phone_that_does_not_answer_stops_ringing_when_the_invite_expire
         await device.dial(SCRIPTED, lifetimeMs=6000)
         ended = await device.wait_ended()
         assert (ended["hangupReason"], ended["hangupParty"]) == ("invite_timeout", "remote")
-        assert await callee.wait_exit(limit_s=_SOON_S) == 0
+        assert await callee.wait_exit(limit_s=PATIENCE_S) == 0
 
 
 async def test_a_user_who_hangs_up_before_the_answer_silences_the_phone(lab: Lab) -> None:

@@ -16,13 +16,13 @@ from tests.e2e.lab import BROWSER_TONES, Lab
 from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import Section
+from tests.patience import PATIENCE_S
 from tests.peers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TOGETHER, IN_TURN, IN_VAIN = "+15558000001", "+15558000002", "+15558000003"
 EACH_S = 5
-_SOON_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ async def test_after_a_crash_no_member_s_device_rings_on(tmp_path: Path) -> None
             await exchange.bridge.wait_metric("calls_active", 1, direction="inbound")
             await exchange.bridge.crash()
             await exchange.bridge.start()
-            assert (await caller.wait_closed(limit_s=_SOON_S)).startswith("500")
+            assert (await caller.wait_closed(limit_s=PATIENCE_S)).startswith("500")
             reasons = await asyncio.gather(*(user.hung_up(call_id) for user, call_id in rung))
             assert reasons == ["unknown_error"] * 3
             await exchange.bridge.wait_metric("calls_active", 0)

@@ -12,6 +12,7 @@ from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.sound import Heard, Tone
 from tests.e2e.test_calls import hear_each_other
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +25,7 @@ async def comes_to_hear(phone: Phone, tone: Tone) -> None:
         heard.append(await phone.listen())
         return heard[-1].is_like(tone)
 
-    await until(like, lambda: f"{phone.name} heard {heard[-1:]}, not {tone}", limit_s=15)
+    await until(like, lambda: f"{phone.name} heard {heard[-1:]}, not {tone}", limit_s=PATIENCE_S)
 
 
 async def talk(device: Device, phone: Phone, number: str) -> str:

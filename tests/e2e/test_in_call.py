@@ -8,6 +8,7 @@ from tests.e2e.handset import Handset
 from tests.e2e.lab import Lab
 from tests.e2e.network import Network
 from tests.e2e.test_hold import hear_each_other, talking
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MOST_GAP_S = 0.3
@@ -43,7 +44,7 @@ async def test_a_browser_whose_network_is_gone_comes_back_over_another(lab: Lab)
         network.cut()
         await asyncio.gather(phone.hears_nothing(), handset.hears_nothing())
         await device.wait_state("connecting")
-        await device.wait_connected(limit_s=20)
+        await device.wait_connected(limit_s=PATIENCE_S)
         await hear_each_other(handset, phone)
         await device.hang_up()
         await phone.wait_ended()

@@ -12,6 +12,7 @@ from tests.e2e.exchange import PHONE, Exchange, number_of, open_exchange
 from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_answer, mute_offer
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.peers.sipp import SippUac, SippUas
 
@@ -101,7 +102,7 @@ async def at_rest(exchange: Exchange) -> Footprint:
         seen.append(await Footprint.of(exchange))
         return len(seen) > _LOOKS and len(set(seen[-_LOOKS:])) == 1
 
-    await until(is_steady, lambda: f"never at rest: {seen[-1]}", limit_s=10)
+    await until(is_steady, lambda: f"never at rest: {seen[-1]}", limit_s=PATIENCE_S)
     return seen[-1]
 
 
@@ -115,7 +116,7 @@ async def nothing_is_left(exchange: Exchange, before: Footprint) -> None:
         after = await Footprint.of(exchange)
         return after.tasks <= before.tasks and after.files <= before.files
 
-    await until(is_small_again, lambda: f"before {before}, now {after}", limit_s=10)
+    await until(is_small_again, lambda: f"before {before}, now {after}", limit_s=PATIENCE_S)
 
 
 async def test_two_hundred_calls_to_a_phone_are_all_answered_and_leave_nothing(exchange: Exchange) -> None:

@@ -16,6 +16,7 @@ from tests.e2e.running_bridge import Section
 from tests.e2e.sound import Heard, Tone, sine, write_wav
 from tests.e2e.test_calls import BROWSER_TONE, hear_each_other
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -81,7 +82,7 @@ async def hears(phone: Phone, pitch_hz: float) -> None:
         heard.append(phone.heard())
         return abs(heard[-1].pitch_hz - pitch_hz) < 8.0 and heard[-1].level_db > -30.0
 
-    await until(like, lambda: f"the phone heard {heard[-1:]}, not {pitch_hz} Hz", limit_s=15.0)
+    await until(like, lambda: f"the phone heard {heard[-1:]}, not {pitch_hz} Hz", limit_s=PATIENCE_S)
 
 
 async def enter(lab: Lab, phone: Phone) -> None:
@@ -143,7 +144,7 @@ async def test_a_key_leads_to_voicemail(lab: Lab) -> None:
     async with open_menus(lab, PathChoice.AUTO, person, boxed), lab.phone() as phone:
         await enter(lab, phone)
         await phone.send_digits("3")
-        await asyncio.wait_for(_message(lab), 20.0)
+        await asyncio.wait_for(_message(lab), PATIENCE_S)
         await phone.hangup()
         await lab.bridge.wait_metric("voicemail_messages_total", 1, outcome="delivered")
         assert lab.bridge.records()[-1]["menu_path"] == ["main", "voicemail"]
@@ -176,4 +177,4 @@ async def _message(lab: Lab) -> None:
     async def long_enough() -> bool:
         return sum(path.stat().st_size for path in lab.directory.glob("bridge/*-messages/*.ogg")) > 8_000
 
-    await until(long_enough, lambda: "no message was recorded", limit_s=20.0)
+    await until(long_enough, lambda: "no message was recorded", limit_s=PATIENCE_S)

@@ -14,6 +14,7 @@ from tests.e2e.running_bridge import Section
 from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_offer
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import LOOPBACK, free_port
@@ -32,7 +33,6 @@ ACCOUNT, PASSWORD = "+15550188", "secret"
 NOT_PERMITTED = "+4930123456"
 ENOUGH_PACKETS = 600
 """To judge the sound of both directions by, of both legs: three seconds."""
-_LIMIT_S = 20.0
 
 
 def queries(*, of_servers: bool = False) -> Iterator[tuple[str, str]]:
@@ -48,7 +48,7 @@ def queries(*, of_servers: bool = False) -> Iterator[tuple[str, str]]:
 async def watched(directory: Path) -> AsyncIterator[tuple[Exchange, Prometheus]]:
     """A bridge with a phone, a PBX that it has registered at, a trunk that does not answer, and a certificate."""
     ours = Authority(directory).issue(file="bridge")
-    phone_port, dead_port = free_port(), free_port()
+    phone_port, dead_port = free_port(span=2), free_port()
     async with Kamailio(directory, {ACCOUNT: PASSWORD}) as pbx:
         account = {"auth": "register", "username": ACCOUNT, "password": PASSWORD, "domain": pbx.domain}
         settings: dict[str, Section] = {
@@ -76,7 +76,7 @@ async def shows(prometheus: Prometheus, query: str) -> bool:
 
 async def seen(prometheus: Prometheus, query: str) -> None:
     """Wait until Prometheus has scraped what makes this true."""
-    await until(lambda: shows(prometheus, query), lambda: f"never true: {query}", limit_s=_LIMIT_S)
+    await until(lambda: shows(prometheus, query), lambda: f"never true: {query}", limit_s=PATIENCE_S)
 
 
 async def talk(user: ScriptedUser, peer: WebRtcPeer) -> None:

@@ -8,6 +8,7 @@ from tests.e2e.exchange import PHONE, open_exchange
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import COMMAND
 from tests.e2e.webrtc import mute_offer
+from tests.patience import PATIENCE_S
 
 
 async def trace(config: Path, *words: str) -> str:
@@ -15,7 +16,7 @@ async def trace(config: Path, *words: str) -> str:
     process = await asyncio.create_subprocess_exec(
         COMMAND, "trace", "--config", config, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return output.decode()

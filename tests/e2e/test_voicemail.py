@@ -7,6 +7,7 @@ from tests.e2e.chromium import Device
 from tests.e2e.lab import Lab
 from tests.e2e.phone import TONE
 from tests.e2e.sound import Heard, measure
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,7 +45,7 @@ async def test_a_message_that_a_phone_leaves_is_played_in_the_browser(lab: Lab) 
         await device.wait_ringing()
         await phone.wait_answered()
         await device.wait_ended()
-        await phone.wait_until(lambda: recorded_octets(lab) > _OCTETS, limit_s=15.0)
+        await phone.wait_until(lambda: recorded_octets(lab) > _OCTETS, limit_s=PATIENCE_S)
         await phone.hangup()
         ghost = await device.ghost_of(phone.user)
         await device.wait_for(f"(userId) => Boolean(({_MESSAGE})(userId))", ghost)

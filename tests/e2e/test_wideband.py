@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.lab import BROWSER_TONES, WIDEBAND, Lab
 from tests.e2e.phone import TONE as PHONE_TONE
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,7 +20,7 @@ async def check_record(lab: Lab, codec: str) -> None:
         said[:] = [(one["matrix"]["codec"], one["sip"]["codec"], one["transcoded"]) for one in lab.bridge.records()]
         return said[-1:] == [(codec, codec, False)]
 
-    await until(written, lambda: f"the records say {said}", limit_s=5)
+    await until(written, lambda: f"the records say {said}", limit_s=PATIENCE_S)
 
 
 async def test_a_user_calls_a_phone_in_g722(lab: Lab) -> None:

@@ -7,9 +7,10 @@ from unittest import mock
 
 from aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription
 
+from tests.patience import PATIENCE_S
+
 _LOOPBACK = ("127.0.0.1",)
 _FINGERPRINT = ":".join(f"{byte:02X}" for byte in range(32))
-_CONNECT_LIMIT_S = 15.0
 
 _DESCRIPTION = """v=0
 o=- {number} 2 IN IP4 127.0.0.1
@@ -71,7 +72,7 @@ class WebRtcPeer:
     async def connect(self, answer: str) -> None:
         """Take the answer and wait until audio can flow."""
         await self._connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
-        async with asyncio.timeout(_CONNECT_LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self._connected.wait()
 
     async def close(self) -> None:

@@ -18,6 +18,8 @@ from bridge.matrix.thirdparty import NumberDirectory
 from bridge.numbers.number import canonical
 from bridge.store import Store
 from tests.homeserver import ScriptedHomeserver
+from tests.patience import PATIENCE_S
+from tests.stores import open_store
 
 QUICK = RetryPolicy(first_s=0.01, longest_s=0.05)
 
@@ -59,7 +61,7 @@ class Handled:
     def of_type(self, event_type: str) -> list[RoomEvent]:
         return [event for event in self.events if event.type == event_type]
 
-    async def wait(self, event_type: str, count: int = 1, limit_s: float = 5.0) -> list[RoomEvent]:
+    async def wait(self, event_type: str, count: int = 1, limit_s: float = PATIENCE_S) -> list[RoomEvent]:
         async with asyncio.timeout(limit_s), self._changed:
             await self._changed.wait_for(lambda: len(self.of_type(event_type)) >= count)
         return self.of_type(event_type)
@@ -106,7 +108,7 @@ async def running_bridge(
     picture_of: PictureOf = lambda number: None,
 ) -> AsyncIterator[Bridge]:
     """Start the Matrix side on a database, and stop it in the end."""
-    store = await Store.open(database)
+    store = await open_store(database)
     telemetry = Counts()
     service = MatrixService(
         settings(hs, sip_lookups=directory is not None, avatar=avatar),

@@ -11,6 +11,7 @@ from bridge.matrix import appservice, pinger, service
 from bridge.matrix.room_queues import RoomQueues
 from tests.homeserver import ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, running_bridge
+from tests.patience import PATIENCE_S
 
 GHOST = UserId("@_sip_+15550100:example.org")
 INVITE = {"call_id": "c1", "version": "1", "party_id": "P", "lifetime": 60000, "offer": {"type": "offer", "sdp": "v=0"}}
@@ -48,7 +49,7 @@ async def test_after_a_bug_nothing_is_acknowledged_and_nothing_is_lost(
         with monkeypatch.context() as bug:
             bug.setattr(RoomQueues, "_drain", lambda *_: 1 // 0)
             other = await hs.create_dm(alice, GHOST, wait=False)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await waiting
         assert not bridge.service.healthy
         assert await hs.push_raw("later", {"events": []}) == 503
@@ -88,7 +89,7 @@ async def test_stopping_does_not_wait_for_a_homeserver_that_does_not_answer(
             await hs.send_as(alice, room, "m.test", {"n": 1})
             await send(bridge, room, 2)
             lookup = asyncio.ensure_future(hs.lookup("+15550199"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 for _ in ("event", "send", "lookup"):
                     await stuck.acquire()
             async with asyncio.timeout(2):

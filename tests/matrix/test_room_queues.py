@@ -13,6 +13,7 @@ from bridge.matrix import room_queues
 from bridge.matrix.room_queues import RoomQueues
 from bridge.store import StoreError
 from tests.matrix.bridge_fixture import Counts
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Disk:
         return list(dict.fromkeys(piece.room_id for piece in self._waiting()))[:limit]
 
     async def wait_done(self, count: int) -> None:
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(PATIENCE_S), self.changed:
             await self.changed.wait_for(lambda: len(self.done) >= count)
 
     def order(self, room: str) -> list[int]:
@@ -149,7 +150,7 @@ async def test_stopping_finishes_what_is_at_work_and_leaves_the_rest(group: asyn
     stopping = asyncio.ensure_future(rooms.stop(finish=False))
     await asyncio.wait([stopping], timeout=0)
     disk.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await stopping
     assert disk.order("!a") == [1]
     rooms.offer(RoomId("!b"), Piece(position=9, room_id=RoomId("!b")))
@@ -162,7 +163,7 @@ async def test_stopping_can_finish_what_waits_in_memory(group: asyncio.TaskGroup
     rooms.start(group)
     for piece in disk.add("!a", 3):
         rooms.offer(piece.room_id, piece)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await rooms.stop(finish=True)
     assert disk.order("!a") == [1, 2, 3]
 
@@ -175,7 +176,7 @@ async def test_stopping_does_not_wait_for_a_store_that_fails(group: asyncio.Task
     for piece in disk.add("!a", 3):
         rooms.offer(piece.room_id, piece)
     await disk.entered.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await rooms.stop(finish=True)
     assert disk.done == []
 
@@ -215,6 +216,6 @@ async def test_what_is_offered_when_the_workers_are_gone_stays_on_disk() -> None
     rooms.abandon()
     for piece in disk.add("!a", 1):
         rooms.offer(piece.room_id, piece)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await rooms.stop(finish=True)
     assert disk.done == []

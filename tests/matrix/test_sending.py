@@ -10,10 +10,11 @@ import pytest
 
 from bridge.core.ids import RoomId, UserId
 from bridge.matrix.link import MatrixError
-from bridge.store import Store
 from bridge.store.outbox import NewSend
 from tests.homeserver import Fault, ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, running_bridge
+from tests.patience import PATIENCE_S
+from tests.stores import open_store
 
 GHOST = UserId("@_sip_+15550100:example.org")
 
@@ -225,7 +226,7 @@ async def test_what_was_withdrawn_is_not_sent_after_a_restart(hs: ScriptedHomese
         for number in (1, 2):
             await bridge.service.send(**call(room, number))
         bridge.service._running.cancel()  # type: ignore[union-attr]
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     await store.outbox.withdraw("call.matrix.test.1")
     await store.close()
     hs.faults.clear()
@@ -276,7 +277,7 @@ async def test_what_was_sent_but_not_noted_is_not_sent_twice(hs: ScriptedHomeser
 async def test_what_is_too_old_is_not_sent_after_a_restart(hs: ScriptedHomeserver, tmp_path: Path) -> None:
     async with running_bridge(hs, tmp_path / "db") as bridge:
         room = await portal_room(hs, bridge)
-    store = await Store.open(tmp_path / "db")
+    store = await open_store(tmp_path / "db")
     for number, give_up_at in ((1, time.time() - 1), (2, time.time() + 60)):
         await store.outbox.put(
             NewSend(
@@ -348,7 +349,7 @@ async def test_the_bridge_starts_without_a_homeserver_and_is_healthy_once_it_is_
 ) -> None:
     port = hs.port
     await hs.stop()
-    async with running_bridge(hs, tmp_path / "db", connect=False) as bridge, asyncio.timeout(20):
+    async with running_bridge(hs, tmp_path / "db", connect=False) as bridge, asyncio.timeout(PATIENCE_S):
         await bridge.telemetry.unhealthy.wait()
         assert not bridge.service.healthy
         hs.connect("http://{}:{}".format(*bridge.service.address))
@@ -359,7 +360,7 @@ async def test_the_bridge_starts_without_a_homeserver_and_is_healthy_once_it_is_
 
 async def test_a_homeserver_that_knows_no_ping_is_there_all_the_same(hs: ScriptedHomeserver, tmp_path: Path) -> None:
     hs.faults.append(Fault(path="/ping", status=404, errcode="M_UNRECOGNIZED"))
-    async with running_bridge(hs, tmp_path / "db") as bridge, asyncio.timeout(5):
+    async with running_bridge(hs, tmp_path / "db") as bridge, asyncio.timeout(PATIENCE_S):
         await bridge.telemetry.healthy.wait()
 
 

@@ -16,6 +16,7 @@ from bridge.store import StoreError
 from bridge.store.inbox import Inbox
 from tests.homeserver import ScriptedHomeserver
 from tests.matrix.bridge_fixture import Bridge, Handled, running_bridge
+from tests.patience import PATIENCE_S
 
 ALICE = "@alice:example.org"
 
@@ -86,7 +87,7 @@ async def test_what_was_acknowledged_but_not_worked_on_is_delivered_after_a_rest
     first.during = hang
     async with running_bridge(hs, tmp_path / "db", handled=first) as bridge:
         await hs.push_raw("1", {"events": [message(n) for n in range(1, 4)]})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await entered.wait()
         # As in a crash: nothing is finished, nothing is waited for.
         bridge.service._running.cancel()  # type: ignore[union-attr]
@@ -194,7 +195,7 @@ async def test_rooms_do_not_wait_for_each_other(hs: ScriptedHomeserver, bridge: 
 
     async def meet(event: RoomEvent) -> None:
         if event.content["n"] < 3:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await together.wait()
 
     bridge.handled.during = meet

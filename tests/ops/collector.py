@@ -11,6 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.patience import PATIENCE_S
+
 
 class Collector:
     """`spans` in the order in which they came."""
@@ -51,7 +53,7 @@ class Collector:
         answer = ExportTraceServiceResponse().SerializeToString()
         return web.Response(status=self.status, body=answer, content_type="application/x-protobuf")
 
-    async def wait(self, count: int, limit_s: float = 20.0) -> list[Span]:
+    async def wait(self, count: int, limit_s: float = PATIENCE_S) -> list[Span]:
         """Wait for so many spans."""
         async with asyncio.timeout(limit_s), self._news:
             await self._news.wait_for(lambda: len(self.spans) >= count)

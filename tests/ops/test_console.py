@@ -28,6 +28,7 @@ from tests.ops.console_house import (
     serving,
     write_trace,
 )
+from tests.patience import PATIENCE_S
 
 PATHS = (
     "/console",
@@ -320,7 +321,7 @@ async def test_a_page_is_kept_current_until_its_reader_logs_out() -> None:
 
 
 async def test_readers_leave_a_connection_for_the_metrics() -> None:
-    async with serving(StageDesk()) as address, browsing(address) as browser, asyncio.timeout(10):
+    async with serving(StageDesk()) as address, browsing(address) as browser, asyncio.timeout(PATIENCE_S):
         await browser.log_in()
         streams = [await browser.session.get("/console/live") for _ in range(13)]
         assert [answer.status for answer in streams] == [200] * 12 + [503]

@@ -16,6 +16,7 @@ import structlog
 from bridge.core.ids import CallId
 from bridge.core.pii import Pii
 from bridge.ops.logs import LineWriter, bind_call, configure_logging, lines_dropped, redaction_key
+from tests.patience import PATIENCE_S
 
 NUMBER = "+15550100"
 USER = "@alice:example.org"
@@ -141,7 +142,7 @@ def test_what_nobody_caught_is_redacted_as_well() -> None:
         sys.excepthook(ValueError, error, None)
         thread = threading.Thread(target=_fail, args=(error,))
         thread.start()
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_S)
         sys.unraisablehook(cast(Any, types.SimpleNamespace(exc_value=error)))
         sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert [line["event"] for line in lines(stream)] == ["process_failed", "thread_failed", "error_lost"]
@@ -169,7 +170,7 @@ def test_a_reader_that_went_away_costs_lines_and_nothing_else() -> None:
 def test_a_reader_that_does_not_keep_up_costs_lines_and_no_memory() -> None:
     class Stuck:
         def write(self, text: str) -> int:
-            gate.acquire(timeout=10)
+            gate.acquire(timeout=PATIENCE_S)
             return len(text)
 
         def flush(self) -> None: ...

@@ -16,6 +16,7 @@ from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
 from tests.e2e.webrtc import mute_answer, mute_offer
 from tests.homeserver import ScriptedHomeserver
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 from tests.peers.sipp import SippUac, SippUas
 
@@ -37,7 +38,6 @@ LIKE_A_PERSON = re.compile(
 )
 """A number, a user id, or an address of IPv4 or IPv6, whoever's."""
 HOLD_MS = 200
-_LIMIT_S = 20.0
 UNPARSABLE = (
     f"INVITE sip:{STRANGER}@{LOOPBACK} SIP/2.0\r\nFrom: <sip:+{STRANGER}@{LOOPBACK}\r\nCSeq: what\r\n\r\n".encode(),
     f"@{CALLER}:{SERVER_NAME} calls +{STRANGER}\r\n\r\n".encode(),
@@ -67,7 +67,7 @@ async def running(directory: Path, homeserver: ScriptedHomeserver, phone_port: i
 async def someone(homeserver: ScriptedHomeserver, name: str) -> ScriptedUser:
     """A user in a room with the phone's ghost."""
     user_id = homeserver.add_user(name)
-    room_id = await homeserver.create_dm(user_id, type(user_id)(f"@_sip_{PHONE}:{SERVER_NAME}"), timeout_s=_LIMIT_S)
+    room_id = await homeserver.create_dm(user_id, type(user_id)(f"@_sip_{PHONE}:{SERVER_NAME}"), timeout_s=PATIENCE_S)
     return ScriptedUser(homeserver=homeserver, user_id=user_id, room_id=room_id)
 
 
@@ -87,14 +87,14 @@ async def call_out(directory: Path, homeserver: ScriptedHomeserver, phone_port: 
         await user.invite("call-out", mute_offer(1, port=mute))
         await user.answered("call-out")
         assert await user.hung_up("call-out") == "user_hangup"
-        assert await phone.wait_exit(limit_s=_LIMIT_S) == 0
+        assert await phone.wait_exit(limit_s=PATIENCE_S) == 0
 
 
 async def call_without_permission(homeserver: ScriptedHomeserver, mute: int) -> None:
     """The bridge refuses, and says why in the room."""
     user = await someone(homeserver, PAUPER)
     await user.invite("call-refused", mute_offer(2, port=mute))
-    await homeserver.wait_event(user.room_id, "m.room.message", timeout_s=_LIMIT_S)
+    await homeserver.wait_event(user.room_id, "m.room.message", timeout_s=PATIENCE_S)
 
 
 def dialling(directory: Path, bridge: Bridge, number: str, phone_port: int) -> SippUac:
@@ -116,11 +116,11 @@ async def answer(homeserver: ScriptedHomeserver, mute: int) -> None:
     user_id = homeserver.add_user(CALLEE)
     room_id = await homeserver.wait_until(
         lambda: next((r for r, room in homeserver.rooms.items() if room.membership(user_id) == "invite"), None),
-        timeout_s=_LIMIT_S,
+        timeout_s=PATIENCE_S,
     )
     assert room_id is not None
     await homeserver.join_as(user_id, room_id)
-    invite = await homeserver.wait_event(room_id, "m.call.invite", timeout_s=_LIMIT_S)
+    invite = await homeserver.wait_event(room_id, "m.call.invite", timeout_s=PATIENCE_S)
     user = ScriptedUser(homeserver=homeserver, user_id=user_id, room_id=room_id)
     call_id = str(invite["content"]["call_id"])
     await user.answer(call_id, mute_answer(3, port=mute))
@@ -133,8 +133,8 @@ async def be_called(
     """Once for somebody who answers, once for nobody: the second call of sipp fails, as it should."""
     async with asyncio.TaskGroup() as group:
         group.create_task(answer(homeserver, mute))
-        assert await dialling(directory, bridge, CALLED, phone_port).run(limit_s=_LIMIT_S) == 0
-    assert await dialling(directory, bridge, UNKNOWN, phone_port).run(limit_s=_LIMIT_S) == 1
+        assert await dialling(directory, bridge, CALLED, phone_port).run(limit_s=PATIENCE_S) == 0
+    assert await dialling(directory, bridge, UNKNOWN, phone_port).run(limit_s=PATIENCE_S) == 1
 
 
 async def send_nonsense(bridge: Bridge) -> None:

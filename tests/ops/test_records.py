@@ -19,6 +19,7 @@ from bridge.ops import record_keeping
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.record_keeping import forget_user, records_of, with_record
 from bridge.ops.records import CallRecord, CallRecords, LegRecord, RecordFile
+from tests.patience import PATIENCE_S
 
 
 def record(call_id: str = "c1") -> CallRecord:
@@ -57,7 +58,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 async def written(into: CallRecords, *several: CallRecord) -> None:
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(into.run())
         for one in several:
             into.add(one)
@@ -152,7 +153,7 @@ async def test_a_full_disk_is_counted_and_the_record_is_written_with_the_next(tm
     metrics = telemetry()
     into = CallRecords(tmp_path / "records", telemetry=metrics)
     into._file = disk = FailingFile(tmp_path / "records")
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(into.run())
         into.add(record("c1"))
         await disk.failed.wait()
@@ -177,7 +178,7 @@ async def test_a_disk_that_stays_full_costs_the_oldest_records_and_no_memory(tmp
 async def test_whoever_adds_a_record_learns_when_it_is_on_the_disk(tmp_path: Path) -> None:
     into = CallRecords(tmp_path / "records", telemetry=telemetry())
     into._file = disk = FailingFile(tmp_path / "records")
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(into.run())
         first = into.add(record("c1"))
         await disk.failed.wait()

@@ -15,12 +15,12 @@ import yaml
 
 import bridge
 from tests.e2e.running_bridge import COMMAND
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 
 AS_TOKEN = "astoken-7d1f0c55e1a94b0e"
 HS_TOKEN = "hstoken-93b2e5c0aa1f4d77"
 PASSWORD = "pass-4c1b9e3d"
-_LIMIT_S = 30.0
 WRONG_PORT = "99999"
 OF_ONE_CALL = {("bridge.media.sdp_matrix", "password"), ("bridge.sip.uri", "password")}
 """ICE passwords, which stand in a description beside them, and what a stranger writes into a URI."""
@@ -53,7 +53,7 @@ def configuration(directory: Path, *, ops: str, homeserver_port: int) -> Path:
 def output_of(command: str, config: Path) -> str:
     """All that a command prints before it fails."""
     done = subprocess.run(
-        [COMMAND, command, "--config", config], capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        [COMMAND, command, "--config", config], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 1, done.stderr
     return done.stdout + done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.ops.service_manager import ServiceManager
+from tests.patience import PATIENCE_S
 
 _MANAGER_PID = 77
 
@@ -17,7 +18,7 @@ _MANAGER_PID = 77
 def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
     name = str(tmp_path / "notify") if request.param == "path" else f"@trunkline-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.settimeout(5)
+        listening.settimeout(PATIENCE_S)
         listening.bind("\0" + name[1:] if name.startswith("@") else name)
         yield listening, name
 

@@ -18,6 +18,7 @@ from bridge.ops.test_calls import routes
 from bridge.ops.test_calls.judging import Outcome
 from bridge.ops.test_calls.report import Step, TestReport, TestWish
 from bridge.ops.test_calls.routes import PATH, TestCallRoutes, TestUnderWayError
+from tests.patience import PATIENCE_S
 
 TOKEN = "a-token-of-sixteen-characters"
 REPORT = TestReport(outcome=Outcome.BOTH_WAYS, words="heard both ways", call_id="abc")
@@ -131,5 +132,5 @@ async def test_who_stops_reading_hangs_up(monkeypatch: pytest.MonkeyPatch) -> No
         assert b"ringing" in await answer.content.readline()
         assert not tester.ended.is_set()
         answer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await tester.ended.wait()

@@ -18,6 +18,7 @@ from bridge.ops.traces.showing import Showing, description_of
 from bridge.ops.traces.sorter import LINGER_S, NOT_KEPT, WAIT_S, Sorter
 from bridge.store.database import StoreError
 from bridge.store.traces import CallFilter, TracedCall, TraceEntry, TraceFile, TraceReader
+from tests.patience import PATIENCE_S
 
 CALL = CallId("ourcall")
 NUMBER, USER = "+15550100", "@wanda.walker:example.org"
@@ -373,7 +374,7 @@ def chunks_of(packet: bytes) -> dict[int, bytes]:
 def test_homer_gets_each_message_under_the_name_of_its_call_without_credentials() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as homer:
         homer.bind(("127.0.0.1", 0))
-        homer.settimeout(5)
+        homer.settimeout(PATIENCE_S)
         hep = HepSettings(host="127.0.0.1", port=homer.getsockname()[1], capture_id=42, password="geheim")
         recorder = CallRecorder(TraceSettings(path=None, hep=hep), telemetry=NoTelemetry())
         recorder.start()
@@ -404,7 +405,7 @@ def test_homer_is_told_ipv6_addresses_as_such_and_by_which_way_a_message_came() 
     sorter.take(message, 0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as homer:
         homer.bind(("127.0.0.1", 0))
-        homer.settimeout(5)
+        homer.settimeout(PATIENCE_S)
         sender = HepSender(HepSettings(host="127.0.0.1", port=homer.getsockname()[1]))
         assert sender.send(sorter.collect(WAIT_S).sightings) == 1
         chunks = chunks_of(homer.recv(65_535))

@@ -10,10 +10,10 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority, Identity
 from tests.peers.process import LOOPBACK, PeerProcess, free_port, port_is_bound
 
-_COMMAND_LIMIT_S = 5.0
 _EVENTS_KEPT = 1000
 
 _CONFIGURATION = """poll_method epoll
@@ -163,7 +163,7 @@ class Baresip(PeerProcess):
         text = json.dumps({"command": name, "params": params, "token": token}).encode()
         self._writer.write(b"%d:%s," % (len(text), text))
         try:
-            return await asyncio.wait_for(reply, _COMMAND_LIMIT_S)
+            return await asyncio.wait_for(reply, PATIENCE_S)
         finally:
             del self._replies[token]
 
@@ -221,7 +221,7 @@ class Baresip(PeerProcess):
         """Everything that was reported so far (`CALL_INCOMING`, `CALL_ESTABLISHED`, `CALL_CLOSED`, `REGISTER_OK` …)."""
         return [event for event in self._events if not kind or event.get("type") == kind]
 
-    async def wait_event(self, kind: str, *, count: int = 1, limit_s: float = 10.0) -> dict[str, Any]:
+    async def wait_event(self, kind: str, *, count: int = 1, limit_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until `count` events of `kind` were reported and return the last of those."""
         try:
             async with asyncio.timeout(limit_s), self._changed:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Identity
 from tests.peers.process import LOOPBACK, PeerProcess, free_port, port_is_bound
 
@@ -73,4 +74,4 @@ class Coturn(PeerProcess):
 
     async def given_back(self) -> None:
         """Wait until an allocation was ended by its client."""
-        await self.wait_until(lambda: "lifetime=0" in self.log_path.read_text(), limit_s=5)
+        await self.wait_until(lambda: "lifetime=0" in self.log_path.read_text(), limit_s=PATIENCE_S)

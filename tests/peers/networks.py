@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from shutil import which
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 PUBLIC_HOST = "192.0.2.9"
 _SIDES = (("192.0.2", "10.1.0"), ("198.51.100", "10.2.0"))
 
@@ -81,7 +83,7 @@ def _inside(namespace: str, *command: str) -> None:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=10)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
 
 
 async def start(namespace: str, *command: str) -> asyncio.subprocess.Process:

@@ -2,30 +2,47 @@
 
 import asyncio
 import contextlib
+import fcntl
+import itertools
 import os
-import random
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-READY_LIMIT_S = 20.0
+READY_LIMIT_S = 60.0
 STOP_LIMIT_S = 5.0
 POLL_S = 0.02
 LOOPBACK = "127.0.0.1"
 PORTS = range(10_000, 20_000)
 """Below the ports that Linux gives to outgoing connections, and below those that bridges under test use for audio."""
+_NEXT_PORT = Path(tempfile.gettempdir()) / f"trunkline-tests-next-port-{os.getuid()}"
 
 
 def free_port(*, span: int = 1) -> int:
     """A port of which `span` consecutive numbers are free for UDP and for TCP on the loopback address.
 
-    Not one that the system would pick: it gives those to any connection that goes out before a server has bound.
+    Not one that the system would pick: it gives those to any connection that goes out before a server has bound. And
+    none twice, whichever run of tests on this machine asks, until all others have had their turn: a peer may bind its
+    port late, and may be started again.
     """
-    for _ in range(200):
-        first = random.SystemRandom().randrange(PORTS.start, PORTS.stop - span)
+    with _NEXT_PORT.open("a+") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.seek(0)
+        first = _first_free(int(note.read() or PORTS.start), span)
+        note.truncate(0)
+        note.write(str(first + span))
+        note.flush()
+    return first
+
+
+def _first_free(start: int, span: int) -> int:
+    """The first port of so many free ones, beginning at `start` and going around once."""
+    last = PORTS.stop - span
+    for first in itertools.chain(range(start, last), range(PORTS.start, last)):
         with contextlib.ExitStack() as stack:
             if _span_is_free(stack, first, span):
                 return first
@@ -34,17 +51,16 @@ def free_port(*, span: int = 1) -> int:
 
 def _span_is_free(stack: contextlib.ExitStack, first: int, span: int) -> bool:
     kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    return all(_bind(stack, kind, first + offset) is not None for offset in range(span) for kind in kinds)
+    return all(_can_bind(stack, kind, first + offset) for offset in range(span) for kind in kinds)
 
 
-def _bind(stack: contextlib.ExitStack, kind: socket.SocketKind, port: int) -> int | None:
+def _can_bind(stack: contextlib.ExitStack, kind: socket.SocketKind, port: int) -> bool:
     holder = stack.enter_context(socket.socket(socket.AF_INET, kind))
     try:
         holder.bind((LOOPBACK, port))
     except OSError:
-        return None
-    bound: int = holder.getsockname()[1]
-    return bound
+        return False
+    return True
 
 
 def port_is_bound(port: int, transport: str) -> bool:

@@ -80,7 +80,7 @@ class SippUac(PeerProcess):
             )
         )
 
-    async def run(self, *, limit_s: float = 30.0) -> int:
+    async def run(self, *, limit_s: float = 60.0) -> int:
         """Place the calls, wait for their end, return sipp's exit status."""
         async with self:
             return await self.wait_exit(limit_s=limit_s)

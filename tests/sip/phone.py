@@ -12,10 +12,10 @@ from bridge.sip.events import CallReoffered, IncomingCall, OutgoingCall, SipEven
 from bridge.sip.io.endpoint import SipEndpoint
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.settings import Listener, SipSettings, TlsSettings, Transport, Trunk
+from tests.patience import PATIENCE_S
 from tests.sip.declared import strict_telemetry
 
 LOOPBACK = "127.0.0.1"
-LIMIT_S = 10.0
 Wanted = TypeVar("Wanted", bound=SipEvent)
 
 
@@ -104,12 +104,12 @@ class Phone:
         """All events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def wait(self, kind: type[Wanted], *, count: int = 1, limit_s: float = LIMIT_S) -> Wanted:
+    async def wait(self, kind: type[Wanted], *, count: int = 1, limit_s: float = PATIENCE_S) -> Wanted:
         """Wait for the `count`-th event of a kind."""
         await self.wait_until(lambda: len(self.of(kind)) >= count, limit_s=limit_s)
         return self.of(kind)[count - 1]
 
-    async def wait_until(self, true: Callable[[], bool], *, limit_s: float = LIMIT_S) -> None:
+    async def wait_until(self, true: Callable[[], bool], *, limit_s: float = PATIENCE_S) -> None:
         """Wait until something is so; it is looked at with every event."""
         try:
             async with asyncio.timeout(limit_s), self._changed:
@@ -133,7 +133,7 @@ class Phone:
             self._changed.notify_all()
 
 
-async def eventually(true: Callable[[], bool], *, limit_s: float = LIMIT_S) -> None:
+async def eventually(true: Callable[[], bool], *, limit_s: float = PATIENCE_S) -> None:
     """Wait for a state that no event announces."""
     async with asyncio.timeout(limit_s):
         while not true():  # noqa: ASYNC110 - the state belongs to the code under test, which owes the test no event

@@ -17,6 +17,7 @@ from bridge.store.outbox import NewSend
 from bridge.store.rooms import StoredGhost, StoredPortal
 from bridge.store.tables import metadata
 from bridge.store.upgrade import upgrade_database
+from tests.patience import PATIENCE_S
 
 ROOM = RoomId("!room:example.org")
 ALICE = UserId("@alice:example.org")
@@ -176,7 +177,7 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypa
     upgrade_database(path)
     database = open_database(path)
     monkeypatch.setattr(database, "_commit_batch", lambda *_: 1 // 0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         works = [database.write(lambda _: None) for _ in range(database_module._MAX_WAITING + 10)]
         results = await asyncio.gather(*works, return_exceptions=True)
         assert {type(result) for result in results} == {StoreError}

@@ -15,6 +15,7 @@ from tests.e2e.alerts.story import Story
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_offer
 from tests.media.rough_network import Conditions, RoughNetwork
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.sip.phone import Phone, answer_at_once, ring, sdp
 
@@ -75,7 +76,7 @@ class Talkers:
                 answer = await user.answered("call")
                 await asyncio.sleep(late_s)
                 await peer.connect(network.shown(answer))
-                await until(heard, lambda: f"{enough} is not {wanted}", limit_s=20)
+                await until(heard, lambda: f"{enough} is not {wanted}", limit_s=PATIENCE_S)
                 await user.hang_up("call")
             finally:
                 await peer.close()

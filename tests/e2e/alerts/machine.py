@@ -18,6 +18,7 @@ from tests.e2e.alerts.story import Story
 from tests.e2e.running_bridge import Bridge
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import mute_offer
+from tests.patience import PATIENCE_S
 from tests.sip.phone import answer_at_once
 
 AnyPart = TypeVar("AnyPart")
@@ -60,7 +61,7 @@ async def the_signalling_loop_is_late(scene: Machine) -> None:
         await _keep()
         return await scene.bridge.metric("sip_shed_level") > 0
 
-    await until(turns_away, lambda: "no SIP request is turned away", limit_s=10)
+    await until(turns_away, lambda: "no SIP request is turned away", limit_s=PATIENCE_S)
     await scene.story.passes(15, "EventLoopLate", "SipOverload", title="the loop of signalling is late")
     await scene.bridge.wait_metric("sip_shed_level", 0)
     await scene.story.passes(20)

@@ -11,6 +11,7 @@ from tests.e2e.alerts.place import Place
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import mute_offer
 from tests.homeserver_model import Fault
+from tests.patience import PATIENCE_S
 
 _FOR_EVER = 1_000_000
 _UNKNOWN = "+49301234567"
@@ -55,7 +56,7 @@ async def the_homeserver_takes_no_events(scene: Callers) -> None:
     async def full() -> bool:
         return await bridge.metric("matrix_outbox_depth") > 100
 
-    await until(full, lambda: "the outbox does not fill", limit_s=20)
+    await until(full, lambda: "the outbox does not fill", limit_s=PATIENCE_S)
     await scene.story.passes(5, "OutboxFull", title="the homeserver limits us")
     homeserver.faults.clear()
     await bridge.wait_metric("matrix_outbox_depth", 0, limit_s=30)

@@ -18,6 +18,7 @@ from tests.e2e.alerts.story import Story
 from tests.e2e.exchange import Exchange, number_of, open_exchange
 from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority
 from tests.peers.process import LOOPBACK
 from tests.sip.phone import Phone
@@ -107,7 +108,7 @@ async def the_disk_fills(scene: Server) -> None:
             failed = await bridge.metric("calls_total", reason="store_failed") >= _ENOUGH_CALLS
             return failed and await bridge.metric("check_passes", check="store") == 0
 
-        await until(cannot_write, lambda: "the database can still be written", limit_s=20)
+        await until(cannot_write, lambda: "the database can still be written", limit_s=PATIENCE_S)
     assert await bridge.metric("call_records_total", outcome="failed") > 0
     of_calls = ("CallRecordsNotWritten", "CallsFail", "CallsFailFast")
     await scene.story.passes(10, "DiskAlmostFull", "StoreFails", *of_calls, title="the disk is full")

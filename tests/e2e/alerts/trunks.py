@@ -18,6 +18,7 @@ from tests.clients.house import House, open_house
 from tests.e2e.alerts.place import Place
 from tests.e2e.alerts.story import Story
 from tests.e2e.waiting import until
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 
 STRANGER = "127.0.0.66"
@@ -71,12 +72,12 @@ class Trunks:
         self.registrar.grants_s = _SHORTEST_S
         await self._restart()
         self.registrar.believes = False
-        await bridge.wait_metric("trunk_up", 0, trunk="provider", limit_s=20)
+        await bridge.wait_metric("trunk_up", 0, trunk="provider", limit_s=PATIENCE_S)
 
         async def is_over() -> bool:
             return await bridge.metric("registration_expires_timestamp_seconds", trunk="provider") < time.time()
 
-        await until(is_over, lambda: "the registration does not end", limit_s=20)
+        await until(is_over, lambda: "the registration does not end", limit_s=PATIENCE_S)
 
     async def register_again(self) -> None:
         """The password is right again, and the bridge is started again: by itself it tries only after a while."""
@@ -104,7 +105,9 @@ class Trunks:
             for sent in range(1, times + 1):
                 sender.sendto(payload, (LOOPBACK, self.house.bridge.sip_port))
                 if sent % _BURST == 0:
-                    await until(functools.partial(reached, before + sent), lambda: "datagrams got lost", limit_s=10)
+                    await until(
+                        functools.partial(reached, before + sent), lambda: "datagrams got lost", limit_s=PATIENCE_S
+                    )
         # OPTIONS may have got lost among them.
         await self.house.bridge.wait_metric("trunk_up", 1, trunk="phone")
 
