@@ -345,7 +345,8 @@ class CallMedia:
         joined = self._partner is not None
         self._watch.look(now, self._path, self._phone, self.stats, talking=self._connected and not joined)
         limit_s, since, sip = self._settings.rtp_timeout_s, self._waits_since, self._phone.remote
-        carries = self._connected or joined
+        # Menus and message boxes have nobody who would miss a phone that has vanished.
+        carries = self._connected or joined or self.sounds.listens
         if limit_s <= 0 or not carries or since is None or sip is None:
             return
         if sip.on_hold or self._phone.may_be_silent:

@@ -93,6 +93,11 @@ class CallSounds:
             self._reports = wanted
             self._path.listen(wanted, tones=self._tones)
 
+    @property
+    def listens(self) -> bool:
+        """Whether the bridge listens to the phone itself, as a menu or a message box."""
+        return self._reports
+
     def press(self, digit: str, duration_ms: int) -> None:
         """Let the phone hear a key after those before it, unless it hears a sound or music."""
         tone, busy = key_tone(digit, duration_ms), self._held or Ear.PHONE in self._asked

@@ -150,6 +150,33 @@ async def test_a_key_leads_to_voicemail(lab: Lab) -> None:
         assert lab.bridge.records()[-1]["menu_path"] == ["main", "voicemail"]
 
 
+async def test_a_phone_that_vanishes_in_a_menu_or_while_somebody_rings_for_it_is_missed_soon(tmp_path: Path) -> None:
+    prompt = recorded(tmp_path, CHOICES, seconds=3.0)
+    menu = {"prompt": prompt, "nobody": prompt, "invalid": prompt, "digits": {"1": f"@callee0:{SERVER_NAME}"}}
+    sections: dict[str, Section] = {
+        "numbers": {"inbound": {NUMBER: "menu:main"}},
+        "menus": {"main": menu},
+        "media": {"rtp_timeout_s": 2},
+    }
+    async with open_exchange(tmp_path, sections) as exchange:
+        folders = [tmp_path / name for name in ("one", "other")]
+        for folder in folders:
+            folder.mkdir()
+        waiting, choosing = (Phone(folder, "+15550177", port=free_port(span=2)) for folder in folders)
+        async with waiting, choosing:
+            for phone in (waiting, choosing):
+                await phone.call(NUMBER, through=exchange.bridge.sip_port)
+                await phone.wait_answered()
+            await choosing.send_digits("1")
+            person, call_id = await exchange.callee(0)
+            await choosing.crash()
+            assert await person.hung_up(call_id) == "ice_timeout"
+            assert await exchange.bridge.metric("calls_active") == 1, "the other one sends packets"
+            await waiting.crash()
+            await exchange.bridge.wait_metric("call_records_total", 2, outcome="written")
+            assert [record["reason"] for record in exchange.bridge.records()] == ["ice_timeout"] * 2
+
+
 async def test_a_phone_in_a_menu_and_the_person_it_rings_are_hung_up_on_after_a_crash(tmp_path: Path) -> None:
     reached = {"inbound": {NUMBER: "menu:main"}}
     prompt = recorded(tmp_path, CHOICES, seconds=3.0)

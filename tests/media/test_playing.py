@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 
+from bridge.core.clock import SystemClock
 from bridge.core.ids import CallId
 from bridge.media import g711, tones
 from bridge.media.dtmf import TelephoneEvent
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
-from bridge.media.engine import Ear, MediaEvent, PhoneDigitPressed, SoundPlayed
+from bridge.media.engine import Ear, MediaEnded, MediaEvent, MediaFailure, PhoneDigitPressed, SoundPlayed
 from bridge.media.opus import OpusDecoder
 from bridge.media.rtp import RtpPacket
 from bridge.media.sounds import Sound, pause
@@ -89,6 +90,30 @@ async def test_a_client_hears_a_sound_in_the_place_of_the_phone_and_then_the_pho
     later = await browser.received.count(10)
     assert tones.dominant_pitch_hz(b"".join(decode(packet.payload) for packet in later)) == pytest.approx(900, abs=3)
     assert {packet.ssrc for packet in heard} == {packet.ssrc for packet in later}
+
+
+@pytest.mark.parametrize(
+    ("listens", "flow", "ends"), [(True, "sendrecv", True), (True, "sendonly", False), (False, "sendrecv", False)]
+)
+async def test_a_phone_that_the_bridge_listens_to_and_that_has_vanished_is_told_of(
+    engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, listens: bool, flow: str, ends: bool
+) -> None:
+    session = await engine.open(CALL)
+    await session.set_sip_offer(phone.sdp(flow=flow))
+    phone.aim(await session.create_sip_answer())
+    await session.report_phone_digits(listens)
+
+    async def later(seconds: float) -> None:
+        session._media.look_after(SystemClock().monotonic() + seconds)
+
+    for _ in range(5):
+        phone.send(SPEECH)
+    await arrived(session, 5)
+    await session._thread.call(later(29))
+    assert events.items == []
+    for _ in range(2):
+        await session._thread.call(later(40))
+    assert events.items == ([MediaEnded(call_id=CALL, failure=MediaFailure.RTP_TIMEOUT)] if ends else [])
 
 
 async def test_a_sound_that_repeats_ends_when_it_is_stopped_and_tells_nothing(
