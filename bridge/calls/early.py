@@ -12,7 +12,7 @@ from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, ignore, matrix_reoffered
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, ignore, matrix_reoffered
 
 RINGING, SESSION_PROGRESS = 180, 183
 
@@ -50,7 +50,7 @@ def answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cm
 def answered_meanwhile(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
     """The phone was answered before the caller's client was told of anything: an ordinary call."""
     call.sip_leg, call.at.answered = SipLeg.ESTABLISHED, now
-    call.deadlines.clear()
+    call.answer_soon(now)
     if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     call.state = State.ANSWERING
@@ -89,7 +89,7 @@ _OFFERS: dict[type[object], Row] = {
 
 _EARLY_ANSWERING: dict[type[object], Row] = {
     **outbound.ANY_TIME,
-    **MEDIA_WHILE_ANSWERING,
+    **WHILE_ANSWERING,
     **_OFFERS,
     ev.SipProgress: Row(more_progress, ()),
     ev.MatrixAnswerReady: Row(answer_ready, (State.EARLY,)),
@@ -100,7 +100,7 @@ _EARLY_ANSWERING: dict[type[object], Row] = {
 }
 _EARLY: dict[type[object], Row] = {
     **outbound.ANY_TIME,
-    **MEDIA_WHILE_ANSWERING,
+    **WHILE_ANSWERING,
     **_OFFERS,
     ev.SipProgress: Row(more_progress, ()),
     ev.SipAnswered: Row(answered, (State.CONNECTING, State.CONNECTED, State.ENDED)),

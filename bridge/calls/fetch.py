@@ -12,7 +12,7 @@ from bridge.calls.handover import WITHOUT_USER, partner_id, settle, tell
 from bridge.calls.outbound import note_failure, reoffered_while_ringing
 from bridge.calls.parties import Handover, MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import Row, Table, ignore, media_lost
+from bridge.calls.steps import Row, Table, ignore, media_lost, never_answered
 from bridge.calls.times import Milestones
 
 
@@ -61,7 +61,7 @@ def rings(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
 def answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
-    call.deadlines.clear()
+    call.answer_soon(now)
     if event.sdp is None or call.partner is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     return [cmd.TakeSipAnswer(sip_sdp=call.take_sip_sdp(event.sdp)), hcmd.JoinMedia(partner=call.partner)]
@@ -89,7 +89,10 @@ def nobody_waits(call: Call, event: hev.PartnerLeft, now: float) -> list[cmd.Com
 
 
 def rang_long_enough(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
-    return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now) if event.timer is Timer.TRANSFER else []
+    """Or it was answered, and the two were not brought together."""
+    if event.timer is Timer.TRANSFER:
+        return call.end(outcomes.NO_ANSWER, EndedBy.BRIDGE, now)
+    return never_answered(call, event, now)
 
 
 _FETCHING: dict[type[object], Row] = {

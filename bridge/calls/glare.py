@@ -16,7 +16,7 @@ from bridge.calls import inbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.parties import Rival
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
 from bridge.core.ids import MatrixCallId
 from bridge.core.verdict import MatrixReason
 
@@ -32,7 +32,7 @@ def crossing_before_invite(call: Call, event: ev.CrossingInvite, now: float) -> 
     """Our invite has not been sent: it never will be, and theirs is answered."""
     if event.user != call.matrix.user or event.matrix_call_id == call.matrix.call_id:
         return []
-    return adopt(call, rival_of(event))
+    return adopt(call, rival_of(event), now)
 
 
 def crossing_while_ringing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
@@ -42,7 +42,7 @@ def crossing_while_ringing(call: Call, event: ev.CrossingInvite, now: float) -> 
     if call.rival is not None:
         return [busy(event)]
     if survivor(call.matrix.call_id, event.matrix_call_id) == event.matrix_call_id:
-        return _give_way(call, rival_of(event))
+        return _give_way(call, rival_of(event), now)
     call.rival = rival_of(event)
     call.deadlines[Timer.GLARE] = now + call.times.glare_s
     return [cmd.FollowMatrixCall(room_id=event.room_id, matrix_call_id=event.matrix_call_id)]
@@ -52,7 +52,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
     """Their client did not settle it (Element Web, Android, iOS): give way."""
     if event.timer is Timer.GLARE:
         rival, call.rival = call.rival, None
-        return _give_way(call, rival) if rival else []
+        return _give_way(call, rival, now) if rival else []
     return inbound.timer_fired(call, event, now)
 
 
@@ -68,7 +68,7 @@ def our_invite_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list
     call.matrix_leg = MatrixLeg.ENDED
     if call.rival is not None:
         rival, call.rival = call.rival, None
-        return [*silence, *adopt(call, rival)]
+        return [*silence, *adopt(call, rival, now)]
     call.state = State.REPLACED
     call.deadlines[Timer.EXPIRY] = now + WAIT_FOR_REPLACEMENT_S
     return [*silence]
@@ -100,11 +100,11 @@ def rival_of(event: ev.CrossingInvite) -> Rival:
     return Rival(call=call, party=event.party, sdp=event.sdp)
 
 
-def _give_way(call: Call, rival: Rival) -> list[cmd.Command]:
+def _give_way(call: Call, rival: Rival, now: float) -> list[cmd.Command]:
     """Abort our invite with the reason that js-sdk itself uses, then answer theirs."""
     ours = _ours(call)
     given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours is not None else []
-    return [*given_up, *adopt(call, rival)]
+    return [*given_up, *adopt(call, rival, now)]
 
 
 def _ours(call: Call) -> cmd.OtherMatrixCall | None:
@@ -115,13 +115,13 @@ def _ours(call: Call) -> cmd.OtherMatrixCall | None:
     return cmd.OtherMatrixCall(call_id=ours.call_id, room_id=ours.room_id, ghost=ours.ghost, version=ours.version)
 
 
-def adopt(call: Call, rival: Rival) -> list[cmd.Command]:
+def adopt(call: Call, rival: Rival, now: float) -> list[cmd.Command]:
     """Make the user's own call the Matrix side of this call."""
     theirs = rival.call
     call.state, call.matrix_leg = State.ADOPTING, MatrixLeg.THEIRS
     call.matrix.call_id, call.matrix.peer_party, call.matrix.version = theirs.call_id, rival.party, theirs.version
     call.matrix.room_id, call.matrix.ghost = theirs.room_id, theirs.ghost
-    call.deadlines.clear()
+    call.answer_soon(now)
     return [
         cmd.FollowMatrixCall(room_id=theirs.room_id, matrix_call_id=theirs.call_id),
         cmd.WriteBothAnswers(
@@ -138,7 +138,7 @@ def sip_call_crossed(call: Call, event: ev.CrossingSipCall, now: float) -> list[
     call.trunk, call.sip_call_id = event.trunk, event.sip_call_id
     call.state, call.sip_leg = State.ADOPTING, SipLeg.INCOMING
     call.sip_sdp, call.sip_sdp_taken, call.late_offer = event.sdp, "", event.sdp is None
-    call.deadlines.clear()
+    call.answer_soon(now)
     return [
         *cancel,
         cmd.FollowDialog(dialog=event.dialog),
@@ -181,7 +181,7 @@ ADOPTION: Table = {
     (State.ADOPTING, ev.MemberLeft): Row(member_left, (State.ENDED,)),
     (State.ADOPTING, ev.MemberJoined): Row(ignore, ()),
     **{(State.ADOPTING, event): Row(ignore, ()) for event in _VOID},
-    **{(State.ADOPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
+    **{(State.ADOPTING, event): row for event, row in WHILE_ANSWERING.items()},
 }
 """Joining the two halves, whoever was first."""
 

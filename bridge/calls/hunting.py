@@ -233,7 +233,7 @@ def crossing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Comma
     ours = ring.matrix_call
     given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours and ring.step is Step.RINGING else []
     _take(call, hunt, ring)
-    return [*others, *given_up, *glare.adopt(call, glare.rival_of(event))]
+    return [*others, *given_up, *glare.adopt(call, glare.rival_of(event), now)]
 
 
 def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:

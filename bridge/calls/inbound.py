@@ -12,7 +12,7 @@ from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, matrix_reoffered, member_left, refuse
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, matrix_reoffered, member_left, refuse
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.turning_away import turn_away
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
@@ -75,7 +75,7 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
     if call.walk is not None:
         call.state = State.ATTENDING
-        call.deadlines.clear()
+        call.answer_soon(now)
         return [*take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
     call.state = State.LOCATING
     first: cmd.Command = cmd.OpenPortal() if call.ring_when is RingWhen.ALWAYS else cmd.AskPresence()
@@ -166,7 +166,7 @@ def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Comma
         return []
     call.state, call.matrix_leg = State.ACCEPTING, MatrixLeg.ANSWERED
     call.matrix.peer_party, call.matrix.version = event.party, event.version
-    call.deadlines.clear()
+    call.answer_soon(now)
     select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
     rival, candidates = call.farewell_rival(), call.buffered_of(call.matrix.call_id, event.party)
     if call.sip_leg is SipLeg.ESTABLISHED:
@@ -270,5 +270,5 @@ TABLE: Table = {
     **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED, State.ATTENDING)) for state in WAITING},
     **{(state, ev.CallRefused): Row(invite_refused, (State.ENDED, State.ATTENDING)) for state in WAITING},
     **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},
-    **{(State.ACCEPTING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
+    **{(State.ACCEPTING, event): row for event, row in WHILE_ANSWERING.items()},
 }

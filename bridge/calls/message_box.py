@@ -29,6 +29,7 @@ def own_answer_ready(call: Call, event: mev.OwnAnswerReady, now: float) -> list[
     """Answer the phone, and say that nobody is there; or what there is to choose."""
     call.sip_leg, call.at.attended = SipLeg.ESTABLISHED, now
     call.sip_sdp = call.matrix_sdp = None
+    call.deadlines.clear()
     if call.walk is not None:
         call.state = State.IN_MENU
         call.deadlines[Timer.WALK] = now + LONGEST_WALK_S
@@ -83,6 +84,12 @@ def unanswerable(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Com
     return call.end(why, EndedBy.BRIDGE, now)
 
 
+def never_answered(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    if event.timer is not Timer.ANSWER:
+        return []
+    return unanswerable(call, ev.MediaRefused(verdict=outcomes.MEDIA_FAILED), now)
+
+
 def gave_up(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     return call.end(outcomes.CANCELLED, EndedBy.SIP, now)
@@ -124,6 +131,7 @@ TABLE: Table = {
     **{(state, ev.Aborted): Row(abort, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
     **{(state, ev.MediaRefused): Row(unanswerable, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
     (State.ATTENDING, mev.OwnAnswerReady): Row(own_answer_ready, (State.ATTENDED, State.IN_MENU)),
+    (State.ATTENDING, ev.TimerFired): Row(never_answered, (State.ENDED,)),
     (State.ATTENDING, ev.SipCancelled): Row(gave_up, (State.ENDED,)),
     (State.ATTENDING, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
     **{(State.ATTENDED, event): row for event, row in OF_THE_PHONE.items()},

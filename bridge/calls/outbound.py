@@ -9,7 +9,7 @@ from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import MEDIA_WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
 from bridge.core.ids import CallId
@@ -98,7 +98,7 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
     """The phone answered, with the description that counts in its dialog, be it from a 183 (RFC 3261 §13.2.1)."""
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
-    call.deadlines.clear()
+    call.answer_soon(now)
     if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     call.state = State.ANSWERING
@@ -203,5 +203,5 @@ TABLE: Table = {
         for state in (State.HELD, State.PREPARING, State.DIALLING, State.ANSWERING)
         for event, row in ANY_TIME.items()
     },
-    **{(State.ANSWERING, event): row for event, row in MEDIA_WHILE_ANSWERING.items()},
+    **{(State.ANSWERING, event): row for event, row in WHILE_ANSWERING.items()},
 }

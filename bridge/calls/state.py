@@ -119,6 +119,8 @@ class Timer(enum.StrEnum):
     """The caller must hear a ringing tone by now: some trunks drop a call without 180 after 5 s."""
     CONNECT = "connect"
     """Audio should have come up by now, or the media session should have said that it cannot."""
+    ANSWER = "answer"
+    """Our answer should have been written by now, or the media session should have said that it cannot."""
     TRANSFER = "transfer"
     """The phone that is to take over should have answered by now."""
     FORMER = "former"

@@ -46,6 +46,11 @@ def media_connected_early(call: Call, event: ev.MediaConnected, now: float) -> l
     return []
 
 
+def never_answered(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
+    """The media session neither wrote the answer nor said that it cannot."""
+    return call.end(outcomes.MEDIA_FAILED, EndedBy.BRIDGE, now) if event.timer is Timer.ANSWER else []
+
+
 def media_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
     """Where the client closed its side, its hangup was lost on the way (`user_hangup`); else it did not mean to."""
     if event.reason is MatrixReason.UNKNOWN_ERROR:
@@ -61,7 +66,8 @@ def matrix_reoffered(call: Call, event: ev.MatrixReoffered, now: float) -> list[
     return [cmd.AnswerMatrixReoffer(matrix_sdp=event.sdp)]
 
 
-MEDIA_WHILE_ANSWERING: dict[type[object], Row] = {
+WHILE_ANSWERING: dict[type[object], Row] = {
+    ev.TimerFired: Row(never_answered, (State.ENDED,)),
     ev.MediaConnected: Row(media_connected_early, ()),
     ev.MediaLost: Row(media_lost, (State.ENDED,)),
 }

@@ -14,7 +14,8 @@ class CallTimes:
     expiry_slack_s: float = 0.5
     """A Matrix invite is given up this long before it runs out: our reject must meet a client that still listens."""
     connect_s: float = 30.0
-    """Audio must be up this long after the answer; the media session gives up earlier, this is the safety net."""
+    """Audio must be up this long after the answer, and the answer written this long after it was asked for; the media
+    session gives up earlier, this is the safety net."""
     decline_status: int = 603
     former_s: float = 2.0
     """A phone that was replaced hangs up by itself, or is hung up on after so long."""

@@ -56,7 +56,7 @@ def progress(call: Call, event: tev.TransferProgress, now: float) -> list[cmd.Co
 
 
 def answered(call: Call, event: tev.TransferAnswered, now: float) -> list[cmd.Command]:
-    call.deadlines.pop(Timer.TRANSFER, None)
+    call.deadlines[Timer.TRANSFER] = now + call.times.connect_s
     if event.sdp is None:
         return _hang_up_second(call) + _give_up(call, NOT_ACCEPTABLE, now)
     return [cmd.TakeTransferAnswer(sip_sdp=event.sdp)]
@@ -76,6 +76,8 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
         case Timer.TRANSFER if call.second is not None:
             cancel = [cmd.CancelSip(dialog=call.second.dialog)] if call.second.dialog is not None else []
             return [*cancel, *_give_up(call, NO_ANSWER, now)]
+        case Timer.ANSWER if call.second is not None:
+            return _refuse_replacement(call, outcomes.MEDIA_FAILED.sip_status, now)
         case Timer.FORMER:
             return _let_former_go(call)
         case Timer.CONNECT if call.at.connected is None:
@@ -114,6 +116,7 @@ def replacement_offered(call: Call, event: tev.ReplacementOffered, now: float) -
         return [cmd.RejectSip(status=FORBIDDEN, dialog=event.dialog)]
     call.transfers += 1
     call.state = State.REPLACING
+    call.deadlines[Timer.ANSWER] = now + call.times.connect_s
     call.second = SecondLeg(
         number=event.number,
         name=event.name,
@@ -140,8 +143,12 @@ def replacement_ready(call: Call, event: tev.ReplacementReady, now: float) -> li
 
 
 def replacement_refused(call: Call, event: tev.TransferMediaRefused, now: float) -> list[cmd.Command]:
+    return _refuse_replacement(call, event.status, now)
+
+
+def _refuse_replacement(call: Call, status: int, now: float) -> list[cmd.Command]:
     dialog = call.second.dialog if call.second is not None else None
-    return [cmd.RejectSip(status=event.status, dialog=dialog), *_go_on(call, now)]
+    return [cmd.RejectSip(status=status, dialog=dialog), *_go_on(call, now)]
 
 
 def replacement_cancelled(call: Call, event: tev.ReplacementCancelled, now: float) -> list[cmd.Command]:
@@ -165,6 +172,7 @@ def _take_over(call: Call, now: float) -> list[cmd.Command]:
     if second is None:
         return []
     former_goes = _let_former_go(call)
+    _stop_waiting(call)
     if call.sip_leg is SipLeg.ESTABLISHED:
         call.former = before
         call.deadlines[Timer.FORMER] = now + call.times.former_s
@@ -190,11 +198,16 @@ def _give_up(call: Call, status: int, now: float) -> list[cmd.Command]:
 
 def _go_on(call: Call, now: float, status: int = NO_ANSWER) -> list[cmd.Command]:
     call.second, call.state = None, _settled(call)
-    call.deadlines.pop(Timer.TRANSFER, None)
+    _stop_waiting(call)
     if call.sip_leg is not SipLeg.ESTABLISHED:
         call.peer_status = status
         return call.end(outcomes.of_sip_failure(status, local=False), EndedBy.SIP, now)
     return [cmd.WriteSipReoffer()]
+
+
+def _stop_waiting(call: Call) -> None:
+    for timer in (Timer.TRANSFER, Timer.ANSWER):
+        call.deadlines.pop(timer, None)
 
 
 def _settled(call: Call) -> State:
@@ -223,7 +236,7 @@ _MEANWHILE: dict[type[object], Row] = {
     ev.MediaConnected: Row(media_connected, ()),
     ev.SipEnded: Row(phone_left, ()),
     ev.SipReoffered: Row(reoffered, ()),
-    ev.TimerFired: Row(timer_fired, (State.CONNECTED, State.ENDED)),
+    ev.TimerFired: Row(timer_fired, (State.CONNECTED, State.CONNECTING, State.ENDED)),
 }
 _TRANSFERRING: dict[type[object], Row] = {
     **_MEANWHILE,

@@ -30,7 +30,7 @@ def attend(call: Call, verdict: Verdict, now: float) -> list[cmd.Command]:
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
     farewell = call.farewell_matrix(verdict)
     call.state, call.matrix_leg, call.message = State.ATTENDING, MatrixLeg.ENDED, Message(why=verdict)
-    call.deadlines.clear()
+    call.answer_soon(now)
     call.buffered.clear()
     return [*farewell, *take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
 

@@ -282,6 +282,50 @@ def test_a_caller_is_refused_before_our_answer_and_hung_up_on_after_it(history: 
             answered |= isinstance(command, cmd.SendAnswer)
 
 
+PATIENT = {State.NEW, State.CONNECTED, State.JOINED, State.ENDED}
+"""States that may last: nobody waits for anything, or who does is given an answer by the media session in any case."""
+
+
+ANSWERED_SOON = {State.ANSWERING, State.ACCEPTING, State.ADOPTING, State.ATTENDING, State.REPLACING, State.FETCHING}
+
+
+@given(begin=CALLS, history=st.lists(EVENTS, max_size=30))
+def test_what_waits_has_an_end(begin: Callable[[], Call], history: list[ev.Event]) -> None:
+    """Timers fire as they would: the earliest, at its time."""
+    call, now = begin(), 0.0
+    for event in history:
+        if isinstance(event, ev.TimerFired):
+            deadline = call.next_deadline()
+            if deadline is None:
+                continue
+            now = max(now, deadline)
+            event = ev.TimerFired(timer=call.due(now)[0])
+        machine.handle(call, event, now)
+        assert call.state in PATIENT or call.deadlines, (call.state, event)
+        assert call.state in ANSWERED_SOON or Timer.ANSWER not in call.deadlines, (call.state, event)
+
+
+def test_an_answer_that_nobody_writes_ends_the_call_on_both_sides() -> None:
+    adopting = scenes.ringing()
+    scenes.run(adopting, scenes.crossing(scenes.THEIR_CALL))
+    accepting = scenes.ringing()
+    scenes.run(accepting, scenes.answer())
+    for call, state in ((adopting, State.ADOPTING), (accepting, State.ACCEPTING)):
+        assert (call.state, set(call.deadlines)) == (state, {Timer.ANSWER})
+        commands = scenes.run(call, ev.TimerFired(timer=Timer.ANSWER))
+        assert scenes.only(commands, cmd.RejectSip).status == 500
+        assert call.verdict == outcomes.MEDIA_FAILED
+        assert final(commands, call.matrix.call_id) == 1
+
+
+def test_an_answer_to_a_phone_that_nobody_writes_leaves_it_with_what_it_would_have_heard() -> None:
+    call = attending()
+    assert set(call.deadlines) == {Timer.ANSWER}
+    commands = scenes.run(call, ev.TimerFired(timer=Timer.ANSWER))
+    assert scenes.only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
+    assert call.verdict == outcomes.NO_ANSWER
+
+
 def test_every_state_can_be_left_by_an_abort() -> None:
     for direction, table in machine.TABLES.items():
         reachable = {target for row in table.values() for target in row.to} | {State.NEW}
