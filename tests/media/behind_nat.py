@@ -24,7 +24,8 @@ from bridge.media.settings import MediaSettings, PathChoice
 from tests.media.browser import Browser
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone, tone_frames
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 
 SPEECH, CLIENT_SPEECH = (g711.ulaw_encode(tone_frames(pitch, 1)[0]) for pitch in (700, 900))
 
@@ -40,7 +41,7 @@ async def hear() -> Any:
 async def speak_until_heard(speak: Any, heard: Any) -> bool:
     """Speak until the other was heard, and some more, so that it hears us as well; it may have left by then."""
     with contextlib.suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not heard():
                 await speak()
                 await asyncio.sleep(0.02)

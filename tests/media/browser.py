@@ -7,7 +7,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import get_capabilities
 
 from bridge.media.rtp import RtpPacket
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 
 
 class Browser:
@@ -67,7 +68,7 @@ class Browser:
 
         self.connection.on("connectionstatechange", check)
         check()
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await up.wait()
 
     async def send(self, payload: bytes, payload_type: int, *, step: int, marker: bool = False) -> None:

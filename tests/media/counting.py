@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 
-from tests.media.waiting import LIMIT_S
+from tests.patience import PATIENCE_S
 
 
 class CountingTelemetry:
@@ -31,7 +31,7 @@ class CountingTelemetry:
 
         def reached() -> bool:
             with self._changed:
-                return self._changed.wait_for(lambda: self.total(name, **labels) >= least, LIMIT_S)
+                return self._changed.wait_for(lambda: self.total(name, **labels) >= least, PATIENCE_S)
 
         assert await asyncio.to_thread(reached), f"{name} stayed at {self.total(name, **labels)}"
         return self.total(name, **labels)

@@ -19,7 +19,7 @@ from bridge.media.rtp import RtpPacket, sequence_delta, timestamp_delta
 from tests.media.marks import RATE, Samples
 from tests.media.phone import FRAME, FRAME_S, Phone
 from tests.media.rough_network import Passage, RoughNetwork
-from tests.media.waiting import LIMIT_S
+from tests.patience import PATIENCE_S
 
 CLIENT_RATE = 48_000
 _QUEUE = 2000
@@ -114,7 +114,7 @@ class Client:
             self._changed.notify_all()
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_S), self._changed:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(true)
 
 

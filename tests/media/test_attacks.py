@@ -24,7 +24,8 @@ from tests.media.secure_phone import SecurePhone
 from tests.media.stranger import VOICE, Stranger, everything, forged_client_hello, rtp, stun_request
 from tests.media.test_calls import NewBrowser
 from tests.media.test_security import advertised_ports
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 
 CALLS, AT_ONCE = 100, 10
 SPEECH, CLIENT_SPEECH = (g711.ulaw_encode(tone_frames(pitch, 1)[0]) for pitch in (700, 900))
@@ -81,7 +82,7 @@ async def test_a_hundred_calls_connect_while_each_is_sent_a_forged_client_hello(
 
 async def until_heard(phone: Phone, browser: Browser) -> None:
     """Both speak until both have heard the other."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not (hears(browser, SPEECH) and hears(phone, CLIENT_SPEECH)):
             phone.send(SPEECH)
             await browser.send(CLIENT_SPEECH, 0, step=160)
@@ -150,7 +151,7 @@ async def test_a_check_without_our_password_gets_no_answer(
         strangers[0].send(datagram, port)
     await telemetry.until(3, "media_offpath_dropped_total")
     assert parsed == [stun_request(f"{ufrag}:who")], "a flood of others costs next to nothing"
-    await asyncio.wait_for(session.close(), LIMIT_S)
+    await asyncio.wait_for(session.close(), PATIENCE_S)
     assert strangers[0].received == []
 
 
@@ -207,7 +208,7 @@ async def test_encrypted_rtp_follows_a_phone_that_moves_within_200_ms(
 async def say_until_heard(phone: SecurePhone, browser: Browser, listener: SecurePhone) -> None:
     """The client speaks 50 times a second, until the phone hears it where it is now."""
     listener.received.clear()
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not hears(listener, CLIENT_SPEECH):
             phone.say(SPEECH)
             await browser.send(CLIENT_SPEECH, 0, step=160)

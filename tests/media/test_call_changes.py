@@ -23,7 +23,8 @@ from tests.media.descriptions import WEBRTC_OFFER
 from tests.media.phone import Phone, tone_frames
 from tests.media.placing import CALL, call_in, call_out
 from tests.media.test_calls import NewBrowser, paced
-from tests.media.waiting import LIMIT_S, Collected, counted
+from tests.media.waiting import Collected, counted
+from tests.patience import PATIENCE_S
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
 MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
@@ -298,7 +299,7 @@ async def test_a_client_that_comes_back_with_another_certificate_gets_another_as
     await session.set_matrix_offer(await after.offer())
     await after.take_answer(await session.create_matrix_answer())
     await after.connected()
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while all(packet.payload != SPEECH for packet in after.received.items):
             phone.send(SPEECH)  # again, for our side of the handshake may end a little later than the client's
             await asyncio.sleep(0.02)

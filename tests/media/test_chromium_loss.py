@@ -17,7 +17,7 @@ from tests.media.marks import RATE
 from tests.media.phone import FRAME, FRAME_S, tone_frames
 from tests.media.rough_network import Conditions, RoughNetwork
 from tests.media.talking import ListeningPhone, only
-from tests.media.waiting import LIMIT_S
+from tests.patience import PATIENCE_S
 
 OURS, THEIRS = Tone(pitch_hz=440), Tone(pitch_hz=1000)
 STEADY_S = 2.0
@@ -79,7 +79,7 @@ async def speak(phone: ListeningPhone) -> None:
 async def heard_in(browser: Page) -> Heard:
     """The client's sound once it is the phone's tone, else what there is at last."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + LIMIT_S
+    deadline = loop.time() + PATIENCE_S
     while True:
         heard = measure(np.array(await browser.evaluate(LISTEN), dtype=np.float64), 48000)
         if heard.is_like(OURS) or loop.time() > deadline:

@@ -24,8 +24,9 @@ from tests.media.phone import FRAME_S, Phone, tone_frames
 from tests.media.placing import CALL
 from tests.media.stranger import forged_client_hello
 from tests.media.test_security import advertised_ports
-from tests.media.waiting import LIMIT_S, Collected, counted
+from tests.media.waiting import Collected, counted
 from tests.media.webrtc_stacks import DTLS_1_2, STACKS, Openssl, Stack, libwebrtc, openssl_certificate, rsa_key
+from tests.patience import PATIENCE_S
 
 SOUND = g711.ulaw_encode(tone_frames(440, 1)[0])
 ANSWERED = {"actpass": "passive", "active": "passive", "passive": "active"}
@@ -56,7 +57,7 @@ async def fresh(name: str, peers: AsyncExitStack) -> Stack:
 async def talk(session: EmbeddedSession, stack: Stack, phone: Phone) -> None:
     """Both speak until both are heard: each has the key of the other."""
     await stack.connected()
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not (session.stats().matrix.packets_received and await stack.hears()):
             phone.send(SOUND)
             await stack.speak()
@@ -120,7 +121,7 @@ async def test_a_client_that_restarts_ice_keeps_its_keys_and_is_heard(
     second = await session.create_matrix_answer()
     assert fingerprint(second) == fingerprint(first)
     await stack.take_answer(second)
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not telemetry.total("ice_restarts_total", result="success"):
             await stack.speak()
             await asyncio.sleep(FRAME_S)
@@ -131,7 +132,7 @@ async def test_a_client_that_restarts_ice_keeps_its_keys_and_is_heard(
 async def is_heard_on(session: EmbeddedSession, stack: Stack) -> None:
     """The stack speaks, and five packets more can be decrypted."""
     before = session.stats().matrix.packets_received
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while session.stats().matrix.packets_received < before + 5:
             await stack.speak()
             await asyncio.sleep(FRAME_S)

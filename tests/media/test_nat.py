@@ -32,8 +32,9 @@ from tests.media.phone import Phone, tone_frames
 from tests.media.placing import CALL, call_out
 from tests.media.test_calls import NewBrowser
 from tests.media.test_dtls import answer_of_ours, is_heard_on, talk
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected
 from tests.media.webrtc_stacks import libwebrtc
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority
 from tests.peers.coturn import PASSWORD, SECRET, USER, Coturn
 
@@ -45,7 +46,7 @@ OUTSIDE = ("198.51.100.7", 40_000)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy with other tests may take longer than a call may be delayed."""
     monkeypatch.setattr(gathering, "WAIT_S", 5.0)
-    monkeypatch.setattr(gathering, "ANSWER_LIMIT_S", LIMIT_S)
+    monkeypatch.setattr(gathering, "ANSWER_LIMIT_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def until_both_are_heard(phone: Phone, browser: Browser) -> None:
     def heard(listener: Phone | Browser, speech: bytes) -> bool:
         return any(packet.payload == speech for packet in listener.received.items)
 
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not (heard(browser, SPEECH) and heard(phone, CLIENT_SPEECH)):
             phone.send(SPEECH)
             await browser.send(CLIENT_SPEECH, 0, step=160)
@@ -189,7 +190,7 @@ async def test_a_client_that_restarts_ice_is_heard_through_another_allocation(
         answer = await session.create_matrix_answer()
         assert [kind for _, _, kind in candidates(answer)] == ["host", "relay"]
         await client.take_answer(answer)
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not telemetry.total("ice_restarts_total", result="success"):
                 await client.speak()
                 await asyncio.sleep(0.02)
@@ -293,7 +294,7 @@ async def test_a_turn_server_that_dies_in_a_call_does_not_keep_it_from_ending(
     session = await call_out(engine, new_browser(), phone)
     await events.count(1)
     await coturn.stop()
-    await asyncio.wait_for(session.close(), LIMIT_S)
+    await asyncio.wait_for(session.close(), PATIENCE_S)
 
 
 async def test_a_connection_to_a_turn_server_that_breaks_while_a_call_is_set_up_costs_only_the_relay(

@@ -29,7 +29,8 @@ from tests.media.placing import CALL, call_out
 from tests.media.test_calls import NewBrowser
 from tests.media.test_playing import NOTICE, answered, frames_of
 from tests.media.test_resources import SPEECH
-from tests.media.waiting import LIMIT_S, Collected, counted
+from tests.media.waiting import Collected, counted
+from tests.patience import PATIENCE_S
 
 
 def workers(engine: EmbeddedEngine) -> list[int]:
@@ -40,7 +41,7 @@ def workers(engine: EmbeddedEngine) -> list[int]:
 
 async def complete(engine: EmbeddedEngine, count: int) -> None:
     """Wait until there are so many again; calls are taken all the while."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while len(workers(engine)) < count:
             with contextlib.suppress(MediaError):
                 await (await engine.open(CallId("next"))).close()
@@ -114,7 +115,7 @@ async def test_nobody_waits_for_a_replacement_that_does_not_come_up(
         broken.setattr(process, "_started", never_up)
         broken.setattr(portable_engine, "START_LIMIT_S", 1.0)
         os.kill(workers(engine)[0], signal.SIGKILL)
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while len(asked) < 2:
                 began = loop.time()
                 await (await engine.open(CallId("meanwhile"))).close()

@@ -18,13 +18,13 @@ from bridge.media.settings import MediaSettings
 from bridge.media.tones import sine
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
+from tests.patience import PATIENCE_S
 
 SECOND = 8000
-_LIMIT_S = 15.0
 
 
 async def _eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -31,7 +31,8 @@ from tests.media.phone import FRAME, FRAME_S, Phone, tone_frames
 from tests.media.placing import CALL, call_out
 from tests.media.test_calls import NewBrowser, paced
 from tests.media.test_playing import answered, answered_beside
-from tests.media.waiting import LIMIT_S, Collected
+from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 
 PHONE_HZ, CLIENT_HZ = 700.0, 1100.0
 SIDES = {True: PHONE_HZ, False: CLIENT_HZ}
@@ -216,7 +217,7 @@ def test_a_fault_in_one_recording_is_not_the_others_fault(tmp_path: Path) -> Non
     sound = recorder.open(replace(request, path=tmp_path / "s"), Talk(0.1), told.append)
     for recording in (faulty, sound):
         recording.begin(SystemClock().monotonic())
-    assert faulty.ended.result(LIMIT_S).end is RecordingEnd.FAILED
+    assert faulty.ended.result(PATIENCE_S).end is RecordingEnd.FAILED
     sound.end(RecordingEnd.STOPPED, SystemClock().monotonic())
     recorder.stop()
     assert [recorded.end for recorded in told] == [RecordingEnd.FAILED, RecordingEnd.STOPPED]

@@ -7,8 +7,8 @@ from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaStats
 from tests.media.phone import FRAME_S, Phone, tone_frames
 from tests.media.placing import CALL
-from tests.media.waiting import LIMIT_S
 from tests.media.webrtc_stacks import libwebrtc
+from tests.patience import PATIENCE_S
 
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
 
@@ -29,7 +29,7 @@ async def test_libwebrtc_answers_our_reports(engine: EmbeddedEngine, phone: Phon
             await asyncio.sleep(FRAME_S)
         return session.stats()
 
-    stats = await asyncio.wait_for(talk(), LIMIT_S)
+    stats = await asyncio.wait_for(talk(), PATIENCE_S)
     assert stats.matrix.round_trip_ms is not None
     assert 0 <= stats.matrix.round_trip_ms < 1000
     assert stats.matrix.far_packets_lost is not None

@@ -29,6 +29,7 @@ from tests.media.placing import CALL, call_out
 from tests.media.stranger import forged_client_hello
 from tests.media.test_calls import NewBrowser
 from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 
 
 class CountingAgent(IceAgent):
@@ -331,7 +332,7 @@ async def test_encrypted_phone_audio_is_refused_with_488(engine: EmbeddedEngine,
     with pytest.raises(MediaError) as refused:
         await session.set_sip_offer(phone.sdp().replace("RTP/AVP", "RTP/SAVP"))
     assert (refused.value.verdict.reason, refused.value.verdict.sip_status) == ("sip_media_unacceptable", 488)
-    await asyncio.wait_for(session.close(), 5)
+    await asyncio.wait_for(session.close(), PATIENCE_S)
 
 
 async def test_descriptions_are_read_on_the_callers_thread_never_on_that_of_the_audio(

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from bridge.media.engine import MediaStats
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
-LIMIT_S = 15.0
 
 
 class Collected(Generic[T]):
@@ -26,7 +26,7 @@ class Collected(Generic[T]):
         """Forget what came so far."""
         self.items.clear()
 
-    async def until(self, satisfied: Callable[[list[T]], bool], limit_s: float = LIMIT_S) -> list[T]:
+    async def until(self, satisfied: Callable[[list[T]], bool], limit_s: float = PATIENCE_S) -> list[T]:
         """Wait until the list satisfies a condition."""
         async with asyncio.timeout(limit_s):
             while not satisfied(self.items):
@@ -34,7 +34,7 @@ class Collected(Generic[T]):
                 await self._changed.wait()
         return self.items
 
-    async def count(self, wanted: int, limit_s: float = LIMIT_S) -> list[T]:
+    async def count(self, wanted: int, limit_s: float = PATIENCE_S) -> list[T]:
         """Wait until at least so many items are there."""
         return await self.until(lambda items: len(items) >= wanted, limit_s)
 
@@ -45,10 +45,12 @@ class Counting(Protocol):
     def stats(self) -> MediaStats: ...
 
 
-async def counted(session: Counting, satisfied: Callable[[MediaStats], bool], limit_s: float = LIMIT_S) -> MediaStats:
+async def counted(
+    session: Counting, satisfied: Callable[[MediaStats], bool], limit_s: float = PATIENCE_S
+) -> MediaStats:
     """Wait until the numbers, which workers tell a few times a second, satisfy a condition."""
     stats = session.stats()
-    async with asyncio.timeout(limit_s):
+    async with asyncio.timeout(PATIENCE_S):
         while not satisfied(stats):
             await asyncio.sleep(0.02)
             stats = session.stats()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 
 from tests.media.browser import Browser
-from tests.media.waiting import LIMIT_S
+from tests.patience import PATIENCE_S
 
 _RATE = 48_000
 DTLS_1_2 = 0xFEFD
@@ -118,7 +118,7 @@ class Libwebrtc:
             self._changed.notify_all()
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_S), self._changed:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(true)
 
 

@@ -21,13 +21,13 @@ from bridge.sip.parser import parse_message
 from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, Transport, Trunk
 from bridge.sip.uri import SipUri
+from tests.patience import PATIENCE_S
 from tests.peers.process import free_port
 from tests.sip.name_server import NameServer
 from tests.sip.phone import LOOPBACK, Phone, eventually
 from tests.sip.scripted_peer import SDP, peer_request
 
 TRUNK = TrunkName("trunk")
-LIMIT_S = 5.0
 PLAIN = (Transport.UDP, Transport.TCP)
 
 
@@ -57,7 +57,7 @@ class Datagrams:
 
     async def receive(self) -> Request | Response:
         loop = asyncio.get_running_loop()
-        return parse_message(await asyncio.wait_for(loop.sock_recv(self._socket, 65_535), LIMIT_S))
+        return parse_message(await asyncio.wait_for(loop.sock_recv(self._socket, 65_535), PATIENCE_S))
 
     def close(self) -> None:
         self._socket.close()
@@ -83,7 +83,7 @@ async def stream(to: Phone) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 
 
 async def read_message(reader: asyncio.StreamReader) -> Request | Response:
-    return parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT_S))
+    return parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S))
 
 
 # Life.
@@ -313,14 +313,14 @@ async def test_a_message_may_come_byte_by_byte_and_several_at_once() -> None:
 async def test_a_ping_gets_a_pong() -> None:
     async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
         writer.write(b"\r\n\r\n")
-        assert await asyncio.wait_for(reader.readexactly(2), LIMIT_S) == b"\r\n"
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE_S) == b"\r\n"
 
 
 async def test_a_flood_of_pings_ends_the_connection() -> None:
     async with phone(transport=Transport.TCP) as subject, stream(subject) as (reader, writer):
         writer.write(b"\r\n\r\n" * (MAX_PINGS_PER_S * 3))
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await asyncio.wait_for(reader.readexactly(2 * MAX_PINGS_PER_S * 3), LIMIT_S)
+            await asyncio.wait_for(reader.readexactly(2 * MAX_PINGS_PER_S * 3), PATIENCE_S)
 
 
 @pytest.mark.parametrize("length", ["99999999", "-1", "nonsense"])
@@ -330,7 +330,7 @@ async def test_a_length_that_cannot_be_ends_the_connection(length: str) -> None:
             b"Content-Length: 0", f"Content-Length: {length}".encode()
         )
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
         assert answer.startswith((b"SIP/2.0 400", b"SIP/2.0 413", b"SIP/2.0 513"))
 
 
@@ -338,7 +338,7 @@ async def test_a_stranger_may_not_even_connect() -> None:
     async with phone(trunk_host="127.0.0.9", transport=Transport.TCP) as subject:
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             async with stream(subject) as (reader, _):
-                await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
+                await asyncio.wait_for(reader.readexactly(1), PATIENCE_S)
         assert subject.telemetry.counts["sip_dropped_total reason=acl"] == 1
 
 

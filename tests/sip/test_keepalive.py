@@ -10,10 +10,9 @@ from bridge.sip.actions import Flow
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.patience import PATIENCE_S
 from tests.sip.phone import LOOPBACK, Phone
 from tests.sip.scripted_peer import PEER, Scripted, trunk
-
-LIMIT_S = 5.0
 
 
 def registered(keep: str | None = None, *, transport: Transport = Transport.UDP, **more: object) -> Scripted:
@@ -124,7 +123,7 @@ async def test_a_datagram_of_line_ends_is_sent() -> None:
     port = transport.get_extra_info("sockname")[1]
     async with Phone(Trunk(name=TrunkName("trunk"), host=LOOPBACK, port=port)) as phone:
         phone.endpoint._network.ping(Flow(transport=Transport.UDP, host=LOOPBACK, port=port), answered=False)
-        assert await asyncio.wait_for(received, LIMIT_S) == b"\r\n\r\n"
+        assert await asyncio.wait_for(received, PATIENCE_S) == b"\r\n\r\n"
     transport.close()
 
 

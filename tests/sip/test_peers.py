@@ -20,6 +20,7 @@ from bridge.sip.events import (
     SipEvent,
 )
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.patience import PATIENCE_S
 from tests.peers.baresip import Baresip
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import free_port
@@ -66,7 +67,7 @@ async def test_sipp_answers_our_calls(tmp_path: Path, transport: Transport) -> N
         for _ in range(CALLS):
             phone.call("+15550100")
         await phone.wait(CallAnswered, count=CALLS)
-        assert await uas.wait_exit(limit_s=20) == 0
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0
         await eventually(lambda: phone.endpoint.open_dialogs == 0)
         assert not phone.of(CallFailed)
         assert len(phone.of(CallProgress)) == CALLS

@@ -7,6 +7,7 @@ import pytest
 from bridge.sip.dialog_info import PhoneState
 from bridge.sip.events import PhoneStateChanged
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.patience import PATIENCE_S
 from tests.peers.sipp import SippUas
 from tests.sip.phone import LOOPBACK, Phone
 from tests.sip.test_peers import TRUNK
@@ -29,6 +30,6 @@ async def test_sipp_tells_what_its_phone_is_doing(tmp_path: Path, transport: Tra
         )
         async with Phone(trunk) as phone:
             await phone.wait(PhoneStateChanged, count=4)
-        assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()
     states = [event.state for event in phone.of(PhoneStateChanged)]
     assert states == [PhoneState.IDLE, PhoneState.RINGING, PhoneState.BUSY, PhoneState.IDLE]

@@ -13,9 +13,8 @@ from bridge.sip.io.stream import PING_INTERVAL_S, PONG_LIMIT_S, USER_TIMEOUT_S, 
 from bridge.sip.io.streams import StreamPool
 from bridge.sip.io.tls_contexts import TlsContexts
 from bridge.sip.settings import SipSettings, Transport
+from tests.patience import PATIENCE_S
 from tests.sip.phone import LOOPBACK, CountingTelemetry, eventually
-
-LIMIT_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Peer:
         self.pool._close_silent()
 
     async def pinged(self) -> None:
-        assert await asyncio.wait_for(self.reader.readexactly(4), LIMIT_S) == b"\r\n\r\n"
+        assert await asyncio.wait_for(self.reader.readexactly(4), PATIENCE_S) == b"\r\n\r\n"
 
     async def write(self, payload: bytes) -> None:
         heard_at = self.stream.heard_at
@@ -71,8 +70,8 @@ async def peer() -> AsyncIterator[Peer]:
     )
     port = server.sockets[0].getsockname()[1]
     pool.send(b"x", Flow(transport=Transport.TCP, host=LOOPBACK, port=port), None)
-    reader, writer = await asyncio.wait_for(accepted, LIMIT_S)
-    await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
+    reader, writer = await asyncio.wait_for(accepted, PATIENCE_S)
+    await asyncio.wait_for(reader.readexactly(1), PATIENCE_S)
     yield Peer(pool=pool, closed=closed, port=port, reader=reader, writer=writer)
     await pool.close()
     writer.close()

@@ -23,13 +23,13 @@ from bridge.sip.io.tls import TlsError, TlsSession
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import TlsSettings, Transport, Trunk, TrunkTls
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority, Identity
 from tests.peers.process import free_port
 from tests.sip.phone import LOOPBACK, Phone, eventually
 from tests.sip.scripted_peer import peer_request
 
 TRUNK = TrunkName("trunk")
-LIMIT_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -214,7 +214,7 @@ def an_options(branch: str = "one") -> bytes:
 
 
 async def read_message(reader: asyncio.StreamReader) -> Request | Response:
-    return parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT_S))
+    return parse_message(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S))
 
 
 async def test_a_message_may_come_byte_by_byte_and_several_at_once(lab: Lab) -> None:
@@ -231,7 +231,7 @@ async def test_a_message_may_come_byte_by_byte_and_several_at_once(lab: Lab) -> 
 async def test_a_ping_gets_a_pong(lab: Lab) -> None:
     async with lab.callee() as callee, secured(lab, callee) as (reader, writer):
         writer.write(b"\r\n\r\n")
-        assert await asyncio.wait_for(reader.readexactly(2), LIMIT_S) == b"\r\n"
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE_S) == b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_what_is_not_tls_ends_the_connection(lab: Lab, garbage: bytes) -> 
     async with lab.callee() as callee:
         reader, writer = await asyncio.open_connection(LOOPBACK, callee.port)
         writer.write(garbage)
-        await asyncio.gather(asyncio.wait_for(reader.read(), LIMIT_S), return_exceptions=True)
+        await asyncio.gather(asyncio.wait_for(reader.read(), PATIENCE_S), return_exceptions=True)
         writer.close()
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
         await eventually(lambda: refusals(callee, "in", "handshake") + refusals(callee, "in", "version") == 1)
@@ -254,7 +254,7 @@ async def test_a_handshake_that_does_not_end_is_ended(lab: Lab, monkeypatch: pyt
         reader, writer = await asyncio.open_connection(LOOPBACK, callee.port)
         writer.write(b"\x16\x03\x01")
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await asyncio.wait_for(reader.readexactly(1), LIMIT_S)
+            await asyncio.wait_for(reader.readexactly(1), PATIENCE_S)
         writer.close()
         assert refusals(callee, "in", "timeout") == 1
 

@@ -17,6 +17,7 @@ from bridge.sip.events import (
     SipEvent,
 )
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.patience import PATIENCE_S
 from tests.peers.baresip import Baresip
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import free_port
@@ -226,4 +227,4 @@ async def test_sipp_gets_our_keys_in_order(tmp_path: Path, transport: Transport)
         sent = "sip_info_digits_total direction=out outcome=sent"
         await eventually(lambda: phone.telemetry.counts[sent] == 3)
         phone.endpoint.bye(dialog)
-        assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()

@@ -17,6 +17,7 @@ from bridge.sip.io.resolver import Resolver
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
 from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from tests.patience import PATIENCE_S
 from tests.peers.kamailio import Kamailio
 from tests.peers.process import free_port
 from tests.peers.sipp import SippUas
@@ -117,7 +118,7 @@ async def test_a_name_server_in_trouble_keeps_nobody_waiting_and_the_trunk_is_fo
     async with NameServer() as server, SippUas(tmp_path) as uas:
         setattr(server, fault, True)
         serve(server, uas.port)
-        async with asyncio.timeout(10), phone_of(server) as phone:
+        async with asyncio.timeout(PATIENCE_S), phone_of(server) as phone:
             phone.call(NUMBER)
             assert (await phone.wait(CallFailed, limit_s=0.5)).status == 503
             setattr(server, fault, False)
@@ -154,7 +155,7 @@ async def test_a_redirection_is_followed_where_the_trunk_may_redirect(tmp_path: 
                     assert not phone.of(CallFailed)
                 else:
                     assert (await phone.wait(CallFailed)).status == 302
-                assert await redirector.wait_exit(limit_s=10) == 0
+                assert await redirector.wait_exit(limit_s=PATIENCE_S) == 0
                 await eventually(lambda: phone.endpoint.open_dialogs == 0)
 
 
@@ -169,7 +170,7 @@ class Callee:
 
     async def receive(self) -> tuple[Request | Response, tuple[str, int]]:
         loop = asyncio.get_running_loop()
-        payload, source = await asyncio.wait_for(loop.sock_recvfrom(self._socket, 65_535), 5)
+        payload, source = await asyncio.wait_for(loop.sock_recvfrom(self._socket, 65_535), PATIENCE_S)
         return parse_message(payload), source
 
     def answer(self, request: Request, source: tuple[str, int], **fields: str) -> None:
@@ -231,7 +232,7 @@ async def test_over_streams_they_pass_it_as_well() -> None:
             edge.answer(invite, source, Contact=f"<sip:peer@gateway.example.org:{port};transport=tcp>")
             await phone.wait(CallAnswered)
             phone.endpoint.bye(dialog)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while b"BYE" not in await heard.get():
                     pass
         edge.close()

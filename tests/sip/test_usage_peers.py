@@ -14,6 +14,7 @@ from bridge.sip.events import (
     SipEvent,
 )
 from bridge.sip.settings import Reliable, Transport, Trunk
+from tests.patience import PATIENCE_S
 from tests.peers.baresip import Baresip
 from tests.peers.process import free_port
 from tests.peers.sipp import SippUac, SippUas
@@ -44,7 +45,7 @@ async def test_sipp_has_its_ringing_acknowledged(tmp_path: Path, transport: Tran
         for _ in range(CALLS):
             phone.call("+15550100")
         await phone.wait(CallAnswered, count=CALLS)
-        assert await uas.wait_exit(limit_s=20) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()
         assert sorted(event.status for event in phone.of(CallProgress)) == [180] * CALLS + [183] * CALLS
         assert all(event.sdp for event in phone.of(CallAnswered))
         await eventually(lambda: phone.endpoint.open_dialogs == 0)
@@ -93,7 +94,7 @@ async def test_we_confirm_a_call_to_sipp(tmp_path: Path, name: str) -> None:
         first = phone.telemetry.counts[answered]
         await eventually(lambda: phone.telemetry.counts[answered] == first + 2)
         phone.endpoint.bye(dialog)
-        assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()
         assert not phone.of(CallEnded)
 
 
@@ -102,7 +103,7 @@ async def test_a_call_that_sipp_does_not_confirm_is_ended(tmp_path: Path) -> Non
     async with uas, Phone(trunk_to(uas.port, min_se_s=SHORT_S)) as phone:
         dialog = phone.call("+15550100")
         assert await phone.wait(CallEnded) == CallEnded(dialog=dialog, by_peer=False, expired=True)
-        assert await uas.wait_exit(limit_s=10) == 0, uas.log_tail()
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()
 
 
 # Hold.

@@ -25,6 +25,7 @@ from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
 from tests.media.rtpengine.conftest import Serve
 from tests.media.waiting import Collected
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
 from tests.peers.rtpengine import Rtpengine
 from tests.sip.phone import eventually
@@ -159,7 +160,7 @@ async def test_a_server_that_is_gone_does_not_keep_a_call_from_ending(
     session = await called(engine, phone, 1)
     for server in two:
         await server.crash()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await session.close()
         await session.close()
 

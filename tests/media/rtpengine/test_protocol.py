@@ -12,6 +12,7 @@ from bridge.core.entropy import SeededEntropy
 from bridge.media.rtpengine import ng
 from bridge.media.rtpengine.bencode import BencodeError, Value, decode, encode
 from bridge.media.rtpengine.ng import NgClient, ServerFullError, ServerRefusedError, ServerSilentError
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK, free_port
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -103,7 +104,7 @@ async def test_nobody_there_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ng, "RESENDS_S", (30.0,))
     client = NgClient(LOOPBACK, free_port(), SeededEntropy(1))
     await client.open()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(ServerSilentError):
             await client.request("ping")
     client.close()
