@@ -27,11 +27,11 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.sip import Request, parse_message
 from tests.homeserver import ScriptedHomeserver
+from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority
 from tests.peers.process import LOOPBACK, free_port
 
 AS_TOKEN, HS_TOKEN = "as-0123456789abcdef", "hs-0123456789abcdef"
-_SOON_S = 0.4
 _COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
@@ -85,8 +85,8 @@ def written(directory: Path, homeserver_url: str = "http://127.0.0.1:9", **secti
     return file
 
 
-async def examined(file: Path) -> list[Finding]:
-    return [finding async for finding in examine(load_config(file, {}), file, limit_s=_SOON_S)]
+async def examined(file: Path, *, limit_s: float = PATIENCE_S) -> list[Finding]:
+    return [finding async for finding in examine(load_config(file, {}), file, limit_s=limit_s)]
 
 
 def about(findings: list[Finding], subject: str) -> Finding:
@@ -152,7 +152,7 @@ async def test_clocks_that_are_apart_are_told(
 async def test_a_trunk_that_says_nothing_is_a_fault(tmp_path: Path, homeserver: ScriptedHomeserver, auth: str) -> None:
     async with trunk(None) as (port, peer):
         carrier = {"server": f"{LOOPBACK}:{port}", "auth": auth, "username": "us", "password": "secret"}
-        findings = await examined(written(tmp_path, homeserver.url, trunks={"carrier": carrier}))
+        findings = await examined(written(tmp_path, homeserver.url, trunks={"carrier": carrier}), limit_s=0.4)
     assert faults(findings) == ["trunks.carrier"]
     assert "gives no answer" in about(findings, "trunks.carrier").seen
     assert peer.methods
@@ -172,7 +172,8 @@ async def test_a_trunk_whose_certificate_is_not_believed_is_told_apart(
             "listen": [f"tls:{LOOPBACK}:{free_port()}"],
             "tls": {"certificate": str(ours.certificate), "private_key": str(ours.private_key)},
         }
-        findings = await examined(written(tmp_path, homeserver.url, trunks={"carrier": carrier}, sip=sip))
+        file = written(tmp_path, homeserver.url, trunks={"carrier": carrier}, sip=sip)
+        findings = await examined(file, limit_s=2.0)
     assert "TLS failed: untrusted" in about(findings, "trunks.carrier").seen
     assert "ca_file" in about(findings, "trunks.carrier").advice
 

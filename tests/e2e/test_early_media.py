@@ -14,11 +14,10 @@ from tests.e2e.chromium import Device
 from tests.e2e.lab import SCRIPTED, Lab
 from tests.e2e.phone import TONE
 from tests.media.phone import FRAME_S, Phone, tone_frames
+from tests.patience import PATIENCE_S
 from tests.peers.sipp import SippUas
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-_SOON_S = 15.0
 
 
 @asynccontextmanager
@@ -76,15 +75,15 @@ async def test_an_announcement_is_heard_and_what_follows_it_is_explained_in_the_
         ended = await device.wait_ended()
         assert (ended["hangupReason"], ended["hangupParty"]) == ("unknown_error", "remote")
         assert "not in service" in await device.wait_notice(room_id)
-        assert await callee.wait_exit(limit_s=_SOON_S) == 0
+        assert await callee.wait_exit(limit_s=PATIENCE_S) == 0
 
 
 async def test_the_answer_that_follows_an_announcement_needs_no_event_of_its_own(lab: Lab) -> None:
     before = calls_connected(lab)
     async with lab.device(await lab.person()) as device, announced(lab, device, 200) as (callee, room_id):
-        await lab.bridge.wait_until(lambda: calls_connected(lab) > before, limit_s=_SOON_S)
+        await lab.bridge.wait_until(lambda: calls_connected(lab) > before, limit_s=PATIENCE_S)
         await device.hang_up()
-        assert await callee.wait_exit(limit_s=_SOON_S) == 0
+        assert await callee.wait_exit(limit_s=PATIENCE_S) == 0
         answers = [event for event in await device.call_events(room_id) if event["type"] == "m.call.answer"]
         assert len(answers) == 1
-        await lab.bridge.wait_until(lambda: records_heard_and_answered(lab), limit_s=_SOON_S)
+        await lab.bridge.wait_until(lambda: records_heard_and_answered(lab), limit_s=PATIENCE_S)

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SORTS_LAST = "~~~crossing"
 """A call id that is greater than the bridge's, so that by the specification the bridge's call survives."""
-HEARD_S = 2.0
-"""Within which both must have heard each other: a second, and what it takes to be sure of a tone."""
+HEARD_S = 6.0
+"""Within which both must have heard each other: soon, for a busy machine too."""
 
 
 async def meet_once(lab: Lab, phone: Phone, person: Person, device: Device) -> str:

@@ -10,6 +10,7 @@ import itertools
 import random
 import re
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,15 +29,13 @@ from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import mute_answer, mute_offer
 from tests.homeserver_model import Event
+from tests.patience import PATIENCE_S
 from tests.peers.process import LOOPBACK
-from tests.sip.phone import Phone, sdp
+from tests.sip.phone import Phone, eventually, sdp
 
 KILLS = 30
-_LIFE_S = 0.4
-"""A call is over after about so long."""
 _RINGS_S = 0.05
 _CALL_ID = re.compile(r"^Call-ID: (\S+)", re.MULTILINE)
-_QUIET_S = 20.0
 _FOUND = "call_left_over"
 _CLEARS_UP_S = 0.1
 """In this time a process ends what it finds, and writes its records."""
@@ -99,6 +98,15 @@ class World:
         dialog = phone.call(number_of(number), f"+15551{number:05}")
         self.dialogs[str(phone.endpoint.sip_call_id(dialog))] = dialog
 
+    async def lifetime_s(self, phone: Phone, number: int) -> float:
+        """How long two calls last on this machine when nobody is killed: they are placed, answered and hung up."""
+        began = time.monotonic()
+        await self.call_the_phone(number)
+        self.dial(phone, number)
+        await phone.wait_until(lambda: len(self.dialogs) == len(self.answered) == 2)
+        await eventually(lambda: phone.endpoint.open_dialogs == 0)
+        return time.monotonic() - began
+
     def note_what_is_due(self) -> None:
         """What was written down can be ended; unless it says that the phone has not answered, and it just has.
 
@@ -120,7 +128,7 @@ class World:
         async def all_over() -> bool:
             return not self._overdue(phone)
 
-        await until(all_over, lambda: f"not ended: {self._overdue(phone)}", limit_s=_QUIET_S)
+        await until(all_over, lambda: f"not ended: {self._overdue(phone)}", limit_s=PATIENCE_S)
 
     def _overdue(self, phone: Phone) -> list[DialogKey]:
         return [dialog for dialog in self.due if phone.endpoint.sip_call_id(dialog) is not None]
@@ -170,10 +178,11 @@ async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_pa
     store = tmp_path / "trunkline.sqlite3"
     async with open_world(tmp_path) as (world, phone):
         exchange = world.exchange
+        life_s = await world.lifetime_s(phone, KILLS)
         for number in range(KILLS):
             await world.call_the_phone(number)
             world.dial(phone, number)
-            await asyncio.sleep(_LIFE_S * (number + chance.random()) / KILLS)
+            await asyncio.sleep(life_s * (number + chance.random()) / KILLS)
             await exchange.bridge.crash()
             world.note_what_is_due()
             if number % 2 and calls_in_store(store):
@@ -181,8 +190,8 @@ async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_pa
             await exchange.bridge.start()
             await world.settle(phone)
         assert len(world.due) > KILLS / 3, "the kills came too early to show anything"
-        await exchange.bridge.wait_metric("calls_active", 0, limit_s=_QUIET_S)
-        await exchange.bridge.wait_metric("matrix_outbox_depth", 0, limit_s=_QUIET_S)
+        await exchange.bridge.wait_metric("calls_active", 0, limit_s=PATIENCE_S)
+        await exchange.bridge.wait_metric("matrix_outbox_depth", 0, limit_s=PATIENCE_S)
         await exchange.homeserver.wait_idle()
 
         dialled = Counter(event.called for event in phone.of(IncomingCall))
@@ -205,7 +214,7 @@ async def killed_while_it_clears_up(exchange: Exchange, after_s: float) -> None:
         return bridge.log_path.read_text().count(_FOUND) > known
 
     bridge.begin()
-    await until(has_found, lambda: "nothing was left over", limit_s=_QUIET_S)
+    await until(has_found, lambda: "nothing was left over", limit_s=PATIENCE_S)
     await asyncio.sleep(after_s)
     await bridge.crash()
 

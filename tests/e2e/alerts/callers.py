@@ -70,6 +70,18 @@ class Callers:
             await user.hang_up(f"call{number}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A scene that has more in it than calls."""
+
+    callers: Callers
+
+    @property
+    def story(self) -> Story:
+        """As the bridge's Prometheus has it."""
+        return self.callers.story
+
+
 @asynccontextmanager
 async def callers(
     directory: Path, trunk: Section | None = None, *, step_s: int = 60, **settings: Section

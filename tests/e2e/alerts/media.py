@@ -8,9 +8,8 @@ from unittest import mock
 
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.verdicts import unavailable
-from tests.e2e.alerts.callers import Callers, callers
+from tests.e2e.alerts.callers import Callers, Surroundings, callers
 from tests.e2e.alerts.place import Place
-from tests.e2e.alerts.story import Story
 from tests.e2e.waiting import until
 from tests.e2e.webrtc import mute_offer
 from tests.peers.process import free_port
@@ -22,16 +21,10 @@ _PORTS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Servers:
+class Servers(Surroundings):
     """A bridge whose audio two servers carry."""
 
-    callers: Callers
     first: Rtpengine
-
-    @property
-    def story(self) -> Story:
-        """As the bridge's Prometheus has it."""
-        return self.callers.story
 
 
 async def a_media_server_ends(scene: Servers) -> None:
