@@ -9,11 +9,10 @@ from dataclasses import replace
 import structlog
 
 from bridge.core.ids import CallId
-from bridge.media import sdp_matrix
 from bridge.media.call_settings import Surroundings
 from bridge.media.call_sounds import CallSounds
 from bridge.media.call_watch import CallWatch
-from bridge.media.closing import Closable, close_each, take_all
+from bridge.media.closing import take_all
 from bridge.media.description_reader import DescriptionReader
 from bridge.media.engine import (
     DigitPressed,
@@ -24,24 +23,17 @@ from bridge.media.engine import (
     MediaFailure,
     MediaStats,
 )
-from bridge.media.formats import LegFormats
-from bridge.media.negotiation import (
-    client_ptime,
-    matrix_answer_formats,
-    matrix_offer_audio,
-    matrix_offered_formats,
-    passed_on_opus,
-)
+from bridge.media.matrix_side import MatrixSide
 from bridge.media.path import PathNeeds
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.recording import RecordingEnd
 from bridge.media.sdp import Flow
-from bridge.media.sdp_matrix import LocalStream, RemoteMatrix, Setup
+from bridge.media.sdp_matrix import LocalStream, RemoteMatrix
 from bridge.media.sdp_sip import RemoteSip
 from bridge.media.sip_side import SipSide
 from bridge.media.speech_quality import rated
 from bridge.media.verdicts import unavailable
-from bridge.media.webrtc import WebRtcLeg, WebRtcListener
+from bridge.media.webrtc import WebRtcListener
 
 _log = structlog.get_logger()
 
@@ -80,22 +72,9 @@ class CallMedia:
             )
         )
         self.sounds.attach(self._path)
-        self._stream = LocalStream(
-            session=around.entropy.integer(1 << 32, 1 << 61),
-            version=0,
-            stream=around.entropy.token(24),
-            track=around.entropy.token(24),
-            ssrc=self._path.ssrc,
-            cname=self._path.cname,
-        )
-        self._phone = SipSide(policy, around.entropy, host=self._settings.sip_host, session=self._stream.session)
-        self._matrix: WebRtcLeg | None = None
-        self._next_matrix: WebRtcLeg | None = None
-        self._retired: list[Closable] = []
-        """Matrix legs that are to be closed; one that could not be stays here for the next try."""
-        self._matrix_remote: RemoteMatrix | None = None
-        self._matrix_setup = Setup.PASSIVE
-        self._matrix_formats: LegFormats | None = None
+        stream = self._new_stream()
+        self._client = MatrixSide(policy, around, self._listener(), stream, self._log)
+        self._phone = SipSide(policy, around.entropy, host=self._settings.sip_host, session=stream.session)
         self.closed = self._closing = False
         self._connected = self._ended = False
         self._off_path = 0
@@ -113,90 +92,34 @@ class CallMedia:
     # The Matrix side
 
     async def set_matrix_offer(self, remote: RemoteMatrix) -> None:
-        """An offer: of a new call, of a hold, or with new ICE credentials (RFC 8839 §4.4.1.1: an ICE restart)."""
-        current = self._matrix_remote
-        if self._matrix is None:
-            self._matrix = await self._new_leg(remote, controlling=remote.ice_lite)
-        elif current is None or current.ufrag != remote.ufrag:
-            await self._restart(self._matrix, remote)
-        self._matrix_remote = remote
-
-    async def _restart(self, leg: WebRtcLeg, remote: RemoteMatrix) -> None:
-        """Another path for the association that is up, or else another association."""
-        await self._retire_next()
-        if leg.continues_with(remote):
-            await leg.prepare_restart(remote)
-        else:
-            await leg.give_up_restart()
-            self._next_matrix = await self._new_leg(remote, controlling=remote.ice_lite)
+        """An offer: of a new call, of a hold, or with new ICE credentials."""
+        await self._client.take_offer(remote)
 
     async def create_matrix_answer(self) -> str:
         """Fix the codec, start the checks, describe our side."""
-        remote = self._matrix_remote
-        if remote is None:
-            raise unavailable("no offer to answer")
-        leg, is_new = await self._answering_leg()
-        if self._matrix_formats is not None:
-            self._phone.flow = remote.flow
-        phone = self._phone
-        self._matrix_formats = matrix_answer_formats(
-            remote, phone.formats, phone.phone, self._matrix_formats, self._policy
-        )
-        if is_new:
-            self._matrix_setup = Setup.ACTIVE if remote.setup is Setup.PASSIVE else Setup.PASSIVE
-            leg.start(self._around.tasks, self._matrix_setup)
-        leg.restart(self._around.tasks)
+        await self._client.agree(self._phone)
         self._reconfigure()
-        ptime_ms = client_ptime(phone.formats, phone.phone)
-        described, opus = await leg.describe(), passed_on_opus(phone.formats)
-        return sdp_matrix.write_answer(
-            remote, described, self._next_stream(), self._matrix_formats, self._matrix_setup, ptime_ms, opus
-        )
-
-    async def _answering_leg(self) -> tuple[WebRtcLeg, bool]:
-        """The leg that the answer describes, and whether it has yet to be started."""
-        if self._next_matrix is not None:
-            before, self._matrix, self._next_matrix = self._matrix, self._next_matrix, None
-            await self._retire(before)
-            return self._matrix, True
-        if self._matrix is None:
-            raise unavailable("no leg to answer with")
-        return self._matrix, not self._matrix.started
+        return await self._client.answer(self._phone)
 
     async def create_matrix_offer(self) -> str:
         """Describe our side first."""
-        if self._matrix is not None:
-            raise unavailable("there is a description already")
-        self._matrix = await self._new_leg(None, controlling=True)
-        formats, phone = self._phone.formats, self._phone.phone
-        audio, ptime_ms = matrix_offer_audio(formats, phone, self._policy), client_ptime(formats, phone)
-        described, opus = await self._matrix.describe(), passed_on_opus(formats)
-        return sdp_matrix.write_offer(described, self._next_stream(), audio, ptime_ms=ptime_ms, opus=opus)
+        return await self._client.offer(self._phone)
 
     async def set_matrix_answer(self, remote: RemoteMatrix) -> None:
         """Take the answer and start the checks."""
-        if self._matrix is None or self._matrix_remote is not None:
-            raise unavailable("no offer that this could answer")
-        self._matrix_formats = matrix_offered_formats(remote)
-        self._matrix_remote = remote
-        self._matrix_setup = Setup.PASSIVE if remote.setup is Setup.ACTIVE else Setup.ACTIVE
-        await self._matrix.set_remote(remote)
-        self._matrix.start(self._around.tasks, self._matrix_setup)
+        await self._client.take_answer(remote)
         self._reconfigure()
 
     async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
         """Candidates go to the newest credentials."""
-        leg = self._next_matrix or self._matrix
-        if leg is not None:
-            await leg.add_trickled(candidates)
+        await self._client.add_candidates(candidates)
 
     async def reset_matrix_leg(self) -> None:
         """Forget the Matrix side, keep the phone's, and all that it may do."""
-        await self._retire_next()
-        leg, self._matrix, self._matrix_remote, self._matrix_formats = self._matrix, None, None, None
+        await self._client.forget()
         self._connected, self._phone.flow = False, Flow.SENDRECV
         self._reconfigure()
-        await self._retire(leg)
+        await self._client.free()
 
     async def join(self, other: "CallMedia") -> None:
         """Let the phones of two calls hear each other, and drop what is left of their Matrix sides."""
@@ -219,34 +142,16 @@ class CallMedia:
             partner._path.join(None)
             self._path.join(None)
 
-    async def _retire_next(self) -> None:
-        leg, self._next_matrix = self._next_matrix, None
-        await self._retire(leg)
-
-    async def _retire(self, leg: WebRtcLeg | None) -> None:
-        if leg is not None:
-            self._retired.append(leg)
-        await close_each(self._retired)
-
-    async def _new_leg(self, remote: RemoteMatrix | None, *, controlling: bool) -> WebRtcLeg:
-        if self._closing:
-            raise unavailable("the session is closed")
-        leg = WebRtcLeg(
-            self._settings.webrtc,
-            self._around.ports,
-            self._listener(),
-            self._around.telemetry,
-            now=self._now,
-            log=self._log,
+    def _new_stream(self) -> LocalStream:
+        entropy = self._around.entropy
+        return LocalStream(
+            session=entropy.integer(1 << 32, 1 << 61),
+            version=0,
+            stream=entropy.token(24),
+            track=entropy.token(24),
+            ssrc=self._path.ssrc,
+            cname=self._path.cname,
         )
-        try:
-            await leg.gather(controlling=controlling)
-            if remote is not None:
-                await leg.set_remote(remote)
-        except BaseException:
-            await self._retire(leg)
-            raise
-        return leg
 
     def _listener(self) -> WebRtcListener:
         return WebRtcListener(
@@ -254,10 +159,6 @@ class CallMedia:
             on_ended=self._end,
             on_off_path=self._on_off_path,
         )
-
-    def _next_stream(self) -> LocalStream:
-        self._stream = replace(self._stream, version=self._stream.version + 1)
-        return self._stream
 
     # The phone's side
 
@@ -268,11 +169,11 @@ class CallMedia:
 
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         """Describe our RTP side first; to another phone than the one of the call, if there is one."""
-        return self._phone.offer(self._matrix_formats, self._matrix_remote, to_another=to_another)
+        return self._phone.offer(self._client.formats, self._client.remote, to_another=to_another)
 
     async def create_sip_reoffer(self) -> str | None:
         """Hold and resume by the user's client, told to the phone; `None` when it knows all there is."""
-        return self._phone.reoffer(self._matrix_formats, self._matrix_remote)
+        return self._phone.reoffer(self._client.formats, self._client.remote)
 
     async def set_sip_answer(
         self, remote: RemoteSip | None, *, from_another: bool = False, early: bool = False
@@ -290,7 +191,7 @@ class CallMedia:
 
     async def create_sip_answer(self) -> str:
         """Answer the offer; from here on audio goes to its address."""
-        answer = self._phone.answer(self._matrix_formats)
+        answer = self._phone.answer(self._client.formats)
         if self._phone.remote is not None:
             self._direct(self._phone.remote)
         return answer
@@ -325,14 +226,14 @@ class CallMedia:
         """Fit both directions to what is agreed."""
         if self._closing:
             return
-        matrix = self._matrix_remote
-        self._path.configure(self._matrix_formats, self._phone.formats)
+        client = self._client.remote
+        self._path.configure(self._client.formats, self._phone.formats)
         self.sounds.hold(self._phone.flow is Flow.SENDONLY and self._partner is None)
         self._path.let_through(
             to_sip=self._phone.listens and not self._phone_left,
             # A phone that has lost its user, to another phone perhaps, must not take the line for dead meanwhile.
-            filling=(self._connected or self._matrix is None) and not self._phone_left,
-            to_matrix=self._connected and matrix is not None and matrix.flow.receives,
+            filling=(self._connected or self._client.leg is None) and not self._phone_left,
+            to_matrix=self._connected and client is not None and client.flow.receives,
         )
 
     def look_after(self, now: float) -> None:
@@ -359,8 +260,8 @@ class CallMedia:
     def _on_connected(self) -> None:
         first, self._connected = not self._connected, True
         self._waits_since = self._now()
-        if self._matrix is not None:
-            self._path.carry(self._matrix)
+        if self._client.leg is not None:
+            self._path.carry(self._client.leg)
         self._reconfigure()
         if first:
             self._around.emit(MediaConnected(call_id=self.call_id))
@@ -391,9 +292,10 @@ class CallMedia:
         """Free everything; the numbers stay. Called again, it finishes what failed; `closed` once nothing is left."""
         if self.closed:
             return self.stats()
-        self._closing, speaker = True, self._speaker()
+        self._closing = self._client.closing = True
+        speaker = self._speaker()
         self.sounds.stop_recording(RecordingEnd.CLOSED)
-        await take_all(self._say_goodbye, self._leave_partner, self._retire_both, self._path.close)
+        await take_all(self._say_goodbye, self._leave_partner, self._client.close, self._path.close)
         self.closed, final = True, self._rated(speaker)
         self._watch.finish(final)
         return final
@@ -403,8 +305,3 @@ class CallMedia:
 
     async def _leave_partner(self) -> None:
         self._part()
-
-    async def _retire_both(self) -> None:
-        self._retired += [leg for leg in (self._matrix, self._next_matrix) if leg is not None]
-        self._matrix = self._next_matrix = None
-        await close_each(self._retired)

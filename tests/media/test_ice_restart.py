@@ -123,7 +123,7 @@ async def test_a_client_whose_old_network_is_gone_is_heard_again_on_the_new_one(
     restart = new_restart(browser)
     answer = await negotiate(session, await restart.offer())
     cut(browser)
-    leg = session._media._matrix
+    leg = session._media._client.leg
     assert leg is not None
     old = leg._route.current.agent
     await eventually(lambda: old.is_closed)
