@@ -1,6 +1,5 @@
 """Judges what a phone asks for in the middle of a call: a transfer, or keys by signalling."""
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from bridge.app.meter import Meter
 from bridge.calls import events as ev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
+from bridge.core.addresses import address_of
 from bridge.core.ids import TrunkName
 from bridge.core.verdict import Verdict
 from bridge.numbers.policy import NumberPlan
@@ -35,11 +35,8 @@ class TrunkSide:
         """Whether an address is one of the trunk's."""
         if host.lower() in self.hosts:
             return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self.networks)
+        address = address_of(host)
+        return address is not None and any(address in network for network in self.networks)
 
 
 class TransferDesk:

@@ -17,9 +17,9 @@ class Budgets:
         self._burst = burst
         self._refill_s = refill_s
         self._max_keys = max_keys
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str | bytes, _Bucket] = OrderedDict()
 
-    def spend(self, key: str, now: float) -> bool:
+    def spend(self, key: str | bytes, now: float) -> bool:
         """Whether `key` may do it once more now; when it may, that is counted.
 
         Whoever has been quiet for the longest is forgotten first: such a bucket is most likely full anyway.

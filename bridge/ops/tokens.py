@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from bridge.core.addresses import source_key
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 
@@ -26,7 +26,7 @@ class Tokens:
         self._digests = {name: digest(token) for name, token in tokens.items() if token}
         self._clock = clock
         self._guesses = Budgets(burst=_GUESSES, refill_s=_GUESS_EVERY_S)
-        self._blocked: OrderedDict[str, float] = OrderedDict()
+        self._blocked: OrderedDict[str | bytes, float] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -38,7 +38,7 @@ class Tokens:
         """
         if not self._digests:
             return None
-        now, who = self._clock.monotonic(), _neighbourhood(remote)
+        now, who = self._clock.monotonic(), source_key(remote)
         if now < self._blocked.get(who, 0.0):
             raise TooManyGuesses
         guessed = digest(guess)
@@ -62,12 +62,3 @@ def bearer(authorization: str) -> str | None:
 def digest(text: str) -> bytes:
     """Of one length, whatever a stranger sends."""
     return hashlib.sha256(text.encode(errors="replace")).digest()
-
-
-def _neighbourhood(remote: str) -> str:
-    """An address; of IPv6 its /64, all of which one household has."""
-    try:
-        address = ipaddress.ip_address(remote.partition("%")[0])
-    except ValueError:
-        return remote
-    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bridge.core.addresses import is_numeric
 from bridge.core.entropy import Entropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
@@ -13,7 +14,7 @@ from bridge.sip.peers import Peers
 from bridge.sip.settings import SipSettings, Transport
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction_layer import TransactionLayer
-from bridge.sip.trunks import Directory, TrunkState, is_numeric
+from bridge.sip.trunks import Directory, TrunkState
 from bridge.sip.uri import SipUri
 
 if TYPE_CHECKING:

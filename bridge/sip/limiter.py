@@ -10,9 +10,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import ip_address
 
+from bridge.core.addresses import source_key
 from bridge.sip.overload import Overload
 from bridge.sip.parser import MAX_MESSAGE
 
@@ -198,13 +197,3 @@ class Limiter:
         else:
             self._sources.move_to_end(key)
         return budgets
-
-
-@lru_cache(maxsize=MAX_SOURCES)
-def source_key(host: str) -> str | bytes:
-    """An IPv4 address, or the /64 of an IPv6 address: whoever has one has them all."""
-    if ":" not in host:
-        return host
-    address = ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped) if mapped is not None else address.packed[:8]

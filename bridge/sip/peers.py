@@ -6,8 +6,8 @@ a gateway of another address, though, or move to one while a request of ours is 
 
 from collections import Counter
 
+from bridge.core.addresses import canonical_host, is_numeric
 from bridge.sip.actions import Action, LookUp
-from bridge.sip.trunks import canonical_host, is_numeric
 
 
 class Peers:

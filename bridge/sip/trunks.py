@@ -1,11 +1,10 @@
 """What the core knows of each trunk while it runs, and which trunk a message came from."""
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from bridge.core.addresses import address_of, is_numeric
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TrunkName
 from bridge.core.values import Kept
@@ -313,26 +312,5 @@ def _user(uri: Uri) -> str:
 
 
 def _contains(network: Network, host: str) -> bool:
-    address = _numeric(host)
+    address = address_of(host)
     return address is not None and address in network
-
-
-@lru_cache(maxsize=4096)
-def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address; IPv4 mapped into IPv6 counts as IPv4 (RFC 5118 §4.9)."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def is_numeric(host: str) -> bool:
-    """Whether a host is an address and not a name."""
-    return _numeric(host) is not None
-
-
-def canonical_host(host: str) -> str:
-    """One spelling for each address and each name."""
-    address = _numeric(host)
-    return host.lower() if address is None else str(address)

@@ -1,7 +1,6 @@
 """This machine: its addresses and ports, programs, disk and files."""
 
 import errno
-import ipaddress
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from bridge.app.doctor.findings import Finding, fault, ok, warning
 from bridge.config import Config, media_settings, trace_settings
 from bridge.config.menus import spoken
 from bridge.config.values import Address
+from bridge.core.addresses import address_of, is_every
 from bridge.media import native_path
 from bridge.media.ice import machine_addresses
 from bridge.media.settings import PathChoice
@@ -23,7 +23,6 @@ from bridge.numbers.sentences import Spoken
 MIN_FREE_OCTETS = 200 << 20
 _MIN_FREE_SHARE = 0.05
 _PORTS_OF_A_CALL = 4
-_ANY = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ class MachineCheck:
 
     def _nat(self, trunk_hosts: Collection[str]) -> Iterator[Finding]:
         """A trunk on the Internet writes to the address that we name."""
-        if not any(ipaddress.ip_address(host.partition("%")[0]).is_global for host in trunk_hosts):
+        if not any(_is_global(host) for host in trunk_hosts):
             return
         sip, media = self.config.sip, self.config.media
         here = [listener.host for listener in sip.listen]
@@ -180,12 +179,10 @@ def _bind(host: str, port: int, kind: socket.SocketKind) -> str | None:
 
 def _all_private(hosts: Sequence[str]) -> bool:
     """Whether no address of these is one of the Internet; every address stands for those that the machine has."""
-    known = [host for named in hosts for host in (machine_addresses() if named in _ANY else (named,))]
+    known = [host for named in hosts for host in (machine_addresses() if is_every(named) else (named,))]
     return not any(_is_global(host) for host in known)
 
 
 def _is_global(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_global
-    except ValueError:
-        return False
+    address = address_of(host)
+    return address is not None and address.is_global

@@ -11,6 +11,7 @@ from typing import Any, cast
 import structlog
 
 from bridge.config import Config
+from bridge.core.addresses import is_every
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import DialogKey, TrunkName
@@ -29,7 +30,6 @@ MAX_CALLS = 2
 """One at a time is placed; another may still be ending."""
 _BUSY, _UNACCEPTABLE = 486, 488
 _BRIDGE = TrunkName("bridge")
-_ANY = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
 _log = structlog.get_logger(__name__)
 
@@ -50,14 +50,14 @@ class EchoPlace:
         if listener is None:
             return None
         loopback = "::1" if ip_address(listener.host).version == 6 else "127.0.0.1"
-        sip_host = loopback if listener.host in _ANY else listener.host
+        sip_host = loopback if is_every(listener.host) else listener.host
         return cls(transport=listener.transport, sip_host=sip_host, rtp_host=_rtp_host(config))
 
 
 def _rtp_host(config: Config) -> str:
     """An address that our audio reaches: its own, or one of the machine where it has all of them or is elsewhere."""
     ours = config.media.rtp_host
-    if ours not in _ANY and config.media.engine is not PathChoice.RTPENGINE:
+    if not is_every(ours) and config.media.engine is not PathChoice.RTPENGINE:
         return ours
     version = ip_address(ours).version
     return next((host for host in machine_addresses() if ip_address(host).version == version), ours)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
+from bridge.core.addresses import is_loopback
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import CallId
@@ -146,7 +147,7 @@ def _in_groups(sessions: list[RtpengineSession]) -> Iterator[list[RtpengineSessi
 
 def _call_settings(settings: MediaSettings) -> CallMediaSettings:
     """What descriptions are read by. Addresses of this machine are of use only to servers that run on it."""
-    loopback = all(_is_loopback(server.host) for server in settings.rtpengines)
+    loopback = all(is_loopback(server.host) for server in settings.rtpengines)
     return CallMediaSettings(
         webrtc=WebRtcSettings(
             hosts=(),
@@ -164,10 +165,3 @@ def _call_settings(settings: MediaSettings) -> CallMediaSettings:
         hold_music=settings.hold_music,
         silence=settings.silence,
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,7 +5,6 @@ a browser also sends for other people's pages: a word that only our own pages kn
 """
 
 import hmac
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import web
 
+from bridge.core.addresses import address_of
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.telemetry import Telemetry
@@ -145,12 +145,8 @@ class Access:
         return visitor
 
     def _is_proxy(self, remote: str) -> bool:
-        try:
-            address = ipaddress.ip_address(remote.partition("%")[0])
-        except ValueError:
-            return False
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self._settings.proxies)
+        address = address_of(remote)
+        return address is not None and any(address in network for network in self._settings.proxies)
 
     def _is_token(self, guess: str, request: web.Request) -> bool:
         """Whichever way a wrong one came, and whether or not it was looked at: somebody guesses."""

@@ -8,6 +8,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
+from bridge.core.addresses import IpAddress, address_of
 from bridge.ops.traces.sorter import Sighting
 
 _PROTOCOLS = {"udp": socket.IPPROTO_UDP, "tcp": socket.IPPROTO_TCP, "tls": socket.IPPROTO_TCP}
@@ -55,23 +56,13 @@ def _chunk(kind: int, content: bytes) -> bytes:
     return struct.pack("!HHH", 0, kind, len(content) + 6) + content
 
 
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def _addresses(source: str, target: str) -> tuple[Ip, Ip]:
+def _addresses(source: str, target: str) -> tuple[IpAddress, IpAddress]:
     """Both of one family; what is no address, or of the other family, is the unspecified one."""
-    parsed = [_address(source), _address(target)]
+    parsed = [address_of(source), address_of(target)]
     version = next((ip.version for ip in parsed if ip is not None and not ip.is_unspecified), 4)
-    nobody: Ip = ipaddress.IPv6Address(0) if version == 6 else ipaddress.IPv4Address(0)
+    nobody: IpAddress = ipaddress.IPv6Address(0) if version == 6 else ipaddress.IPv4Address(0)
     first, second = (ip if ip is not None and ip.version == version else nobody for ip in parsed)
     return first, second
-
-
-def _address(host: str) -> Ip | None:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
 
 
 class HepSender:

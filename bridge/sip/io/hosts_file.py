@@ -1,8 +1,9 @@
 """`/etc/hosts`: names that the administrator has given addresses, which count more than any name server's answer."""
 
-import ipaddress
 import os
 from pathlib import Path
+
+from bridge.core.addresses import is_numeric
 
 HOSTS = Path("/etc/hosts")
 MAX_BYTES = 1 << 20
@@ -38,15 +39,7 @@ def _parsed(text: str) -> dict[str, tuple[str, ...]]:
     names: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         address, *hosts = line.partition("#")[0].split() or [""]
-        if _is_address(address):
+        if is_numeric(address):
             for host in hosts:
                 names[host.lower()] = (*names.get(host.lower(), ()), address)
     return names
-
-
-def _is_address(word: str) -> bool:
-    try:
-        ipaddress.ip_address(word)
-    except ValueError:
-        return False
-    return True

@@ -13,6 +13,7 @@ from dns.rdata import Rdata
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
+from bridge.core.addresses import is_numeric
 from bridge.sip.actions import Address
 from bridge.sip.io.dns_client import FAILURE_TTL_S, MAX_TTL_S, QUESTION_LIMIT_S, DnsClient
 from bridge.sip.io.hosts_file import HostsFile
@@ -28,7 +29,6 @@ from bridge.sip.targets import (
     servers_of,
     srv_name,
 )
-from bridge.sip.trunks import is_numeric
 
 LOCATE_LIMIT_S = 2.5 * QUESTION_LIMIT_S
 """NAPTR, SRV and addresses are asked for one after the other."""
