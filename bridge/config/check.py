@@ -1,22 +1,22 @@
-"""What no setting shows on its own: settings that contradict each other, and settings that surely are not meant."""
+"""What no setting shows on its own: settings that contradict each other."""
 
 import ipaddress
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from bridge.config.announcements import LONGEST_S
-from bridge.config.certificates import certificate_warnings, tls_contradictions
-from bridge.config.dialling import dialling_contradictions, idle_limits
-from bridge.config.document import Document, Location, dotted
+from bridge.config.certificates import tls_contradictions
+from bridge.config.dialling import dialling_contradictions
+from bridge.config.document import Document, Location
 from bridge.config.faults import Fault
 from bridge.config.identities import parse_called
-from bridge.config.menus import menu_contradictions, spoken
+from bridge.config.menus import menu_contradictions
 from bridge.config.model import Config, TrunkConfig, TurnConfig
 from bridge.config.secrets import read_secret
-from bridge.config.targets import long_hunts, target_contradictions
+from bridge.config.targets import target_contradictions
+from bridge.core.addresses import is_every
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
 from bridge.media.advertised import advertised
@@ -24,13 +24,10 @@ from bridge.media.policy import SrtpUse
 from bridge.media.rtpengine.player import wav_blob
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import SoundError, read_wav
-from bridge.media.speech_program import PROGRAM, can_speak
 from bridge.ops.spans.sending import EXTRA, can_send
 from bridge.sip.settings import DnsMode, Dtmf, Transport, TrunkAuth
 
 MIN_TOKEN = 16
-_NARROWEST = {4: 8, 6: 16}
-"""Prefix lengths by IP version: no carrier sends from more than this."""
 
 
 def contradictions(document: Document, config: Config) -> Iterator[Fault]:
@@ -133,7 +130,7 @@ def _appservice(config: Config) -> Iterator[Finding]:
         yield ("homeserver", "puppet_token"), "must differ from appservice.as_token"
     if appservice.listen.port == 0 and not appservice.url:
         yield ("appservice", "url"), "is required when listening on port 0: the homeserver must know a port that stays"
-    if _is_any(appservice.listen.host) and not appservice.url:
+    if is_every(appservice.listen.host) and not appservice.url:
         yield ("appservice", "url"), "is required when listening on every address: the homeserver must know one of them"
 
 
@@ -142,7 +139,7 @@ def _sip(config: Config) -> Iterator[Finding]:
     for index, listener in enumerate(listen):
         if listener.port and listener in listen[:index]:
             yield ("sip", "listen", index), "is listed twice"
-        if _is_any(listener.host) and not config.sip.advertised_host:
+        if is_every(listener.host) and not config.sip.advertised_host:
             message = "is required when listening on every address: trunks must know one of them"
             yield ("sip", "advertised_host"), message
             return
@@ -166,7 +163,7 @@ def _trunk(config: Config, name: TrunkName, trunk: TrunkConfig) -> Iterator[Find
         yield (*here, "min_se_s"), f"must be at most session_expires_s, which is {trunk.session_expires_s}"
     if trunk.dns in (DnsMode.NAPTR, DnsMode.SRV) and (next_hop.port or _version(next_hop.host)):
         yield (*here, "dns"), f"is {trunk.dns}, but a server with a port or a numeric address is not sought in the DNS"
-    if _shows_keys(trunk) and not trunk.srtp_without_tls:
+    if shows_keys(trunk) and not trunk.srtp_without_tls:
         yield (*here, "srtp"), "needs transport: tls, or everybody on the way can read the keys (see srtp_without_tls)"
 
 
@@ -184,7 +181,7 @@ def _same_family(config: Config, trunk: TrunkConfig, host: str) -> bool:
     return any(_version(listener.host) == 6 for listener in config.sip.listen if listener.transport is Transport.UDP)
 
 
-def _shows_keys(trunk: TrunkConfig) -> bool:
+def shows_keys(trunk: TrunkConfig) -> bool:
     """Whether keys of audio would be sent where they can be read (RFC 4568 §7)."""
     return trunk.srtp is not SrtpUse.OFF and trunk.transport is not Transport.TLS
 
@@ -193,7 +190,7 @@ def _media(config: Config) -> Iterator[Finding]:
     media = config.media
     if media.engine is PathChoice.NATIVE and native_path.load() is None:
         yield ("media", "engine"), "is native, and the package trunkline-native is not installed"
-    if _is_any(media.rtp_host) and advertised(media.rtp_host, media.advertised_host) == media.rtp_host:
+    if is_every(media.rtp_host) and advertised(media.rtp_host, media.advertised_host) == media.rtp_host:
         yield ("media", "advertised_host"), "is required when rtp_host is every address: phones must know one of them"
     if media.turn.uris and not _turn_secret(media.turn):
         message = "is required with uris: set it, shared_secret, their files or the environment"
@@ -283,132 +280,9 @@ def _test_calls(config: Config) -> Iterator[Finding]:
         yield ("ops", "test_calls", "every_s"), "is needed with required: true, or there is nothing to judge by"
 
 
-def warnings(config: Config) -> list[str]:
-    """What is allowed and yet perhaps not meant, one sentence each."""
-    return [
-        *_reach(config),
-        *long_hunts(config),
-        *_callers(config),
-        *_loopback(config),
-        *idle_limits(config),
-        *_exposed_secrets(config),
-        *_exposed_console(config),
-        *_lenient_servers(config),
-        *_unused_media(config),
-        *_unspoken(config),
-        *certificate_warnings(config),
-    ]
-
-
-def _unspoken(config: Config) -> Iterator[str]:
-    if not can_speak():
-        for setting in spoken(config.menus):
-            yield f"{setting}: is silent, for {PROGRAM} is not installed; install it, or give a WAV file instead"
-
-
-def _lenient_servers(config: Config) -> Iterator[str]:
-    if config.media.engine is PathChoice.RTPENGINE and config.media.rtp_sources:
-        yield (
-            "media.rtp_sources: an rtpengine server takes audio from anybody, not from these networks alone, "
-            "for three seconds after each description"
-        )
-
-
-def _unused_media(config: Config) -> Iterator[str]:
-    """What is meant for another engine."""
-    media = config.media
-    if media.engine is PathChoice.RTPENGINE:
-        for name, value in (("stun_servers", media.stun_servers), ("turn", media.turn.uris)):
-            if value:
-                yield f"media.{name}: is never used with engine: rtpengine, whose servers clients reach directly"
-    elif media.rtpengine:
-        yield f"media.rtpengine: is never used with engine: {media.engine}"
-
-
-def _reach(config: Config) -> Iterator[str]:
-    if not config.trunks:
-        yield "trunks: there is none, so no call can be made or taken"
-    if not config.permissions.outbound:
-        yield "permissions.outbound: nobody may call out"
-    if not config.numbers.inbound:
-        yield "numbers.inbound: no number leads to a user, so nobody can be called"
-    if not any(trunk.emergency for trunk in config.trunks.values()):
-        yield "trunks: none is marked with 'emergency: true', so calls to emergency numbers are refused"
-    for name, trunk in config.trunks.items():
-        if config.permissions.outbound and not trunk.caller_id:
-            yield f"{dotted(('trunks', name, 'caller_id'))}: is not set, so calls through this trunk are anonymous"
-        if _shows_keys(trunk):
-            yield f"{dotted(('trunks', name, 'srtp'))}: the keys are sent in the clear, for whoever is on the way"
-        if trunk.auth is TrunkAuth.ADDRESS and trunk.password.get_secret_value():
-            yield f"{dotted(('trunks', name, 'password'))}: is never used with auth: address"
-
-
-def _callers(config: Config) -> Iterator[str]:
-    """Who may call in, where that is everybody, or where two trunks look the same."""
-    seen: dict[tuple[object, ...], TrunkName] = {}
-    for name, trunk in config.trunks.items():
-        if any(network.prefixlen < _NARROWEST[network.version] for network in trunk.sources):
-            yield f"{dotted(('trunks', name, 'sources'))}: is a large part of the Internet, and all of it may call in"
-        server = trunk.outbound_proxy or trunk.server
-        looks = (server.host.lower(), server.port, trunk.transport, trunk.domain.lower(), trunk.register_user)
-        if looks in seen and trunk.auth is not TrunkAuth.REGISTER:
-            yield f"{dotted(('trunks', name, 'server'))}: calls from there are taken for calls of trunks.{seen[looks]}"
-        seen.setdefault(looks, name)
-
-
-def _loopback(config: Config) -> Iterator[str]:
-    """A trunk elsewhere with sockets that only this machine can reach: the call is answered and nobody hears it."""
-    if all(_is_loopback(trunk.server.host) for trunk in config.trunks.values()):
-        return
-    if all(_is_loopback(listener.host) for listener in config.sip.listen):
-        yield "sip.listen: has only addresses of this machine, and a trunk elsewhere cannot reach them"
-    if _is_loopback(config.media.rtp_host) and config.media.engine is not PathChoice.RTPENGINE:
-        yield "media.rtp_host: is an address of this machine only, so a trunk elsewhere will not be heard"
-
-
-def _exposed_secrets(config: Config) -> Iterator[str]:
-    appservice, homeserver = config.appservice, config.homeserver
-    files = [appservice.as_token_file, appservice.hs_token_file, config.sip.tls.private_key]
-    files += [homeserver.puppet_token_file, homeserver.admin_token_file]
-    files += [config.media.turn.password_file, config.media.turn.shared_secret_file]
-    files += [config.ops.console.token_file, config.ops.hep.password_file]
-    files += config.ops.admin.tokens.values()
-    for trunk in config.trunks.values():
-        files += [trunk.password_file, trunk.headers_file, trunk.tls.private_key]
-    for file in files:
-        if file is not None and _readable_by_others(file):
-            yield f"{file}: every user of this machine can read it; chmod o-rwx {file}"
-
-
-def _exposed_console(config: Config) -> Iterator[str]:
-    if _is_loopback(config.ops.listen.host):
-        return
-    for name, is_on in (("console", config.ops.console.is_on), ("admin", bool(config.ops.admin.tokens))):
-        if is_on:
-            yield f"ops.{name}: is served in the clear on ops.listen, so put a proxy with TLS in front of it"
-
-
-def _readable_by_others(file: Path) -> bool:
-    try:
-        return bool(file.stat().st_mode & stat.S_IROTH)
-    except OSError:
-        return False
-
-
-def _is_any(host: str) -> bool:
-    return host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
-
-
 def _version(host: str) -> int:
     """4 or 6; 0 for a name."""
     try:
         return ipaddress.ip_address(host).version
     except ValueError:
         return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
