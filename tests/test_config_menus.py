@@ -14,7 +14,7 @@ from bridge.config import Config, warnings
 from bridge.core.ids import MenuName, TrunkName
 from bridge.media import speech_program
 from bridge.media.formats import Codec
-from bridge.media.tone_plan import tone_plan
+from bridge.media.tone_plan import ringback
 from tests.config_files import MINIMAL, TRUNK, faults, load
 
 INBOUND = 'numbers: {inbound: {"+15550199": "menu:main", "201": "@bob:example.org", "3*": "@bob:example.org"}}\n'
@@ -115,12 +115,12 @@ async def test_recordings_and_texts_are_ready_to_be_played(tmp_path: Path) -> No
 async def test_phones_hear_the_ringback_of_their_trunks_country(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + "trunks: {a: {server: h.b, region: GB}, b: {server: i.b}}\n")
     prompts = await heard(config)
-    assert prompts.ringback(TrunkName("a")) is tone_plan("GB").ringback.sound
-    assert prompts.ringback(TrunkName("b")) is tone_plan("US").ringback.sound
+    assert prompts.ringback(TrunkName("a")) is ringback("GB")
+    assert prompts.ringback(TrunkName("b")) is ringback("US")
 
 
 async def test_nothing_has_to_be_coded_while_a_phone_waits(tmp_path: Path) -> None:
     config = load(tmp_path, menus("main: {prompt: a}").replace("server: h.b", "server: h.b, region: AT"))
-    ringback = (await heard(config)).ringback(TrunkName("a"))
-    assert ringback is tone_plan("AT").ringback.sound
-    assert ringback._encoded.keys() == set(Codec)
+    ringing = (await heard(config)).ringback(TrunkName("a"))
+    assert ringing is ringback("AT")
+    assert ringing._encoded.keys() == set(Codec)

@@ -7,7 +7,7 @@ from bridge.app.sayings import PROMPT
 from bridge.calls.menu import Prompt
 from bridge.core.ids import TrunkName
 from bridge.media.sounds import Sound, pause
-from bridge.media.tone_plan import tone_plan
+from bridge.media.tone_plan import ringback
 
 UNSPOKEN_S = 0.5
 """What is heard in the place of a text that cannot be spoken."""
@@ -30,4 +30,4 @@ class Prompts:
 
     def ringback(self, trunk: TrunkName) -> Sound:
         """What phones of a trunk hear when it rings, by the country that it is in."""
-        return tone_plan(self._region_of(trunk)).ringback.sound
+        return ringback(self._region_of(trunk))

@@ -12,7 +12,7 @@ from bridge.config import Config, ConfigError, Fault
 from bridge.config.document import dotted
 from bridge.media.sounds import Sound, SoundError, pause, read_wav
 from bridge.media.speech_program import PROGRAM, can_speak
-from bridge.media.tone_plan import tone_plan
+from bridge.media.tone_plan import ringback
 
 log = structlog.get_logger(__name__)
 
@@ -110,4 +110,4 @@ async def _prepare_ringback(config: Config) -> None:
     """Of every country that a trunk is in, where phones in menus hear it."""
     regions = {trunk.region or config.numbers.default_region for trunk in config.trunks.values()}
     for region in regions if config.menus else ():
-        await asyncio.to_thread(tone_plan(region).ringback.sound.prepare)
+        await asyncio.to_thread(ringback(region).prepare)

@@ -17,7 +17,6 @@ UNKNOWN = 'I do not understand that. Say "help" to see what I can do.'
 TOO_FAST = "That was a bit much at once. Please wait a moment."
 FAILED = "That did not work just now. Please try again in a moment."
 ENCRYPTED = "I cannot read encrypted messages. Please invite me to a room without encryption."
-NOT_A_NUMBER = "I do not recognise that as a telephone number."
 NO_PRESENCE = "I am not told whether people are online here, so phones always ring you."
 RINGING: Mapping[RingWhen, str] = {
     RingWhen.ALWAYS: "Phones that call you always ring.",

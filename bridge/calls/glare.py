@@ -12,10 +12,11 @@ with a forged number could take over a call, so the phone hears busy and goes on
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
-from bridge.calls import inbound, outcomes
+from bridge.calls import inbound
 from bridge.calls.call import Call
+from bridge.calls.outbound import caller_hung_up
 from bridge.calls.parties import Rival
-from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
+from bridge.calls.state import MatrixLeg, SipLeg, State, Timer
 from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
 from bridge.core.ids import MatrixCallId
 from bridge.core.verdict import MatrixReason
@@ -152,13 +153,6 @@ def both_answers_ready(call: Call, event: ev.BothAnswersReady, now: float) -> li
     call.connect(now)
     accept = [cmd.AcceptSip(sdp=event.sip_sdp)] if event.sip_sdp is not None else []
     return [cmd.SendAnswer(sdp=event.matrix_sdp), *accept]
-
-
-def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
-    if not call.is_peer(event.user, event.party):
-        return []
-    call.matrix_leg = MatrixLeg.ENDED
-    return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
 
 
 _VOID = (

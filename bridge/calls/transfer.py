@@ -13,7 +13,7 @@ from bridge.calls.call import Call
 from bridge.calls.established import ANY_TIME
 from bridge.calls.parties import SecondLeg
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
-from bridge.calls.steps import Row, Table, ignore
+from bridge.calls.steps import Row, Table, ignore, media_connected_early
 
 MAX_TRANSFERS = 5
 """Of one call, so that phones that refer to each other do not go on for ever."""
@@ -89,13 +89,6 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
 def media_ready(call: Call, event: tev.TransferMediaReady, now: float) -> list[cmd.Command]:
     """The other phone is heard: say so to the one that asked, and give it a moment to hang up by itself."""
     return [*_notify(call, 200), *_take_over(call, now)]
-
-
-def media_connected(call: Call, event: ev.MediaConnected, now: float) -> list[cmd.Command]:
-    """The client's audio comes up while another phone takes over."""
-    call.at.connected = now
-    call.deadlines.pop(Timer.CONNECT, None)
-    return []
 
 
 def phone_left(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
@@ -233,7 +226,7 @@ _MEANWHILE: dict[type[object], Row] = {
     tev.ReofferedByAnother: Row(reoffered_by_another, ()),
     **_ONE_AT_A_TIME,
     tev.FormerPhoneLeft: Row(former_left, ()),
-    ev.MediaConnected: Row(media_connected, ()),
+    ev.MediaConnected: Row(media_connected_early, ()),
     ev.SipEnded: Row(phone_left, ()),
     ev.SipReoffered: Row(reoffered, ()),
     ev.TimerFired: Row(timer_fired, (State.CONNECTED, State.CONNECTING, State.ENDED)),

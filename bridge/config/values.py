@@ -107,12 +107,6 @@ def parse_optional_host(value: object) -> str:
     return parse_host(word) if word else ""
 
 
-def parse_optional_ip(value: object) -> str:
-    """An address, or nothing."""
-    word = text(value)
-    return parse_ip(word) if word else ""
-
-
 def parse_outside_ips(value: object) -> tuple[str, ...]:
     """An address, one of each version of IP, or nothing."""
     words = list(value) if isinstance(value, list | tuple) else [value] if value != "" else []

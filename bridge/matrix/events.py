@@ -25,7 +25,6 @@ class RoomEvent:
     type: str
     content: Json
     state_key: str | None = None
-    origin_server_ts_ms: int | None = None
     age_ms: int
     """How old the event was when it reached us: `unsigned.age`, else by the clocks, never negative."""
     received_at: float

@@ -97,9 +97,6 @@ class PacketWish:
         return PacketTimes(made_ms=made_ms, exact=insists and self.ptime_ms > 0, longest_ms=longest_ms)
 
 
-NO_WISH = PacketWish()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegFormats:
     """What one leg may receive and what it sends; payload types may differ between the directions (RFC 3264 §5.1)."""

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from bridge.media.formats import G711, Codec
 
-LAWFUL_PTIME_MS = (10, 20, 30, 40, 50, 60)
-"""Packet times that G.711 phones know; more than 60 ms is heard as a delay."""
-
 
 class SrtpUse(enum.StrEnum):
     """Whether audio towards a trunk is encrypted (RFC 3711), with keys in the descriptions (RFC 4568)."""

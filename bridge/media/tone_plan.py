@@ -25,59 +25,32 @@ class Cadence:
     rhythm_s: tuple[float, ...]
     """Tone, pause, tone, pause and so on."""
 
-    @property
-    def sound(self) -> Sound:
-        """One object for all who play it."""
-        return _sound_of(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TonePlan:
-    """What people of a country know."""
-
-    ringback: Cadence
-    busy: Cadence
-    congestion: Cadence
-    """There is no way to the other end."""
-
-
-def _plan(ringback: Cadence, busy: Cadence, congestion: Cadence) -> TonePlan:
-    return TonePlan(ringback=ringback, busy=busy, congestion=congestion)
-
 
 def _beats(*rhythm_s: float, hz: tuple[float, ...] = (425.0,)) -> Cadence:
     return Cadence(frequencies_hz=hz, rhythm_s=rhythm_s)
 
 
-_RECOMMENDED = _plan(_beats(1.0, 4.0), _beats(0.5, 0.5), _beats(0.25, 0.25))
-_NORTH_AMERICA = _plan(
-    _beats(2.0, 4.0, hz=(440.0, 480.0)), _beats(0.5, 0.5, hz=(480.0, 620.0)), _beats(0.25, 0.25, hz=(480.0, 620.0))
-)
-_PLANS = {
+_RECOMMENDED = _beats(1.0, 4.0)
+_NORTH_AMERICA = _beats(2.0, 4.0, hz=(440.0, 480.0))
+_RINGBACK = {
     "US": _NORTH_AMERICA,
     "CA": _NORTH_AMERICA,
-    "GB": _plan(
-        _beats(0.4, 0.2, 0.4, 2.0, hz=(400.0, 450.0)),
-        _beats(0.375, 0.375, hz=(400.0,)),
-        _beats(0.4, 0.35, 0.225, 0.525, hz=(400.0,)),
-    ),
-    "DE": _plan(_beats(1.0, 4.0), _beats(0.48, 0.48), _beats(0.24, 0.24)),
-    "FR": _plan(_beats(1.5, 3.5, hz=(440.0,)), _beats(0.5, 0.5, hz=(440.0,)), _beats(0.25, 0.25, hz=(440.0,))),
-    "AT": _plan(_beats(1.0, 5.0, hz=(420.0,)), _beats(0.4, 0.4, hz=(420.0,)), _beats(0.2, 0.2, hz=(420.0,))),
-    "CH": _plan(_beats(1.0, 4.0), _beats(0.5, 0.5), _beats(0.2, 0.2)),
-    "IT": _plan(_beats(1.0, 4.0), _beats(0.5, 0.5), _beats(0.2, 0.2)),
-    "ES": _plan(_beats(1.5, 3.0), _beats(0.2, 0.2), _beats(0.2, 0.2, 0.2, 0.2, 0.2, 0.6)),
+    "GB": _beats(0.4, 0.2, 0.4, 2.0, hz=(400.0, 450.0)),
+    "FR": _beats(1.5, 3.5, hz=(440.0,)),
+    "AT": _beats(1.0, 5.0, hz=(420.0,)),
+    "ES": _beats(1.5, 3.0),
 }
-"""By region (ISO 3166), as the annex of ITU-T E.180 lists them; elsewhere what E.180 recommends."""
+"""By region (ISO 3166), as the annex of ITU-T E.180 lists them; elsewhere it is what E.180 recommends."""
 
 
-def tone_plan(region: str) -> TonePlan:
-    """The tones of a country."""
-    return _PLANS.get(region.upper(), _RECOMMENDED)
+def ringback(region: str) -> Sound:
+    """What somebody hears in a country while the phone rings that they have called."""
+    return _sound_of(_RINGBACK.get(region.upper(), _RECOMMENDED))
 
 
 @lru_cache(maxsize=64)
 def _sound_of(cadence: Cadence) -> Sound:
+    """One object for all who play it."""
     period = b"".join(
         _chord(cadence.frequencies_hz, seconds) if number % 2 == 0 else bytes(2 * round(seconds * RATE))
         for number, seconds in enumerate(cadence.rhythm_s)

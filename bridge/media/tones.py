@@ -5,8 +5,9 @@ PCM is little-endian, 16 bits, one channel.
 
 import cmath
 import math
-import sys
 from array import array
+
+from bridge.media.pcm import to_octets, to_samples
 
 _FULL_SCALE = 32768.0
 _FLOOR_DBFS = -120.0
@@ -20,12 +21,12 @@ def sine(
     amplitude = (_FULL_SCALE - 1) * 10 ** (level_dbfs / 20)
     step = 2 * math.pi * frequency_hz / rate
     count = round(duration_s * rate)
-    return _pack([round(amplitude * math.sin(step * (start_sample + n))) for n in range(count)])
+    return to_octets([round(amplitude * math.sin(step * (start_sample + n))) for n in range(count)])
 
 
 def level_dbfs(pcm: bytes) -> float:
     """RMS level relative to a full-scale sine: 0 for the loudest sine, -120 for digital silence."""
-    samples = _unpack(pcm)
+    samples = to_samples(pcm[: len(pcm) & ~1])
     if not samples:
         return _FLOOR_DBFS
     mean_square = sum(sample * sample for sample in samples) / len(samples)
@@ -36,7 +37,7 @@ def level_dbfs(pcm: bytes) -> float:
 
 def dominant_pitch_hz(pcm: bytes, *, rate: int = 8000) -> float:
     """Frequency of the strongest partial, refined between the bins of the transform; 0 for silence or too little."""
-    samples = _unpack(pcm)
+    samples = to_samples(pcm[: len(pcm) & ~1])
     size = min(1 << max(len(samples).bit_length() - 1, 0), _LONGEST_WINDOW)
     if size < 64:
         return 0.0
@@ -48,7 +49,7 @@ def dominant_pitch_hz(pcm: bytes, *, rate: int = 8000) -> float:
 
 def goertzel_dbfs(pcm: bytes, frequency_hz: float, *, rate: int = 8000) -> float:
     """Level of one frequency alone, for telling a tone from the noise around it."""
-    samples = _unpack(pcm)
+    samples = to_samples(pcm[: len(pcm) & ~1])
     if not samples:
         return _FLOOR_DBFS
     coefficient = 2 * math.cos(2 * math.pi * frequency_hz / rate)
@@ -81,17 +82,3 @@ def _vertex(spectrum: list[float], peak: int) -> float:
     left, middle, right = (math.log(spectrum[n] + 1e-9) for n in (peak - 1, peak, peak + 1))
     curve = left - 2 * middle + right
     return 0.5 * (left - right) / curve if curve else 0.0
-
-
-def _pack(values: list[int]) -> bytes:
-    samples = array("h", values)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()
-
-
-def _unpack(pcm: bytes) -> "array[int]":
-    samples = array("h", pcm[: len(pcm) & ~1])
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.media import sdp_matrix, sdp_sip
-from bridge.media.formats import NO_WISH, AudioFormat, Codec, PacketTimes, PacketWish
+from bridge.media.formats import AudioFormat, Codec, PacketTimes, PacketWish
 from bridge.media.negotiation import (
     client_ptime,
     matrix_answer_formats,
@@ -20,6 +20,7 @@ from bridge.media.sdp_matrix import RemoteMatrix
 from bridge.media.sdp_sip import RemoteSip
 from tests.media.descriptions import WEBRTC_OFFER
 
+NO_WISH = PacketWish()
 LETTERS = {"O": Codec.OPUS, "G": Codec.G722, "U": Codec.PCMU, "A": Codec.PCMA}
 NAMES = {codec: letter for letter, codec in LETTERS.items()}
 PAYLOAD_TYPES = {Codec.OPUS: 120, Codec.G722: 9, Codec.PCMU: 0, Codec.PCMA: 8}

@@ -15,7 +15,7 @@ from bridge.media.keypad import KEYS
 from bridge.media.pcm import to_samples
 from bridge.media.policy import SipMediaPolicy
 from bridge.media.tone_detector import ToneDetector
-from bridge.media.tone_plan import Cadence, key_tone, tone_plan
+from bridge.media.tone_plan import key_tone, ringback
 from tests.media.phone import Phone
 from tests.media.placing import CALL
 from tests.media.test_calls import paced
@@ -141,25 +141,25 @@ def test_what_is_no_key_has_no_tone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cadence", "seconds", "pitches"),
+    ("region", "rhythm_s", "pitches"),
     [
-        (tone_plan("us").ringback, 6.0, (440, 480)),
-        (tone_plan("US").busy, 1.0, (480, 620)),
-        (tone_plan("GB").ringback, 3.0, (400, 450)),
-        (tone_plan("GB").busy, 1.5, (400,)),
-        (tone_plan("DE").busy, 0.96, (425,)),
-        (tone_plan("").congestion, 0.5, (425,)),
+        ("us", (2.0, 4.0), (440, 480)),
+        ("GB", (0.4, 0.2, 0.4, 2.0), (400, 450)),
+        ("FR", (1.5, 3.5), (440,)),
+        ("DE", (1.0, 4.0), (425,)),
+        ("", (1.0, 4.0), (425,)),
     ],
 )
-def test_tones_of_a_country_repeat_without_a_gap(cadence: Cadence, seconds: float, pitches: tuple[int, ...]) -> None:
-    sound = cadence.sound
-    assert sound.duration_ms == round(seconds * 1000)
-    first = sound.pcm[: 2 * round(cadence.rhythm_s[0] * 8000)]
+def test_a_phone_rings_as_in_its_country_and_without_a_gap(
+    region: str, rhythm_s: tuple[float, ...], pitches: tuple[int, ...]
+) -> None:
+    sound = ringback(region)
+    assert sound.duration_ms == round(sum(rhythm_s) * 1000)
+    first, silence = 2 * round(rhythm_s[0] * 8000), 2 * round(sum(rhythm_s[:2]) * 8000)
     for hz in pitches:
-        assert tones.goertzel_dbfs(first, hz) == pytest.approx(-16, abs=0.7)
-    start = sum(cadence.rhythm_s[:1])
-    assert not any(sound.pcm[2 * round(start * 8000) : 2 * round((start + cadence.rhythm_s[1]) * 8000)])
-    assert cadence.sound is sound
+        assert tones.goertzel_dbfs(sound.pcm[:first], hz) == pytest.approx(-16, abs=0.7)
+    assert not any(sound.pcm[first:silence])
+    assert ringback(region) is sound
 
 
 # Whole calls

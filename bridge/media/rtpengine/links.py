@@ -60,10 +60,6 @@ class Links:
             await self.control.ask("block media" if wanted else "unblock media", {"from-tag": party.tag})
             (self._blocked.add if wanted else self._blocked.discard)(party.tag)
 
-    def awaits(self, speaker: Party, listener: Party) -> bool:
-        """Whether what `speaker` offered waits for an answer of `listener`."""
-        return self._offered is not None and (self._offered[0][0], self._offered[1]) == (speaker.tag, listener.tag)
-
     async def drop(self, party: Party | None) -> None:
         """Forget a party, and close what was opened for it."""
         if party is None or self.control.server is None:
