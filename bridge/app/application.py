@@ -313,6 +313,8 @@ class Application:
             pays=meter.pay_for_forwarding,
             blocked=live.blocked,
             time_zone=live.time_zone,
+            forward_limits=live.forward_limits,
+            telemetry=self.telemetry,
         )
 
     def _texts(self, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService) -> TextDesk:

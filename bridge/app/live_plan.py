@@ -16,6 +16,7 @@ from bridge.calls.times import CallTimes
 from bridge.config import Config
 from bridge.config.additions import Additions, Key, with_additions
 from bridge.core.ids import E164, GroupName, MenuName, TrunkName, UserId
+from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.sentences import language_of
@@ -167,6 +168,11 @@ class LivePlan:
     def max_attended(self, trunk: TrunkName) -> int:
         """How many calls of a trunk menus and message boxes may hold."""
         return max_attended(self._now.config.trunks.get(trunk))
+
+    def forward_limits(self) -> ForwardLimits:
+        """How many calls a trunk makes by itself for one user, and for one caller."""
+        permissions = self._now.config.permissions
+        return ForwardLimits(of_user=permissions.forwards_per_day, of_caller=permissions.forwards_per_caller)
 
     # For whoever asks for one word of it.
 

@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import TypedDict, Unpack
 
+import structlog
+
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.ids import TrunkName, UserId
 from bridge.core.presence import RingWhen
+from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Result, Verdict
+from bridge.numbers.forwards import ForwardLimits, ForwardWatch, NotForwarded
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.permission import longest
 from bridge.numbers.policy import NumberPlan, Route
@@ -17,6 +21,8 @@ from bridge.numbers.refusals import NO_FORWARDING, NO_UNMETERED_CALLS
 from bridge.sip.events import IncomingCall
 from bridge.store import Store
 from bridge.store.people import StoredSettings
+
+log = structlog.get_logger(__name__)
 
 DO_NOT_DISTURB = Verdict(result=Result.CLIENT, reason="do_not_disturb", sip_status=486, q850=17)
 """The called user wants no calls; to the phone that is busy, as it is on every desk phone."""
@@ -143,6 +149,8 @@ class Wishes:
         pays: Callable[[UserId, Route], bool] = lambda user, route: True,
         blocked: Callable[[], tuple[str, ...]] = tuple,
         time_zone: Callable[[], tzinfo | None] = lambda: None,
+        forward_limits: Callable[[], ForwardLimits] = ForwardLimits,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -150,14 +158,16 @@ class Wishes:
         self._pays = pays
         self._blocked = blocked
         self._time_zone = time_zone
-        self._forwards = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
+        self._telemetry = telemetry or NoTelemetry()
+        self._forwards = ForwardWatch(forward_limits)
+        self._turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
         """`None` rings the user. Forwarding comes before not being disturbed: it disturbs nobody."""
         settings = self._settings.of(user)
         if (refusal := self.refuses(user, event.caller)) is not None:
             return Wish(verdict=refusal)
-        if settings.forward and (number := self._target(user, settings.forward, event)):
+        if settings.forward and (number := self._forward(user, settings.forward, event)):
             return Wish(verdict=FORWARDED, forward_to=number)
         unwanted = self._unwanted(settings)
         return None if unwanted is None else Wish(verdict=unwanted)
@@ -193,15 +203,33 @@ class Wishes:
         """The moment by which hours are meant."""
         return datetime.fromtimestamp(self._clock.wall(), self._time_zone())
 
-    def _target(self, user: UserId, number: str, event: IncomingCall) -> str:
-        """Where the call goes, if its trunk still takes it and the user may still call there; never in a circle.
+    def _forward(self, user: UserId, number: str, event: IncomingCall) -> str:
+        """Where the call goes, if anywhere; else it rings the user."""
+        target = self._target(user, number, event)
+        outcome = target if isinstance(target, NotForwarded) else "forwarded"
+        self._telemetry.count("forwards_total", trunk=event.trunk, outcome=outcome)
+        if isinstance(target, NotForwarded):
+            log.info("call_not_forwarded", reason=target, trunk=event.trunk, sip_call_id=event.sip_call_id)
+            return ""
+        return target.number
+
+    def _target(self, user: UserId, number: str, event: IncomingCall) -> Route | NotForwarded:
+        """If its trunk still takes it and the user may still call there; never in a circle, nor as often as one likes.
 
         How long it lasts nobody here will see, so it is paid for beforehand where a limit counts.
         """
+        now, caller = self._clock.monotonic(), self._plan().caller_number(event.caller)
         came_back = any(self._plan().user_of(diverter) == user for diverter in event.diverted_from)
         if came_back or len(event.diverted_from) >= MAX_DIVERSIONS:
-            return ""
+            return NotForwarded.CIRCLE
         route = self._plan().forward(user, number, event.trunk)
-        if not isinstance(route, Route) or not self._forwards.spend(user, self._clock.monotonic()):
-            return ""
-        return route.number if self._pays(user, route) else ""
+        if not isinstance(route, Route):
+            return NotForwarded.NOT_PERMITTED
+        if (refusal := self._forwards.refuses(user, caller, now)) is not None:
+            return refusal
+        if not self._turns.spend(user, now):
+            return NotForwarded.CIRCLE
+        if not self._pays(user, route):
+            return NotForwarded.UNPAID
+        self._forwards.note(user, caller, now)
+        return route

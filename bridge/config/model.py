@@ -292,6 +292,8 @@ class PermissionsConfig(Section):
 
     outbound: tuple[OutboundPermission, ...] = ()
     limits: tuple[LimitConfig, ...] = ()
+    forwards_per_day: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 100
+    forwards_per_caller: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 10
     texts_per_day: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 100
     currency: Annotated[str, BeforeValidator(values.line), Field(max_length=16)] = ""
     forwarded_minutes: Annotated[float, Field(strict=True, ge=0, le=1_440, allow_inf_nan=False)] = 0.0

@@ -46,6 +46,7 @@ from bridge.media.sounds import Sound, pause
 from bridge.media.verdicts import sip_refused
 from bridge.numbers.abuse import Thresholds, Watch
 from bridge.numbers.dial_plan import DialRule
+from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Limit
@@ -444,6 +445,7 @@ class Stage:
     """In which countries users are, where it is not the default one."""
     spoken: tuple[str, ...] = ()
     """The reasons that can be said aloud."""
+    forward_limits: ForwardLimits = field(default_factory=ForwardLimits)
     max_attended: int = MAX_ATTENDED_OF_A_TRUNK
 
     def __post_init__(self) -> None:
@@ -534,6 +536,8 @@ class Stage:
                 pays=self.meter.pay_for_forwarding,
                 blocked=lambda: self.blocked,
                 time_zone=lambda: UTC,
+                forward_limits=lambda: self.forward_limits,
+                telemetry=self.telemetry,
             ),
             message_box_of=self.boxes.get,
             groups=lambda: self.groups,

@@ -10,6 +10,7 @@ from bridge.app.plan import ring_rule
 from bridge.app.user_settings import BLOCKED, FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings, Wishes
 from bridge.core.ids import DialogKey, SipCallId, UserId
 from bridge.core.presence import RingWhen
+from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.policy import NumberPlan
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
@@ -80,6 +81,35 @@ async def test_a_circle_of_which_the_network_says_nothing_ends_by_ringing(stage:
     for turn in range(FORWARDS_AT_ONCE + 1):
         await stage.incoming(f"in-{turn}")
     assert stage.sip.names() == ["reject"] * FORWARDS_AT_ONCE + ["ring"]
+
+
+def forwards(stage: Stage, outcome: str) -> float:
+    series = f'trunkline_forwards_total{{outcome="{outcome}",trunk="{TRUNK}"}} '
+    lines = stage.telemetry.exposition().decode().splitlines()
+    return next(float(line.removeprefix(series)) for line in lines if line.startswith(series))
+
+
+@pytest.mark.parametrize("shown", ["+15550177", ""], ids=["one number", "no number"])
+async def test_a_stranger_who_keeps_calling_is_forwarded_a_few_times_and_then_rings_the_user(
+    stage: Stage, shown: str
+) -> None:
+    stage.forward_limits = ForwardLimits(of_user=9, of_caller=2)
+    await stage.settings.change(ALICE, forward=MOBILE)
+    for turn in range(3):
+        await stage.incoming(f"in-{turn}", caller=shown)
+    await stage.incoming("another", caller="+15550178")
+    assert stage.sip.names() == ["reject", "reject", "ring", "reject"]
+    assert forwards(stage, "caller_limit") == 1
+    assert forwards(stage, "forwarded") == 3
+
+
+async def test_numbers_that_are_made_up_for_each_call_do_not_help_a_stranger(stage: Stage) -> None:
+    stage.forward_limits = ForwardLimits(of_user=3, of_caller=2)
+    await stage.settings.change(ALICE, forward=MOBILE)
+    for turn in range(5):
+        await stage.incoming(f"in-{turn}", caller=f"+1555017{turn}")
+    assert stage.sip.names() == ["reject"] * 3 + ["ring"] * 2
+    assert forwards(stage, "user_limit") == 2
 
 
 async def test_settings_survive_a_restart_and_the_defaults_leave_nothing_behind(stage: Stage) -> None:

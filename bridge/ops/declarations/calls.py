@@ -19,6 +19,12 @@ CALLS = (
         direction=DIRECTIONS,
         stage=one_of("ring", "answer", "media"),
     ),
+    counter(
+        "forwards_total",
+        "Calls to users who have them forwarded: made by the trunk itself, or why they rang instead.",
+        trunk=TRUNKS,
+        outcome=one_of("forwarded", "circle", "not_permitted", "caller_limit", "user_limit", "unpaid"),
+    ),
     counter("member_rings_total", "Members of groups who were to be rung, by how that ended.", reason=REASONS),
     histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
     histogram(
