@@ -5,7 +5,7 @@ import re
 import phonenumbers
 
 from bridge.core.ids import E164
-from bridge.numbers.withholding import split_code
+from bridge.numbers.withholding import is_before_service_number, split_code
 
 _SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212]+")
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -19,16 +19,19 @@ def canonical(text: str, region: str) -> E164 | None:
 
     What is written with a `+` is taken at its word, because numbering plans change faster than libraries, and service
     codes (`112`, `*97`) keep their digits: what exists is for the trunk to say. Only ASCII digits count; look-alikes of
-    other scripts are refused. A code that withholds the caller's number stays before it (`withholding`). `None` means
-    that the text is no number.
+    other scripts are refused. A code that withholds the caller's number stays before it (`withholding`), before a
+    service number as it was dialled. `None` means that the text is no number.
     """
     if len(text) > _MAX_TEXT:
         return None
     # A space at the start was most likely a `+` that a client did not encode in a query string.
-    text = _without_scheme(re.sub(r"^ (?=[0-9])", "+", text))
+    text = _without_scheme(re.sub(r"^ (?=[1-9])", "+", text))
     bare = _SEPARATORS.sub("", text.replace("(0)", "") if text.startswith("+") else text)
     if not bare.isascii():
         return None
+    if is_before_service_number(bare, region):
+        # As it was dialled: read as a subscriber's number, nobody would know it for a call for help.
+        return E164(bare)
     mark, rest = split_code(bare, region)
     number = _of_digits(rest, region) if mark else None
     return E164(mark + number) if number and number.startswith("+") else _of_digits(bare, region)

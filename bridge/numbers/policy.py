@@ -24,6 +24,7 @@ from bridge.numbers.refusals import (
     NOT_PERMITTED,
     OUTBOUND_IS_OFF,
 )
+from bridge.numbers.region import national_form
 from bridge.numbers.withholding import is_withheld, split_code, split_mark
 
 MAX_CALLER = 64
@@ -141,7 +142,9 @@ class NumberPlan:
         """
         bare = canonical(dialled, region) or dialled
         _, number = split_code(bare, region, self.emergency)
-        written = [number[code:] for code in range(1, 5)] if number.startswith("+") else [number]
+        written = [number]
+        if number.startswith("+"):
+            written = [*(number[code:] for code in range(1, 5)), national_form(number, region)]
         candidates = (split_code(each, region, self.emergency)[1] for each in written)
         return next((number for number in candidates if number in self.emergency), "")
 

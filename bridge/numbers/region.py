@@ -33,6 +33,13 @@ def region_plan(region: str) -> RegionPlan:
     )
 
 
+def national_form(number: str, region: str) -> str:
+    """A number of the region, written with `+` and country code, as it is dialled there; nothing for others."""
+    code = f"+{phonenumbers.country_code_for_region(region)}"
+    return _national_prefix(region) + number.removeprefix(code) if number.startswith(code) else ""
+
+
+@lru_cache(maxsize=64)
 def _national_prefix(region: str) -> str:
     """Read off an example, since where a prefix exists it is not always written."""
     example = phonenumbers.example_number(region)

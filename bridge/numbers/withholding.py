@@ -30,6 +30,7 @@ _FIXED: Mapping[str, Mapping[str, str]] = {
     "NL": {"*31*": HIDE},
     "NZ": {"0197": HIDE, "0196": SHOW},
 }
+_SERVICE_NUMBER = re.compile(r"[0-9]{2,3}")
 _READ = re.compile(rf"({re.escape(HIDE)}|{re.escape(SHOW)})(?=\+)")
 
 
@@ -46,8 +47,8 @@ def split_code(dialled: str, region: str, short: Collection[str] = ()) -> tuple[
     """
     if match := _READ.match(dialled):
         return match[1], dialled[match.end() :]
-    codes = _codes(region)
-    code = max((code for code in codes if dialled.startswith(code)), key=len, default="")
+    codes = codes_of(region)
+    code = _code_before(dialled, codes)
     rest = dialled[len(code) :]
     if not code or (code.isdigit() and not rest.startswith(("0", "+")) and rest not in short):
         # Of plain digits, only what goes on as a number is known to be a code before one.
@@ -55,11 +56,22 @@ def split_code(dialled: str, region: str, short: Collection[str] = ()) -> tuple[
     return codes[code], rest
 
 
+def is_before_service_number(dialled: str, region: str) -> bool:
+    """Whether this is a code and then a number of two or three digits, as those that call for help: no subscriber's."""
+    code = _code_before(dialled, codes_of(region))
+    return bool(code) and _SERVICE_NUMBER.fullmatch(dialled, len(code)) is not None
+
+
 def is_withheld(mark: str) -> bool | None:
     """Whether the called party is shown no number; `None` leaves it to what is set."""
     return {HIDE: True, SHOW: False}.get(mark)
 
 
-def _codes(region: str) -> Mapping[str, str]:
+def codes_of(region: str) -> Mapping[str, str]:
+    """All codes of a region (ISO 3166), and what each means."""
     is_north_american = phonenumbers.country_code_for_region(region) == 1
     return _MOBILE | (_NORTH_AMERICA if is_north_american else {}) | dict(_FIXED.get(region, {}))
+
+
+def _code_before(dialled: str, codes: Collection[str]) -> str:
+    return max((code for code in codes if dialled.startswith(code)), key=len, default="")

@@ -1,5 +1,8 @@
 """Who may call what."""
 
+import itertools
+
+import phonenumbers
 import pytest
 
 from bridge.core.ids import E164, TrunkName, UserId
@@ -9,6 +12,7 @@ from bridge.numbers.permission import Permission
 from bridge.numbers.policy import WITHHELD, Decision, NumberPlan, Route, TrunkChoice
 from bridge.numbers.reach import Reach
 from bridge.numbers.region import emergency_numbers
+from bridge.numbers.withholding import codes_of
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 EVE = UserId("@eve:elsewhere.net")
@@ -229,6 +233,19 @@ def test_who_calls_for_help_is_shown_whatever_was_dialled_before() -> None:
     assert route == Route(trunk=RESCUE, number=E164("911"), caller="+15550101", withheld=False)
 
 
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_every_code_of_a_country_may_stand_before_every_emergency_number_of_it(region: str) -> None:
+    """As it is typed, and as the number that a client finds for it."""
+    helping = plan(default_region=region, emergency=emergency_numbers(region) | {"112", "911", "999", "000", "111"})
+    missed = []
+    for code, number in itertools.product(("", *codes_of(region)), helping.emergency):
+        for dialled in (f"{code}{number}", f"{code} {number}".strip(), f"{code[:2]} {code[2:]}-{number}".strip(" -")):
+            found = helping.read_marked(ALICE, dialled) or ""
+            if not (helping.is_emergency(dialled, ALICE) and helping.is_emergency(found, ALICE)):
+                missed.append((dialled, found))
+    assert missed == []
+
+
 @pytest.mark.parametrize(
     ("region", "dialled", "reached"),
     [
@@ -240,6 +257,10 @@ def test_who_calls_for_help_is_shown_whatever_was_dialled_before() -> None:
         ("AU", "1831 000", "000"),
         ("ES", "067112", "112"),
         ("US", "*67911", "911"),
+        ("NZ", "0197111", "111"),
+        ("NZ", "+64 197 111", "111"),
+        ("FR", "36 51 112", "112"),
+        ("NZ", "0197 1234", ""),
         ("DE", "#31#+49112", "112"),
         ("GB", "141 9991", ""),
         ("GB", "+44 141 999 0112", ""),
@@ -249,7 +270,7 @@ def test_who_calls_for_help_is_shown_whatever_was_dialled_before() -> None:
 def test_a_code_before_an_emergency_number_keeps_nobody_from_help(region: str, dialled: str, reached: str) -> None:
     helping = plan(
         default_region=region,
-        emergency=frozenset({"000", "110", "112", "119", "911", "999"}),
+        emergency=frozenset({"000", "110", "111", "112", "119", "911", "999"}),
         trunks=(TrunkChoice(name=RESCUE, emergency=True),),
         permissions=(),
     )
