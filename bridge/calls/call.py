@@ -190,6 +190,11 @@ class Call:
         """From answer to end; 0 for a call that was never answered."""
         return 0.0 if self.at.answered is None or self.at.ended is None else self.at.ended - self.at.answered
 
+    def unheard_s(self, now: float) -> float | None:
+        """How long ago the call was answered, if no audio has been able to flow since."""
+        answered = self.at.answered if self.state is State.CONNECTING else None
+        return None if answered is None else now - answered
+
     def is_peer(self, user: UserId, party: PartyId | None) -> bool:
         """Whether an event comes from the device that this call is with; version 0 knows no devices."""
         if user != self.matrix.user:

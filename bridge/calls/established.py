@@ -27,7 +27,10 @@ def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Comman
     if not call.is_peer(event.user, event.party):
         return []
     call.matrix_leg = MatrixLeg.ENDED
-    return call.end(outcomes.of_matrix_hangup(event.reason, answered=call.answered), EndedBy.MATRIX, now)
+    verdict = outcomes.of_matrix_hangup(event.reason, answered=call.answered)
+    if verdict is outcomes.COMPLETED:
+        verdict = outcomes.hung_up(unheard_s=call.unheard_s(now))
+    return call.end(verdict, EndedBy.MATRIX, now)
 
 
 def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:
@@ -47,13 +50,13 @@ def answer_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cm
 def sip_ended(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     call.peer_q850 = event.q850
-    return call.end(_of_sip_end(event), EndedBy.SIP, now)
+    return call.end(_of_sip_end(call, event, now), EndedBy.SIP, now)
 
 
-def _of_sip_end(event: ev.SipEnded) -> Verdict:
+def _of_sip_end(call: Call, event: ev.SipEnded, now: float) -> Verdict:
     if event.expired:
         return outcomes.SESSION_EXPIRED
-    return outcomes.COMPLETED if event.by_peer else outcomes.NEVER_ACKNOWLEDGED
+    return outcomes.hung_up(unheard_s=call.unheard_s(now)) if event.by_peer else outcomes.NEVER_ACKNOWLEDGED
 
 
 def sip_confirmed(call: Call, event: ev.SipConfirmed, now: float) -> list[cmd.Command]:

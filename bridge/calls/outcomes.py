@@ -15,6 +15,10 @@ MISSED_CALL = "You missed a call."
 """Said where no device has rung, so that no client shows that there was a call."""
 
 COMPLETED = Verdict(result=Result.SUCCESS, reason="completed", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
+NO_MEDIA = Verdict(result=Result.SUCCESS, reason="no_media", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP)
+"""Answered, as carriers count it (the answer seizure ratio of ITU-T E.411), and hung up before any audio could flow."""
+DEAD_AIR_S = 3.0
+"""Who waits longer for the first sound gives up on a connection that does not come up."""
 MESSAGE_LEFT = Verdict(
     result=Result.SUCCESS, reason="message_left", sip_status=200, matrix_reason=MatrixReason.USER_HANGUP
 )
@@ -256,6 +260,16 @@ _FINAL_RESPONSES: dict[int, Verdict] = {
 _OF_THE_CALLEE = frozenset({1, 3, 17, 18, 19, 20, 21, 22, 26, 28})
 """Q.850 causes that would be the same over every trunk: some trunks put them behind a 500 or 503."""
 PAYMENT_REQUIRED = 402
+
+
+def hung_up(*, unheard_s: float | None) -> Verdict:
+    """The verdict for an answered call that somebody ends, and that has waited so long for audio in vain, if it has."""
+    if unheard_s is None:
+        return COMPLETED
+    if unheard_s < DEAD_AIR_S:
+        return NO_MEDIA
+    text = "The call was hung up before any sound came through."
+    return replace(NO_MEDIA, result=Result.UPSTREAM, user_text=text)
 
 
 def attendants_busy(why: Verdict) -> Verdict:

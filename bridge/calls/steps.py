@@ -80,5 +80,5 @@ def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Comman
     if event.room_id is not None and event.room_id != call.matrix.room_id:
         return []
     call.matrix_leg = MatrixLeg.ENDED
-    verdict = outcomes.COMPLETED if call.at.answered is not None else outcomes.ROOM_LEFT
+    verdict = outcomes.hung_up(unheard_s=call.unheard_s(now)) if call.answered else outcomes.ROOM_LEFT
     return call.end(verdict, EndedBy.MATRIX, now)

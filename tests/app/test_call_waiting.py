@@ -53,7 +53,7 @@ async def test_two_extensions_behind_one_number_are_two_calls_and_each_event_goe
     assert stage.sip.commands[2:] == [("accept", "in-2", "our answer to sip"), ("reject", "in-1", 603)]
     await hang_up(stage, second)
     assert stage.sip.commands[-1] == ("bye", "in-2")
-    assert stage.reasons() == ["declined", "completed"]
+    assert stage.reasons() == ["declined", "no_media"]
 
 
 async def test_the_user_calls_a_number_again_while_a_call_to_it_is_up(stage: Stage) -> None:
@@ -65,7 +65,7 @@ async def test_the_user_calls_a_number_again_while_a_call_to_it_is_up(stage: Sta
     assert stage.matrix.content("m.call.hangup")["call_id"] == "first"
     await hang_up(stage, "second")
     assert stage.sip.commands[-1] == ("bye", second)
-    assert stage.reasons() == ["completed", "completed"]
+    assert stage.reasons() == ["no_media", "no_media"]
 
 
 async def test_two_devices_that_dial_a_number_at_once_dial_it_once(stage: Stage) -> None:

@@ -53,7 +53,7 @@ async def test_the_answer_of_the_phone_makes_it_the_call_that_it_is(stage_with_a
     await stage.event("m.call.hangup", {"call_id": "call", "version": "1", "party_id": "LAPTOP"})
     assert stage.matrix.types() == ["m.call.answer", "m.call.candidates"]
     assert stage.sip.names() == ["invite", "bye"]
-    assert stage.reasons() == ["completed"]
+    assert stage.reasons() == ["no_media"]
 
 
 async def test_an_announcement_that_cannot_be_understood_ends_the_call_on_both_sides(

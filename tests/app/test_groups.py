@@ -102,7 +102,7 @@ async def test_the_call_is_the_winner_s_alone_from_then_on(stage: Stage) -> None
     hangup = {"call_id": invite(stage, OF_BOB), "version": "1", "party_id": "DEVICE"}
     await stage.event("m.call.hangup", hangup, sender=BOB, room_id=OF_BOB)
     assert stage.sip.names() == ["ring", "accept", "bye"]
-    assert stage.reasons() == ["completed"]
+    assert stage.reasons() == ["no_media"]
     assert len(directory) == 0
 
 

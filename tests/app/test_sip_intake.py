@@ -98,7 +98,7 @@ async def test_the_phone_of_a_trusted_pbx_is_connected_to_the_user_who_dials_it(
     assert [session.closed for session in stage.engine.sessions] == [True, False]
     stage.sip_intake.handle(CallEnded(dialog=DialogKey("in-1")))
     await stage.settle()
-    assert stage.reasons() == ["completed"]
+    assert stage.reasons() == ["no_media"]
 
 
 async def test_events_of_the_dialog_that_was_given_up_do_not_end_the_call(stage: Stage) -> None:

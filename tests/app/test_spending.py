@@ -326,7 +326,7 @@ async def test_who_lets_many_calls_go_at_once_is_stopped(stage: Stage) -> None:
         stage.matrix.members = {ROOM: frozenset({ALICE, UserId(f"@_sip_+155501{number}{number}00:example.org")})}
         await talk(stage, f"call {number}")
         await hang_up(stage, f"call {number}")
-    assert stage.reasons() == ["completed", "completed", "suspended"]
+    assert stage.reasons() == ["no_media", "no_media", "suspended"]
 
 
 @pytest.mark.parametrize("before", [{}, {"day": Cap(seconds=3_600)}])

@@ -344,3 +344,18 @@ def test_a_change_that_cannot_be_met_or_comes_from_another_device_leaves_the_cal
     offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, sdp="hold")
     assert run(call, offer, ev.MatrixReofferRefused()) == []
     assert call.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("by_phone", [True, False])
+@pytest.mark.parametrize(("waited_s", "result"), [(0.5, Result.SUCCESS), (8.0, Result.UPSTREAM)])
+def test_a_call_that_is_hung_up_before_its_audio_came_up_says_so(
+    waited_s: float, result: Result, by_phone: bool
+) -> None:
+    call = scenes.dialling()
+    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), now=2.0)
+    event = ev.SipEnded() if by_phone else scenes.hangup(reason="user_hangup")
+    commands = run(call, event, now=2.0 + waited_s)
+    verdict = only(commands, cmd.FinishCall).verdict
+    assert (verdict.reason, verdict.result) == ("no_media", result)
+    notices = [command.text for command in commands if isinstance(command, cmd.SendNotice)]
+    assert notices == (["The call was hung up before any sound came through."] if by_phone and waited_s > 3 else [])

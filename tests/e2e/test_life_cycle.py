@@ -71,7 +71,7 @@ async def test_after_sigterm_all_calls_finish_and_no_new_one_begins(exchange: Ex
         assert await exchange.bridge.wait_exit(limit_s=PATIENCE_S) == 0
         assert await callee.wait_exit(limit_s=PATIENCE_S) == 0
     results = sorted(record["reason"] for record in exchange.bridge.records())
-    assert results == ["completed"] * CALLS + ["shutting_down"]
+    assert results == ["no_media"] * CALLS + ["shutting_down"]
 
 
 async def test_a_second_sigterm_hangs_up_on_both_sides(exchange: Exchange) -> None:
@@ -127,7 +127,7 @@ async def test_who_is_permitted_by_sighup_can_call_at_once_and_whose_permission_
         await bridge.wait_metric("calls_active", 0)
         await user.invite("refused again", mute_offer(2, port=exchange.mute_port))
         await user.rejected("refused again")
-    assert sorted(record["reason"] for record in bridge.records()) == ["completed", "not_permitted", "not_permitted"]
+    assert sorted(record["reason"] for record in bridge.records()) == ["no_media", "not_permitted", "not_permitted"]
 
 
 async def reload(exchange: Exchange, document: dict[str, Any], *, done: int) -> None:

@@ -82,5 +82,5 @@ async def test_a_call_goes_on_whatever_its_first_trunk_has_died_of(tmp_path: Pat
         await exchange.bridge.wait_metric("calls_active", 0)
         records = exchange.bridge.records()
         assert [(record["tried"], record["trunk"]) for record in records] == [([way], ALIVE) for way in WAYS]
-        assert {record["reason"] for record in records} == {"completed"}
+        assert {record["reason"] for record in records} == {"no_media"}
         assert await exchange.bridge.metric("internal_errors_total") == 0

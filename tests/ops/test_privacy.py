@@ -177,7 +177,7 @@ async def test_the_log_of_every_kind_of_call_names_nobody(tmp_path: Path) -> Non
     found = [(word, line) for line in lines for word in PERSONAL if word in json.dumps(line, ensure_ascii=False)]
     assert found == []
     assert [line for line in lines if LIKE_A_PERSON.search(without_time(line))] == []
-    assert reasons == ["completed", "completed", "outbound_is_off", "unassigned_number"]
+    assert reasons == ["no_media", "no_media", "outbound_is_off", "unassigned_number"]
     ended = sorted(str(line["reason"]) for line in lines if line["event"] == "call_ended")
     assert ended == reasons
     events = {line["event"] for line in lines}

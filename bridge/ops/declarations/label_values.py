@@ -87,6 +87,7 @@ REASONS = one_of(
     "media_unavailable",
     "no_answer",
     "no_common_codec",
+    "no_media",
     "no_price",
     "no_session_description",
     "no_trunk",
