@@ -7,10 +7,12 @@ from bridge.core.addresses import is_numeric
 from bridge.core.entropy import Entropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.events import SipEvent
 from bridge.sip.peers import Peers
+from bridge.sip.requests import Fields
 from bridge.sip.settings import SipSettings, Transport
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction_layer import TransactionLayer
@@ -48,6 +50,15 @@ class Context:
     def count_unexpected(self, machine: str, event: object) -> None:
         """Count an event for which the table of a state machine has no step."""
         self.count("sip_unexpected_events_total", machine=machine, event=type(event).__name__)
+
+    def tag(self) -> str:
+        """What tells our end of a dialog from all others (RFC 3261 §19.3)."""
+        return self.entropy.token(12)
+
+    def answer(self, server: ActiveServer, status: int, now: float, fields: Fields = ()) -> None:
+        """Answer a request that makes no dialog."""
+        response = server.request.response(status, to_tag=self.tag(), headers=fields)
+        self.layer.respond(server, response, now)
 
     def note(self, event: str, *, warning: bool = False, **fields: object) -> None:
         """Write a line to the log."""

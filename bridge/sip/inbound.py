@@ -3,43 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip import phone_watch, transfers
 from bridge.sip.actions import Flow, Send
 from bridge.sip.active_transaction import ActiveServer
-from bridge.sip.bodies import session_description
 from bridge.sip.capabilities import ALLOW, capabilities, switched_off
 from bridge.sip.checks import Refusal, refusal_of
-from bridge.sip.connected import FROM_CHANGE, note_party
 from bridge.sip.context import Context
-from bridge.sip.dialog import Dialog, contact_uri, wants_sips
 from bridge.sip.dialog_info import CONTENT_TYPE
-from bridge.sip.diversion import diverted_from
 from bridge.sip.dtmf_info import ACCEPTED
 from bridge.sip.errors import SipError
-from bridge.sip.events import IncomingCall
-from bridge.sip.identity import called_of, caller_of
+from bridge.sip.incoming_call import open_call
+from bridge.sip.inside_dialogs import InsideDialogs
 from bridge.sip.invite_usage import InviteUsage
-from bridge.sip.keypad import Keypads
 from bridge.sip.matching import dialog_id, reply_flow, stateless_tag
 from bridge.sip.message import Request, Response
 from bridge.sip.message_counts import request_count, response_count
-from bridge.sip.phone_watches import PhoneWatches
-from bridge.sip.referring import event_package
-from bridge.sip.reliable import MAX_FIRST_RSEQ, Provisionals, may_be_reliable
-from bridge.sip.replaces import replaced_call, replaces_of
 from bridge.sip.requests import TEXT_TYPE, Fields
-from bridge.sip.saved import whereabouts
-from bridge.sip.session_effects import agree
-from bridge.sip.session_timer import Asked, Policy
-from bridge.sip.settings import Transport
+from bridge.sip.session_effects import refuses_interval
+from bridge.sip.session_timer import Policy
 from bridge.sip.sipfrag import SIPFRAG_TYPE
 from bridge.sip.texts import Texts
-from bridge.sip.transfers import Transfers
-from bridge.sip.trunks import TrunkState
-from bridge.sip.usage_events import ByeReceived, CancelReceived, PrackReceived, ReinviteReceived, UpdateReceived
-from bridge.sip.usage_states import UsageState
-from bridge.sip.verification import verification_of
+from bridge.sip.usage_events import CancelReceived
 
 MAX_TRANSACTIONS = 150_000
 """More than this is no load but an attack or a loop; new requests are turned away until it is over.
@@ -73,9 +57,7 @@ class Inbound:
     """The server half of the user agent."""
 
     context: Context
-    transfers: Transfers
-    keypads: Keypads
-    phones: PhoneWatches
+    inside: InsideDialogs
     texts: Texts
 
     def take_response(self, response: Response, flow: Flow, now: float) -> None:
@@ -129,8 +111,7 @@ class Inbound:
             return self.context.layer.cancelled_by(request) is None
         if request.to.tag is None:
             return request.method in _NEVER_ALONE
-        name = dialog_id(request)
-        return name not in self.context.dialogs and name not in self.transfers.sent and name not in self.phones
+        return dialog_id(request) not in self.inside
 
     def _is_storm(self, request: Request) -> bool:
         """Whether one dialog asks more than any call has to; BYE, which ends it, is always heard."""
@@ -158,7 +139,7 @@ class Inbound:
             if not server.answered:
                 fields = REFUSAL_FIELDS.get((server.request.method, error.status), ())
                 response = server.request.response(
-                    error.status or 400, error.reason, to_tag=self._tag(), headers=fields
+                    error.status or 400, error.reason, to_tag=self.context.tag(), headers=fields
                 )
                 self.context.layer.respond(server, response, now)
         if server.user is None:
@@ -172,9 +153,9 @@ class Inbound:
         merged = self.context.layer.merged_with(server)
         refusal = Refusal(status=482) if merged else refusal_of(request)
         if refusal is not None:
-            self.context.layer.respond(server, refusal.response(request, self._tag()), now)
+            self.context.layer.respond(server, refusal.response(request, self.context.tag()), now)
         elif request.to.tag is not None:
-            self._take_inside(server, now)
+            self.inside.take(server, now)
         else:
             self._take_outside(server, now)
 
@@ -183,108 +164,23 @@ class Inbound:
         request = server.request
         invite = self.context.layer.cancelled_by(request)
         usage = invite.user if invite is not None else None
-        tag = usage.local_tag if isinstance(usage, InviteUsage) else self._tag()
+        tag = usage.local_tag if isinstance(usage, InviteUsage) else self.context.tag()
         self.context.layer.respond(server, request.response(200 if invite else 481, to_tag=tag), now)
         if invite is not None and not invite.answered and isinstance(usage, InviteUsage):
             usage.handle(CancelReceived(request=request), now)
-
-    # Inside dialogs.
-
-    def _take_inside(self, server: ActiveServer, now: float) -> None:
-        request = server.request
-        if request.method == "NOTIFY":
-            self._take_notify(server, now)
-            return
-        usage = self.context.dialogs.get(dialog_id(request))
-        dialog = usage.dialog_of(request) if usage is not None else None
-        if usage is None or dialog is None:
-            self._answer(server, 481, now)
-        elif not dialog.takes(request):
-            self._answer(server, 500, now)
-        else:
-            self._take_ordered(usage, dialog, server, now)
-
-    def _take_notify(self, server: ActiveServer, now: float) -> None:
-        match event_package(server.request):
-            case transfers.EVENT_PACKAGE:
-                self.transfers.take_notify(dialog_id(server.request), server, now)
-            case phone_watch.EVENT_PACKAGE:
-                self.phones.take_notify(dialog_id(server.request), server, now)
-            case _:
-                raise SipError(489, "Bad Event")
-
-    def _take_ordered(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
-        request = server.request
-        match request.method:
-            case "BYE":
-                usage.handle(ByeReceived(server=server), now)
-            case "INVITE":
-                self._take_reinvite(usage, server, now)
-            case "UPDATE":
-                self._take_update(usage, dialog, server, now)
-            case "PRACK":
-                self._take_prack(usage, server, now)
-            case "OPTIONS":
-                self._answer(server, 200, now, capabilities(usage.trunk.trunk))
-            case "INFO":
-                self.keypads.take(usage, server, now)
-            case "REFER":
-                self.transfers.take_refer(usage, dialog, server, now)
-            case _:
-                self._answer(server, 405, now, (("Allow", ALLOW),))
-
-    def _refuses_interval(self, policy: Policy, server: ActiveServer, now: float) -> bool:
-        """422 to one who would have the call confirmed too often (RFC 4028 §9)."""
-        if not policy.is_too_short(Asked.by(server.request)):
-            return False
-        self._answer(server, 422, now, (("Min-SE", str(policy.min_se_s)),))
-        return True
-
-    def _take_reinvite(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
-        request = server.request
-        if self._refuses_interval(usage.policy, server, now):
-            return
-        contact_uri(request.contacts)  # A malformed one is refused now: once it is needed, it is too late.
-        self.context.layer.respond(server, request.response(100), now)
-        usage.handle(ReinviteReceived(server=server, sdp=session_description(request)), now)
-
-    def _take_prack(self, usage: InviteUsage, server: ActiveServer, now: float) -> None:
-        """481 for one that acknowledges nothing of ours (RFC 3262 §3)."""
-        request = server.request
-        if usage.provisionals is None or not usage.provisionals.acknowledged_by(request):
-            self._answer(server, 481, now)
-        else:
-            usage.handle(PrackReceived(server=server, sdp=session_description(request)), now)
-
-    def _take_update(self, usage: InviteUsage, dialog: Dialog, server: ActiveServer, now: float) -> None:
-        """Without an offer it only moves the peer, or keeps the dialog alive (RFC 3311 §5.1, RFC 4028 §7.4)."""
-        request = server.request
-        contact_uri(request.contacts)
-        if self._refuses_interval(usage.policy, server, now):
-            return
-        sdp = session_description(request)
-        if sdp is not None:
-            usage.handle(UpdateReceived(server=server, sdp=sdp), now)
-            return
-        timer = agree(usage, request, now) if usage.talking else ()
-        self._answer(server, 200, now, (usage.contact(server.flow), *capabilities(usage.trunk.trunk), *timer))
-        usage.follow(dialog, request)
-        note_party(usage, request)
-
-    # Outside dialogs.
 
     def _take_outside(self, server: ActiveServer, now: float) -> None:
         match server.request.method:
             case "INVITE":
                 self._take_invite(server, now)
             case "OPTIONS":
-                self._answer(server, 200, now, self._capabilities_towards(server))
+                self.context.answer(server, 200, now, self._capabilities_towards(server))
             case "MESSAGE":
                 self.texts.take(server, now)
             case "REFER":
-                self._answer(server, 403, now)  # A call of a stranger's making, to nobody's call: not for us.
+                self.context.answer(server, 403, now)  # A call of a stranger's making, to nobody's call: not for us.
             case _:
-                self._answer(server, 481, now)
+                self.context.answer(server, 481, now)
 
     def _capabilities_towards(self, server: ActiveServer) -> Fields:
         state = self.context.trunks.of_call(server.request, server.source)
@@ -300,72 +196,13 @@ class Inbound:
             return
         unsupported = switched_off(request, state.trunk)
         if unsupported:
-            self._answer(server, 420, now, (("Unsupported", ", ".join(unsupported)),))
+            self.context.answer(server, 420, now, (("Unsupported", ", ".join(unsupported)),))
             return
-        if self._refuses_interval(Policy.of(state.trunk), server, now):
+        if refuses_interval(self.context, Policy.of(state.trunk), server, now):
             return
         refusal = self.context.limits[state.trunk.name].refusal(now, replaces="Replaces" in request.headers)
         if refusal is not None:
-            self.context.layer.respond(server, refusal.response(request, self._tag()), now)
+            self.context.layer.respond(server, refusal.response(request, self.context.tag()), now)
             return
         self.context.layer.respond(server, request.response(100), now)
-        self._open(state, server)
-
-    def _open(self, state: TrunkState, server: ActiveServer) -> None:
-        """Whatever can be wrong with the INVITE shows before anything is kept of it."""
-        request = server.request
-        tag = self._tag()
-        dialog = Dialog.from_request(request, tag)
-        usage = InviteUsage(
-            key=DialogKey(self.context.entropy.token(24)),
-            trunk=state,
-            context=self.context,
-            flow=server.source,
-            state=UsageState.RINGING,
-            local_tag=tag,
-            secure=server.source.transport is Transport.TLS and wants_sips(request),
-            dialog=dialog,
-            incoming=server,
-            provisionals=self._provisionals(state, request),
-            party=caller_of(request, state.trunk),
-            from_changes=FROM_CHANGE in request.supported,
-        )
-        event = self._incoming_call(usage, request)
-        usage.register(dialog)
-        server.user = usage
-        self.context.usages[usage.key] = usage
-        usage.whereabouts = whereabouts(usage)
-        self.context.emit(event)
-
-    def _provisionals(self, state: TrunkState, request: Request) -> Provisionals | None:
-        if not may_be_reliable(request, state.trunk.reliable):
-            return None
-        first = self.context.entropy.integer(1, MAX_FIRST_RSEQ)
-        return Provisionals(rseq=first - 1, invite_cseq=request.cseq.number)
-
-    def _incoming_call(self, usage: InviteUsage, request: Request) -> IncomingCall:
-        trunk = usage.trunk.trunk
-        caller = caller_of(request, trunk)
-        return IncomingCall(
-            dialog=usage.key,
-            trunk=trunk.name,
-            sip_call_id=SipCallId(request.call_id),
-            called=called_of(request, usage.trunk),
-            caller=caller.number,
-            caller_name=caller.name,
-            diverted_from=diverted_from(request, trunk),
-            verification=verification_of(request, trunk, caller.number),
-            sdp=session_description(request),
-            replaces=self._replaced(request, usage.trunk),
-        )
-
-    def _replaced(self, request: Request, state: TrunkState) -> DialogKey | None:
-        replaces = replaces_of(request)
-        return None if replaces is None else replaced_call(self.context, replaces, state).key
-
-    def _answer(self, server: ActiveServer, status: int, now: float, fields: Fields = ()) -> None:
-        response = server.request.response(status, to_tag=self._tag(), headers=fields)
-        self.context.layer.respond(server, response, now)
-
-    def _tag(self) -> str:
-        return self.context.entropy.token(12)
+        open_call(self.context, state, server)

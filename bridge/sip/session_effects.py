@@ -3,13 +3,15 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.connected import note_party
+from bridge.sip.context import Context
 from bridge.sip.dialog_request import refresh_request
 from bridge.sip.events import CallEnded
 from bridge.sip.message import Request, Response
 from bridge.sip.offering import MAX_RETRIES, glare_wait_s, outcome_of
 from bridge.sip.requests import Fields
-from bridge.sip.session_timer import Asked, SessionInterval, answer_fields, session_expires_of
+from bridge.sip.session_timer import Asked, Policy, SessionInterval, answer_fields, session_expires_of
 from bridge.sip.usage_events import (
     DialogLost,
     GlareMet,
@@ -114,3 +116,11 @@ def tell_expired(usage: "InviteUsage", event: UsageEvent, now: float) -> None:
     """Nobody is there any more."""
     expired = not isinstance(event, DialogLost) or not usage.offering.asked
     usage.context.emit(CallEnded(dialog=usage.key, by_peer=False, expired=expired))
+
+
+def refuses_interval(context: Context, policy: Policy, server: ActiveServer, now: float) -> bool:
+    """422 to one who would have the call confirmed too often (RFC 4028 §9)."""
+    if not policy.is_too_short(Asked.by(server.request)):
+        return False
+    context.answer(server, 422, now, (("Min-SE", str(policy.min_se_s)),))
+    return True

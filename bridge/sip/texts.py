@@ -98,8 +98,7 @@ class Texts:
         if server is None:
             self.context.count("sip_late_commands_total", command="AnswerText")
             return
-        response = server.request.response(status, to_tag=self.context.entropy.token(12))
-        self.context.layer.respond(server, response, now)
+        self.context.answer(server, status, now)
         self.context.layer.settle(server)
 
     def close(self) -> None:

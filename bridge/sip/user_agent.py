@@ -25,6 +25,7 @@ from bridge.sip.errors import SipError
 from bridge.sip.failover import HuntTimer
 from bridge.sip.inbound import Inbound
 from bridge.sip.inputs import DialogCommand, Input, PlaceCall, Start, Steer, Stop
+from bridge.sip.inside_dialogs import InsideDialogs
 from bridge.sip.invite_usage import UsageTimer
 from bridge.sip.keepalive import KeepAliveTimer
 from bridge.sip.keypad import DigitAsked, Keypads
@@ -95,13 +96,10 @@ class UserAgent:
         self._trunks = TrunkCare(self._context)
         self._outbound = Outbound(context=self._context)
         self._texts = Texts(context=self._context)
-        self._inbound = Inbound(
-            context=self._context,
-            transfers=self._transfers,
-            keypads=self._keypads,
-            phones=self._trunks.phones,
-            texts=self._texts,
+        inside = InsideDialogs(
+            context=self._context, transfers=self._transfers, keypads=self._keypads, phones=self._trunks.phones
         )
+        self._inbound = Inbound(context=self._context, inside=inside, texts=self._texts)
 
     def handle(self, event: Input, now: float) -> list[Action]:
         """Take one input, and whatever became due by `now`; return what has to be done."""
