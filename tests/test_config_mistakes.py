@@ -1,5 +1,7 @@
 """Mistakes in the configuration: every one is found at once, and explained."""
 
+import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,23 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_a_setting_given_twice_is_a_fault(tmp_path: Path) -> None:
     found = faults(tmp_path, MINIMAL + "calls:\n  decline_status: 486\n  decline_status: 603\n")
     assert found == {"calls.decline_status": "given twice, first on line 4"}
+
+
+def test_aliases_that_multiply_are_refused_before_they_cost_memory(tmp_path: Path) -> None:
+    letters = "abcdef"
+    lines = [f"a: &a [{', '.join('x' * 9)}]"]
+    lines += [f"{this}: &{this} [{', '.join([f'*{last}'] * 9)}]" for last, this in pairwise(letters)]
+    tracemalloc.start()
+    found = faults(tmp_path, "\n".join(lines))
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "aliases ('*name') repeat more" in found[""]
+    assert used < 4 << 20
+
+
+def test_aliases_that_save_writing_are_read(tmp_path: Path) -> None:
+    text = MINIMAL + 'numbers: {inbound: {"+15550100": &alice "@alice:example.org", "+15550101": *alice}}\n'
+    assert load(tmp_path, text).numbers.inbound.keys() == {"+15550100", "+15550101"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ Location = tuple[str | int, ...]
 """Keys and list indices that lead to a setting."""
 
 _MAX_BYTES = 1 << 20
+_MAX_REPEATED = 100_000
+"""Values that a file may say again by aliases: a few lines, each of which names the one before, can be gigabytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,10 +75,41 @@ def _parse(content: str, document: Document) -> Any:
         root = loader.get_single_node()
         if root is None:
             return {}
+        if _expanded(root, {}) - _written(root) > _MAX_REPEATED:
+            raise ValueError("its aliases ('*name') repeat more than a configuration can have")
         document.lines.update(_walk(loader, root, (), document.faults))
         return loader.construct_document(root)
     finally:
         loader.dispose()
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    match node:
+        case yaml.MappingNode():
+            for key, value in node.value:
+                yield key
+                yield value
+        case yaml.SequenceNode():
+            yield from node.value
+
+
+def _written(root: yaml.Node) -> int:
+    """How many values stand in the file: aliases lead to nodes that are there already."""
+    seen, ahead = {id(root)}, [root]
+    while ahead:
+        for child in _children(ahead.pop()):
+            if id(child) not in seen:
+                seen.add(id(child))
+                ahead.append(child)
+    return len(seen)
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values there are when aliases are followed, without following one twice; 0 on the way to itself."""
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in _children(node))
+    return sizes[id(node)]
 
 
 def without_nothing(tree: dict[str, Any]) -> dict[str, Any]:
