@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from bridge.config import Config, ConfigError, load_config, take_over
-from bridge.core.ids import TrunkName
 from bridge.ops.declarations.label_values import SECTIONS
 
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
@@ -36,6 +35,11 @@ def config(directory: Path, **sections: Any) -> Config:
         {"groups": {"sales": {"members": ["@alice:example.org"]}}, "numbers": {"inbound": {"201": "group:sales"}}},
         {"menus": {"main": {"prompt": "Hello."}}, "numbers": {"inbound": {"+15550100": "menu:main"}}},
         {"announcements": {"spoken": False, "texts": {"limit_reached": "No more."}}},
+        {"numbers": {"default_region": "DE", "regions": {"example.org": "FR"}, "emergency": ["112", "555"]}},
+        {"trunks": {**TRUNKS, "c": {"server": "e.f", "auth": "register", "username": "me", "password": "secret"}}},
+        {"trunks": {"a": TRUNKS["a"]}},
+        {"trunks": {**TRUNKS, "b": {"server": "other.d", "transport": "tcp"}}},
+        {"trunks": {**TRUNKS, "c": {"server": "e.f"}}, "permissions": {"outbound": [{**MAY_CALL, "trunk": "c"}]}},
         {"logging": {"level": "debug"}},
     ],
 )  # fmt: skip
@@ -49,12 +53,8 @@ def test_what_concerns_calls_is_taken_over_as_a_whole(tmp_path: Path, sections: 
 @pytest.mark.parametrize(
     ("sections", "waiting"),
     [
-        ({"trunks": {**TRUNKS, "b": {"server": "other.d", "max_calls": 3}}}, ["trunks.b.server"]),
-        ({"trunks": {**TRUNKS, "c": {"server": "e.f"}}}, ["trunks.c"]),
-        ({"trunks": {"a": TRUNKS["a"]}}, ["trunks.b"]),
         ({"media": {"ports": "30000-31000"}, "logging": {"level": "error"}}, ["media.ports"]),
-        ({"numbers": {"default_region": "DE"}}, ["numbers.default_region"]),
-        ({"numbers": {"regions": {"example.org": "DE"}}}, ["numbers.regions"]),
+        ({"numbers": {"avatar": "mxc://example.org/picture"}}, ["numbers.avatar"]),
         ({"appservice": {"listen": "127.0.0.1:1234"}}, ["appservice.listen"]),
         ({"logging": {"format": "console"}}, ["logging.format"]),
     ],
@@ -70,35 +70,30 @@ def test_the_rest_is_named_and_left_as_it_is(tmp_path: Path, sections: dict[str,
 
 def test_what_needs_no_restart_goes_before_what_does(tmp_path: Path) -> None:
     before = config(tmp_path)
-    after = config(tmp_path, trunks={**TRUNKS, "b": {"server": "other.d", "max_calls": 3}}, logging={"level": "error"})
-    taken = take_over(before, after).config
-    assert taken.trunks[TrunkName("b")].max_calls == 3
-    assert taken.trunks[TrunkName("b")].server.host == "c.d"
+    numbers = {"avatar": "mxc://example.org/picture", "blocked": ["+9"]}
+    taken = take_over(before, config(tmp_path, numbers=numbers, logging={"level": "error"})).config
+    assert taken.numbers.blocked == ("+9",)
+    assert taken.numbers.avatar == ""
     assert taken.logging.level == "error"
 
 
 def test_the_order_of_trunks_is_taken_over(tmp_path: Path) -> None:
     before = config(tmp_path)
     after = config(tmp_path, trunks={"c": {"server": "e.f"}, **dict(reversed(TRUNKS.items()))})
-    assert list(take_over(before, after).config.trunks) == ["b", "a"]
+    assert list(take_over(before, after).config.trunks) == ["c", "b", "a"]
 
 
-@pytest.mark.parametrize(
-    ("sections", "path"),
-    [
-        ({"numbers": {"dial_plan": [{"prefixes": ["+"], "trunks": ["a", "c"]}]}}, "numbers.dial_plan[0].trunks[1]"),
-        ({"permissions": {"outbound": [{**MAY_CALL, "trunk": "c"}]}}, "permissions.outbound[0].trunk"),
-    ],
-)
-def test_what_names_a_trunk_that_is_not_there_yet_changes_nothing(
-    tmp_path: Path, sections: dict[str, Any], path: str
-) -> None:
-    before = config(tmp_path)
-    after = config(tmp_path, trunks={**TRUNKS, "c": {"server": "e.f"}}, **sections)
+def test_a_trunk_that_needs_another_listener_changes_nothing(tmp_path: Path) -> None:
+    before = config(tmp_path, sip={"listen": ["udp:127.0.0.1:5060"]})
+    after = config(
+        tmp_path,
+        sip={"listen": ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]},
+        trunks={**TRUNKS, "c": {"server": "e.f", "transport": "tcp"}},
+    )
     with pytest.raises(ConfigError) as refused:
         take_over(before, after)
     (fault,) = refused.value.faults
-    assert fault.path == path
+    assert fault.path == "trunks.c.transport"
     assert fault.message.endswith("restart first")
 
 

@@ -23,11 +23,12 @@ Stamp = tuple[int, int] | None
 class AddressBookFile:
     """Names by number; what cannot be read keeps the names that were read last."""
 
-    def __init__(self, path: Path | None, region: str) -> None:
+    def __init__(self, path: Path | None, region: Callable[[], str]) -> None:
+        """`region` is the one whose national numbers are meant, which may change as well."""
         self._path = path
         self._region = region
         self._book = AddressBook()
-        self._stamp: Stamp = None
+        self._read_as: tuple[Stamp, str] = (None, "")
 
     def name_of(self, number: str) -> str | None:
         """The name of a canonical number, if it has one."""
@@ -39,12 +40,12 @@ class AddressBookFile:
 
     def reload(self) -> bool:
         """Read the file if it is not the one that was read last; whether that changed an entry. Blocking."""
-        stamp = self._look()
-        if self._path is None or stamp == self._stamp:
+        stamp, region = self._look(), self._region()
+        if self._path is None or (stamp, region) == self._read_as:
             return False
-        before, self._stamp = (self._book.names, self._book.pictures), stamp
+        before, self._read_as = (self._book.names, self._book.pictures), (stamp, region)
         if stamp is not None:
-            self._read(self._path)
+            self._read(self._path, region)
         return (self._book.names, self._book.pictures) != before
 
     async def keep_current(self, on_change: Callable[[], Awaitable[object]]) -> None:
@@ -66,13 +67,13 @@ class AddressBookFile:
             return None
         return None if found is None else (found.st_size, found.st_mtime_ns)
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path, region: str) -> None:
         try:
             with path.open("rb") as stream:
                 content = stream.read(MAX_BYTES + 1)
             if len(content) > MAX_BYTES:
                 raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-            self._book = parse_address_book(content.decode("utf-8-sig"), self._region)
+            self._book = parse_address_book(content.decode("utf-8-sig"), region)
         except (OSError, ValueError) as error:
             log.warning("address_book_not_read", detail=str(getattr(error, "strerror", None) or error))
             return

@@ -32,7 +32,6 @@ from bridge.app.plan import (
     ring_rule,
     suspension_rule,
     thresholds,
-    trunk_sides,
 )
 from bridge.app.probe.prober import Prober
 from bridge.app.probe.self_calls import SelfCalls
@@ -51,12 +50,12 @@ from bridge.app.user_settings import Wishes
 from bridge.config import (
     Config,
     matrix_settings,
-    media_policies,
     media_settings,
     sip_settings,
 )
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
+from bridge.core.ids import TrunkName
 from bridge.matrix.service import MatrixService
 from bridge.media.engines import make_engine
 from bridge.numbers.abuse import Watch
@@ -78,7 +77,7 @@ class Application:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._live, self._sides = LivePlan(config), trunk_sides(config)
+        self._live = LivePlan(config)
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
         self._self_calls = SelfCalls(config, clock=self._clock, entropy=self._entropy)
@@ -114,7 +113,7 @@ class Application:
             await entries.load()
             background = await self._start_background(stack)
             self._sip.add_trunks(await self._self_calls.open(stack))
-            address_book = AddressBookFile(self._config.numbers.address_book, self._config.numbers.default_region)
+            address_book = AddressBookFile(self._config.numbers.address_book, self._live.default_region)
             address_book.reload()
             matrix = MatrixService(
                 matrix_settings(self._config),
@@ -122,7 +121,7 @@ class Application:
                 clock=self._clock,
                 entropy=self._entropy,
                 telemetry=self.telemetry,
-                read_number=lambda typed: canonical(typed, self._config.numbers.default_region),
+                read_number=lambda typed: canonical(typed, self._live.default_region()),
                 name_of=address_book.name_of,
                 picture_of=address_book.picture_of,
                 directory=self._live if self._config.appservice.sip_lookups else None,
@@ -137,7 +136,7 @@ class Application:
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             meter = await self._meter(store, matrix)
-            service = TrunkService(tuple(self._config.trunks), store.trunks_out)
+            service = TrunkService(self._live.trunks, store.trunks_out)
             await service.load()
             self._live.take(self._live.worked_out(self._config, await rehearse(self._config)))
             voice = Announcements(self._live.sounds, self._live.language_of, self._clock)
@@ -175,8 +174,14 @@ class Application:
                 matrix=matrix,
                 meter=meter,
                 texts=texts,
+                observers=self._observers,
                 telemetry=self.telemetry,
             )
+
+    def _forget(self, trunk: TrunkName) -> None:
+        """A trunk is gone, unless there is another one of its name."""
+        if trunk not in self._live.trunks():
+            self.telemetry.forget_trunk(trunk)
 
     def _prober(self, switchboard: Switchboard, meter: Meter) -> Prober:
         return make_prober(
@@ -262,7 +267,7 @@ class Application:
         )
         return Switchboard(
             engine=self._engine,
-            policies=media_policies(self._config),
+            policy_of=self._live.media_policy,
             sip=self._sip,
             matrix=matrix,
             memory=memory,
@@ -351,7 +356,7 @@ class Application:
         sip_intake = SipIntake(
             switchboard=switchboard,
             plan=live.numbers,
-            sides=self._sides,
+            sides=live.sides,
             meter=meter,
             ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
             message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
@@ -370,7 +375,7 @@ class Application:
             matrix=matrix,
             sip=self._sip,
             plan=live.numbers,
-            sides=self._sides,
+            sides=live.sides,
             meter=meter,
             announcements=voice,
             hides_number=lambda user: people.settings.of(user).withheld,
@@ -384,7 +389,7 @@ class Application:
         stack.push_async_callback(self._engine.stop)
         await self._engine.start(lambda event: feed_media(switchboard, messages, event))
         stack.push_async_callback(self._sip.stop)
-        await self._sip.start(lambda event: route_sip_event(sip_intake, phones, texts, event))
+        await self._sip.start(lambda event: route_sip_event(sip_intake, phones, texts, self._forget, event))
         stack.push_async_callback(texts.stop)
         stack.push_async_callback(matrix.stop)
         await matrix.start(lambda event: route_matrix_event(matrix_intake, bot, texts, event))

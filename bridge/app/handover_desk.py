@@ -38,7 +38,7 @@ class HandoverDesk:
         self,
         *,
         plan: Callable[[], NumberPlan],
-        sides: Mapping[TrunkName, TrunkSide],
+        sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         ways: WaysOf,
         matrix: MatrixPort,
         sip: SipPort,
@@ -114,7 +114,7 @@ class HandoverDesk:
 
     def _can_refer(self, call: Call) -> bool:
         """Whether the trunk is one whose calls move by REFER, and the phone's side says that it can."""
-        side = self._sides.get(call.trunk)
+        side = self._sides().get(call.trunk)
         return side is not None and side.refers and call.dialog is not None and self._sip.takes_refer(call.dialog)
 
 

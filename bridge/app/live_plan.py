@@ -8,14 +8,16 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bridge.app.plan import call_times, groups, max_attended, menu_plans, number_plan, text_sides
+from bridge.app.plan import call_times, groups, max_attended, menu_plans, number_plan, text_sides, trunk_sides
 from bridge.app.repertoire import Repertoire
 from bridge.app.text_desk import TextSide
+from bridge.app.transfer_desk import TrunkSide
 from bridge.calls.menu import MenuPlan
 from bridge.calls.times import CallTimes
-from bridge.config import Config
+from bridge.config import Config, media_policies
 from bridge.config.additions import Additions, Key, with_additions
 from bridge.core.ids import E164, GroupName, MenuName, TrunkName, UserId
+from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
@@ -37,6 +39,8 @@ class InForce:
     groups: Mapping[GroupName, Group]
     menus: Mapping[MenuName, MenuPlan]
     texts: Mapping[TrunkName, TextSide]
+    sides: Mapping[TrunkName, TrunkSide]
+    media: Mapping[TrunkName, SipMediaPolicy]
 
     @classmethod
     def of(cls, file: Config, additions: Additions, sounds: Repertoire) -> "InForce":
@@ -52,6 +56,8 @@ class InForce:
             groups=groups(whole.config),
             menus=menu_plans(whole.config, sounds.edition),
             texts=text_sides(whole.config),
+            sides=trunk_sides(whole.config),
+            media=media_policies(whole.config),
         )
 
 
@@ -131,6 +137,22 @@ class LivePlan:
     def texts(self) -> Mapping[TrunkName, TextSide]:
         """Which trunks take text messages, and for how much."""
         return self._now.texts
+
+    def sides(self) -> Mapping[TrunkName, TrunkSide]:
+        """Which addresses are a trunk's, and what it may do."""
+        return self._now.sides
+
+    def media_policy(self, trunk: TrunkName) -> SipMediaPolicy:
+        """What a trunk wants of the audio of its calls."""
+        return self._now.media.get(trunk, DEFAULT_POLICY)
+
+    def trunks(self) -> Collection[TrunkName]:
+        """The trunks that take new calls."""
+        return self._now.config.trunks.keys()
+
+    def default_region(self) -> str:
+        """Whose national numbers are meant where nothing else is known."""
+        return self._now.config.numbers.default_region
 
     def times(self) -> CallTimes:
         """Time limits of a call."""

@@ -73,7 +73,7 @@ class MatrixIntake:
         matrix: MatrixPort,
         sip: SipPort,
         plan: Callable[[], NumberPlan],
-        sides: Mapping[TrunkName, TrunkSide],
+        sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         meter: Meter,
         announcements: Announcements,
         hides_number: Callable[[UserId], bool | None] = lambda user: None,

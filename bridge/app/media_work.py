@@ -1,6 +1,6 @@
 """Carries out what a call wants of its media session, one thing after the other, and reports the results as events."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol, assert_never
 
 import structlog
@@ -24,7 +24,7 @@ from bridge.core.errors import CallError
 from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.media.engine import Ear, IceCandidate, MediaEngine, MediaSession
-from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
+from bridge.media.policy import SipMediaPolicy
 from bridge.media.recording import RecordingRequest
 from bridge.media.sounds import Sound
 
@@ -103,7 +103,7 @@ class MediaWork:
     def __init__(
         self,
         engine: MediaEngine,
-        policies: Mapping[TrunkName, SipMediaPolicy],
+        policy_of: Callable[[TrunkName], SipMediaPolicy],
         feed: Feed,
         find: Find,
         telemetry: Telemetry,
@@ -116,7 +116,7 @@ class MediaWork:
         self._prompts = prompts
         self._messages = messages
         self._find = find
-        self._policies = policies
+        self._policy_of = policy_of
         self._feed = feed
         self._telemetry = telemetry
 
@@ -235,8 +235,7 @@ class MediaWork:
 
     async def _session(self, live: LiveCall) -> MediaSession:
         if live.session is None:
-            policy = self._policies.get(live.call.trunk, DEFAULT_POLICY)
-            live.session = await self._engine.open(live.call.call_id, policy)
+            live.session = await self._engine.open(live.call.call_id, self._policy_of(live.call.trunk))
         return live.session
 
     async def _close(self, live: LiveCall) -> None:

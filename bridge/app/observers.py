@@ -21,6 +21,11 @@ class Observers:
         self._spans = SpanSender(url, version=version, telemetry=telemetry) if url else None
         self.tracing = CallTracing(self._recorder, clock, self._spans)
 
+    def keep_secret(self, headers: frozenset[str]) -> None:
+        """Header fields that have to be left out from now on, besides those of before."""
+        if self._recorder is not None:
+            self._recorder.keep_secret(headers)
+
     def start(self, stack: AsyncExitStack) -> None:
         """Begin; when `stack` is unwound, what is left is written and sent."""
         for observer in (self._recorder, self._spans):

@@ -161,4 +161,4 @@ class OpsPort:
         return AdminApi(parts)
 
     def _any_trunk_up(self) -> bool:
-        return any(self.desk.sip.trunk_up(trunk) for trunk in self.config.trunks)
+        return any(self.desk.sip.trunk_up(trunk) for trunk in self.live.trunks())

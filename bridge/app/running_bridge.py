@@ -8,16 +8,17 @@ import structlog
 
 from bridge.app.live_plan import InForce, LivePlan
 from bridge.app.meter import Meter
+from bridge.app.observers import Observers
 from bridge.app.plan import limits, suspension_rule, thresholds
 from bridge.app.repertoire import rehearse
 from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
-from bridge.config import Config, take_over
-from bridge.core.telemetry import Telemetry
+from bridge.config import Config, ConfigError, Fault, secret_headers, sip_settings, take_over
 from bridge.matrix.service import MatrixService
 from bridge.ops.logs import set_level
-from bridge.sip.call_limits import LimitCalls
-from bridge.sip.io.endpoint import SipEndpoint
+from bridge.ops.metrics import PrometheusTelemetry
+from bridge.sip.io.certificates import CertificateError
+from bridge.sip.io.endpoint import SipEndpoint, TrunkChange
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,8 @@ class RunningBridge:
     matrix: MatrixService
     meter: Meter
     texts: TextDesk
-    telemetry: Telemetry
+    observers: Observers
+    telemetry: PrometheusTelemetry
 
     async def failed(self) -> None:
         """Return only if the bridge cannot go on."""
@@ -56,11 +58,19 @@ class RunningBridge:
         taken = await asyncio.to_thread(take_over, before, config)
         sounds = await rehearse(taken.config, self.live.sounds())
         ready = await asyncio.to_thread(self.live.worked_out, taken.config, sounds)
+        trunks = await self._trunks(taken.config)
         await self.sip.reload_tls()
-        self._apply(before, ready)
+        self._apply(before, ready, trunks)
         self._say(taken.waiting)
 
-    def _apply(self, before: Config, ready: InForce) -> None:
+    async def _trunks(self, config: Config) -> TrunkChange:
+        """Their certificates are read before anything is changed."""
+        try:
+            return await self.sip.prepare(sip_settings(config))
+        except CertificateError as error:
+            raise ConfigError([Fault(path="trunks", message=f"TLS cannot be used: {error}")]) from error
+
+    def _apply(self, before: Config, ready: InForce, trunks: TrunkChange) -> None:
         """All at once: nothing waits in here."""
         config = ready.file
         walks = [live.call.walk for live in self.switchboard.lives()]
@@ -69,15 +79,11 @@ class RunningBridge:
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
         if config.permissions.texts_per_day != before.permissions.texts_per_day:
             self.texts.allow(config.permissions.texts_per_day)
-        for name, trunk in config.trunks.items():
-            self.sip.limit_calls(
-                LimitCalls(
-                    trunk=name,
-                    max_calls=trunk.max_calls,
-                    max_calls_per_s=trunk.max_calls_per_s,
-                    max_incoming_per_s=trunk.max_incoming_per_s,
-                )
-            )
+        self.telemetry.know_trunks(config.trunks)
+        self.observers.keep_secret(secret_headers(config))
+        self.sip.change_trunks(trunks)
+        for name in before.trunks.keys() - config.trunks.keys():
+            self.telemetry.forget_trunk(name)
         set_level(config.logging.level)
 
     def _say(self, waiting: list[str]) -> None:

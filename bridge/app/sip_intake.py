@@ -58,7 +58,7 @@ class SipIntake:
         *,
         switchboard: Switchboard,
         plan: Callable[[], NumberPlan],
-        sides: Mapping[TrunkName, TrunkSide],
+        sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         meter: Meter,
         wishes: Wishes,
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,

@@ -5,7 +5,7 @@ next event; what takes time answers with an event of its own.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 import structlog
@@ -79,7 +79,7 @@ class Switchboard:
         self,
         *,
         engine: MediaEngine,
-        policies: Mapping[TrunkName, SipMediaPolicy],
+        policy_of: Callable[[TrunkName], SipMediaPolicy],
         sip: SipPort,
         matrix: MatrixPort,
         memory: Memory,
@@ -103,7 +103,7 @@ class Switchboard:
         self._on_finished = on_finished
         self._memory = memory
         find = self.directory.by_call_id
-        self._media = MediaWork(engine, policies, self.feed, find, telemetry, messages, voice, prompts)
+        self._media = MediaWork(engine, policy_of, self.feed, find, telemetry, messages, voice, prompts)
         self._sip = SipWork(sip, self.directory)
         self._matrix = MatrixWork(matrix, self.feed, clock, telemetry, self.tracing)
         self._finishing: set[LiveCall] = set()

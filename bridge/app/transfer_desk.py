@@ -42,7 +42,9 @@ class TrunkSide:
 class TransferDesk:
     """The configuration's word on each wish."""
 
-    def __init__(self, plan: Callable[[], NumberPlan], sides: Mapping[TrunkName, TrunkSide], meter: Meter) -> None:
+    def __init__(
+        self, plan: Callable[[], NumberPlan], sides: Callable[[], Mapping[TrunkName, TrunkSide]], meter: Meter
+    ) -> None:
         self._plan = plan
         self._meter = meter
         self._sides = sides
@@ -62,7 +64,7 @@ class TransferDesk:
         return tev.TransferPermitted(number=judged.number, caller=judged.caller, referred_by=event.referred_by)
 
     def _attended(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
-        target, side = event.target, self._sides.get(call.trunk)
+        target, side = event.target, self._sides().get(call.trunk)
         if side is None or not side.has(target.uri.host):
             log.info("transfer_refused", reason="foreign_host", trunk=call.trunk)
             return tev.TransferForbidden(status=FORBIDDEN)
@@ -76,7 +78,7 @@ class TransferDesk:
 
     def keys(self, call: Call, event: sip.DigitsReceived) -> ev.PhoneKeysPressed | None:
         """Keys count once: where they come with the audio, those that signalling repeats are left out."""
-        side = self._sides.get(call.trunk)
+        side = self._sides().get(call.trunk)
         if side is None or not side.keys_by_signalling:
             return None
         return ev.PhoneKeysPressed(digits=event.digits, duration_ms=event.duration_ms)

@@ -4,7 +4,7 @@ A call that is up goes on, and the registration stays, so that coming back takes
 trunk that was put aside because it costs too much, or loses calls, must not come back with an upgrade.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from bridge.core.ids import TrunkName
@@ -26,7 +26,7 @@ OUT_OF_SERVICE = Verdict(
 class TrunkService:
     """At hand in memory, because a call must not wait for the disk."""
 
-    def __init__(self, trunks: Collection[TrunkName] = (), table: TrunksOut | None = None) -> None:
+    def __init__(self, trunks: Callable[[], Collection[TrunkName]] = tuple, table: TrunksOut | None = None) -> None:
         self._trunks = trunks
         self._table = table
         self._out: set[TrunkName] = set()
@@ -42,7 +42,7 @@ class TrunkService:
 
     async def switch(self, trunk: TrunkName, *, on: bool) -> bool:
         """Put a trunk into service or out of it; false when there is none of that name. Raises `StoreError`."""
-        if trunk not in self._trunks:
+        if trunk not in self._trunks():
             return False
         if self._table is not None:
             await (self._table.drop(trunk) if on else self._table.put(trunk))

@@ -176,7 +176,6 @@ def trace_settings(config: Config) -> TraceSettings:
     """What is kept of each call. The file lies beside the database, which is where we may write."""
     ops, store = config.ops, config.store.path
     server = ops.hep.server
-    fields = (values.parse_header_lines(trunk.headers.get_secret_value()) for trunk in config.trunks.values())
     hep = None
     if server is not None:
         password = ops.hep.password.get_secret_value()
@@ -185,9 +184,15 @@ def trace_settings(config: Config) -> TraceSettings:
         path=store.with_name(f"{store.stem}-traces{store.suffix}") if ops.trace_days else None,
         days=ops.trace_days,
         max_mb=ops.trace_mb,
-        secret_headers=frozenset(name for lines in fields for name, _ in lines),
+        secret_headers=secret_headers(config),
         hep=hep,
     )
+
+
+def secret_headers(config: Config) -> frozenset[str]:
+    """The header fields that trunks are given, which may hold secrets."""
+    fields = (values.parse_header_lines(trunk.headers.get_secret_value()) for trunk in config.trunks.values())
+    return frozenset(name for lines in fields for name, _ in lines)
 
 
 def media_policies(config: Config) -> Mapping[TrunkName, SipMediaPolicy]:

@@ -71,6 +71,19 @@ class PrometheusTelemetry:
         if (gauge := self._child(Gauge, name, labels)) is not None:
             gauge.set(value)
 
+    def know_trunks(self, trunks: Iterable[TrunkName]) -> None:
+        """Count for these trunks too."""
+        self._trunks |= frozenset[str](trunks)
+        self._prepare()
+
+    def forget_trunk(self, trunk: TrunkName) -> None:
+        """Show nothing of a trunk that is gone. What its last calls still count begins anew, and is forgotten after."""
+        for metric in METRICS:
+            for label, values in metric.labels.items():
+                if values is Open.TRUNKS:
+                    self._collectors[metric.name].remove_by_labels({label: trunk})
+        self._children = {key: child for key, child in self._children.items() if trunk not in dict(key[1]).values()}
+
     def exposition(self) -> bytes:
         """All metrics in the text format."""
         return generate_latest(self.registry)

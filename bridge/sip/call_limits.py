@@ -5,10 +5,10 @@ Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency nu
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bridge.core.ids import DialogKey, TrunkName
+from bridge.core.ids import DialogKey
 from bridge.sip.checks import Refusal
 from bridge.sip.context import Context
 from bridge.sip.events import CallFailed, OutgoingCall
@@ -20,16 +20,6 @@ MAX_WAIT_S = 2.0
 """A caller notices longer silence; another trunk may be free meanwhile."""
 
 _RETRY_AFTER_S = (1, 5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitCalls:
-    """The configuration has other limits for a trunk now."""
-
-    trunk: TrunkName
-    max_calls: int
-    max_calls_per_s: float
-    max_incoming_per_s: float
 
 
 class Waiting(NamedTuple):
@@ -66,20 +56,23 @@ class CallLimits:
         outgoing, incoming = _bucket(state.trunk.max_calls_per_s), _bucket(state.trunk.max_incoming_per_s)
         return cls(state=state, context=context, place=place, outgoing=outgoing, incoming=incoming)
 
-    def change(self, asked: LimitCalls, now: float) -> None:
-        """Go by other limits from the next call on; a rate that stays remembers its last calls."""
-        before = self.state.trunk
-        self.state.trunk = replace(
-            before,
-            max_calls=asked.max_calls,
-            max_calls_per_s=asked.max_calls_per_s,
-            max_incoming_per_s=asked.max_incoming_per_s,
-        )
-        if before.max_incoming_per_s != asked.max_incoming_per_s:
-            self.incoming = _bucket(asked.max_incoming_per_s)
-        if before.max_calls_per_s != asked.max_calls_per_s:
-            self.outgoing = _bucket(asked.max_calls_per_s)
+    def follow(self, now: float) -> None:
+        """Go by the trunk's settings as they are now; a rate that stays remembers its last calls."""
+        trunk = self.state.trunk
+        if _rate(self.incoming) != trunk.max_incoming_per_s:
+            self.incoming = _bucket(trunk.max_incoming_per_s)
+        if _rate(self.outgoing) != trunk.max_calls_per_s:
+            self.outgoing = _bucket(trunk.max_calls_per_s)
             self.fire(now)
+
+    def leave(self) -> None:
+        """The trunk carries no new calls; another one may have those that wait."""
+        if self.timer is not None:
+            self.context.timers.cancel(self.timer)
+            self.timer = None
+        while self.waiting:
+            dialog = self.waiting.popleft().dialog
+            self.context.emit(CallFailed(dialog=dialog, status=503, reason_phrase="Trunk Is Gone", local=True))
 
     def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         """Begin a call now, or when its turn comes, or not at all."""
@@ -142,7 +135,8 @@ class CallLimits:
         limit = self.state.trunk.max_calls
         if not limit:
             return False
-        carried = sum(usage.trunk is self.state for usage in self.context.usages.values())
+        name = self.state.trunk.name
+        carried = sum(usage.trunk.trunk.name == name for usage in self.context.usages.values())
         return carried + len(self.waiting) >= limit
 
     def _wait_s(self, bucket: Bucket, place: int) -> float:
@@ -159,6 +153,10 @@ class CallLimits:
 
     def _count(self, limit: str) -> None:
         self.context.count("calls_limited_total", trunk=str(self.state.trunk.name), limit=limit)
+
+
+def _rate(bucket: Bucket | None) -> float:
+    return bucket.rate if bucket is not None else 0.0
 
 
 def _bucket(rate: float) -> Bucket | None:

@@ -69,8 +69,8 @@ class Context:
         self.actions.append(Fault(event=event, error=error))
 
     def trunk_changed(self, state: TrunkState, *, was_up: bool) -> None:
-        """Note that a trunk came up or went down."""
-        if state.up is not was_up:
+        """Note that a trunk came up or went down; of one that is being left nobody wants to know."""
+        if state.up is not was_up and self.trunks.get(state.trunk.name) is state:
             gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": str(state.trunk.name)})
             self.actions.append(gauge)
             self.note("trunk_came_up" if state.up else "trunk_went_down", warning=not state.up, trunk=state.trunk.name)

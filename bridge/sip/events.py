@@ -297,4 +297,12 @@ CallEvent = (
 
 TextEvent = TextReceived | TextDelivered | TextFailed
 
-SipEvent = CallEvent | PhoneStateChanged | TextEvent
+
+@record_type
+class TrunkLeft:
+    """Nothing goes on any more with a trunk that the configuration no longer has, or has otherwise."""
+
+    trunk: TrunkName
+
+
+SipEvent = CallEvent | PhoneStateChanged | TextEvent | TrunkLeft

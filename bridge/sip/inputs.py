@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import NetworkInput
-from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import OutgoingCall
 from bridge.sip.keypad import DigitAsked
 from bridge.sip.referral_commands import ReferralCommand
 from bridge.sip.revival import Revive
 from bridge.sip.texts import AnswerText, SendText
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import UsageCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Register and watch the trunks."""
+    """Register with the trunks and watch them, as far as that has not begun yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +42,4 @@ class Steer:
     command: DialogCommand
 
 
-Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText | LimitCalls
+Input = NetworkInput | Start | Stop | PlaceCall | Revive | Steer | SendText | AnswerText | ChangeTrunks

@@ -35,8 +35,19 @@ class Outbound:
     context: Context
 
     def __post_init__(self) -> None:
+        self.follow(0.0)
+
+    def follow(self, now: float) -> None:
+        """Have limits for the trunks that there are now."""
+        limits = self.context.limits
+        for name, known in list(limits.items()):
+            if self.context.trunks.get(name) is not known.state:
+                limits.pop(name).leave()
         for state in self.context.trunks:
-            self.context.limits[state.trunk.name] = CallLimits.of(state, self.context, self._place)
+            if state.trunk.name in limits:
+                limits[state.trunk.name].follow(now)
+            else:
+                limits[state.trunk.name] = CallLimits.of(state, self.context, self._place)
 
     def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         """Place a call, at once or when the limits of its trunk let it begin."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.context import Context
 from bridge.sip.dialog import DialogId
+from bridge.sip.dialog_info import PhoneState
 from bridge.sip.errors import SipError
 from bridge.sip.phone_watch import PhoneWatch, WatchName
 from bridge.sip.renewal_events import AddressFound, Started, StopAsked
@@ -20,11 +21,13 @@ class PhoneWatches:
     names: dict[WatchName, PhoneWatch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.watches = [
-            PhoneWatch(trunk=state, context=self.context, phone=phone, names=self.names)
-            for state in self.context.trunks
-            for phone in state.trunk.presence_of
-        ]
+        for state in self.context.trunks:
+            self.add(state)
+
+    def add(self, trunk: TrunkState) -> None:
+        """Know of a trunk's phones."""
+        for phone in trunk.trunk.presence_of:
+            self.watches.append(PhoneWatch(trunk=trunk, context=self.context, phone=phone, names=self.names))
 
     def __contains__(self, name: DialogId) -> bool:
         """Whether a request is for a subscription of ours."""
@@ -38,18 +41,27 @@ class PhoneWatches:
         watch.take_notify(server.request, now)
         self.context.layer.respond(server, server.request.response(200), now)
 
-    def start(self, now: float) -> None:
-        """Subscribe to all of them."""
-        for watch in self.watches:
+    def start(self, trunk: TrunkState, now: float) -> None:
+        """Subscribe to all of a trunk's."""
+        for watch in self._of(trunk):
             watch.handle(Started(), now)
 
     def found(self, trunk: TrunkState, now: float) -> None:
         """A trunk has an address at last."""
-        for watch in self.watches:
-            if watch.trunk is trunk:
-                watch.handle(AddressFound(), now)
+        for watch in self._of(trunk):
+            watch.handle(AddressFound(), now)
 
-    def stop(self, now: float) -> None:
-        """Watch no more."""
-        for watch in self.watches:
+    def stop(self, trunk: TrunkState, now: float) -> None:
+        """Watch a trunk's no more."""
+        for watch in self._of(trunk):
             watch.handle(StopAsked(), now)
+
+    def leave(self, trunk: TrunkState, now: float) -> None:
+        """The same for one that the bridge goes on without: what its phones do is not known from now on."""
+        self.stop(trunk, now)
+        for watch in self._of(trunk):
+            watch.show(PhoneState.UNKNOWN)
+            self.watches.remove(watch)
+
+    def _of(self, trunk: TrunkState) -> list[PhoneWatch]:
+        return [watch for watch in self.watches if watch.trunk is trunk]

@@ -95,6 +95,14 @@ class Registration(Renewal):
         left = self.state is RegistrationState.WAITING and now >= self.bound_until
         self.handle(LeaveAsked() if left else StopAsked(), now)
 
+    def leave(self, now: float) -> None:
+        """Let the contact to another registration, which takes its place."""
+        self.keeper.stop()
+        if self.hunt is not None:
+            self.hunt.settle()
+        self.current = self.hunt = None
+        self.handle(LeaveAsked(), now)
+
     def _has_binding(self) -> bool:
         """A refresh that is under way does not make the trunk unusable; one that failed does."""
         if self.state is RegistrationState.REGISTERING:
@@ -245,6 +253,7 @@ Effect = Callable[[Registration, RegistrationEvent, float], None]
 TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, ...]]] = {
     (R.IDLE, Started): (R.REGISTERING, (send,)),
     (R.IDLE, StopAsked): (R.STOPPED, ()),
+    (R.IDLE, LeaveAsked): (R.STOPPED, ()),
     (R.REGISTERING, Granted): (R.REGISTERED, (schedule_refresh, take_routes, keep_open, count)),
     (R.REGISTERING, Challenged): (R.REGISTERING, (send_with_credentials,)),
     (R.REGISTERING, TooBrief): (R.REGISTERING, (lengthen, send)),
@@ -255,11 +264,13 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.REGISTERING, AddressFound): (R.REGISTERING, ()),
     (R.REGISTERING, FlowLost): (R.REGISTERING, ()),
     (R.REGISTERING, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.REGISTERING, LeaveAsked): (R.STOPPED, (stop_timer,)),
     (R.REGISTERED, AttemptDue): (R.REGISTERING, (send,)),
     (R.REGISTERED, AddressFound): (R.REGISTERED, ()),
     (R.REGISTERED, FlowLost): (R.WAITING, (schedule_soon,)),
     (R.REGISTERED, FlowClosed): (R.REGISTERED, (schedule_later,)),
     (R.REGISTERED, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.REGISTERED, LeaveAsked): (R.STOPPED, (stop_timer,)),
     (R.WAITING, AttemptDue): (R.REGISTERING, (send,)),
     (R.WAITING, AddressFound): (R.REGISTERING, (stop_timer, send)),
     (R.WAITING, FlowLost): (R.WAITING, ()),
@@ -268,6 +279,7 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.REFUSED, AddressFound): (R.REFUSED, ()),
     (R.REFUSED, FlowLost): (R.REFUSED, ()),
     (R.REFUSED, StopAsked): (R.STOPPED, ()),
+    (R.REFUSED, LeaveAsked): (R.STOPPED, ()),
     (R.UNREGISTERING, Challenged): (R.UNREGISTERING, (send_with_credentials,)),
     (R.UNREGISTERING, Granted): (R.STOPPED, ()),
     (R.UNREGISTERING, Failed): (R.STOPPED, ()),

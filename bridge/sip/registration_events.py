@@ -60,7 +60,7 @@ class FlowClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveAsked:
-    """Stop where no contact of ours can be left."""
+    """Stop where no contact of ours can be left, or where another registration has it from now on (RFC 5626 §6)."""
 
 
 RegistrationEvent = (

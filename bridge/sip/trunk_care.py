@@ -1,98 +1,125 @@
-"""What goes on with the trunks while nobody calls: they are registered with, pinged and asked, their phones watched."""
+"""The trunks: what goes on with them while nobody calls, and how they come and go."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from bridge.sip.actions import Flow, Gauge, TrunkResolved
+from bridge.sip.actions import Flow, TrunkResolved
 from bridge.sip.context import Context
-from bridge.sip.keepalive import Keeper
+from bridge.sip.events import TrunkLeft
 from bridge.sip.phone_watches import PhoneWatches
-from bridge.sip.probe import Watch
-from bridge.sip.registration import Registration
-from bridge.sip.renewal_events import AddressFound, Started
-from bridge.sip.settings import TrunkAuth
+from bridge.sip.settings import Trunk
+from bridge.sip.trunk_changes import ChangeTrunks, has_same_servers, is_another, takes_binding
+from bridge.sip.upkeep import Upkeep
+
+LOOK_S = 10.0
+LINGER_S = 40.0
+"""After its last call a trunk that is left is listened to for as long as requests are repeated (64 T1), and more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeavingTimer:
+    """Time to see whether a trunk that is left can be forgotten."""
+
+    care: "TrunkCare"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Leaving:
+    """A trunk that takes no new calls. Those that are up go on, by the way that they know."""
+
+    upkeep: Upkeep
+    busy_at: float
+    """When it was last needed."""
 
 
 class TrunkCare:
-    """All that keeps the standing of the trunks known (RFC 3261 §10, §11), from `start` to `stop`."""
+    """One for all trunks, from `start` to `stop`."""
 
     def __init__(self, context: Context) -> None:
         self.phones = PhoneWatches(context=context)
         self._context = context
-        self._registrations = tuple(self._make_registrations())
-        self._keepers = tuple(self._make_keepers())
-        self._watches = tuple(self._make_watches())
+        self._upkeeps = [Upkeep(state=state, context=context) for state in context.trunks]
+        self._leaving: list[Leaving] = []
 
     @property
     def settled(self) -> bool:
         """After `stop`: no registration waits for its removal."""
-        return all(item.settled for item in self._registrations)
+        return all(upkeep.settled for upkeep in self._all())
 
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""
-        return any(state.leads_to(flow) for state in self._context.trunks) or any(
-            registration.goes_by(flow) for registration in self._registrations
-        )
+        return any(upkeep.leads_to(flow) for upkeep in self._all())
 
     def start(self, now: float) -> None:
-        """Register, subscribe, ping and ask."""
-        for registration in self._registrations:
-            registration.handle(Started(), now)
-        self.phones.start(now)
-        for keeper in self._keepers:
-            keeper.start(now)
-        for watch in self._watches:
-            watch.start(now)
-        for state in (state for state in self._context.trunks if not state.trunk.internal):
-            gauge = Gauge(name="trunk_up", value=float(state.up), labels={"trunk": state.trunk.name})
-            self._context.actions.append(gauge)
+        """Register, subscribe, ping and ask, where that has not begun yet."""
+        for upkeep in self._upkeeps:
+            if not upkeep.started:
+                upkeep.start(now)
+                self.phones.start(upkeep.state, now)
 
     def resolve(self, event: TrunkResolved, now: float) -> None:
         """The DNS has told where the servers of a trunk are."""
-        state = self._context.trunks.get(event.trunk)
-        if state is None:
-            return
-        was_known = bool(state.addresses)
-        state.resolve(event.servers, now)
-        for watch in self._watches:
-            if watch.trunk is state:
-                watch.follow(now)
-        found = bool(state.addresses) and not was_known
-        for registration in self._registrations:
-            if found and registration.trunk is state and not registration.settled:
-                registration.handle(AddressFound(), now)
-        if found:
-            self.phones.found(state, now)
+        for upkeep in self._upkeeps:
+            if upkeep.state.trunk.name == event.trunk and upkeep.resolve(event.servers, now):
+                self.phones.found(upkeep.state, now)
 
     def lose_connection(self, flow: Flow, now: float) -> None:
         """What was registered over it has to be registered anew."""
-        for registration in self._registrations:
-            if registration.goes_by(flow):
-                registration.lose_flow(now)
+        for upkeep in self._all():
+            upkeep.lose_connection(flow, now)
 
     def stop(self, now: float) -> None:
         """Take all registrations and subscriptions back, and ask no more."""
-        self.phones.stop(now)
-        for keeper in self._keepers:
-            keeper.stop()
-        for watch in self._watches:
-            watch.stop()
-        for registration in self._registrations:
-            registration.stop(now)
+        for upkeep in self._upkeeps:
+            self.phones.stop(upkeep.state, now)
+            upkeep.stop(now)
 
-    def _make_registrations(self) -> Iterator[Registration]:
-        for state in self._context.trunks:
-            if state.trunk.auth is TrunkAuth.REGISTER:
-                call_id = self._context.entropy.token(24)
-                expires_s = state.trunk.register_expires_s
-                yield Registration(trunk=state, context=self._context, sip_call_id=call_id, expires_s=expires_s)
+    def change(self, asked: ChangeTrunks, now: float) -> None:
+        """Go by other settings. What has no address yet begins with the next `start`."""
+        context = self._context
+        context.settings = replace(context.settings, trunks=asked.trunks, emergency=asked.emergency)
+        before = {upkeep.state.trunk.name: upkeep for upkeep in self._upkeeps}
+        self._upkeeps = [self._follow(before.get(trunk.name), trunk) for trunk in asked.trunks]
+        context.trunks.keep([upkeep.state for upkeep in self._upkeeps])
+        by_name = {trunk.name: trunk for trunk in asked.trunks}
+        for name, upkeep in before.items():
+            if upkeep not in self._upkeeps:
+                self._leave(upkeep, by_name.get(name), now)
 
-    def _make_keepers(self) -> Iterator[Keeper]:
-        """For trunks without a registration, which has one of its own."""
-        for state in self._context.trunks:
-            if state.trunk.keep_alive_s > 0 and state.trunk.auth is not TrunkAuth.REGISTER:
-                yield Keeper(trunk=state, context=self._context)
+    def _follow(self, upkeep: Upkeep | None, trunk: Trunk) -> Upkeep:
+        """The trunk as it is known, or a new one of its name."""
+        if upkeep is not None and not is_another(upkeep.state.trunk, trunk):
+            upkeep.state.follow(trunk)
+            return upkeep
+        state = self._context.trunks.make(trunk)
+        if upkeep is not None and has_same_servers(upkeep.state.trunk, trunk):
+            state.servers = upkeep.state.servers
+        self.phones.add(state)
+        return Upkeep(state=state, context=self._context)
 
-    def _make_watches(self) -> Iterator[Watch]:
-        for state in self._context.trunks:
-            if state.trunk.options_interval_s > 0:
-                yield Watch(trunk=state, context=self._context)
+    def _leave(self, upkeep: Upkeep, successor: Trunk | None, now: float) -> None:
+        self._context.trunks.leave(upkeep.state)
+        self.phones.leave(upkeep.state, now)
+        upkeep.stop(now, keep_binding=successor is not None and takes_binding(upkeep.state.trunk, successor))
+        self._leaving.append(Leaving(upkeep=upkeep, busy_at=now))
+        if len(self._leaving) == 1:
+            self._plan(now)
+
+    def fire(self, now: float) -> None:
+        """Forget those that nobody needs any more."""
+        used = {id(usage.trunk) for usage in self._context.usages.values()}
+        for leaving in list(self._leaving):
+            state = leaving.upkeep.state
+            if id(state) in used or not leaving.upkeep.settled:
+                leaving.busy_at = now
+            elif now - leaving.busy_at >= LINGER_S:
+                self._leaving.remove(leaving)
+                self._context.trunks.forget(state)
+                self._context.emit(TrunkLeft(trunk=state.trunk.name))
+        if self._leaving:
+            self._plan(now)
+
+    def _plan(self, now: float) -> None:
+        self._context.timers.schedule(now + LOOK_S, LeavingTimer(care=self))
+
+    def _all(self) -> list[Upkeep]:
+        return [*self._upkeeps, *(leaving.upkeep for leaving in self._leaving)]

@@ -1,6 +1,6 @@
 """What the core knows of each trunk while it runs, and which trunk a message came from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -167,6 +167,11 @@ class TrunkState:
             self._known_reach = _Reach.of(self.servers)
         return self._known_reach
 
+    def follow(self, trunk: Trunk) -> None:
+        """Go by other settings of the same trunk from the next request on."""
+        self.trunk = trunk
+        self.judged = Kept()
+
     def flow(self) -> Flow | None:
         """The way to the next hop; `None` while its name has no address."""
         targets = self.targets
@@ -262,18 +267,29 @@ def _target(flow: Flow) -> Target:
 
 
 class Directory:
-    """All trunks."""
+    """All trunks, and those that are being left: these take no new calls, and are listened to while old ones go on."""
 
     def __init__(self, trunks: tuple[Trunk, ...], entropy: Entropy) -> None:
-        self._states = {
-            trunk.name: TrunkState(
-                trunk=trunk,
-                credentials=Credentials(trunk, entropy),
-                line=entropy.token(12),
-                instance=trunk.instance,
-            )
-            for trunk in trunks
-        }
+        self._entropy = entropy
+        self._states = {trunk.name: self.make(trunk) for trunk in trunks}
+        self._leaving: list[TrunkState] = []
+
+    def make(self, trunk: Trunk) -> TrunkState:
+        """A trunk that is none of these yet."""
+        credentials, line = Credentials(trunk, self._entropy), self._entropy.token(12)
+        return TrunkState(trunk=trunk, credentials=credentials, line=line, instance=trunk.instance)
+
+    def keep(self, states: Iterable[TrunkState]) -> None:
+        """These are the trunks from now on."""
+        self._states = {state.trunk.name: state for state in states}
+
+    def leave(self, state: TrunkState) -> None:
+        """Go on listening to a trunk that `keep` will not name."""
+        self._leaving.append(state)
+
+    def forget(self, state: TrunkState) -> None:
+        """Listen to it no more."""
+        self._leaving.remove(state)
 
     def __iter__(self) -> Iterator[TrunkState]:
         return iter(self._states.values())
@@ -284,7 +300,7 @@ class Directory:
 
     def admits(self, host: str) -> bool:
         """Whether a trunk sends from this address."""
-        return any(state.sends_from(host) for state in self)
+        return any(state.sends_from(host) for state in (*self._states.values(), *self._leaving))
 
     def of_call(self, request: Request, flow: Flow) -> TrunkState | None:
         """The trunk of a new call: one of those that send from its address.

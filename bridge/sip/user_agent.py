@@ -18,7 +18,7 @@ from bridge.sip.actions import (
     TrunkResolved,
     Unreachable,
 )
-from bridge.sip.call_limits import LimitCalls, TurnTimer
+from bridge.sip.call_limits import TurnTimer
 from bridge.sip.context import Context
 from bridge.sip.dialog_request import DialogRequestTimer
 from bridge.sip.errors import SipError
@@ -52,7 +52,8 @@ from bridge.sip.transaction import Timing
 from bridge.sip.transaction_layer import TransactionLayer
 from bridge.sip.transaction_runner import TransactionTimer
 from bridge.sip.transfers import Transfers
-from bridge.sip.trunk_care import TrunkCare
+from bridge.sip.trunk_care import LeavingTimer, TrunkCare
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.trunks import Directory
 from bridge.sip.usage_commands import HangUpAsked, UsageCommand
 from bridge.sip.usage_states import UsageState
@@ -189,8 +190,9 @@ class UserAgent:
                 self._texts.send(text, message, now)
             case AnswerText(text=text, status=status):
                 self._texts.answer(text, status, now)
-            case LimitCalls():
-                self._context.limits[event.trunk].change(event, now)
+            case ChangeTrunks():
+                self._trunks.change(event, now)
+                self._outbound.follow(now)
             case Revive():
                 revive(event, self._context)
             case TimeElapsed():
@@ -286,5 +288,7 @@ class UserAgent:
                     limits.fire(now)
                 case ProbeTimer(probe=probe):
                     probe.fire(now)
+                case LeavingTimer(care=care):
+                    care.fire(now)
                 case _:
                     raise TypeError(f"no one waits for {type(payload).__name__}")

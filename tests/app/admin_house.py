@@ -129,7 +129,7 @@ async def open_house(
     config = load_config(file, TOKENS)
     live, store = LivePlan(config), await open_store(directory / "store.sqlite3")
     stage, entries = Stage(store=store, limits=limits(config)), AddedEntries(live, store.admin_entries)
-    stage.switchboard.service = TrunkService(tuple(config.trunks), store.trunks_out)
+    stage.switchboard.service = TrunkService(live.trunks, store.trunks_out)
     await stage.settings.load()
     await entries.load()
     console = ConsoleDesk(

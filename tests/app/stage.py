@@ -492,7 +492,7 @@ class Stage:
         self.announcements = Announcements(lambda: said, lambda user: "en", clock)
         self.switchboard = Switchboard(
             engine=self.engine,
-            policies={PBX: SipMediaPolicy(ptime_ms=30)},
+            policy_of=lambda trunk: SipMediaPolicy(ptime_ms=30) if trunk == PBX else SipMediaPolicy(),
             sip=self.sip,
             matrix=self.matrix,
             memory=self.memory,
@@ -513,7 +513,7 @@ class Stage:
             matrix=self.matrix,
             sip=self.sip,
             plan=lambda: self.plan,
-            sides=sides,
+            sides=lambda: sides,
             meter=self.meter,
             announcements=self.announcements,
             hides_number=lambda user: self.settings.of(user).withheld,
@@ -527,7 +527,7 @@ class Stage:
             switchboard=self.switchboard,
             plan=lambda: self.plan,
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
-            sides=sides,
+            sides=lambda: sides,
             meter=self.meter,
             wishes=Wishes(
                 self.settings,

@@ -21,7 +21,7 @@ def write(path: Path, text: str, *, age_s: int) -> None:
 def test_names_change_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "names.csv"
     write(path, "+15550100,Jane\n", age_s=10)
-    book = AddressBookFile(path, "US")
+    book = AddressBookFile(path, lambda: "US")
     assert book.reload()
     assert (book.name_of("+15550100"), book.name_of("+15550101")) == ("Jane", None)
     assert not book.reload()
@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_read_leaves_the_names_as_they_are(
 ) -> None:
     path = tmp_path / "names.csv"
     write(path, "+15550100,Jane\n", age_s=10)
-    book = AddressBookFile(path, "US")
+    book = AddressBookFile(path, lambda: "US")
     book.reload()
     if trouble == "gone":
         path.unlink()
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_leaves_the_names_as_they_are(
 
 
 def test_without_a_file_nobody_has_a_name() -> None:
-    book = AddressBookFile(None, "US")
+    book = AddressBookFile(None, lambda: "US")
     assert not book.reload()
     assert book.name_of("+15550100") is None
 
@@ -61,7 +61,7 @@ async def test_whoever_shows_names_is_told_of_changes_until_it_has_worked(
     monkeypatch.setattr(address_book, "LOOK_INTERVAL_S", 0.001)
     path = tmp_path / "names.csv"
     write(path, "+15550100,Jane\n", age_s=10)
-    book = AddressBookFile(path, "US")
+    book = AddressBookFile(path, lambda: "US")
     told: asyncio.Queue[str | None] = asyncio.Queue()
     failures = 2
 

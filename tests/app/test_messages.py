@@ -28,6 +28,7 @@ from bridge.core.errors import CallError
 from bridge.core.ids import EventId
 from bridge.matrix.link import MatrixError
 from bridge.media.ogg_duration import ogg_duration_s
+from bridge.media.policy import DEFAULT_POLICY
 from bridge.media.recording import Recorded, RecordingEnd, RecordingRequest
 from bridge.media.verdicts import unavailable
 from bridge.store import Store, StoreError
@@ -253,7 +254,7 @@ def media_work(scene: Scene, events: list[ev.Event]) -> MediaWork:
     """What carries commands out, and tells these events of it."""
     return MediaWork(
         StageEngine(),
-        {},
+        lambda trunk: DEFAULT_POLICY,
         lambda live, event: events.append(event),
         lambda call_id: None,
         scene.counts,

@@ -9,7 +9,7 @@ from tests.app.test_trunk_failover import dialog_of, over_two_trunks, placed
 
 
 async def out_of_service(stage: Stage, trunk: TrunkName) -> TrunkService:
-    service = TrunkService((TRUNK, PBX), stage.store.trunks_out)
+    service = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
     stage.switchboard.service = service
     assert await service.switch(trunk, on=False)
     return service
@@ -47,18 +47,18 @@ async def test_a_call_that_is_up_goes_on(stage: Stage) -> None:
 
 
 async def test_it_is_out_of_service_after_a_restart_as_well(stage: Stage) -> None:
-    before = TrunkService((TRUNK, PBX), stage.store.trunks_out)
+    before = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
     await before.switch(TRUNK, on=False)
     await before.switch(PBX, on=False)
     await before.switch(PBX, on=True)
     assert not await before.switch(TrunkName("nowhere"), on=False)
-    after = TrunkService((TRUNK, PBX), stage.store.trunks_out)
+    after = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
     await after.load()
     assert (after.carries(TRUNK), after.carries(PBX)) == (False, True)
 
 
 async def test_whoever_calls_for_help_may_use_it_when_nothing_else_helps() -> None:
-    service = TrunkService((TRUNK, PBX))
+    service = TrunkService(lambda: (TRUNK, PBX))
     await service.switch(TRUNK, on=False)
     routes = tuple(Route(trunk=trunk, number=E164(PHONE), caller="") for trunk in (TRUNK, PBX))
     permission = Permission(who=(ALICE,), prefixes=())

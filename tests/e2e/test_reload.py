@@ -6,12 +6,17 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.exchange import PHONE, Exchange, open_exchange
+from tests.e2e.exchange import PHONE, SERVER_NAME, Exchange, open_exchange
 from tests.e2e.phone import Phone
 from tests.e2e.sound import Heard, Tone, sine, write_wav
 from tests.e2e.waiting import until
+from tests.e2e.webrtc import mute_offer
+from tests.peers.kamailio import Kamailio
+from tests.peers.process import LOOPBACK, free_port
 
 MENU = "+15558000001"
+DESK, DOMAIN = "+15570100", "pbx.test"
+ACCOUNTS = {"bridge": "bridge-password", DESK: "desk-password"}
 OLD_HZ, OLD_INVALID_HZ = 500.0, 700.0
 NEW_HZ, NEW_INVALID_HZ = 900.0, 1100.0
 
@@ -61,3 +66,43 @@ async def test_a_phone_in_a_menu_goes_on_hearing_it_and_the_next_one_hears_the_n
         assert "gone.wav" in exchange.bridge.log_tail()
         await phone.call(MENU, through=exchange.bridge.sip_port)
         await hears(phone, NEW_HZ)
+
+
+def with_pbx(trunks: dict[str, Any], pbx: Kamailio, password: str) -> dict[str, Any]:
+    """The sections that know of a PBX besides, which carries the calls to its phone."""
+    account = {"auth": "register", "username": "bridge", "password": password, "caller_id": "+15570199"}
+    permissions = [{"who": [SERVER_NAME], "prefixes": ["+1557"], "trunk": "pbx"}]
+    return {
+        "trunks": {**trunks, "pbx": {"server": f"{LOOPBACK}:{pbx.port}", "domain": DOMAIN, **account}},
+        "permissions": {"outbound": permissions},
+    }
+
+
+async def test_a_trunk_comes_is_put_right_and_goes_while_its_call_goes_on(tmp_path: Path) -> None:
+    settings = {"media": {"connect_timeout_s": 60}}
+    async with open_exchange(tmp_path, settings) as exchange, Kamailio(tmp_path, ACCOUNTS, domain=DOMAIN) as pbx:
+        account: dict[str, Any] = {"registrar": f"{LOOPBACK}:{pbx.port}", "domain": DOMAIN, "password": ACCOUNTS[DESK]}
+        async with Phone(tmp_path, DESK, port=free_port(span=2), **account) as desk:
+            await desk.wait_registered()
+            bridge, user = exchange.bridge, await exchange.user("caller", DESK)
+            before = yaml.safe_load(bridge.config.read_text())
+            await reload(exchange, **with_pbx(before["trunks"], pbx, "wrong"))
+            await bridge.wait_metric("registrations_total", 1, trunk="pbx", outcome="refused")
+            await reload(exchange, **with_pbx(before["trunks"], pbx, ACCOUNTS["bridge"]))
+            await bridge.wait_metric("trunk_up", 1, trunk="pbx")
+            await user.invite("taken", mute_offer(0, port=exchange.mute_port))
+            await user.answered("taken")
+            await desk.wait_answered()
+            await reload(exchange, trunks=before["trunks"], permissions=before["permissions"])
+            assert 'trunk="pbx"' not in await bridge.metrics()
+            assert await bridge.metric("calls_active") == 1
+            await desk.dial(f"sip:bridge@{DOMAIN}")
+            assert "404" in await desk.wait_closed(), "the registration was taken back"
+            assert await bridge.metric("calls_active") == 1, "and the call goes on"
+            await user.hang_up("taken")
+            await desk.wait_closed(count=2)
+            await bridge.wait_metric("calls_active", 0)
+            await user.invite("refused", mute_offer(1, port=exchange.mute_port))
+            await user.rejected("refused")
+            assert [record["reason"] for record in bridge.records()] == ["completed", "not_permitted"]
+            assert await bridge.metric("internal_errors_total") == 0

@@ -280,3 +280,15 @@ def test_operators_find_the_metrics_that_telephony_has_everywhere() -> None:
         "config_last_reload_successful": [],
     }
     assert {name: list(DECLARED[name].labels) for name in wanted if name in DECLARED} == wanted
+
+
+def test_a_trunk_that_comes_is_counted_and_one_that_goes_leaves_nothing() -> None:
+    telemetry = PrometheusTelemetry(trunks=(TrunkName("old"),), version="1", strict=True)
+    telemetry.gauge("trunk_up", 1, trunk="old")
+    telemetry.know_trunks([TrunkName("new")])
+    telemetry.gauge("trunk_up", 1, trunk="new")
+    telemetry.forget_trunk(TrunkName("old"))
+    assert b'trunk="old"' not in telemetry.exposition()
+    assert b'trunkline_trunk_up{trunk="new"} 1.0' in telemetry.exposition()
+    telemetry.gauge("trunk_up", 0, trunk="old")
+    assert b'trunkline_trunk_up{trunk="old"} 0.0' in telemetry.exposition(), "what its last calls count is no fault"

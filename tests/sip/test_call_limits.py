@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from bridge.core.ids import DialogKey
-from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
-from tests.sip.scripted_peer import SDP, TRUNK, Scripted, peer_request, trunk
+from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 
 
 def limited(**limits: Any) -> Scripted:
@@ -131,7 +131,8 @@ def test_calls_that_come_too_fast_are_sent_away_with_the_time_to_come_back() -> 
 
 
 def change(peer: Scripted, *, max_calls: int = 0, per_s: float = 0.0, incoming_per_s: float = 0.0) -> None:
-    peer.feed(LimitCalls(trunk=TRUNK, max_calls=max_calls, max_calls_per_s=per_s, max_incoming_per_s=incoming_per_s))
+    limits = trunk(max_calls=max_calls, max_calls_per_s=per_s, max_incoming_per_s=incoming_per_s)
+    peer.feed(ChangeTrunks(trunks=(limits,), emergency=frozenset()))
 
 
 @pytest.mark.parametrize(("per_s", "begun"), [(0.0, 3), (2.0, 3), (1.0, 1)])

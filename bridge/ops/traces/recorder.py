@@ -65,7 +65,8 @@ class CallRecorder:
         self._settings = settings
         self._telemetry = telemetry
         self._items: queue.Queue[Item | None] = queue.Queue(QUEUE_ITEMS)
-        self._sorter = Sorter(Cleaner(settings.secret_headers))
+        self._secret = settings.secret_headers
+        self._sorter = Sorter(Cleaner(self._secret))
         self._hep = HepSender(settings.hep) if settings.hep is not None else None
         self._file: TraceFile | None = None
         self._next_try = self._next_prune = 0.0
@@ -82,6 +83,11 @@ class CallRecorder:
             self._items.put_nowait(item)
         except queue.Full:
             self._telemetry.count("trace_items_total", outcome="dropped")
+
+    def keep_secret(self, headers: frozenset[str]) -> None:
+        """Leave these header fields out as well, from the next message on."""
+        self._secret |= headers
+        self._sorter.cleaner = Cleaner(self._secret)
 
     def stop(self, limit_s: float = 5.0) -> None:
         """Write what is queued, for a bounded time; blocking."""

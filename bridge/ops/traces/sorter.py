@@ -52,7 +52,8 @@ class Sorter:
     """Takes items in the order in which they happened."""
 
     def __init__(self, cleaner: Cleaner) -> None:
-        self._cleaner = cleaner
+        self.cleaner = cleaner
+        """May be exchanged at any time."""
         self._calls: OrderedDict[str, CallId] = OrderedDict()
         """By Call-ID of SIP."""
         self._names: dict[CallId, list[str]] = {}
@@ -106,7 +107,7 @@ class Sorter:
             self._pass_on(*self._waiting.popleft()[1:])
 
     def _pass_on(self, sip_call_id: str, message: SipMessage) -> None:
-        payload = self._cleaner.clean(message.payload)
+        payload = self.cleaner.clean(message.payload)
         call_id = self._calls.get(sip_call_id)
         self._batch.sightings.append(Sighting(message=message, payload=payload, call=call_id or sip_call_id))
         if call_id is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,7 +13,6 @@ from bridge.core.floodgate import Floodgate
 from bridge.core.ids import DialogKey, SipCallId, TextKey, TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.sip.actions import Flow
-from bridge.sip.call_limits import LimitCalls
 from bridge.sip.events import OutgoingCall, OutgoingText, SipEvent
 from bridge.sip.inputs import DialogCommand, PlaceCall, Start, Steer, Stop
 from bridge.sip.io.addresses import local_addresses
@@ -32,6 +31,7 @@ from bridge.sip.revival import Revive
 from bridge.sip.saved import SavedLeg
 from bridge.sip.settings import Listener, SipSettings, Trunk
 from bridge.sip.texts import AnswerText, SendText
+from bridge.sip.trunk_changes import ChangeTrunks, is_another
 from bridge.sip.uri import join_host_port
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
 from bridge.sip.user_agent import TrunkStanding, UserAgent
@@ -44,6 +44,14 @@ _log = structlog.get_logger()
 
 class EndpointError(TrunklineError):
     """The endpoint cannot start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkChange:
+    """Other trunks, ready to be used."""
+
+    settings: SipSettings
+    contexts: TlsContexts
 
 
 class SipEndpoint:
@@ -91,6 +99,7 @@ class SipEndpoint:
         )
         self._tasks = OwnedTasks(self._report)
         self._gate: Gate | None = None
+        self._finding: dict[TrunkName, asyncio.Task[None]] = {}
 
     # Life.
 
@@ -123,7 +132,7 @@ class SipEndpoint:
         waits_s = await asyncio.gather(*map(self._finder.find, trunks))
         self._driver.run(Start())
         for trunk, wait_s in zip(trunks, waits_s, strict=True):
-            self._tasks.spawn(self._finder.keep_finding(trunk, wait_s))
+            self._finding[trunk.name] = self._tasks.spawn(self._finder.keep_finding(trunk, wait_s))
         self._tasks.spawn(self._gate.watch())
         self._tasks.spawn(self._keep_certificates())
 
@@ -144,6 +153,36 @@ class SipEndpoint:
         await self._tasks.close()
         await self._network.close()
         self._driver.deliver()
+
+    async def prepare(self, settings: SipSettings) -> TrunkChange:
+        """Make ready what other trunks need; raises `CertificateError`, and changes nothing yet."""
+        ours = tuple(trunk for trunk in self._settings.trunks if trunk.internal)
+        wanted = replace(self._settings, trunks=(*settings.trunks, *ours), emergency=settings.emergency)
+        return TrunkChange(settings=wanted, contexts=await asyncio.to_thread(self._contexts.prepare, wanted))
+
+    def change_trunks(self, ready: TrunkChange) -> None:
+        """Go by other trunks. One that is gone, or is another now, takes no new calls; those that are up go on.
+
+        `TrunkLeft` tells when nothing of it is left.
+        """
+        before = {trunk.name: trunk for trunk in self._settings.trunks}
+        self._settings = ready.settings
+        self._contexts.take(ready.contexts)
+        trunks, emergency = ready.settings.trunks, ready.settings.emergency
+        self._driver.command(ChangeTrunks(trunks=trunks, emergency=emergency))
+        for name in before.keys() - {trunk.name for trunk in trunks}:
+            self._finding.pop(name).cancel()
+        for trunk in trunks:
+            known = before.get(trunk.name)
+            if known is None or is_another(known, trunk):
+                if known is not None:
+                    self._finding.pop(trunk.name).cancel()
+                self._finding[trunk.name] = self._tasks.spawn(self._begin(trunk))
+
+    async def _begin(self, trunk: Trunk) -> None:
+        wait_s = await self._finder.find(trunk)
+        self._driver.run(Start())
+        await self._finder.keep_finding(trunk, wait_s)
 
     async def reload_tls(self) -> None:
         """Read certificates that have changed; new connections use them."""
@@ -203,10 +242,6 @@ class SipEndpoint:
     def revive(self, dialog: DialogKey, leg: SavedLeg) -> None:
         """Take up a call that an earlier process has left, so that it can be ended."""
         self._driver.command(Revive(dialog=dialog, leg=leg))
-
-    def limit_calls(self, limits: LimitCalls) -> None:
-        """Have a trunk carry so many calls from now on."""
-        self._driver.command(limits)
 
     def invite(self, call: OutgoingCall) -> DialogKey:
         """Place a call; whatever goes wrong comes as `CallFailed`."""

@@ -60,6 +60,21 @@ class TlsContexts:
                 self.client(trunk.name)
         self._tell_expiry()
 
+    def prepare(self, settings: SipSettings) -> "TlsContexts":
+        """The same for other trunks, with what need not be read again; raises `CertificateError`. On any thread."""
+        ready = TlsContexts(settings, self._telemetry)
+        ready._server = self._server
+        for name, kept in list(self._clients.items()):
+            trunk = next((known for known in settings.trunks if known.name == name), None)
+            if ready._files_of(trunk) == kept.files:
+                ready._clients[name] = kept
+        ready.load()
+        return ready
+
+    def take(self, ready: "TlsContexts") -> None:
+        """Go by what was prepared, from the next connection on."""
+        self._settings, self._server, self._clients = ready._settings, ready._server, ready._clients
+
     def server(self) -> ssl.SSLContext:
         """For connections that we accept."""
         if self._server is None:

@@ -1,0 +1,157 @@
+"""Trunks come, go and become others while calls go on."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from bridge.core.ids import DialogKey, TrunkName
+from bridge.sip.actions import TrunkResolved
+from bridge.sip.events import CallEnded, CallFailed, IncomingCall, TrunkLeft
+from bridge.sip.inputs import Start, Stop
+from bridge.sip.settings import Trunk, TrunkAuth
+from bridge.sip.targets import server_at
+from bridge.sip.trunk_care import LINGER_S, LOOK_S
+from bridge.sip.trunk_changes import ChangeTrunks, is_another, takes_binding
+from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, peer_request, trunk
+
+OTHER = "192.0.2.77"
+
+
+def change(peer: Scripted, *trunks: Trunk, emergency: tuple[str, ...] = ()) -> None:
+    """Another configuration, whose new servers are found at once."""
+    peer.feed(ChangeTrunks(trunks=trunks, emergency=frozenset(emergency)))
+    for each in trunks:
+        peer.feed(TrunkResolved(trunk=each.name, servers=server_at((each.host,), 5060, each.transport)))
+    peer.feed(Start())
+
+
+def registered(**settings: object) -> Scripted:
+    """A trunk with which we are registered."""
+    peer = Scripted(trunk(TrunkAuth.REGISTER, **settings))
+    peer.start()
+    grant(peer)
+    peer.sent.clear()
+    return peer
+
+
+def grant(peer: Scripted) -> None:
+    request = peer.last_request("REGISTER")
+    peer.answer(request, 200, Contact=f"{request.headers.get('Contact')};expires=600")
+
+
+def registers(peer: Scripted) -> list[tuple[str, str | None]]:
+    """Where REGISTER requests have gone since, and for how long they ask."""
+    return [(flow.host, m.headers.get("Expires")) for m, flow in peer.sent if m.cseq.method == "REGISTER"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "another"),
+    [
+        ({"max_calls": 3, "headers": (("X-Account", "1"),), "texts": trunk().texts}, False),
+        ({"host": OTHER}, True),
+        ({"password": "new"}, True),
+        ({"register_expires_s": 120}, True),
+        ({"options_interval_s": 5.0}, True),
+        ({"presence_of": ("201",)}, True),
+    ],
+)
+def test_what_makes_another_trunk(changed: dict[str, object], another: bool) -> None:
+    before = trunk(TrunkAuth.REGISTER)
+    assert is_another(before, replace(before, **changed)) is another  # type: ignore[arg-type]
+
+
+def test_a_new_trunk_registers_and_carries_calls() -> None:
+    peer = Scripted(trunk())
+    peer.start()
+    added = replace(trunk(TrunkAuth.REGISTER, host=OTHER), name=TrunkName("other"))
+    change(peer, trunk(), added)
+    assert registers(peer) == [(OTHER, "600")]
+    assert not peer.agent.trunk_up(added.name)
+
+
+def test_a_trunk_that_is_gone_is_left_and_takes_no_calls() -> None:
+    peer = registered()
+    change(peer)
+    assert registers(peer) == [(PEER, "0")]
+    assert not peer.agent.trunk_up(TRUNK)
+    peer.call()
+    assert isinstance(failed := peer.last_event(), CallFailed)
+    assert failed.status == 503
+    peer.receive(peer_request("INVITE", sdp=SDP))
+    assert not any(isinstance(event, IncomingCall) for event in peer.events)
+
+
+def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
+    peer = Scripted(trunk())
+    dialog, _, tag = peer.accepted_call()
+    change(peer)
+    peer.advance(600)
+    assert peer.agent.admits(PEER)
+    peer.receive(peer_request("BYE", cseq=2, to_tag=tag, branch="bye"))
+    assert peer.titles() == ["200 BYE"]
+    assert isinstance(ended := peer.last_event(), CallEnded)
+    assert ended.dialog == dialog
+    peer.advance(LINGER_S + 2 * LOOK_S)
+    assert peer.last_event() == TrunkLeft(trunk=TRUNK)
+    assert not peer.agent.admits(PEER)
+    assert peer.agent.next_deadline() is None
+
+
+def test_another_account_registers_anew_and_the_old_one_is_taken_back() -> None:
+    peer = registered()
+    change(peer, trunk(TrunkAuth.REGISTER, username="bob"))
+    assert sorted(registers(peer)) == [(PEER, "0"), (PEER, "600")]
+    grant(peer)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_a_call_of_before_is_carried_by_the_way_it_knows_while_new_ones_go_to_the_new_server() -> None:
+    peer = Scripted(trunk())
+    dialog = peer.answered_call()
+    change(peer, trunk(host=OTHER))
+    peer.call("new")
+    assert peer.sent[-1][1].host == OTHER
+    peer.feed(Stop())
+    assert PEER in {flow.host for message, flow in peer.sent if message.cseq.method == "BYE"}
+    assert dialog == DialogKey("call")
+
+
+def test_a_password_that_changes_keeps_a_binding_that_the_new_registration_replaces() -> None:
+    peer = registered(instance="urn:uuid:1")
+    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", password="new"))
+    assert registers(peer) == [(PEER, "600")]
+
+
+def test_only_the_same_account_takes_a_binding_over() -> None:
+    before = trunk(TrunkAuth.REGISTER, instance="urn:uuid:1")
+    assert takes_binding(before, replace(before, password="new"))
+    assert not takes_binding(before, replace(before, username="bob"))
+    assert not takes_binding(before, replace(before, host=OTHER))
+    assert not takes_binding(trunk(TrunkAuth.REGISTER), trunk(TrunkAuth.REGISTER))
+
+
+def test_sources_that_are_taken_away_may_not_call_any_more() -> None:
+    peer = Scripted(trunk(sources=(ip_network("198.51.100.0/24"),)))
+    assert peer.agent.admits("198.51.100.9")
+    change(peer, trunk())
+    assert not peer.agent.admits("198.51.100.9")
+    assert peer.agent.admits(PEER)
+
+
+def test_an_emergency_number_that_is_new_is_never_limited() -> None:
+    peer = Scripted(trunk(max_calls=1))
+    peer.call("one")
+    change(peer, trunk(max_calls=1), emergency=("112",))
+    peer.sent.clear()
+    peer.call("two", called="112")
+    assert peer.titles() == ["INVITE"]
+
+
+def test_calls_that_wait_for_their_turn_at_a_trunk_that_goes_may_try_another() -> None:
+    peer = Scripted(trunk(max_calls_per_s=1))
+    peer.call("one")
+    peer.call("two")
+    change(peer)
+    failed = [event for event in peer.events if isinstance(event, CallFailed)]
+    assert [(event.dialog, event.status) for event in failed] == [("two", 503)]
