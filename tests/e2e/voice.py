@@ -28,9 +28,10 @@ _KEPT = 3000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardFrame:
-    """20 ms of what came, and when."""
+    """20 ms of what came, and when; where it belongs in the sound says its timestamp."""
 
     at: float
+    timestamp: int
     samples: Samples
 
     @property
@@ -110,7 +111,7 @@ class Voice(threading.Thread):
     def _take(self, packet: RtpPacket) -> None:
         if packet.payload_type == 0:
             pcm = np.frombuffer(g711.ulaw_decode(packet.payload), dtype="<i2").astype(np.float64) / 32768
-            self._frames.append(HeardFrame(at=time.monotonic(), samples=pcm))
+            self._frames.append(HeardFrame(at=time.monotonic(), timestamp=packet.timestamp, samples=pcm))
             del self._frames[:-_KEPT]
         elif packet.payload_type == EVENTS and (event := TelephoneEvent.parse(packet.payload)) is not None:
             self._digits[packet.timestamp] = KEYS[event.event]
@@ -133,9 +134,10 @@ class Voice(threading.Thread):
         return time.monotonic() - heard[-1] if heard else float("inf")
 
     def longest_gap_s(self) -> float:
-        """The longest time between two audible frames."""
-        heard = [frame.at for frame in self._frames if frame.audible]
-        return max((after - before for before, after in itertools.pairwise(heard)), default=float("inf"))
+        """The longest time between two audible frames as they are played, however a busy machine lets them come."""
+        heard = [frame.timestamp for frame in self._frames if frame.audible]
+        gaps = [((after - before) & 0xFFFFFFFF) / RATE_HZ for before, after in itertools.pairwise(heard)]
+        return max(gaps, default=float("inf"))
 
     def digits(self) -> str:
         """Keys that were pressed at the other end."""
