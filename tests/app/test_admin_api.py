@@ -17,7 +17,7 @@ from bridge.ops.admin.api import ROOT, description
 from bridge.ops.admin.requests import MAX_BODY
 from bridge.store import administration
 from tests.app.admin_house import SECTIONS, TOKEN, WHO, House, open_house
-from tests.app.stage import ALICE, BOB
+from tests.app.outsides import ALICE, BOB
 from tests.clock import ManualClock
 from tests.e2e.waiting import until
 from tests.ops.console_house import CALL, PHONE, write_trace

@@ -24,7 +24,8 @@ from bridge.numbers.limits import CALLS_AT_ONCE, LIMIT_REACHED, TOO_MANY_ATTEMPT
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
 from bridge.numbers.sentences import EMERGENCY, SENTENCES, Spoken, language_of
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, BOB, Stage
+from tests.app.outsides import ALICE, BOB
+from tests.app.stage import Stage
 from tests.app.test_spending import limited, talk, until
 from tests.config_files import MINIMAL, load
 from tests.e2e.sound import write_wav

@@ -12,7 +12,8 @@ from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Price, Tariff
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, OutgoingCall
-from tests.app.stage import ALICE, TRUNK, Stage, StageSip
+from tests.app.outsides import ALICE, TRUNK, StageSip
+from tests.app.stage import Stage
 from tests.app.test_spending import CENT
 from tests.stores import open_store
 

@@ -14,7 +14,8 @@ from bridge.config.model import TrunkConfig
 from bridge.core.ids import DialogKey, MenuName
 from bridge.numbers.reach import Reach, ToMenu, ToMessageBox
 from bridge.sip.events import CallEnded
-from tests.app.stage import ALICE, BOB, PBX, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, PBX, TRUNK
+from tests.app.stage import Stage
 
 BOX = MessageBox(reasons=("no_answer", "do_not_disturb"), longest_s=60.0, limit_s=90.0)
 MENU, VOICEMAIL, PERSON = "+15550199", "+15550197", "+15550188"

@@ -5,7 +5,8 @@ from itertools import pairwise
 from bridge.app.call_tracing import CallTracing
 from bridge.calls import events as ev
 from bridge.ops.spans.model import CallSpans
-from tests.app.stage import ALICE, PHONE, Stage
+from tests.app.outsides import ALICE, PHONE
+from tests.app.stage import Stage
 
 
 class Kept:

@@ -4,7 +4,8 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.events import CallAnswered, CallEnded
-from tests.app.stage import ALICE, Stage
+from tests.app.outsides import ALICE
+from tests.app.stage import Stage
 
 PARTY = {"version": "1", "party_id": "LAPTOP"}
 

@@ -8,7 +8,8 @@ from bridge.calls.message import MessageBox
 from bridge.core.clock import SystemClock
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.reach import Reach, ToMessageBox, ToUser
-from tests.app.stage import ALICE, BOB, Stage
+from tests.app.outsides import ALICE, BOB
+from tests.app.stage import Stage
 
 CALLED = "+15550199"
 WORK = parse_hours("mon-fri 9:00-17:00")

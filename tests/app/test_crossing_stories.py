@@ -14,7 +14,8 @@ from bridge.core.ids import DialogKey, EventId, MatrixCallId, PartyId, SipCallId
 from bridge.matrix.events import RoomEvent
 from bridge.sip import events as sip
 from bridge.store import Store
-from tests.app.stage import ALICE, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, PBX, PHONE, ROOM, TRUNK
+from tests.app.stage import Stage
 from tests.calls.crossing_bridge import Trunk
 from tests.calls.crossing_world import InRoom, World
 from tests.calls.test_crossing_stories import check_everybody_is_told_once, check_nobody_is_stuck, story

@@ -18,7 +18,8 @@ from bridge.core.verdict import Verdict
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.reach import Reach, Target, ToGroup, ToMessageBox, ToUser
 from bridge.sip.events import CallCancelled
-from tests.app.stage import ALICE, BOB, GHOST, PHONE, TRUNK, Stage, StageMatrix, StagePortal
+from tests.app.outsides import ALICE, BOB, GHOST, PHONE, TRUNK, StageMatrix, StagePortal
+from tests.app.stage import Stage
 from tests.patience import PATIENCE_S
 
 CAROL = UserId("@carol:example.org")

@@ -12,7 +12,8 @@ from bridge.calls import events as ev
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.sip import events as sip
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, BOB, GHOST, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, GHOST, ROOM, TRUNK
+from tests.app.stage import Stage
 
 OTHER_GHOST = UserId("@_sip_+15550111:example.org")
 OTHER_ROOM = RoomId("!other:example.org")

@@ -9,7 +9,7 @@ from bridge.calls import inbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.times import CallTimes
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, UserId
-from tests.app.stage import ALICE, BOB, PHONE, TRUNK
+from tests.app.outsides import ALICE, BOB, PHONE, TRUNK
 from tests.stores import open_store
 
 

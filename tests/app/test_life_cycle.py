@@ -14,7 +14,8 @@ from bridge.core.ids import UserId
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.service_manager import ServiceManager
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, ROOM, Stage
+from tests.app.outsides import ALICE, ROOM
+from tests.app.stage import Stage
 from tests.e2e.waiting import until
 from tests.patience import PATIENCE_S
 

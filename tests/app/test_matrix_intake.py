@@ -7,7 +7,8 @@ import pytest
 
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.sip.events import CallAnswered, CallProgress, OutgoingCall
-from tests.app.stage import ALICE, BOB, GHOST, PHONE, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, GHOST, PHONE, ROOM, TRUNK
+from tests.app.stage import Stage
 
 
 async def test_an_invite_is_dialled_with_the_callers_own_number(stage: Stage) -> None:

@@ -16,7 +16,8 @@ from bridge.core.ids import DialogKey, GroupName, MenuName
 from bridge.numbers.groups import Group
 from bridge.numbers.reach import Reach, ToMenu
 from bridge.sip.events import CallEnded, DigitsReceived
-from tests.app.stage import ALICE, BOB, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, TRUNK
+from tests.app.stage import Stage
 
 MAIN = MenuPlan(
     name="main",

@@ -32,7 +32,7 @@ from bridge.media.policy import DEFAULT_POLICY
 from bridge.media.recording import Recorded, RecordingEnd, RecordingRequest
 from bridge.media.verdicts import unavailable
 from bridge.store import Store, StoreError
-from tests.app.stage import StageEngine, StageMatrix, StageSession
+from tests.app.outsides import StageEngine, StageMatrix, StageSession
 from tests.calls import scenes
 from tests.matrix.bridge_fixture import Counts
 from tests.patience import PATIENCE_S

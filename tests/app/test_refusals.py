@@ -26,7 +26,8 @@ from bridge.numbers.permission import Permission
 from bridge.ops.records import CallRecords
 from bridge.store.spending import StoredSuspension
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, BOB, PHONE, ROOM, Stage
+from tests.app.outsides import ALICE, BOB, PHONE, ROOM
+from tests.app.stage import Stage
 from tests.app.test_spending import CENT, limited, talk
 
 Scene = Callable[[Stage], Awaitable[None]]

@@ -17,7 +17,7 @@ from bridge.config import Config, ConfigError
 from bridge.core.ids import MenuName, TrunkName
 from bridge.media.sounds import Sound, pause
 from bridge.media.speech_program import can_speak
-from tests.app.stage import ALICE
+from tests.app.outsides import ALICE
 from tests.config_files import MINIMAL, load
 from tests.e2e.sound import write_wav
 

@@ -19,7 +19,7 @@ from bridge.core.ids import CallId, MatrixCallId, PartyId
 from bridge.media.engine import MediaStats
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
-from tests.app.stage import ALICE, PHONE, TRUNK
+from tests.app.outsides import ALICE, PHONE, TRUNK
 from tests.calls import hunts, scenes
 from tests.patience import PATIENCE_S
 from tests.stores import open_store

@@ -11,7 +11,8 @@ from bridge.core.ids import DialogKey
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.ops.records import VERIFICATIONS
 from bridge.sip.events import Attestation, CallCancelled, CallEnded, Verification
-from tests.app.stage import ALICE, PBX, Stage
+from tests.app.outsides import ALICE, PBX
+from tests.app.stage import Stage
 from tests.patience import PATIENCE_S
 
 

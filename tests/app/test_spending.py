@@ -24,7 +24,8 @@ from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
 from bridge.store.spending import StoredUse
 from tests.app.conftest import open_stage
-from tests.app.stage import ALICE, BOT, NOBODY_IS_SUSPECTED, PBX, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, BOT, PBX, ROOM, TRUNK
+from tests.app.stage import NOBODY_IS_SUSPECTED, Stage
 from tests.app.test_handovers import leave, placed, talking, wish
 from tests.app.test_transfers import referred
 from tests.clock import ManualClock

@@ -15,7 +15,8 @@ from bridge.core.ids import DialogKey, PartyId
 from bridge.core.verdict import Verdict
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.events import CallAnswered, CallMoved
-from tests.app.stage import ALICE, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, PBX, PHONE, ROOM, TRUNK
+from tests.app.stage import Stage
 
 TRUNKS = (TRUNK, PBX)
 

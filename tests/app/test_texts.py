@@ -28,7 +28,8 @@ from bridge.matrix.events import RoomEvent
 from bridge.numbers.limits import Cap, Limit
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
-from tests.app.stage import ALICE, BOB, GHOST, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, GHOST, PBX, PHONE, ROOM, TRUNK
+from tests.app.stage import Stage
 from tests.patience import PATIENCE_S
 
 OTHER_ROOM = RoomId("!other:example.org")

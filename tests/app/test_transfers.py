@@ -9,7 +9,8 @@ from bridge.calls import events as ev
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip import events as sip
 from bridge.sip.uri import SipUri
-from tests.app.stage import PBX, PHONE, TRUNK, Stage
+from tests.app.outsides import PBX, PHONE, TRUNK
+from tests.app.stage import Stage
 
 REPLACES = "other;to-tag=1;from-tag=2"
 

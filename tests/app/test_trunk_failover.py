@@ -4,7 +4,8 @@ from bridge.core.ids import DialogKey
 from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallFailed, OutgoingCall
-from tests.app.stage import ALICE, PBX, TRUNK, Stage
+from tests.app.outsides import ALICE, PBX, TRUNK
+from tests.app.stage import Stage
 
 
 def over_two_trunks(stage: Stage) -> None:

@@ -4,7 +4,8 @@ from bridge.app.trunk_service import TrunkService
 from bridge.core.ids import E164, TrunkName
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import Decision, Route
-from tests.app.stage import ALICE, PBX, PHONE, TRUNK, Stage
+from tests.app.outsides import ALICE, PBX, PHONE, TRUNK
+from tests.app.stage import Stage
 from tests.app.test_trunk_failover import dialog_of, over_two_trunks, placed
 
 

@@ -14,7 +14,8 @@ from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.policy import NumberPlan
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
-from tests.app.stage import ALICE, BOB, PBX, PHONE, ROOM, TRUNK, Stage
+from tests.app.outsides import ALICE, BOB, PBX, PHONE, ROOM, TRUNK
+from tests.app.stage import Stage
 from tests.clock import ManualClock
 from tests.config_files import MINIMAL, load
 
