@@ -20,6 +20,7 @@ from aiohttp import web
 from bridge.core.ids import EventId, RoomId, UserId
 from tests.homeserver_model import Event, Fault, Json, RefusedError, Room
 from tests.homeserver_push import AppserviceClient
+from tests.patience import PATIENCE_S
 
 __all__ = ["Fault", "ScriptedHomeserver"]
 
@@ -152,7 +153,9 @@ class ScriptedHomeserver(AppserviceClient):
             await self.invite_as(creator, room.room_id, user_id, is_direct=is_direct)
         return room.room_id
 
-    async def create_dm(self, user: UserId, ghost: UserId, *, wait: bool = True, timeout_s: float = 5.0) -> RoomId:
+    async def create_dm(
+        self, user: UserId, ghost: UserId, *, wait: bool = True, timeout_s: float = PATIENCE_S
+    ) -> RoomId:
         """A direct room as a client makes it; `wait` returns only when the ghost has joined."""
         room_id = await self.create_room(user, invite=[ghost], is_direct=True)
         if wait:
@@ -182,7 +185,7 @@ class ScriptedHomeserver(AppserviceClient):
         return [e for e in self.rooms[room_id].timeline if not event_type or e["type"] == event_type]
 
     async def wait_event(
-        self, room_id: RoomId, event_type: str, predicate: Predicate | None = None, timeout_s: float = 5.0
+        self, room_id: RoomId, event_type: str, predicate: Predicate | None = None, timeout_s: float = PATIENCE_S
     ) -> Event:
         """The first event of that kind, already there or still to come."""
 
@@ -194,17 +197,17 @@ class ScriptedHomeserver(AppserviceClient):
         assert event is not None
         return event
 
-    async def wait_member(self, room_id: RoomId, user: str, membership: str, timeout_s: float = 5.0) -> None:
+    async def wait_member(self, room_id: RoomId, user: str, membership: str, timeout_s: float = PATIENCE_S) -> None:
         await self.wait_until(lambda: self.rooms[room_id].membership(user) == membership, timeout_s=timeout_s)
 
-    async def wait_until(self, condition: Callable[[], T], timeout_s: float = 5.0) -> T:
+    async def wait_until(self, condition: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
         """Until `condition()` is true; looked at after every event, request and push."""
         async with asyncio.timeout(timeout_s), self._changed:
             while not (result := condition()):
                 await self._changed.wait()
             return result
 
-    async def wait_idle(self, timeout_s: float = 5.0) -> None:
+    async def wait_idle(self, timeout_s: float = PATIENCE_S) -> None:
         """Until everything has been pushed and acknowledged."""
         await self.wait_until(lambda: not self._outgoing, timeout_s=timeout_s)
 

@@ -36,7 +36,7 @@ def path(request: pytest.FixtureRequest) -> PathChoice:
 
 @pytest.fixture
 def settings(path: PathChoice) -> MediaSettings:
-    return MediaSettings(engine=path, webrtc_hosts=("127.0.0.1",), rtp_host="127.0.0.1", connect_timeout_s=10.0)
+    return MediaSettings(engine=path, webrtc_hosts=("127.0.0.1",), rtp_host="127.0.0.1", connect_timeout_s=30.0)
 
 
 @pytest.fixture

@@ -238,7 +238,7 @@ async def test_a_client_that_shares_no_suite_with_us_ends_its_call_without_waiti
     peers.push_async_callback(stack.close)
     session = await engine.open(CALL)
     await stack.take_answer(await answer_of_ours(session, await stack.offer(), phone))
-    await events.count(1, limit_s=5)  # half of what a silent one is given
+    await events.count(1, limit_s=15)  # half of what a silent one is given
     assert events.items == [MediaEnded(call_id=CALL, failure=MediaFailure.ICE_FAILED)]
 
 

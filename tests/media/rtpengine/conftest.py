@@ -25,7 +25,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Rtpengine]:
 
 @pytest.fixture
 def settings(server: Rtpengine) -> MediaSettings:
-    return MediaSettings(engine=PathChoice.RTPENGINE, rtpengines=(server.address,), connect_timeout_s=10.0)
+    return MediaSettings(engine=PathChoice.RTPENGINE, rtpengines=(server.address,), connect_timeout_s=30.0)
 
 
 @pytest.fixture
