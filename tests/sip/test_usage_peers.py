@@ -79,6 +79,18 @@ async def test_sipp_requires_what_the_trunk_must_not_use(tmp_path: Path) -> None
         assert not phone.of(IncomingCall)
 
 
+# Long ringing.
+
+
+async def test_sipp_answers_after_it_has_rung_longer_than_a_request_lasts(tmp_path: Path) -> None:
+    """Without any response it would end after 64·T1 (RFC 3261 §17.1.1.2), which is 6.4 s here."""
+    uas = SippUas(tmp_path, scenario=scenario("ringing_for_long"), calls=1)
+    async with uas, Phone(trunk_to(uas.port), on_event=hang_up_when_answered, timer_t1_s=0.1) as phone:
+        phone.call("+15550100")
+        await phone.wait(CallAnswered)
+        assert await uas.wait_exit(limit_s=PATIENCE_S) == 0, uas.log_tail()
+
+
 # Session timers.
 
 
