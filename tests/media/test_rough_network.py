@@ -13,7 +13,7 @@ from tests.media.outcome import Outcome, judge
 from tests.media.rough_network import Channel, Conditions, RoughNetwork
 from tests.media.talking import CLIENT_RATE, Talk
 
-LEAD, MARKS, TRIES = 25, 200, 3
+LEAD, MARKS, TRIES = 25, 200, 6
 PACKETS = 20_000
 ROUGH = (Conditions(loss=0.1), Conditions(jitter_s=0.04, reordered=0.05, doubled=0.02))
 
