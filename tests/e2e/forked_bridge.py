@@ -21,8 +21,7 @@ class ForkedBridge(Bridge):
     _child: BaseProcess | None = None
 
     async def start(self) -> None:
-        if not self.registration.exists():
-            await self.generate_registration()
+        await self.prepare()
         self.begin()
         await until(self.is_ready, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
 

@@ -40,6 +40,7 @@ class Bridge(PeerProcess):
         self.config = directory / "trunkline.yaml"
         self.registration = directory / REGISTRATION
         self.call_records = directory / "call-records.jsonl"
+        self._token_files = {name: directory / name for name in ("as_token", "hs_token")}
         self._homeserver = {"url": homeserver_url, "server_name": server_name}
         self._settings = settings
 
@@ -50,8 +51,8 @@ class Bridge(PeerProcess):
             "homeserver": self._homeserver,
             "appservice": {
                 "listen": f"{LOOPBACK}:{self.appservice_port}",
-                "as_token_file": str(directory / "as_token"),
-                "hs_token_file": str(directory / "hs_token"),
+                "as_token_file": str(self._token_files["as_token"]),
+                "hs_token_file": str(self._token_files["hs_token"]),
             },
             "sip": {"listen": self._listeners()},
             "media": {"webrtc_hosts": [LOOPBACK], "rtp_host": LOOPBACK, "ports": "20000-29999"},
@@ -85,9 +86,15 @@ class Bridge(PeerProcess):
         self.write_config(**others)
         await self.start()
 
-    async def start(self) -> None:
-        if not self.registration.exists():
+    async def prepare(self) -> None:
+        """Before the first start: a configuration, and tokens that a homeserver knows."""
+        if not self._token_files["as_token"].exists():
             await self.generate_registration()
+        elif not self.config.exists():
+            self.write_config()
+
+    async def start(self) -> None:
+        await self.prepare()
         await self.launch((COMMAND, "run", "--config", self.config))
         await until(self._ready_or_ended, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
         if self.pid is None:
@@ -154,9 +161,9 @@ class Bridge(PeerProcess):
         return [json.loads(line) for line in self.call_records.read_text().splitlines()]
 
     def use_tokens(self, *, as_token: str, hs_token: str) -> None:
-        """Take these secrets instead of making some; before the registration is generated."""
-        (self.directory / "as_token").write_text(as_token)
-        (self.directory / "hs_token").write_text(hs_token)
+        """Take these secrets, which a scripted homeserver has, instead of making some with a registration."""
+        self._token_files["as_token"].write_text(as_token)
+        self._token_files["hs_token"].write_text(hs_token)
 
     def open_files(self, *, besides: Collection[int] = ()) -> int:
         """How many files and sockets the process holds, less its TCP connections from or to the ports `besides`."""
