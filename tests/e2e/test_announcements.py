@@ -1,12 +1,14 @@
 """A browser hears from the bridge itself why there is no call, and why there is none any more."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from tests.e2e.chromium import Device
+from tests.e2e.chromium import Device, Person
 from tests.e2e.lab import PHONE, Lab
 from tests.e2e.phone import TONE
 from tests.e2e.running_bridge import Section
@@ -29,10 +31,21 @@ async def hears(device: Device, tone: Tone) -> None:
     assert heard.is_like(tone), heard
 
 
-async def test_an_emergency_call_that_no_trunk_carries_is_answered_with_a_sentence(lab: Lab) -> None:
-    words = spoken(lab.folder("emergency-words"))
-    recorded = {"recordings": {"emergency_refused": str(words)}}
-    async with lab.configured(announcements=recorded), lab.device(await lab.person()) as device:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def limited(shared_lab: Lab) -> AsyncIterator[Person]:
+    """Somebody whose calls may not last, at a bridge that has something to say."""
+    person, words = await shared_lab.person(), str(spoken(shared_lab.folder("words")))
+    permissions: Section = {
+        "outbound": [{"who": [person.user_id], "prefixes": [PHONE], "trunk": "phone"}],
+        "limits": [{"who": [person.user_id], "call_minutes": _LIMIT_S / 60}],
+    }
+    recorded = {"recordings": {"emergency_refused": words, "limit_reached": words}}
+    async with shared_lab.configured(permissions=permissions, announcements=recorded):
+        yield person
+
+
+async def test_an_emergency_call_that_no_trunk_carries_is_answered_with_a_sentence(lab: Lab, limited: Person) -> None:
+    async with lab.device(limited) as device:
         room_id = await device.dial("112")
         assert "EMERGENCY CALLS CANNOT BE MADE" in await device.wait_notice(room_id)
         await device.wait_connected()
@@ -42,16 +55,8 @@ async def test_an_emergency_call_that_no_trunk_carries_is_answered_with_a_senten
     assert records(lab)[-1]["reason"] == "emergency_refused"
 
 
-async def test_at_a_limit_the_phone_is_let_go_and_then_its_user_hears_why(lab: Lab) -> None:
-    words, person = spoken(lab.folder("limit-words")), await lab.person()
-    limited: Section = {"outbound": [{"who": [person.user_id], "prefixes": [PHONE], "trunk": "phone"}]}
-    limited["limits"] = [{"who": [person.user_id], "call_minutes": _LIMIT_S / 60}]
-    recorded = {"recordings": {"limit_reached": str(words)}}
-    async with (
-        lab.configured(permissions=limited, announcements=recorded),
-        lab.device(person) as device,
-        lab.phone() as phone,
-    ):
+async def test_at_a_limit_the_phone_is_let_go_and_then_its_user_hears_why(lab: Lab, limited: Person) -> None:
+    async with lab.device(limited) as device, lab.phone() as phone:
         await device.dial(PHONE)
         await device.wait_connected()
         await hears(device, TONE)
