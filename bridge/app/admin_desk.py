@@ -27,7 +27,8 @@ from bridge.numbers.reach import is_name
 from bridge.ops.admin.desk import Document
 from bridge.ops.admin.problems import Mistake, Problem
 from bridge.ops.admin.trail import utc
-from bridge.store.traces import CallFilter, TracedCall, TraceReader
+from bridge.store.traces.reader import TraceReader
+from bridge.store.traces.rows import CallFilter, TracedCall
 
 MAX_ACCOUNTS = 1_000
 

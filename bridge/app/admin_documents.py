@@ -14,7 +14,7 @@ from bridge.ops.admin.desk import Document
 from bridge.ops.admin.trail import utc
 from bridge.ops.console.desk import LiveCallView, TrunkView
 from bridge.store.people import StoredSettings
-from bridge.store.traces import TracedCall
+from bridge.store.traces.rows import TracedCall
 
 FILE, API = "file", "api"
 

@@ -26,7 +26,7 @@ from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage
 from bridge.ops.traces.recorder import NoRecorder, Recorder
 from bridge.ops.traces.showing import description_of
 from bridge.sip.io.capture import Capture, Captured, nobody
-from bridge.store.traces import TracedCall, TraceEntry
+from bridge.store.traces.rows import TracedCall, TraceEntry
 
 MEASURE_S = 5.0
 """How often the audio of each call is measured."""

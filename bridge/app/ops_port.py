@@ -28,7 +28,7 @@ from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.ops.test_calls.routes import TestCallRoutes
 from bridge.store import Store
-from bridge.store.traces import TraceReader
+from bridge.store.traces.reader import TraceReader
 
 log = structlog.get_logger(__name__)
 

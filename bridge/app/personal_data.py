@@ -8,7 +8,8 @@ from bridge.config import Config, trace_settings
 from bridge.core.ids import UserId
 from bridge.ops.record_keeping import forget_user, records_of
 from bridge.store.personal import erase_rows, personal_rows
-from bridge.store.traces import TraceFile, TraceReader
+from bridge.store.traces.file import TraceFile
+from bridge.store.traces.reader import TraceReader
 
 
 def message_folder(database: Path) -> Path:

@@ -27,7 +27,7 @@ from bridge.ops.admin.api import ROOT, AdminApi, AdminParts, description
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Heartbeat, OpsServer
 from bridge.sip.user_agent import TrunkStanding
-from bridge.store.traces import TraceReader
+from bridge.store.traces.reader import TraceReader
 from tests.app.stage import Stage
 from tests.stores import open_store
 

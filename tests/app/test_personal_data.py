@@ -21,7 +21,8 @@ from bridge.store.people import PastCall, StoredSettings
 from bridge.store.personal import _ERASED, _KEPT
 from bridge.store.rooms import StoredPortal
 from bridge.store.spending import StoredSuspension, StoredUse
-from bridge.store.traces import TracedCall, TraceEntry, TraceFile
+from bridge.store.traces.file import TraceFile
+from bridge.store.traces.rows import TracedCall, TraceEntry
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
 NUMBER = E164("+15550100")

@@ -19,7 +19,9 @@ from bridge.ops.console.desk import AccountView, LiveCallView, SuspensionView, T
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Heartbeat, OpsServer
 from bridge.ops.traces.items import Kind, Way
-from bridge.store.traces import TracedCall, TraceEntry, TraceFile, TraceReader
+from bridge.store.traces.file import TraceFile
+from bridge.store.traces.reader import TraceReader
+from bridge.store.traces.rows import TracedCall, TraceEntry
 
 TOKEN = "a-token-for-the-console-0123456789"
 CALL = CallId("7KdXr2mVtYqP3sLw9NbZ")

@@ -13,7 +13,8 @@ from bridge.ops.console.desk import LiveCallView
 from bridge.ops.console.rendering import Renderer
 from bridge.ops.console.views import STEPS
 from bridge.ops.traces.items import Kind, Way
-from bridge.store.traces import TraceEntry, TraceFile
+from bridge.store.traces.file import TraceFile
+from bridge.store.traces.rows import TraceEntry
 from tests.clock import ManualClock
 from tests.ops.console_house import (
     ALICE,

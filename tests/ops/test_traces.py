@@ -17,7 +17,9 @@ from bridge.ops.traces.recorder import CallRecorder, TraceSettings
 from bridge.ops.traces.showing import Showing, description_of
 from bridge.ops.traces.sorter import LINGER_S, NOT_KEPT, WAIT_S, Sorter
 from bridge.store.database import StoreError
-from bridge.store.traces import CallFilter, TracedCall, TraceEntry, TraceFile, TraceReader
+from bridge.store.traces.file import TraceFile
+from bridge.store.traces.reader import TraceReader
+from bridge.store.traces.rows import CallFilter, TracedCall, TraceEntry
 from tests.patience import PATIENCE_S
 
 CALL = CallId("ourcall")

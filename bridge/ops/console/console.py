@@ -20,7 +20,7 @@ from bridge.ops.console.streams import Streams
 from bridge.ops.console.views import Views
 from bridge.ops.tokens import TooManyGuesses
 from bridge.store.database import StoreError
-from bridge.store.traces import TraceReader
+from bridge.store.traces.reader import TraceReader
 
 HOME = "/console"
 LOGIN = f"{HOME}/login"

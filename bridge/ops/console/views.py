@@ -12,7 +12,8 @@ from bridge.ops.console.desk import Desk, LiveCallView
 from bridge.ops.console.rendering import short
 from bridge.ops.traces.audio import intervals, samples_of
 from bridge.ops.traces.showing import Showing
-from bridge.store.traces import CallFilter, Tally, TracedCall, TraceEntry, TraceReader
+from bridge.store.traces.reader import TraceReader
+from bridge.store.traces.rows import CallFilter, Tally, TracedCall, TraceEntry
 
 PAGE = 50
 """Calls of a list."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from bridge.ops.traces.items import Kind
-from bridge.store.traces import TraceEntry
+from bridge.store.traces.rows import TraceEntry
 
 _PLAYED = {"matrix": "heard_by_sip", "sip": "heard_by_matrix"}
 """The legs of a call, and where it stands what became of the sound that comes from there."""

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from bridge.core.ids import CallId
-from bridge.store.traces import TracedCall, TraceEntry
+from bridge.store.traces.rows import TracedCall, TraceEntry
 
 
 class Kind(enum.StrEnum):

@@ -9,7 +9,8 @@ from bridge.ops.traces.audio import Interval, Sound, intervals, samples_of
 from bridge.ops.traces.items import Kind, Way
 from bridge.ops.traces.showing import Showing, summary_of
 from bridge.store.database import StoreError
-from bridge.store.traces import CallFilter, TracedCall, TraceEntry, TraceReader
+from bridge.store.traces.reader import TraceReader
+from bridge.store.traces.rows import CallFilter, TracedCall, TraceEntry
 
 WIDTH = 100
 _TIME = 10

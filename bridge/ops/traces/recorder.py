@@ -15,7 +15,7 @@ from bridge.ops.traces.hep import HepSender, HepSettings
 from bridge.ops.traces.items import Item
 from bridge.ops.traces.sorter import Batch, Sorter
 from bridge.store.database import StoreError
-from bridge.store.traces import TraceFile
+from bridge.store.traces.file import TraceFile
 
 QUEUE_ITEMS = 20_000
 """What may wait for the disk: some seconds of the busiest bridge."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bridge.core.pii import Pii
 from bridge.ops.scrubbing import without_host, without_number, without_people
 from bridge.ops.traces.items import Kind
-from bridge.store.traces import TraceEntry
+from bridge.store.traces.rows import TraceEntry
 
 WITHHELD = "withheld"
 _GROUP = "group:"

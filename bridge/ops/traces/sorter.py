@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bridge.core.ids import CallId
 from bridge.ops.traces.cleaning import Cleaner, call_id_of, title_of
 from bridge.ops.traces.items import CallNamed, CallSeen, Item, Kind, Noted, SipMessage, Way
-from bridge.store.traces import TracedCall, TraceEntry
+from bridge.store.traces.rows import TracedCall, TraceEntry
 
 WAIT_S = 1.0
 """How long a message waits for its call; one of no call (a registration, a refused stranger) is not kept."""

@@ -1,0 +1,81 @@
+"""What is in the file of traces, and what can be asked of it."""
+
+from dataclasses import dataclass
+
+from bridge.core.ids import CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedCall:
+    """A call in a line of a list. Moments are seconds since 1970 UTC."""
+
+    call_id: CallId
+    began_at: float
+    ended_at: float | None = None
+    """`None` while it goes on."""
+    direction: str
+    trunk: str = ""
+    user: str = ""
+    number: str = ""
+    """Of the phone; empty when it was withheld."""
+    own_number: str = ""
+    """That of the user, as the phone was shown it or has dialled it."""
+    result: str = ""
+    """Of the verdict, as the three below; empty while the call goes on."""
+    reason: str = ""
+    sip_status: int = 0
+    talk_s: float = 0.0
+    ended_by: str = ""
+    cost: int = 0
+    """Millionths, as far as anybody knows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceEntry:
+    """One step in the life of a call."""
+
+    call_id: CallId
+    at: float
+    """Seconds since 1970 UTC."""
+    kind: str
+    """`matrix`, `sip`, `media`, `state`, `audio` or `verdict`."""
+    way: str = ""
+    """`in`, `out`, or empty for what happened inside."""
+    title: str
+    detail: str = ""
+    """The message, or figures as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Which calls are looked for; what is empty does not matter."""
+
+    text: str = ""
+    """A part of the user id or of a number, or a call by one of its names."""
+    direction: str = ""
+    trunk: str = ""
+    result: str = ""
+    reason: str = ""
+    before: float | None = None
+    """Begun earlier than this."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How often calls ended in one way."""
+
+    result: str
+    reason: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkSpend:
+    """Calls out over one trunk."""
+
+    trunk: str
+    calls: int
+    talk_s: float
+    cost: int
+    """Millionths."""
