@@ -8,13 +8,16 @@ from bridge.app.user_settings import Wishes
 from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.hunt_plan import BoxOf, HuntPlan, Member
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.core.entropy import Entropy
-from bridge.core.ids import GroupName, MatrixCallId, UserId
+from bridge.core.ids import GroupName, MatrixCallId, MenuName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.verdict import Verdict
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.reach import Target, ToGroup, ToMenu, ToMessageBox, ToUser
+
+Menus = Callable[[], Mapping[MenuName, MenuPlan]]
 
 
 class HuntDesk:
@@ -30,6 +33,7 @@ class HuntDesk:
         message_box_of: Callable[[UserId], MessageBox | None],
         call_waiting: Callable[[], bool],
         ring_s: Callable[[MessageBox | None], float],
+        menus: Menus,
         entropy: Entropy,
     ) -> None:
         """`ring_s` is how long a call rings to somebody with a message box, or without."""
@@ -40,6 +44,7 @@ class HuntDesk:
         self._message_box_of = message_box_of
         self._call_waiting = call_waiting
         self._ring_s = ring_s
+        self._menus = menus
         self._entropy = entropy
 
     def plan_for(self, target: Target, caller: str) -> HuntPlan | BoxOf | None:
@@ -78,8 +83,14 @@ class HuntDesk:
             members=tuple(map(self._member, group.members)),
             in_turn=in_turn,
             each_s=group.each_s if in_turn or group.otherwise is not None else self._ring_s(None),
-            otherwise=None if group.otherwise is None else self.plan_for(group.otherwise, caller),
+            otherwise=self._after(group.otherwise, caller),
         )
+
+    def _after(self, target: Target | None, caller: str) -> HuntPlan | BoxOf | MenuPlan | None:
+        """What becomes of a group's call that nobody takes."""
+        if isinstance(target, ToMenu):
+            return self._menus().get(target.menu)
+        return None if target is None else self.plan_for(target, caller)
 
     def _member(self, user: UserId) -> Member:
         return Member(user=user, matrix_call_id=new_matrix_call_id(self._entropy))

@@ -1,8 +1,8 @@
 """Finds what the choices of a spoken menu lead to: menus, people, message boxes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from bridge.app.hunt_desk import HuntDesk
+from bridge.app.hunt_desk import HuntDesk, Menus
 from bridge.app.user_settings import Wishes
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import menu_events as nev
@@ -13,8 +13,6 @@ from bridge.core.ids import MenuName
 from bridge.core.telemetry import Telemetry
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.reach import Target, ToMenu, parse_target
-
-Menus = Callable[[], Mapping[MenuName, MenuPlan]]
 
 
 class MenuDesk:

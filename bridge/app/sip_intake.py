@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import structlog
 
-from bridge.app.hunt_desk import HuntDesk, new_matrix_call_id
+from bridge.app.hunt_desk import HuntDesk, Menus, new_matrix_call_id
 from bridge.app.live_call import LiveCall
-from bridge.app.menu_desk import MenuDesk, Menus
+from bridge.app.menu_desk import MenuDesk
 from bridge.app.meter import Meter
 from bridge.app.sip_facts import InDialog, of_former_phone, of_phone, of_second_phone
 from bridge.app.switchboard import Switchboard
@@ -91,6 +91,7 @@ class SipIntake:
             message_box_of=message_box_of,
             call_waiting=call_waiting,
             ring_s=lambda box: self._times_of(box).ring_s,
+            menus=menus,
             entropy=entropy,
         )
         switchboard.ask_of_members(self._hunts.judge)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.core.ids import MatrixCallId, UserId
 from bridge.core.verdict import Verdict
@@ -42,4 +43,4 @@ class HuntPlan:
     """How long a member rings before the next one does, or before all of them have not answered."""
     group: str = ""
     """Empty for a single person."""
-    otherwise: "HuntPlan | BoxOf | None" = None
+    otherwise: "HuntPlan | BoxOf | MenuPlan | None" = None

@@ -15,9 +15,10 @@ from bridge.calls import hunt_events as hev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt, Ring, Step
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
+from bridge.calls.menu import MenuPlan
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
 from bridge.calls.steps import Row, Table, abort, ignore, refuse
-from bridge.calls.turning_away import attend, back_to_menu, take_message
+from bridge.calls.turning_away import attend, back_to_menu, go_to_menu, take_message
 from bridge.core.presence import RingWhen, rings
 from bridge.core.verdict import MatrixReason, Verdict
 
@@ -266,6 +267,8 @@ def _go_on(call: Call, hunt: Hunt, by: EndedBy, now: float) -> list[cmd.Command]
             call.matrix.user, call.message_box = last.user, last.box
             why = hunt.outcome()
             return attend(call, why, now) if call.sip_leg is SipLeg.INCOMING else take_message(call, why, now)
+        case MenuPlan() as menu:
+            return go_to_menu(call, menu, hunt.outcome(), now)
         case _ if call.is_attended:
             return back_to_menu(call, hunt.outcome(), by, now)
         case _:

@@ -73,6 +73,15 @@ class Walk:
     leaving: Verdict | None = None
     """What the call ends with when the sentence that the phone hears is over."""
 
+    def enter(self, menu: MenuPlan) -> None:
+        """Go to another menu. One that led here is gone back to, so that circles do not make the way back longer."""
+        name = menu.name
+        if name in self.before:
+            self.before = self.before[: self.before.index(name)]
+        elif name != self.menu.name:
+            self.before = (*self.before, self.menu.name)
+        self.menu, self.tries, self.path = menu, 0, (*self.path, name)
+
 
 class Sense(enum.Enum):
     """What a key means."""

@@ -121,15 +121,10 @@ def _say(call: Call, walk: Walk, prompt: Prompt) -> list[cmd.Command]:
 
 
 def menu_found(call: Call, event: nev.MenuFound, now: float) -> list[cmd.Command]:
-    """Another menu. One that led here is gone back to, so that circles do not make the way back longer."""
-    walk, name = call.walk, event.menu.name
+    walk = call.walk
     if walk is None or walk.step is not MenuStep.CONNECTING:
         return []
-    if name in walk.before:
-        walk.before = walk.before[: walk.before.index(name)]
-    elif name != walk.menu.name:
-        walk.before = (*walk.before, walk.menu.name)
-    walk.menu, walk.tries, walk.path = event.menu, 0, (*walk.path, name)
+    walk.enter(event.menu)
     return _say(call, walk, Prompt.CHOICES)
 
 

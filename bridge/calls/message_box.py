@@ -31,7 +31,7 @@ def own_answer_ready(call: Call, event: mev.OwnAnswerReady, now: float) -> list[
     call.sip_sdp = call.matrix_sdp = None
     call.deadlines.clear()
     if call.walk is not None:
-        call.state = State.IN_MENU
+        call.state, call.message = State.IN_MENU, None
         call.deadlines[Timer.WALK] = now + LONGEST_WALK_S
         return [cmd.AcceptSip(sdp=event.sdp), ncmd.prompt_of(call.walk.menu, Prompt.CHOICES)]
     call.state, call.at.answered = State.ATTENDED, now

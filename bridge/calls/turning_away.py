@@ -6,7 +6,7 @@ from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import outcomes
 from bridge.calls.call import Call
-from bridge.calls.menu import MenuStep, Prompt
+from bridge.calls.menu import MenuPlan, MenuStep, Prompt, Walk
 from bridge.calls.message import Message
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State, Timer
 from bridge.core.verdict import Verdict
@@ -24,12 +24,16 @@ def turn_away(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> li
 
 
 def attend(call: Call, verdict: Verdict, now: float) -> list[cmd.Command]:
-    """Answer the phone, which may leave a message for the call's user; `verdict` is why nobody else does."""
+    """Answer the phone, which may leave a message for the call's user, or choose somebody else in a menu.
+
+    `verdict` is why nobody else has answered it.
+    """
     if not call.attendable:
         return call.end(outcomes.attendants_busy(verdict), EndedBy.BRIDGE, now)
     take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
     farewell = call.farewell_matrix(verdict)
     call.state, call.matrix_leg, call.message = State.ATTENDING, MatrixLeg.ENDED, Message(why=verdict)
+    call.our_offer = None
     call.answer_soon(now)
     call.buffered.clear()
     return [*farewell, *take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
@@ -46,14 +50,30 @@ def take_message(call: Call, why: Verdict, now: float) -> list[cmd.Command]:
     return [hcmd.DropMatrixMedia(), mcmd.PlayGreeting()]
 
 
+def go_to_menu(call: Call, menu: MenuPlan, why: Verdict, now: float) -> list[cmd.Command]:
+    """Nobody of a group takes the call, and a menu follows; the phone may have been answered for another before."""
+    walk = call.walk
+    if walk is None:
+        group = call.hunt.group if call.hunt is not None else ""
+        call.walk = Walk(menu=menu, path=(f"group:{group}", menu.name))
+        return attend(call, why, now)
+    walk.enter(menu)
+    walk.step, walk.unasked = MenuStep.PROMPT, False
+    _return(call, now)
+    return [ncmd.prompt_of(menu, Prompt.CHOICES)]
+
+
+def _return(call: Call, now: float) -> None:
+    call.state = State.IN_MENU
+    call.buffered.clear()
+    call.deadlines = {Timer.WALK: (now if call.at.attended is None else call.at.attended) + LONGEST_WALK_S}
+
+
 def back_to_menu(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) -> list[cmd.Command]:
     """Say that nobody is there; then the phone may choose anew, unless it had not chosen at all."""
     walk = call.walk
     if walk is None:
         return call.end(verdict, ended_by, now)
-    call.state = State.IN_MENU
-    call.buffered.clear()
-    call.deadlines.clear()
-    call.deadlines[Timer.WALK] = (now if call.at.attended is None else call.at.attended) + LONGEST_WALK_S
+    _return(call, now)
     walk.step, walk.leaving = MenuStep.NOBODY, verdict if walk.unasked else None
     return [ncmd.prompt_of(walk.menu, Prompt.NOBODY)]

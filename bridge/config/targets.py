@@ -34,8 +34,6 @@ def _groups(config: Config) -> Iterator[Finding]:
             message = "is listed twice" if user in group.members[:index] else not_a_person(config, UserId(user))
             if message:
                 yield ("groups", name, "members", index), message
-        if isinstance(group.otherwise, ToMenu):
-            yield ("groups", name, "otherwise"), "is a menu, which cannot follow a group: have the number lead to it"
         if name in _led_to(config, name):
             yield ("groups", name, "otherwise"), "leads back to this group"
 

@@ -32,7 +32,7 @@ def explain_called(
         f"number: {called}",
         f"numbers.inbound.{key}: {_hours(reach, moment)}{target or 'nobody'}",
         *_groups(groups, target),
-        *_menu(menus or {}, target),
+        *_menu(menus or {}, _last(groups, target)),
         *([] if target is not None else ["refused: out_of_hours: nobody is reached at this hour (480)"]),
     )
     return Explanation(lines=lines, permitted=target is not None)
@@ -52,6 +52,13 @@ def _groups(groups: Mapping[GroupName, Group], target: Target | None) -> Iterato
         members, otherwise = ", ".join(group.members), group.otherwise or "nobody"
         yield f"groups.{target.group}: {members} {_way(group)}; otherwise {otherwise}"
         target = group.otherwise
+
+
+def _last(groups: Mapping[GroupName, Group], target: Target | None) -> Target | None:
+    """Who is reached when none of these groups takes the call."""
+    while isinstance(target, ToGroup):
+        target = groups[target.group].otherwise
+    return target
 
 
 def _menu(menus: Mapping[MenuName, Choices], target: Target | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from bridge.calls.message import MessageBox
 from bridge.calls.state import State, Timer
 from bridge.core.ids import DialogKey, GroupName, MenuName
 from bridge.numbers.groups import Group
-from bridge.numbers.reach import Reach, ToMenu
+from bridge.numbers.reach import Reach, ToGroup, ToMenu
 from bridge.sip.events import CallEnded, DigitsReceived
 from tests.app.outsides import ALICE, BOB, TRUNK
 from tests.app.stage import Stage
@@ -119,6 +119,19 @@ async def test_a_group_rings_together(stage: Stage) -> None:
     live = await in_menu(stage)
     await press(stage, live, "4")
     assert sorted(invite["invitee"] for invite in stage.matrix.contents("m.call.invite")) == [ALICE, BOB]
+
+
+async def test_a_group_may_be_followed_by_a_menu(stage: Stage) -> None:
+    stage.menu_plans = {MenuName("main"): MAIN}
+    stage.groups = {GroupName("sales"): Group(members=(BOB,), otherwise=ToMenu(MenuName("main")))}
+    stage.inbound = {"+15550199": Reach(to=ToGroup(GroupName("sales")))}
+    stage.__post_init__()
+    await stage.settings.change(BOB, do_not_disturb=True)
+    await stage.incoming()
+    live = next(iter(stage.switchboard.directory))
+    assert live.call.state is State.IN_MENU
+    await press(stage, live, "1")
+    assert stage.matrix.content("m.call.invite")["invitee"] == ALICE
 
 
 async def test_silence_goes_where_the_menu_says(stage: Stage) -> None:

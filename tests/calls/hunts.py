@@ -7,6 +7,7 @@ from bridge.calls import hunt_events as hev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt
 from bridge.calls.hunt_plan import BoxOf, HuntPlan, Member
+from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
 from bridge.core.ids import MatrixCallId, PartyId, RoomId, UserId
 from tests.calls import scenes
@@ -27,7 +28,7 @@ def room(user: UserId) -> RoomId:
 
 
 def plan(
-    *users: UserId, in_turn: bool = False, group: str = "sales", otherwise: HuntPlan | BoxOf | None = None
+    *users: UserId, in_turn: bool = False, group: str = "sales", otherwise: HuntPlan | BoxOf | MenuPlan | None = None
 ) -> HuntPlan:
     members = tuple(Member(user=user, matrix_call_id=ring(user)) for user in users or MEMBERS)
     return HuntPlan(members=members, in_turn=in_turn, each_s=EACH_S, group=group, otherwise=otherwise)

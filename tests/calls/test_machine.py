@@ -150,6 +150,7 @@ CALLS = st.sampled_from(
         *(lambda: boxed(scenes.ringing()), attending, greeted, recording),
         *(refusing, telling, stopped, lambda: spoken_to(scenes.talking())),
         *(hunts.all_ring, hunts.first_rings, hunts.for_group),
+        *(menus.follows_a_group, menus.follows_a_group_of_a_menu),
         *(menus.dialled, menus.listening, menus.choosing, menus.seeking, menus.ringing),
     ]
 )

@@ -22,6 +22,7 @@ from tests.peers.process import free_port
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NUMBER = "+15558000001"
+GROUP = "+15558000002"
 CHOICES = Tone(pitch_hz=500)
 MORE = Tone(pitch_hz=700)
 INVALID = Tone(pitch_hz=1500)
@@ -64,12 +65,15 @@ def menus(folder: Path, person: Person, boxed: Person) -> Mapping[str, Section]:
 async def open_menus(lab: Lab, engine: PathChoice, person: Person, boxed: Person) -> AsyncIterator[None]:
     """For as long as this lasts a number leads to a menu."""
     folder = lab.folder(f"menus-{person.localpart}")
-    inbound = {NUMBER: "menu:main", "201": person.user_id}
+    inbound = {NUMBER: "menu:main", "201": person.user_id, GROUP: "group:alone"}
     async with lab.configured(
         media={"engine": engine.value},
         numbers={"inbound": inbound, "default_region": "DE"},
         menus=dict(menus(folder, person, boxed)),
-        groups={"team": {"members": [boxed.user_id, person.user_id], "ring": "together"}},
+        groups={
+            "team": {"members": [boxed.user_id, person.user_id], "ring": "together"},
+            "alone": {"members": [person.user_id], "otherwise": "menu:main"},
+        },
     ):
         yield
 
@@ -137,6 +141,27 @@ async def test_a_phone_that_presses_nothing_and_a_person_who_declines(lab: Lab) 
         record = lab.bridge.records()[-1]
         assert record["reason"] == "cancelled"
         assert record["menu_path"] == ["main", "more", "person", "group:team"]
+
+
+async def test_a_menu_follows_a_group_that_declines_and_leads_to_somebody_who_is_heard(lab: Lab) -> None:
+    person, boxed = await lab.person(), await lab.person_with_box()
+    async with open_menus(lab, PathChoice.AUTO, person, boxed), lab.phone() as phone, lab.device(person) as device:
+        await phone.call(GROUP, through=lab.bridge.sip_port)
+        await device.wait_ringing()
+        await device.reject()
+        await hears(phone, CHOICES.pitch_hz)
+        await phone.send_digits("1")
+        await device.wait_ringing()
+        await device.answer()
+        await device.wait_connected()
+        await hears(phone, BROWSER_TONE.pitch_hz)
+        await hear_each_other(device, phone)
+        await phone.hangup()
+        await device.wait_ended()
+        await lab.bridge.wait_metric("calls_active", 0)
+        record = lab.bridge.records()[-1]
+        assert record["menu_path"] == ["group:alone", "main", "person"]
+        assert record["reason"] == "completed"
 
 
 async def test_a_key_leads_to_voicemail(lab: Lab) -> None:

@@ -12,12 +12,13 @@ from bridge.numbers.policy import NumberPlan
 from bridge.numbers.reach import Reach, ToGroup, ToMenu, ToMessageBox
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
-SALES, OFFICE = GroupName("sales"), GroupName("office")
+SALES, OFFICE, DESK = GroupName("sales"), GroupName("office"), GroupName("desk")
 MAIN = MenuName("main")
 MENUS = {MAIN: {"1": "group:sales", "otherwise": str(BOB)}}
 GROUPS = {
     SALES: Group(members=(ALICE, BOB), ring=RingOrder.IN_TURN, otherwise=ToGroup(OFFICE)),
     OFFICE: Group(members=(BOB,), otherwise=ToMessageBox(ALICE)),
+    DESK: Group(members=(BOB,), otherwise=ToMenu(MAIN)),
 }
 PLAN = NumberPlan(
     inbound={
@@ -25,6 +26,7 @@ PLAN = NumberPlan(
         "201": Reach(to=ToGroup(OFFICE), hours=parse_hours("mon 9:00-17:00")),
         "202": Reach.of_user(ALICE),
         "204": Reach(to=ToMenu(MAIN)),
+        "205": Reach(to=ToGroup(DESK)),
     }
 )
 NOON, NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
@@ -46,6 +48,16 @@ NOON, NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
             "+15550201",
             NIGHT,
             ["numbers.inbound.+1555020*: Mon 22:00, outside of its hours: voicemail:@bob:example.org"],
+        ),
+        (
+            "205",
+            NOON,
+            [
+                "numbers.inbound.205: group:desk",
+                "groups.desk: @bob:example.org together; otherwise menu:main",
+                "menus.main: 1: group:sales",
+                "menus.main: otherwise: @bob:example.org",
+            ],
         ),
         ("202", NIGHT, ["numbers.inbound.202: @alice:example.org"]),
         (
