@@ -18,7 +18,7 @@ from bridge.app.plan import limits
 from bridge.app.settings_body import SettingsBody
 from bridge.app.user_settings import Forwarding, UserSettings, forwarding
 from bridge.config import ConfigError, Fault
-from bridge.config.additions import NUMBER, PERMISSION, faults_in
+from bridge.config.additions import NUMBER, PERMISSION, called_number, faults_in
 from bridge.core.ids import CallId, RoomId, TrunkName, UserId
 from bridge.core.user_ids import is_user_id
 from bridge.numbers.explain import Explanation, Question, explain
@@ -54,6 +54,19 @@ class BridgeAdminDesk:
         found = [documents.of_number(n, known[n], added, rests=left_out.get((NUMBER, n), "")) for n in page]
         return {"numbers": found, **({"next": page[-1]} if len(page) == limit else {})}
 
+    def number(self, number: str) -> Document:
+        added, key = self.live.additions(), self._key(number)
+        entry = self.live.config().numbers.inbound.get(key) or added.numbers.get(key)
+        if entry is None:
+            raise Problem(404, "Nobody has that number.")
+        return documents.of_number(key, entry, added, rests=self.live.left_out().get((NUMBER, key), ""))
+
+    def _key(self, number: str) -> str:
+        try:
+            return called_number(self.live.file(), number)
+        except ValueError:
+            return ""
+
     async def set_number(self, number: str, body: Document) -> tuple[bool, Document]:
         with _as_problems():
             key, new = await self.entries.set_number(number, body)
@@ -70,6 +83,12 @@ class BridgeAdminDesk:
         of_file = map(documents.of_permission, self.live.file().permissions.outbound)
         of_api = (documents.of_permission(e, rests=left_out.get((PERMISSION, e.name), "")) for e in added)
         return {"permissions": [*of_file, *of_api]}
+
+    def permission(self, name: str) -> Document:
+        entry = self.live.additions().permissions.get(name)
+        if entry is None:
+            raise Problem(404, "There is no permission of that name.")
+        return documents.of_permission(entry, rests=self.live.left_out().get((PERMISSION, name), ""))
 
     async def set_permission(self, name: str, body: Document) -> tuple[bool, Document]:
         _require(is_name(name), "Names have a-z, 0-9, '_' and '-', at most 32 characters.")
@@ -100,6 +119,10 @@ class BridgeAdminDesk:
             "suspended_until": None if until is None else utc(until),
         }
 
+    def settings_of(self, user: str) -> Document:
+        who = _user(user)
+        return documents.of_settings(self.settings.of(who), self.settings.blocked(who))
+
     async def set_settings(self, user: str, body: Document) -> Document:
         who, plan = _user(user), self.live.numbers()
         try:
@@ -116,7 +139,7 @@ class BridgeAdminDesk:
             raise _mistakes([Fault(path="ring_when", message="nobody's presence is known: calls.ring_when is empty")])
         await self.settings.change(who, **read.changes(forward))
         await self.settings.block_only(who, read.blocked)
-        return documents.of_settings(self.settings.of(who), self.settings.blocked(who))
+        return self.settings_of(who)
 
     async def end_suspension(self, user: str) -> None:
         _require(await self.meter.resume(_user(user)), "Calls of that user are not suspended.")
@@ -154,6 +177,12 @@ class BridgeAdminDesk:
 
     def trunks(self) -> Document:
         return {"trunks": [documents.of_trunk(view) for view in self.console.trunks()]}
+
+    def service(self, trunk: str) -> Document:
+        found = next((view for view in self.console.trunks() if view.name == trunk), None)
+        if found is None:
+            raise Problem(404, "There is no such trunk.")
+        return {"in_service": found.in_service}
 
     async def set_service(self, trunk: str, body: Document) -> Document:
         on = body.get("in_service")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, func, inspect, select
+from sqlalchemy import Connection, Executable, delete, func, inspect, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.store.beside import open_beside
@@ -67,6 +67,10 @@ class EntryTable:
         await self._database.write(work)
 
 
+BEGUN = 0
+"""In the place of the status of a change of which it is not known whether it was made."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChange:
     """One thing that a program has done."""
@@ -82,7 +86,7 @@ class StoredChange:
     body: str
     """What was sent, as JSON, or nothing."""
     status: int
-    """What it was answered, by the codes of HTTP."""
+    """What it was answered, by the codes of HTTP; `BEGUN` while it is not, or when the process died before."""
 
 
 class ChangeTable:
@@ -91,14 +95,26 @@ class ChangeTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, change: StoredChange) -> None:
-        """Note one, and let go of what is too old."""
+    async def add(self, change: StoredChange) -> int:
+        """Note one, and let go of what is too old; gives its position."""
         values = {name: getattr(change, name) for name in StoredChange.__slots__}
         newest = select(func.max(admin_changes.c.position)).scalar_subquery()
 
-        def work(connection: Connection) -> None:
-            connection.execute(insert(admin_changes).values(values))
+        def work(connection: Connection) -> int:
+            position = connection.execute(
+                insert(admin_changes).values(values).returning(admin_changes.c.position)
+            ).scalar_one()
             connection.execute(delete(admin_changes).where(admin_changes.c.position <= newest - CHANGES_KEPT))
+            return int(position)
+
+        return await self._database.write(work)
+
+    async def finish(self, position: int, status: int) -> None:
+        """Note what came of one."""
+        statement = update(admin_changes).where(admin_changes.c.position == position).values(status=status)
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
 
         await self._database.write(work)
 

@@ -71,15 +71,30 @@ class House:
     seen: set[tuple[str, str, int]] = field(default_factory=set)
     """Methods, paths of the description and statuses of all answers."""
 
+    tag: str = ""
+    """The entity tag of the last answer, in quotes."""
+
     async def ask(
-        self, method: str, path: str, *names: str, body: object = None, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *names: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
         """`path` is one of the description; what its braces stand for follows."""
         parts = iter(names)
         filled = "/".join(quote(next(parts), safe="") if "{" in part else part for part in path.split("/"))
         content = {} if body is None else {"json": body}
-        async with self.session.request(method, ROOT + filled, params=query or {}, **content) as answer:  # type: ignore[arg-type]
-            text = await answer.text()
+        async with self.session.request(
+            method,
+            ROOT + filled,
+            params=query or {},
+            headers=headers,
+            **content,  # type: ignore[arg-type]
+        ) as answer:
+            text, self.tag = await answer.text(), answer.headers.get("ETag", "")
             document = json.loads(text) if text else None
             assert answer.headers["Cache-Control"] == "no-store"
             check(method, path, answer.status, answer.content_type, document)

@@ -1,8 +1,9 @@
 """The admin API over HTTP: who may ask, what a request is, and how an answer looks."""
 
+import asyncio
 import importlib.resources
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 import yaml
@@ -12,6 +13,7 @@ from bridge.core.clock import Clock
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.ops.admin.desk import AdminDesk, Document
+from bridge.ops.admin.preconditions import is_known, require, tag_of
 from bridge.ops.admin.problems import CONTENT_TYPE, Problem
 from bridge.ops.admin.requests import read_body
 from bridge.ops.admin.routes import Action, Asked, Reply, Routes
@@ -55,6 +57,7 @@ class AdminApi:
         self._telemetry = parts.telemetry
         self._trail = Trail(table=parts.changes, clock=parts.clock)
         self.routes = Routes(parts.desk, self._trail, description())
+        self._changing = asyncio.Lock()
 
     def add_to(self, application: web.Application) -> None:
         """Serve everything under `/admin`."""
@@ -76,10 +79,13 @@ class AdminApi:
     async def _answer(self, request: web.Request, path: str, actions: Mapping[str, Action]) -> web.Response:
         try:
             who = self._who(request)
-            action = actions.get(request.method)
-            if action is None:
+            if request.method not in actions:
                 raise _nothing_there(actions)
-            reply = await self._carry_out(request, f"{request.method} {path}", action, who)
+            name = _name(request)
+            if request.method == "GET":
+                reply = await self._read(request, actions, name)
+            else:
+                reply = await self._change(request, path, actions, name, who)
         except Problem as problem:
             return _refused(problem)
         except StoreError as error:
@@ -88,9 +94,10 @@ class AdminApi:
             self._telemetry.count("internal_errors_total", component="ops")
             _log.exception("admin_request_failed", path=path)
             return _refused(Problem(500, "this is a bug; the log has more"))
+        headers = {"ETag": f'"{reply.tag}"'} if reply.tag else {}
         if reply.document is None:
-            return web.Response(status=reply.status)
-        return web.json_response(reply.document, status=reply.status)
+            return web.Response(status=reply.status, headers=headers)
+        return web.json_response(reply.document, status=reply.status, headers=headers)
 
     def _who(self, request: web.Request) -> str:
         try:
@@ -104,24 +111,56 @@ class AdminApi:
             raise Problem(401, "This needs a token.", headers={"WWW-Authenticate": 'Bearer realm="trunkline"'})
         return who
 
-    async def _carry_out(self, request: web.Request, what: str, action: Action, who: str) -> Reply:
-        """Do it, and write down whatever changes anything, refusals too."""
-        name = next(iter(request.match_info.values()), "")
-        if len(name) > _MAX_NAME or not name.isprintable():
-            raise Problem(404, "There is nothing of that name.")
-        if request.method == "GET":
-            return await action(Asked(name=name, query=request.query))
+    async def _read(self, request: web.Request, actions: Mapping[str, Action], name: str) -> Reply:
+        """What can be set has a tag, by which a change can be meant for what was read."""
+        reply = await actions["GET"](Asked(name=name, query=request.query))
+        if "PUT" not in actions or reply.document is None:
+            return reply
+        tag = tag_of(reply.document)
+        return Reply(tag=tag, known=True) if is_known(request, tag) else replace(reply, tag=tag)
+
+    async def _change(
+        self, request: web.Request, path: str, actions: Mapping[str, Action], name: str, who: str
+    ) -> Reply:
+        """One at a time, so that what a program means to change cannot become another thing meanwhile.
+
+        Written down before it is done, so that a crash leaves no change that nobody knows of; what comes of it, after.
+        """
         body = await read_body(request) if request.method in _WITH_BODY else {}
-        status = 500
-        try:
-            reply = await action(Asked(name=name, body=body))
-            status = reply.status
-        except Problem as problem:
-            status = problem.status
-            raise
-        finally:
-            await self._trail.note(who=who, action=what, subject=name, body=body, status=status)
+        async with self._changing:
+            begun = await self._trail.begin(who=who, action=f"{request.method} {path}", subject=name, body=body)
+            status = 500
+            try:
+                require(request, await self._current(actions, name))
+                reply = await actions[request.method](Asked(name=name, body=body))
+                status = reply.status
+            except Problem as problem:
+                status = problem.status
+                raise
+            except StoreError:
+                status = 503
+                raise
+            finally:
+                await self._trail.end(begun, status=status)
         return reply
+
+    async def _current(self, actions: Mapping[str, Action], name: str) -> str | None:
+        """The tag of what is there; nothing for what has no versions."""
+        if "GET" not in actions:
+            return None
+        try:
+            reply = await actions["GET"](Asked(name=name))
+        except Problem:
+            return None
+        return tag_of(reply.document or {})
+
+
+def _name(request: web.Request) -> str:
+    """What stands between the braces of a path."""
+    name = next(iter(request.match_info.values()), "")
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise Problem(404, "There is nothing of that name.")
+    return name
 
 
 def _nothing_there(actions: Mapping[str, Action]) -> Problem:

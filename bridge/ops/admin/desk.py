@@ -14,6 +14,10 @@ class AdminDesk(Protocol):
         """Called numbers and whom they reach, by number, from behind `after`."""
         ...
 
+    def number(self, number: str) -> Document:
+        """One of them."""
+        ...
+
     async def set_number(self, number: str, body: Document) -> tuple[bool, Document]:
         """Assign a number; gives whether it is new, and what it is now."""
         ...
@@ -24,12 +28,20 @@ class AdminDesk(Protocol):
         """Who may call what, those of the file first."""
         ...
 
+    def permission(self, name: str) -> Document:
+        """One that has a name."""
+        ...
+
     async def set_permission(self, name: str, body: Document) -> tuple[bool, Document]: ...
 
     async def drop_permission(self, name: str) -> None: ...
 
     def user(self, user: str) -> Document:
         """All that concerns a user's calls."""
+        ...
+
+    def settings_of(self, user: str) -> Document:
+        """What a user has set, in the form in which it can be set again."""
         ...
 
     async def set_settings(self, user: str, body: Document) -> Document:
@@ -57,6 +69,10 @@ class AdminDesk(Protocol):
     def end_call(self, call_id: str) -> None: ...
 
     def trunks(self) -> Document: ...
+
+    def service(self, trunk: str) -> Document:
+        """Whether a trunk carries new calls."""
+        ...
 
     async def set_service(self, trunk: str, body: Document) -> Document:
         """Let a trunk carry new calls, or not."""

@@ -30,10 +30,16 @@ class Reply:
 
     document: Document | None = None
     created: bool = False
+    tag: str = ""
+    """The entity tag of the document, where it is one that can be changed."""
+    known: bool = False
+    """Whether whoever asks has the document already."""
 
     @property
     def status(self) -> int:
         """By RFC 9110."""
+        if self.known:
+            return 304
         return 204 if self.document is None else 201 if self.created else 200
 
 
@@ -50,18 +56,22 @@ class Routes:
         self.table: Mapping[str, Mapping[str, Action]] = {
             "/openapi.json": {"GET": self._openapi},
             "/numbers": {"GET": self._numbers},
-            "/numbers/{number}": {"PUT": self._set_number, "DELETE": self._drop_number},
+            "/numbers/{number}": {"GET": self._number, "PUT": self._set_number, "DELETE": self._drop_number},
             "/permissions": {"GET": self._permissions},
-            "/permissions/{name}": {"PUT": self._set_permission, "DELETE": self._drop_permission},
+            "/permissions/{name}": {
+                "GET": self._permission,
+                "PUT": self._set_permission,
+                "DELETE": self._drop_permission,
+            },
             "/users/{user}": {"GET": self._user},
-            "/users/{user}/settings": {"PUT": self._set_settings},
+            "/users/{user}/settings": {"GET": self._settings, "PUT": self._set_settings},
             "/users/{user}/suspension": {"DELETE": self._end_suspension},
             "/usage": {"GET": self._usage},
             "/explain": {"GET": self._explain},
             "/calls": {"GET": self._calls},
             "/calls/{call_id}": {"DELETE": self._end_call},
             "/trunks": {"GET": self._trunks},
-            "/trunks/{trunk}/service": {"PUT": self._set_service},
+            "/trunks/{trunk}/service": {"GET": self._service, "PUT": self._set_service},
             "/changes": {"GET": self._changes},
         }
 
@@ -71,6 +81,9 @@ class Routes:
     async def _numbers(self, asked: Asked) -> Reply:
         limit = whole_number(asked.query, "limit", otherwise=_PAGE, most=_MOST)
         return Reply(document=self._desk.numbers(after=asked.query.get("after", ""), limit=limit))
+
+    async def _number(self, asked: Asked) -> Reply:
+        return Reply(document=self._desk.number(asked.name))
 
     async def _set_number(self, asked: Asked) -> Reply:
         created, document = await self._desk.set_number(asked.name, asked.body)
@@ -83,6 +96,9 @@ class Routes:
     async def _permissions(self, asked: Asked) -> Reply:
         return Reply(document=self._desk.permissions())
 
+    async def _permission(self, asked: Asked) -> Reply:
+        return Reply(document=self._desk.permission(asked.name))
+
     async def _set_permission(self, asked: Asked) -> Reply:
         created, document = await self._desk.set_permission(asked.name, asked.body)
         return Reply(document=document, created=created)
@@ -93,6 +109,9 @@ class Routes:
 
     async def _user(self, asked: Asked) -> Reply:
         return Reply(document=self._desk.user(asked.name))
+
+    async def _settings(self, asked: Asked) -> Reply:
+        return Reply(document=self._desk.settings_of(asked.name))
 
     async def _set_settings(self, asked: Asked) -> Reply:
         return Reply(document=await self._desk.set_settings(asked.name, asked.body))
@@ -123,6 +142,9 @@ class Routes:
 
     async def _trunks(self, asked: Asked) -> Reply:
         return Reply(document=self._desk.trunks())
+
+    async def _service(self, asked: Asked) -> Reply:
+        return Reply(document=self._desk.service(asked.name))
 
     async def _set_service(self, asked: Asked) -> Reply:
         return Reply(document=await self._desk.set_service(asked.name, asked.body))

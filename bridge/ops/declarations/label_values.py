@@ -14,7 +14,7 @@ METHODS = one_of(
     *("REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH", "other"),
 )
 STATUS_CLASSES = one_of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
-ANSWERS = one_of("2xx", "4xx", "5xx")
+ANSWERS = one_of("2xx", "3xx", "4xx", "5xx")
 MEDIA_SERVERS = one_of(*map(str, range(1, 17)))
 TRANSPORTS = one_of("udp", "tcp", "tls")
 TLS_FAILURES = one_of(
