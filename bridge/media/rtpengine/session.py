@@ -29,9 +29,10 @@ from bridge.media.recording import Recorded, RecordingRequest
 from bridge.media.rtpengine.control import CallControl
 from bridge.media.rtpengine.links import Links
 from bridge.media.rtpengine.observation import Observation, Surroundings
-from bridge.media.rtpengine.parties import ClientSide, Party, PhoneSide, StandIn
+from bridge.media.rtpengine.parties import StandIn
 from bridge.media.rtpengine.player import Player
 from bridge.media.rtpengine.roster import Roster
+from bridge.media.rtpengine.wiring import Wiring
 from bridge.media.sdp import Flow
 from bridge.media.sounds import Sound
 from bridge.media.verdicts import unavailable
@@ -65,6 +66,7 @@ class RtpengineSession:
         self._links = Links(control)
         self._player = Player(control, around.hold_music, self._sound_played)
         self._who = Roster(policy, around.entropy)
+        self._wiring = Wiring(policy, self._links, self._who)
         self.partner: RtpengineSession | None = None
         self._seen = Observation(call_id, control, self._who, around, joined=lambda: self.partner is not None)
         self._reports_keys = False
@@ -84,21 +86,10 @@ class RtpengineSession:
     async def create_matrix_answer(self) -> str:
         async with self._step():
             client = self._who.the_client()
-            await self._connect_client(client)
+            await self._wiring.connect_client(client)
             self._client_described()
             await self._settle_sounds()
             return client.write_answer()
-
-    async def _connect_client(self, client: ClientSide) -> None:
-        across = self._who.across()
-        if not self._who.phone_leads or across is not self._who.phone:
-            await self._connect(client, across)
-            return
-        if client.restarts:
-            # New credentials of the server come out of an answer to the client's own offer alone.
-            await self._connect(client, across)
-            await self._links.offer(across, client)
-        await self._connect(across, client)
 
     async def create_matrix_offer(self) -> str:
         async with self._step():
@@ -115,7 +106,7 @@ class RtpengineSession:
             if client.remote is not None:
                 raise unavailable("no offer that this could answer")
             client.take_answer(remote)
-            await self._connect(self._who.across(), client)
+            await self._wiring.connect(self._who.across(), client)
             self._client_described()
 
     async def add_matrix_candidates(self, candidates: Sequence[IceCandidate]) -> None:
@@ -131,16 +122,9 @@ class RtpengineSession:
         phone = self._who.phone
         if phone is not None:
             phone.flow = Flow.SENDRECV
-            await self._keep(phone)
+            await self._wiring.keep(phone)
             await self._settle_sounds()
         await self._links.drop(client)
-
-    async def _keep(self, phone: PhoneSide) -> None:
-        """A server forgets a party with the last one that it was connected to: so it is given another one first."""
-        if phone.known is not None:
-            await self._connect_phone(phone)
-        else:
-            await self._links.offer(self._who.the_stand_in(), phone)
 
     # The phone's side
 
@@ -151,31 +135,15 @@ class RtpengineSession:
     async def create_sip_offer(self, *, to_another: bool = False) -> str:
         async with self._step():
             if to_another:
-                return await self._offer_to_another()
+                return await self._wiring.offer_to_another()
             if self._who.phone is None:
                 self._who.phone = self._who.new_phone()
                 await self._links.offer(self._who.beyond(), self._who.phone)
             return self._who.phone.write_offer()
 
-    async def _offer_to_another(self) -> str:
-        """Ports and keys of its own, while the call goes on with the phone that it has."""
-        await self._forget_another()
-        self._who.another, self._who.beside = self._who.new_phone(), StandIn(self._who.tag("x"), self.policy)
-        if self._who.phone is not None and self._who.phone.opened is not None:
-            self._who.beside.digits = self._who.phone.opened.digits
-        await self._links.offer(self._who.beside, self._who.another)
-        if self._who.phone is not None:
-            self._who.another.flow = self._who.phone.flow
-        return self._who.another.write_offer()
-
-    async def _forget_another(self) -> None:
-        another, beside, self._who.another, self._who.beside = self._who.another, self._who.beside, None, None
-        await self._links.drop(another)
-        await self._links.drop(beside)
-
     async def create_sip_reoffer(self) -> str | None:
         async with self._step():
-            await self._forget_another()
+            await self._wiring.forget_another()
             return None if self._who.phone is None else self._who.phone.write_reoffer()
 
     async def set_sip_answer(self, sdp: str | None, *, from_another: bool = False, early: bool = False) -> None:
@@ -188,17 +156,12 @@ class RtpengineSession:
             phone.rings = early
             if remote is not None:
                 phone.take_answer(remote)
-                await self._connect_phone(phone)
+                await self._wiring.connect_phone(phone)
             if from_another:
                 await self._links.drop(before)
-                await self._forget_another()
+                await self._wiring.forget_another()
             await self._settle_sounds()
             self._seen.pulse.phone_described(self._now())
-
-    async def _connect_phone(self, phone: PhoneSide) -> None:
-        """As the one who spoke first numbered the formats."""
-        beyond = self._who.beyond()
-        await (self._connect(phone, beyond) if self._who.phone_leads else self._connect(beyond, phone))
 
     async def set_sip_offer(self, sdp: str) -> None:
         remote = self._reader.sip(sdp)
@@ -211,7 +174,7 @@ class RtpengineSession:
         async with self._step():
             phone = self._who.the_phone()
             phone.accept()
-            await self._connect_phone(phone)
+            await self._wiring.connect_phone(phone)
             await self._settle_sounds()
             self._seen.pulse.phone_described(self._now())
             return phone.write_answer()
@@ -253,7 +216,7 @@ class RtpengineSession:
             phone = self._who.the_phone()
             if not self._links.plays_keys:
                 self._links.plays_keys = True
-                await self._connect_phone(phone)
+                await self._wiring.connect_phone(phone)
             await self._player.press(phone.tag, digits, duration_ms)
 
     def key_heard(self, tag: str, digit: str, duration_ms: int) -> None:
@@ -292,13 +255,13 @@ class RtpengineSession:
             stand_in = self._who.the_stand_in()
             stand_in.audio = stand_in.audio[:1]
             await self._reset_client()
-            await self._connect_phone(self._who.the_phone())
+            await self._wiring.connect_phone(self._who.the_phone())
             return stand_in
 
     async def _reach_partner(self, ours: StandIn, theirs: StandIn) -> None:
         async with self._step():
             ours.aim(theirs)
-            await self._connect_phone(self._who.the_phone())
+            await self._wiring.connect_phone(self._who.the_phone())
             self._seen.pulse.phone_described(self._now())
 
     # What is told
@@ -358,15 +321,6 @@ class RtpengineSession:
             if self.closed:
                 raise unavailable("the session is closed")
             yield
-
-    async def _connect(self, first: Party, second: Party) -> None:
-        """Link two parties; whoever stood in for one of them is not needed any more."""
-        await self._links.connect(first, second)
-        if not self.policy.digits_in_rtp and self._who.client in (first, second):
-            await self._links.keep_keys_from_going_on(self._who.the_client())
-        if self._who.stand_in is not None and self._who.stand_in not in (first, second):
-            stand_in, self._who.stand_in = self._who.stand_in, None
-            await self._links.drop(stand_in)
 
     def _now(self) -> float:
         return self._around.clock.monotonic()
