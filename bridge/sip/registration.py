@@ -276,6 +276,7 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.WAITING, FlowLost): (R.WAITING, ()),
     (R.WAITING, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
     (R.WAITING, LeaveAsked): (R.STOPPED, (stop_timer,)),
+    (R.REFUSED, Started): (R.REGISTERING, (send,)),
     (R.REFUSED, AddressFound): (R.REFUSED, ()),
     (R.REFUSED, FlowLost): (R.REFUSED, ()),
     (R.REFUSED, StopAsked): (R.STOPPED, ()),

@@ -78,17 +78,17 @@ class TrunkCare:
         context = self._context
         context.settings = replace(context.settings, trunks=asked.trunks, emergency=asked.emergency)
         before = {upkeep.state.trunk.name: upkeep for upkeep in self._upkeeps}
-        self._upkeeps = [self._follow(before.get(trunk.name), trunk) for trunk in asked.trunks]
+        self._upkeeps = [self._follow(before.get(trunk.name), trunk, now) for trunk in asked.trunks]
         context.trunks.keep([upkeep.state for upkeep in self._upkeeps])
         by_name = {trunk.name: trunk for trunk in asked.trunks}
         for name, upkeep in before.items():
             if upkeep not in self._upkeeps:
                 self._leave(upkeep, by_name.get(name), now)
 
-    def _follow(self, upkeep: Upkeep | None, trunk: Trunk) -> Upkeep:
+    def _follow(self, upkeep: Upkeep | None, trunk: Trunk, now: float) -> Upkeep:
         """The trunk as it is known, or a new one of its name."""
         if upkeep is not None and not is_another(upkeep.state.trunk, trunk):
-            upkeep.state.follow(trunk)
+            upkeep.follow(trunk, now)
             return upkeep
         state = self._context.trunks.make(trunk)
         if upkeep is not None and has_same_servers(upkeep.state.trunk, trunk):

@@ -7,8 +7,9 @@ from bridge.sip.context import Context
 from bridge.sip.keepalive import Keeper
 from bridge.sip.probe import Watch
 from bridge.sip.registration import Registration
+from bridge.sip.registration_events import RegistrationState
 from bridge.sip.renewal_events import AddressFound, Started
-from bridge.sip.settings import TrunkAuth
+from bridge.sip.settings import Trunk, TrunkAuth
 from bridge.sip.targets import Server
 from bridge.sip.trunks import TrunkState
 
@@ -67,6 +68,12 @@ class Upkeep:
         if found and self.registration is not None and not self.registration.settled:
             self.registration.handle(AddressFound(), now)
         return found
+
+    def follow(self, trunk: Trunk, now: float) -> None:
+        """Go by other settings of the same trunk. Whoever changes them wants a refused registration tried once more."""
+        self.state.follow(trunk)
+        if self.registration is not None and self.registration.state is RegistrationState.REFUSED:
+            self.registration.handle(Started(), now)
 
     def lose_connection(self, flow: Flow, now: float) -> None:
         """What was registered over it has to be registered anew."""

@@ -9,6 +9,8 @@ from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import TrunkResolved
 from bridge.sip.events import CallEnded, CallFailed, IncomingCall, TrunkLeft
 from bridge.sip.inputs import Start, Stop
+from bridge.sip.registration import MAX_REFUSALS
+from bridge.sip.renewal import RETRY_BASE_S
 from bridge.sip.settings import Trunk, TrunkAuth
 from bridge.sip.targets import server_at
 from bridge.sip.trunk_care import LINGER_S, LOOK_S
@@ -115,6 +117,22 @@ def test_a_call_of_before_is_carried_by_the_way_it_knows_while_new_ones_go_to_th
     peer.feed(Stop())
     assert PEER in {flow.host for message, flow in peer.sent if message.cseq.method == "BYE"}
     assert dialog == DialogKey("call")
+
+
+def test_a_registration_that_was_refused_for_good_is_tried_once_more_by_whoever_changes_anything() -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER))
+    peer.start()
+    for refusal in range(MAX_REFUSALS):
+        peer.answer(peer.last_request("REGISTER"), 403)
+        peer.advance(RETRY_BASE_S * 2**refusal + 1)
+    peer.sent.clear()
+    peer.advance(10_000)
+    assert registers(peer) == []
+    change(peer, trunk(TrunkAuth.REGISTER))
+    assert registers(peer) == [(PEER, "600")]
+    peer.answer(peer.last_request("REGISTER"), 403)
+    peer.advance(10_000)
+    assert registers(peer) == [(PEER, "600")]
 
 
 def test_a_password_that_changes_keeps_a_binding_that_the_new_registration_replaces() -> None:
