@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-import structlog
-
 from bridge.app.cash_book import CashBook, paid_number
 from bridge.app.live_call import LiveCall
 from bridge.app.suspensions import SuspensionRule, Suspensions
@@ -28,8 +26,6 @@ from bridge.numbers.limits import Limit
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
 from bridge.store.spending import StoredMeter
-
-log = structlog.get_logger(__name__)
 
 AHEAD_S = 1.5
 """How long before a slice ends the next one is booked."""

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import structlog
-
 from bridge.app.hunt_desk import HuntDesk, Menus, new_matrix_call_id
 from bridge.app.live_call import LiveCall
 from bridge.app.menu_desk import MenuDesk
@@ -35,8 +33,6 @@ from bridge.numbers.policy import NumberPlan
 from bridge.numbers.reach import ToGroup, ToMenu, ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
-
-log = structlog.get_logger(__name__)
 
 TOO_MANY_CALLS = Verdict(result=Result.POLICY, reason="too_many_calls", sip_status=503, q850=42)
 

@@ -19,7 +19,6 @@ from aiortc.rtcdtlstransport import (
 from OpenSSL import SSL
 
 from bridge.media.ice import IceAgent
-from bridge.media.rtp import MAX_DATAGRAM
 from bridge.media.sdp_matrix import Fingerprint
 
 CIPHERS = (
@@ -40,8 +39,6 @@ _SUITES = {
     b"SRTP_AEAD_AES_128_GCM": "AEAD_AES_128_GCM",
     b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
 }
-_LARGEST_SRTP = MAX_DATAGRAM + 16
-"""With the longest authentication tag (RFC 7714)."""
 
 
 class Certificate(RTCCertificate):

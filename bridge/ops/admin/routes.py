@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bridge.ops.admin.desk import AdminDesk, Document
 from bridge.ops.admin.problems import Problem
@@ -153,8 +152,3 @@ class Routes:
         limit = whole_number(asked.query, "limit", otherwise=_PAGE, most=_MOST)
         before = whole_number(asked.query, "before", otherwise=0, most=999_999_999)
         return Reply(document=await self._trail.last(before=before or None, limit=limit))
-
-
-def parameters(path: str) -> Mapping[str, Any]:
-    """The names between braces in a path."""
-    return {part[1:-1]: "" for part in path.split("/") if part.startswith("{")}
