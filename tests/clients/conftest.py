@@ -1,11 +1,13 @@
 """One house for all tests of clients; after each, the bridge has met no fault and holds no call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from tests.clients.house import House, open_house
+from tests.e2e.webrtc import loopback_candidates
 from tests.sip.phone import Phone
 
 
@@ -30,3 +32,17 @@ async def phone(house: House) -> AsyncIterator[Phone]:
     """The telephone."""
     async with house.phone() as phone:
         yield phone
+
+
+@pytest.fixture
+def loopback_only() -> Iterator[None]:
+    """WebRTC stacks find each other on this machine alone."""
+    with loopback_candidates():
+        yield
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def peers() -> AsyncIterator[AsyncExitStack]:
+    """Closes the stacks that are pushed."""
+    async with AsyncExitStack() as closing:
+        yield closing
