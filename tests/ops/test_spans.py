@@ -15,6 +15,7 @@ from bridge.ops.spans import sending
 from bridge.ops.spans.model import CallSpans, Moment, Stage
 from bridge.ops.spans.sending import SpanSender, trace_id_of
 from tests.ops.collector import Collector, attributes_of
+from tests.patience import PATIENCE_S
 
 CALL = CallSpans(
     call_id=CallId("abc"),
@@ -100,6 +101,8 @@ def test_a_dead_collector_keeps_nobody_waiting(telemetry: PrometheusTelemetry, m
         assert _count(telemetry, "dropped") > 3 * 800
         sender.stop(limit_s=0.2)
         assert time.monotonic() - began < 5
+    # Its thread ends as well, and closes its connection, before the next test.
+    sender.stop(limit_s=PATIENCE_S)
 
 
 def _config(folder: Path) -> Path:

@@ -125,6 +125,7 @@ class SpanSender:
                 self._telemetry.count("internal_errors_total", component="ops")
                 _log.exception("spans_not_sent")
             self._note(len(spans), sent=sent)
+        exporter.shutdown()
         self._drop_rest()
 
     def _collect(self) -> tuple[list[CallSpans], bool]:
@@ -164,6 +165,7 @@ def _session() -> "requests.Session":
 
     def refuse(response: requests.Response, *_: object, **__: object) -> None:
         if 300 <= response.status_code < 400:
+            response.close()
             raise requests.TooManyRedirects(response=response)
 
     session = requests.Session()
