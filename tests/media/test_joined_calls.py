@@ -25,6 +25,12 @@ MUSIC = g711.ulaw_encode(tone_frames(500, 1)[0])
 OTHER_CALL = CallId("call-2")
 
 
+@pytest.fixture
+def workers() -> int:
+    """Each call of a pair in a process of its own."""
+    return 2
+
+
 async def fetched(engine: EmbeddedEngine, phone: Phone, formats: str = "0 101") -> EmbeddedSession:
     """A phone that is called for another one, without any Matrix side."""
     session = await engine.open(OTHER_CALL)

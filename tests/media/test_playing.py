@@ -191,6 +191,7 @@ async def test_keys_are_told_while_they_are_asked_for_whatever_is_played(
     assert "9" not in repr(events.items[4])
 
 
+@pytest.mark.parametrize("workers", [2])
 async def test_keys_of_a_phone_that_talks_with_another_are_told_and_passed_on(
     engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone
 ) -> None:

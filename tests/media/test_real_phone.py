@@ -64,7 +64,10 @@ def _let_wait(endpoint: Endpoint, event: SipEvent) -> None:
 async def test_a_real_phone_hears_music_presses_keys_and_is_recorded(
     settings: MediaSettings, events: Collected[MediaEvent], tmp_path: Path
 ) -> None:
-    async with Phone(tmp_path, "+15550100", port=free_port(span=2)) as phone, answered(settings, events, phone) as session:
+    async with (
+        Phone(tmp_path, "+15550100", port=free_port(span=2)) as phone,
+        answered(settings, events, phone) as session,
+    ):
         await session.report_phone_digits(True)
         await session.play(Sound(b"".join(tone_frames(MUSIC.pitch_hz, 50))), Ear.PHONE, repeats=True)
         assert (await phone.listen()).is_like(MUSIC)

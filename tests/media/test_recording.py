@@ -316,6 +316,7 @@ async def test_both_sides_of_a_call_are_recorded_until_it_is_closed(
     assert pitches(samples, rate) == pytest.approx([PHONE_HZ, CLIENT_HZ], abs=4)
 
 
+@pytest.mark.parametrize("workers", [2])
 async def test_the_other_phone_of_joined_calls_is_the_other_side(
     engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ async def test_a_stray_packet_from_the_phone_s_address_interrupts_nothing(
         assert [packet.sequence - first & 0xFFFF for packet in heard] == list(range(len(SPEECH)))
 
 
+@pytest.mark.parametrize("workers", [2])
 async def test_a_joined_phone_does_not_hear_a_stray_packet(
     engine: EmbeddedEngine, telemetry: CountingTelemetry, phone: Phone
 ) -> None:

@@ -170,6 +170,7 @@ def told(audio: bytes) -> str:
     return "".join(ToneDetector().hear(to_samples(audio)))
 
 
+@pytest.mark.parametrize("workers", [2])
 async def test_a_phone_without_events_hears_the_clients_keys_as_tones(
     engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone
 ) -> None:
@@ -223,6 +224,7 @@ async def test_tones_of_a_phone_with_events_are_sound(
 
 
 @pytest.mark.parametrize("by_signalling", [False, True])
+@pytest.mark.parametrize("workers", [2])
 async def test_ten_percent_of_loss_costs_no_key_and_doubles_none(
     engine: EmbeddedEngine, events: Collected[MediaEvent], phone: Phone, by_signalling: bool
 ) -> None:
