@@ -110,7 +110,8 @@ class SpanSender:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import SpanExportResult
 
-        exporter = OTLPSpanExporter(endpoint=self._url, timeout=_TIMEOUT_S, session=_session())
+        session = _session()
+        exporter = OTLPSpanExporter(endpoint=self._url, timeout=_TIMEOUT_S, session=session)
         resource = Resource({"service.name": "trunkline", "service.version": self._version})
         going_on = True
         while going_on:
@@ -125,7 +126,7 @@ class SpanSender:
                 self._telemetry.count("internal_errors_total", component="ops")
                 _log.exception("spans_not_sent")
             self._note(len(spans), sent=sent)
-        exporter.shutdown()
+        session.close()
         self._drop_rest()
 
     def _collect(self) -> tuple[list[CallSpans], bool]:
