@@ -9,7 +9,7 @@ import pytest
 
 from bridge.media.settings import PathChoice
 from tests.e2e.chromium import Person
-from tests.e2e.exchange import SERVER_NAME, open_exchange
+from tests.e2e.exchange import SERVER_NAME, number_of, open_exchange
 from tests.e2e.lab import Lab
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import Section
@@ -17,7 +17,8 @@ from tests.e2e.sound import Heard, Tone, sine, write_wav
 from tests.e2e.test_calls import BROWSER_TONE, hear_each_other
 from tests.e2e.waiting import until
 from tests.patience import PATIENCE_S
-from tests.peers.process import free_port
+from tests.peers.process import LOOPBACK, free_port
+from tests.peers.sipp import SippUac
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -173,6 +174,28 @@ async def test_a_key_leads_to_voicemail(lab: Lab) -> None:
         await phone.hangup()
         await lab.bridge.wait_metric("voicemail_messages_total", 1, outcome="delivered")
         assert lab.bridge.records()[-1]["menu_path"] == ["main", "voicemail"]
+
+
+async def test_a_flood_into_a_menu_leaves_people_to_be_called(tmp_path: Path) -> None:
+    share, flood = 3, 9
+    prompt = recorded(tmp_path, CHOICES, seconds=3.0)
+    sections: dict[str, Section] = {
+        "trunks": {"phone": {"server": f"{LOOPBACK}:{free_port()}", "max_attended": share}},
+        "permissions": {},
+        "numbers": {"inbound": {NUMBER: "menu:main", number_of(0): f"@callee0:{SERVER_NAME}"}},
+        "menus": {"main": {"prompt": prompt, "nobody": prompt, "invalid": prompt}},
+    }
+    async with open_exchange(tmp_path, sections) as exchange:
+        target = f"{LOOPBACK}:{exchange.bridge.sip_port}"
+        async with SippUac(tmp_path, target, service=NUMBER, calls=flood, hold_ms=60_000):
+            await exchange.bridge.wait_metric("calls_total", flood - share, reason="attendants_busy")
+            assert await exchange.bridge.metric("calls_active") == share
+            async with Phone(tmp_path, "+15550177", port=free_port(span=2)) as phone:
+                await phone.call(number_of(0), through=exchange.bridge.sip_port)
+                await exchange.callee(0)
+                await phone.wait_event("CALL_RINGING")
+            refused = [record for record in exchange.bridge.records() if record["reason"] == "attendants_busy"]
+            assert [record["sip_status"] for record in refused] == [486] * (flood - share)
 
 
 async def test_a_phone_that_vanishes_in_a_menu_or_while_somebody_rings_for_it_is_missed_soon(tmp_path: Path) -> None:
