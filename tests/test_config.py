@@ -63,6 +63,12 @@ def test_what_is_perhaps_not_meant_is_a_warning(tmp_path: Path) -> None:
     assert "numbers.inbound" in words
 
 
+@pytest.mark.parametrize(("settings", "warned"), [("max_calls: 9, max_attended: 9", True), ("max_calls: 9", False)])
+def test_a_trunk_that_menus_may_have_to_themselves_is_a_warning(tmp_path: Path, settings: str, warned: bool) -> None:
+    config = load(tmp_path, MINIMAL + f"trunks: {{a: {{server: h.b, {settings}}}}}\n")
+    assert any(line.startswith("trunks.a.max_attended") for line in warnings(config)) is warned
+
+
 def test_what_a_held_phone_hears_is_a_recording_or_a_tone_or_nothing(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "music.wav"), "wb") as recording:
         recording.setparams((1, 2, 8000, 0, "NONE", ""))

@@ -34,6 +34,7 @@ def warnings(config: Config) -> list[str]:
         *_lenient_servers(config),
         *_unused_media(config),
         *_unspoken(config),
+        *_whole_shares(config),
         *certificate_warnings(config),
     ]
 
@@ -42,6 +43,12 @@ def _unspoken(config: Config) -> Iterator[str]:
     if not can_speak():
         for setting in spoken(config.menus):
             yield f"{setting}: is silent, for {PROGRAM} is not installed; install it, or give a WAV file instead"
+
+
+def _whole_shares(config: Config) -> Iterator[str]:
+    for name, trunk in config.trunks.items():
+        if 0 < trunk.max_calls <= trunk.max_attended:
+            yield f"trunks.{name}.max_attended: is no less than max_calls, so a flood into menus leaves people no call"
 
 
 def _lenient_servers(config: Config) -> Iterator[str]:
