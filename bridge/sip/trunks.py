@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from bridge.core.addresses import address_of, is_numeric
@@ -300,7 +301,7 @@ class Directory:
 
     def admits(self, host: str) -> bool:
         """Whether a trunk sends from this address."""
-        return any(state.sends_from(host) for state in (*self._states.values(), *self._leaving))
+        return any(state.sends_from(host) for state in chain(self, self._leaving))
 
     def of_call(self, request: Request, flow: Flow) -> TrunkState | None:
         """The trunk of a new call: one of those that send from its address.

@@ -107,3 +107,4 @@ async def test_a_trunk_comes_is_put_right_and_goes_while_its_call_goes_on(tmp_pa
             await user.rejected("refused")
             assert [record["reason"] for record in bridge.records()] == ["no_media", "not_permitted"]
             assert await bridge.metric("internal_errors_total") == 0
+            assert await bridge.metric("sip_unexpected_events_total") == 0

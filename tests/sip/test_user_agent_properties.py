@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.ids import DialogKey
+from bridge.sip.actions import TrunkResolved
 from bridge.sip.errors import LocalSipError
-from bridge.sip.inputs import Stop
+from bridge.sip.inputs import Start, Stop
 from bridge.sip.message import Request, Response
-from bridge.sip.settings import TrunkAuth
+from bridge.sip.settings import Trunk, TrunkAuth
+from bridge.sip.targets import server_at
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import (
     AcceptAsked,
     CancelAsked,
@@ -79,6 +82,16 @@ def _call(key: str, sdp: str | None) -> Step:
     return step
 
 
+def _change(trunks: tuple[Trunk, ...]) -> Step:
+    def step(peer: Scripted) -> None:
+        peer.feed(ChangeTrunks(trunks=trunks, emergency=frozenset({"112"})))
+        for each in trunks:
+            peer.feed(TrunkResolved(trunk=each.name, servers=server_at((each.host,), 5060, each.transport)))
+        peer.feed(Start())
+
+    return step
+
+
 FIELDS = st.sampled_from(
     [
         ("Contact", f"<sip:peer@{PEER}:5060>"),
@@ -124,6 +137,20 @@ STEPS = st.one_of(
     ),
     st.builds(_command, st.sampled_from(COMMANDS), st.integers(0, 5)),
     st.builds(_call, st.sampled_from(["one", "two"]), BODIES),
+    st.builds(
+        _change,
+        st.sampled_from(
+            [
+                (),
+                (trunk(),),
+                (trunk(max_calls=1, max_calls_per_s=1.0),),
+                (trunk(TrunkAuth.REGISTER),),
+                (trunk(TrunkAuth.REGISTER, password="new", instance="urn:uuid:1"),),
+                (trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", presence_of=("201",)),),
+                (trunk(host="192.0.2.77", options_interval_s=5.0, keep_alive_s=20.0),),
+            ]
+        ),
+    ),
     st.builds(lambda seconds: lambda peer: peer.advance(seconds), st.sampled_from([0.0, 0.3, 1.0, 8.0, 33.0, 70.0])),
 )
 
@@ -141,6 +168,7 @@ def test_no_order_of_messages_commands_and_time_breaks_it(steps: list[Step], aut
     assert peer.agent.open_transactions == 0
     assert peer.agent.next_deadline() is None
     assert not peer.agent._context.dialogs
+    assert not peer.agent._trunks._leaving
     assert not peer.agent._context.peers._met
     assert not peer.agent._context.peers._found
 
