@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.core.ids import RoomId, UserId
+from tests.e2e.forked_bridge import ForkedBridge
 from tests.e2e.running_bridge import Bridge, Section
 from tests.e2e.scripted_users import AS_TOKEN, HS_TOKEN, ScriptedUser
 from tests.homeserver import ScriptedHomeserver
@@ -61,9 +62,7 @@ def number_of(callee: int) -> str:
 
 
 @asynccontextmanager
-async def open_exchange(
-    directory: Path, sections: Mapping[str, Section] | None = None, *, kind: type[Bridge] = Bridge
-) -> AsyncIterator[Exchange]:
+async def open_exchange(directory: Path, sections: Mapping[str, Section] | None = None) -> AsyncIterator[Exchange]:
     """Start homeserver and bridge for one test, with further sections of the configuration."""
     phone_port, other_port = free_port(span=2), free_port()
     async with ScriptedHomeserver(server_name=SERVER_NAME, as_token=AS_TOKEN, hs_token=HS_TOKEN) as homeserver:
@@ -81,7 +80,7 @@ async def open_exchange(
             "logging": {"level": "info"},
             **(sections or {}),
         }
-        bridge = kind(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
+        bridge = ForkedBridge(directory, homeserver_url=homeserver.url, server_name=SERVER_NAME, settings=settings)
         bridge.use_tokens(as_token=AS_TOKEN, hs_token=HS_TOKEN)
         homeserver.connect(f"http://{LOOPBACK}:{bridge.appservice_port}")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:

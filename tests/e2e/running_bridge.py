@@ -96,6 +96,10 @@ class Bridge(PeerProcess):
     async def start(self) -> None:
         await self.prepare()
         await self.launch((COMMAND, "run", "--config", self.config))
+        await self.wait_ready()
+
+    async def wait_ready(self) -> None:
+        """Wait until the process that was started takes calls; one that ends instead fails with its log."""
         await until(self._ready_or_ended, lambda: f"trunkline is not ready:\n{self.log_tail()}", limit_s=_READY_LIMIT_S)
         if self.pid is None:
             raise RuntimeError(f"trunkline ended at start:\n{self.log_tail()}")

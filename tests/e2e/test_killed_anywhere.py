@@ -159,7 +159,7 @@ class World:
 async def open_world(directory: Path) -> AsyncIterator[tuple[World, Phone]]:
     """Homeserver, users, phone and the first bridge."""
     async with AsyncExitStack() as stack:
-        exchange = await stack.enter_async_context(open_exchange(directory, kind=ForkedBridge))
+        exchange = await stack.enter_async_context(open_exchange(directory))
         world = World(exchange=exchange)
         exchange.homeserver.watchers.append(world.react)
         trunk = Trunk(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tests.e2e import scripted
 from tests.e2e.exchange import SERVER_NAME, open_exchange
-from tests.e2e.forked_bridge import ForkedBridge
 from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import Section
 from tests.e2e.webrtc import mute_offer
@@ -72,7 +71,7 @@ async def test_a_call_goes_on_whatever_its_first_trunk_has_died_of(tmp_path: Pat
         for peer in peers.values():
             await stack.enter_async_context(peer)
         sections = _sections(servers, tls)
-        exchange = await stack.enter_async_context(open_exchange(tmp_path, sections, kind=ForkedBridge))
+        exchange = await stack.enter_async_context(open_exchange(tmp_path, sections))
         for number, (way, prefix) in enumerate(PREFIXES.items()):
             user = await exchange.user(f"caller-{way}", f"{prefix}00")
             await user.invite(way, mute_offer(number + 1, port=exchange.mute_port))
