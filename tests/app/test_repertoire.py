@@ -98,6 +98,17 @@ async def test_a_recording_that_has_gone_meanwhile_is_named(tmp_path: Path, spok
     assert [fault.path for fault in refused.value.faults] == ["menus.main.prompt"]
 
 
+async def test_a_recording_is_made_once_and_again_only_when_it_is_another(tmp_path: Path, spoken: list[str]) -> None:
+    write_wav(tmp_path / "hello.wav", np.zeros(8_000), rate_hz=8_000)
+    settings = config(tmp_path, prompt="hello.wav")
+    first = await rehearse(settings)
+    second = await rehearse(settings, first)
+    assert second.sounds["prompt", "main", "choices"] is first.sounds["prompt", "main", "choices"]
+    write_wav(tmp_path / "hello.wav", np.zeros(16_000), rate_hz=8_000)
+    third = await rehearse(settings, second)
+    assert third.sounds["prompt", "main", "choices"].duration_ms == 2_000
+
+
 async def test_who_is_in_a_menu_hears_the_old_one_until_nobody_is(tmp_path: Path, spoken: list[str]) -> None:
     live = LivePlan(config(tmp_path))
     prompts = Prompts(live.sounds_of, live.region_of)
