@@ -17,6 +17,7 @@ from bridge.core.ids import TrunkName
 from bridge.sip.events import CallAnswered, CallFailed, IncomingCall
 from bridge.sip.io import stream as stream_module
 from bridge.sip.io import streams as streams_module
+from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.endpoint import EndpointError
 from bridge.sip.io.streams import MAX_PER_HOST
 from bridge.sip.io.tls import TlsError, TlsSession
@@ -96,6 +97,24 @@ async def test_a_name_is_what_the_certificate_must_have_not_the_address_it_leads
     identity = lab.authority.issue("localhost", file="named")
     tls = replace(lab.tls, certificate=identity.certificate, private_key=identity.private_key)
     async with lab.callee(tls=tls) as callee, lab.caller(callee, host="localhost") as caller:
+        caller.call("+15550100")
+        await caller.wait(CallAnswered)
+
+
+async def test_a_trunk_that_changes_is_believed_by_its_new_files_and_without_them_nothing_changes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    stranger = TlsSettings(ca_file=Authority(tmp_path, "Another Authority").ca_file)
+    async with lab.callee() as callee, lab.caller(callee, files=stranger) as caller:
+        assert (await failure(caller)).status == 503
+        settings = caller.endpoint._settings
+        (trunk,) = settings.trunks
+        missing = replace(trunk, tls=TrunkTls(ca_file=tmp_path / "missing.pem"))
+        with pytest.raises(CertificateError):
+            await caller.endpoint.prepare(replace(settings, trunks=(missing,)))
+        assert caller.endpoint.trunk_up(TRUNK)
+        right = replace(trunk, tls=TrunkTls(ca_file=lab.authority.ca_file))
+        caller.endpoint.change_trunks(await caller.endpoint.prepare(replace(settings, trunks=(right,))))
         caller.call("+15550100")
         await caller.wait(CallAnswered)
 
