@@ -48,12 +48,15 @@ class HuntDesk:
         self._entropy = entropy
 
     def plan_for(self, target: Target, caller: str) -> HuntPlan | BoxOf | None:
-        """Whom a call to a target rings; the configuration has no circles of groups."""
+        """Whom a call to a target rings; the configuration has no circles of groups.
+
+        A phone may be in a menu of an earlier configuration, which leads to a group that there is no more: to nobody.
+        """
         match target:
             case ToUser(user=user):
                 return self._person(user, caller)
             case ToGroup(group=name):
-                return self.group_plan(name, caller)
+                return self.group_plan(name, caller) if name in self._groups() else None
             case ToMessageBox(user=user):
                 box = self._box(user, caller)
                 return None if box is None else BoxOf(user=user, box=box, always=True)

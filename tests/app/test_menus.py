@@ -121,6 +121,15 @@ async def test_a_group_rings_together(stage: Stage) -> None:
     assert sorted(invite["invitee"] for invite in stage.matrix.contents("m.call.invite")) == [ALICE, BOB]
 
 
+async def test_a_group_that_went_with_a_new_configuration_is_nobody_for_a_phone_in_an_old_menu(stage: Stage) -> None:
+    live = await in_menu(stage)
+    stage.groups = {}
+    await press(stage, live, "4")
+    assert (live.call.state, stage.matrix.sent) == (State.IN_MENU, [])
+    await press(stage, live, "1")
+    assert stage.matrix.content("m.call.invite")["invitee"] == ALICE
+
+
 async def test_a_group_may_be_followed_by_a_menu(stage: Stage) -> None:
     stage.menu_plans = {MenuName("main"): MAIN}
     stage.groups = {GroupName("sales"): Group(members=(BOB,), otherwise=ToMenu(MenuName("main")))}
