@@ -19,6 +19,7 @@ from bridge.ops.logs import set_level
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.endpoint import SipEndpoint, TrunkChange
+from bridge.sip.settings import TrunkAuth
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +74,8 @@ class RunningBridge:
     def _apply(self, before: Config, ready: InForce, trunks: TrunkChange) -> None:
         """All at once: nothing waits in here."""
         config = ready.file
-        walks = [live.call.walk for live in self.switchboard.lives()]
-        self.live.take(ready, editions_in_use={walk.menu.edition for walk in walks if walk is not None})
+        menus = [menu for live in self.switchboard.lives() for menu in live.call.menus]
+        self.live.take(ready, editions_in_use={menu.edition for menu in menus})
         self.meter.warn_before(config.permissions.limit_warning_s)
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
         if config.permissions.texts_per_day != before.permissions.texts_per_day:
@@ -84,6 +85,10 @@ class RunningBridge:
         self.sip.change_trunks(trunks)
         for name in before.trunks.keys() - config.trunks.keys():
             self.telemetry.forget_trunk(name)
+        for name, trunk in config.trunks.items():
+            if trunk.auth is not TrunkAuth.REGISTER:
+                # It would be the end of a registration that nobody renews.
+                self.telemetry.forget_level("registration_expires_timestamp_seconds", name)
         set_level(config.logging.level)
 
     def _say(self, waiting: list[str]) -> None:

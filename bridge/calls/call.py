@@ -13,7 +13,7 @@ from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import outcomes
 from bridge.calls.hunt import Hunt
-from bridge.calls.menu import Walk
+from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import Message, MessageBox
 from bridge.calls.parties import Handover, MatrixParty, Rival, SecondLeg
 from bridge.calls.state import ATTENDANT, Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
@@ -161,6 +161,13 @@ class Call:
         """Whose call this is, as far as anybody else can see."""
         rung = {ring.user for ring in self.hunt.rings if ring.concerned} if self.hunt is not None else set()
         return rung | {self.matrix.user} - {UserId("")}
+
+    @property
+    def menus(self) -> list[MenuPlan]:
+        """The one that the phone is in, or was, and the one that it comes to when nobody takes the call."""
+        walked = self.walk.menu if self.walk is not None else None
+        ahead = self.hunt.plan.menu if self.hunt is not None else None
+        return [menu for menu in (walked, ahead) if menu is not None]
 
     @property
     def called_party(self) -> str:

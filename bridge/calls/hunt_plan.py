@@ -44,3 +44,14 @@ class HuntPlan:
     group: str = ""
     """Empty for a single person."""
     otherwise: "HuntPlan | BoxOf | MenuPlan | None" = None
+
+    @property
+    def menu(self) -> MenuPlan | None:
+        """Where the call goes when nobody takes it, be it after further groups."""
+        match self.otherwise:
+            case MenuPlan() as menu:
+                return menu
+            case HuntPlan() as plan:
+                return plan.menu
+            case _:
+                return None

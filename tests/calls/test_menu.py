@@ -116,6 +116,13 @@ def follows_a_group_of_a_menu() -> Call:
     return call
 
 
+def test_the_menus_of_a_call_are_that_of_the_phone_and_that_after_all_groups() -> None:
+    assert listening().menus == [MAIN]
+    assert hunts.hunting(THEN_MENU).menus == [MAIN]
+    assert hunts.hunting(hunts.plan(ALICE, otherwise=hunts.plan(BOB, otherwise=SALES))).menus == [SALES]
+    assert hunts.hunting(hunts.plan(ALICE)).menus == []
+
+
 @pytest.mark.parametrize(
     ("menu", "typed", "pressed", "reading"),
     [

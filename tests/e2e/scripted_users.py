@@ -36,6 +36,10 @@ class ScriptedUser:
         """Accept a call."""
         await self._send("m.call.answer", call_id, {"answer": {"type": "answer", "sdp": sdp}})
 
+    async def decline(self, call_id: str) -> None:
+        """Refuse a call."""
+        await self._send("m.call.reject", call_id, {"reason": "user_hangup"})
+
     async def hang_up(self, call_id: str) -> None:
         """End a call."""
         await self._send("m.call.hangup", call_id, {"reason": "user_hangup"})

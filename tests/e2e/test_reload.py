@@ -1,6 +1,7 @@
 """An operator changes the configuration of a bridge that carries calls, and reloads it."""
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from tests.peers.kamailio import Kamailio
 from tests.peers.process import LOOPBACK, free_port
 
 MENU = "+15558000001"
+GROUP = "+15558000002"
 DESK, DOMAIN = "+15570100", "pbx.test"
 ACCOUNTS = {"bridge": "bridge-password", DESK: "desk-password"}
+EXPIRES = "registration_expires_timestamp_seconds"
 OLD_HZ, OLD_INVALID_HZ = 500.0, 700.0
 NEW_HZ, NEW_INVALID_HZ = 900.0, 1100.0
 
@@ -69,9 +72,26 @@ async def test_a_phone_in_a_menu_goes_on_hearing_it_and_the_next_one_hears_the_n
         await hears(phone, NEW_HZ)
 
 
-def with_pbx(trunks: dict[str, Any], pbx: Kamailio, password: str) -> dict[str, Any]:
+async def test_a_phone_that_rings_a_group_comes_to_the_menu_of_before_which_is_heard(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "menus": menus(tmp_path, OLD_HZ, OLD_INVALID_HZ),
+        "groups": {"team": {"members": [f"@callee0:{SERVER_NAME}"], "otherwise": "menu:main"}},
+        "numbers": {"inbound": {GROUP: "group:team"}},
+    }
+    async with (
+        open_exchange(tmp_path, settings) as exchange,
+        Phone(tmp_path, PHONE, port=exchange.phone_port) as phone,
+    ):
+        await phone.call(GROUP, through=exchange.bridge.sip_port)
+        member, call_id = await exchange.callee(0)
+        await reload(exchange, menus=menus(tmp_path, NEW_HZ, NEW_INVALID_HZ))
+        await member.decline(call_id)
+        await hears(phone, OLD_HZ)
+
+
+def with_pbx(trunks: dict[str, Any], pbx: Kamailio, password: str, auth: str = "register") -> dict[str, Any]:
     """The sections that know of a PBX besides, which carries the calls to its phone."""
-    account = {"auth": "register", "username": "bridge", "password": password, "caller_id": "+15570199"}
+    account = {"auth": auth, "username": "bridge", "password": password, "caller_id": "+15570199"}
     permissions = [{"who": [SERVER_NAME], "prefixes": ["+1557"], "trunk": "pbx"}]
     return {
         "trunks": {**trunks, "pbx": {"server": f"{LOOPBACK}:{pbx.port}", "domain": DOMAIN, **account}},
@@ -94,6 +114,9 @@ async def test_a_trunk_comes_is_put_right_and_goes_while_its_call_goes_on(tmp_pa
             await user.invite("taken", mute_offer(0, port=exchange.mute_port))
             await user.answered("taken")
             await desk.wait_answered()
+            assert await bridge.metric(EXPIRES, trunk="pbx") > time.time()
+            await reload(exchange, **with_pbx(before["trunks"], pbx, ACCOUNTS["bridge"], auth="digest"))
+            assert f'{EXPIRES}{{trunk="pbx"}}' not in await bridge.metrics(), "nobody renews it any more"
             await reload(exchange, trunks=before["trunks"], permissions=before["permissions"])
             assert 'trunk="pbx"' not in await bridge.metrics()
             assert await bridge.metric("calls_active") == 1
