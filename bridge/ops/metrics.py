@@ -49,6 +49,8 @@ class PrometheusTelemetry:
         self.registry = CollectorRegistry()
         self._strict = strict
         self._trunks = frozenset[str](trunks) | {NO_TRUNK}
+        self._former_trunks: frozenset[str] = frozenset()
+        """Their last calls are counted, but nothing of them is shown before."""
         self._metrics = {metric.name: metric for metric in METRICS}
         self._collectors = {metric.name: self._register(metric) for metric in METRICS}
         self._children: dict[Key, Collector] = {}
@@ -74,15 +76,27 @@ class PrometheusTelemetry:
     def know_trunks(self, trunks: Iterable[TrunkName]) -> None:
         """Count for these trunks too."""
         self._trunks |= frozenset[str](trunks)
+        self._former_trunks -= self._trunks
         self._prepare()
 
     def forget_trunk(self, trunk: TrunkName) -> None:
         """Show nothing of a trunk that is gone. What its last calls still count begins anew, and is forgotten after."""
+        self._trunks -= {trunk}
+        self._former_trunks |= {trunk}
         for metric in METRICS:
-            for label, values in metric.labels.items():
-                if values is Open.TRUNKS:
-                    self._collectors[metric.name].remove_by_labels({label: trunk})
-        self._children = {key: child for key, child in self._children.items() if trunk not in dict(key[1]).values()}
+            self._remove(metric, trunk)
+
+    def forget_level(self, name: str, trunk: TrunkName) -> None:
+        """Show a level of a trunk no more that goes on without what it was the level of."""
+        self._remove(self._metrics[name], trunk)
+
+    def _remove(self, metric: Metric, trunk: TrunkName) -> None:
+        for label, values in metric.labels.items():
+            if values is Open.TRUNKS:
+                self._collectors[metric.name].remove_by_labels({label: trunk})
+        gone = [key for key in self._children if key[0] == metric.name and trunk in dict(key[1]).values()]
+        for key in gone:
+            del self._children[key]
 
     def exposition(self) -> bytes:
         """All metrics in the text format."""
@@ -139,10 +153,16 @@ class PrometheusTelemetry:
         return f"does not know {strange[0]}={labels[strange[0]]!r}" if strange else None
 
     def _allows(self, values: LabelValues, value: str) -> bool:
-        return value in self._known(values) or (values is Open.CLASSES and _CLASS.match(value) is not None)
+        match values:
+            case Open.TRUNKS:
+                return value in self._trunks or value in self._former_trunks
+            case Open.CLASSES:
+                return _CLASS.match(value) is not None
+            case _:
+                return value in values
 
     def _known(self, values: LabelValues) -> frozenset[str]:
-        """The values that can be listed."""
+        """The values that can be listed, and are shown before anything happened."""
         match values:
             case Open.TRUNKS:
                 return self._trunks

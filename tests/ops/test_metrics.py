@@ -292,3 +292,23 @@ def test_a_trunk_that_comes_is_counted_and_one_that_goes_leaves_nothing() -> Non
     assert b'trunkline_trunk_up{trunk="new"} 1.0' in telemetry.exposition()
     telemetry.gauge("trunk_up", 0, trunk="old")
     assert b'trunkline_trunk_up{trunk="old"} 0.0' in telemetry.exposition(), "what its last calls count is no fault"
+
+
+def test_a_trunk_that_is_gone_does_not_come_back_when_another_one_comes() -> None:
+    telemetry = PrometheusTelemetry(trunks=(TrunkName("old"),), version="1", strict=True)
+    telemetry.forget_trunk(TrunkName("old"))
+    telemetry.know_trunks([TrunkName("new")])
+    assert b'trunk="old"' not in telemetry.exposition()
+    telemetry.know_trunks([TrunkName("old")])
+    assert sample(telemetry, "call_attempts_total", direction="inbound", trunk="old") == 0
+
+
+def test_a_level_of_a_trunk_is_shown_no_more_and_the_others_stay() -> None:
+    telemetry = PrometheusTelemetry(trunks=(TrunkName("old"),), version="1", strict=True)
+    telemetry.gauge("trunk_up", 1, trunk="old")
+    telemetry.gauge("registration_expires_timestamp_seconds", 1, trunk="old")
+    telemetry.forget_level("registration_expires_timestamp_seconds", TrunkName("old"))
+    assert sample(telemetry, "registration_expires_timestamp_seconds", trunk="old") is None
+    assert sample(telemetry, "trunk_up", trunk="old") == 1
+    telemetry.gauge("registration_expires_timestamp_seconds", 2, trunk="old")
+    assert sample(telemetry, "registration_expires_timestamp_seconds", trunk="old") == 2
