@@ -17,8 +17,9 @@ from aioice.ice import StunProtocol
 from structlog.typing import FilteringBoundLogger
 
 from bridge.core.telemetry import Telemetry
-from bridge.media.ice import GuardedProtocol, IceAgent
+from bridge.media.ice import IceAgent
 from bridge.media.ice_servers import IceServer, IceServers, StunServer, TurnServer, TurnTransport
+from bridge.media.ice_socket import GuardedProtocol
 from bridge.media.relay import open_relay
 
 WAIT_S = 0.5

@@ -1,7 +1,7 @@
 """aioice, made fit: our addresses and ports, and nothing passes that ICE has not validated.
 
-This file and `dtls` are the only ones that know the inside of aioice and aiortc; `tests/media/test_contract.py` fails
-when it moves. What is changed:
+This file, `ice_socket` and `dtls` are the only ones that know the inside of aioice and aiortc, and
+`tests/media/test_contract.py` fails when it moves. What is changed:
 
 * sockets are bound on the configured addresses, within the port range;
 * datagrams are told apart by their first byte (RFC 7983), and those that are not STUN are dropped unless they come from
@@ -16,26 +16,24 @@ when it moves. What is changed:
 """
 
 import asyncio
-import struct
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from aioice import Candidate, Connection, stun
+from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
 
+from bridge.media.first_octet import DTLS_OCTETS
+from bridge.media.ice_socket import GuardedProtocol
+from bridge.media.latch import Address
 from bridge.media.ports import PortPool
 from bridge.media.relay import NOBODY, RelayTransport
 
 MAX_WAITING_DATAGRAMS = 64
 MAX_REMOTE_ADDRESSES = 128
 MAX_WRITE_BUFFER = 65536
-_LAST_STUN_BYTE = 3
-_SRTP_BYTES = range(128, 192)
-_DTLS_BYTES = range(20, 64)
 _HOST_TYPE_PREFERENCE = 126
 _UNAUTHENTICATED = (400, 401)
-Address = tuple[str, int]
 SrtpReceiver = Callable[[bytes], None]
 DropCounter = Callable[[], None]
 
@@ -58,53 +56,6 @@ class SocketReader(Protocol):
     def let_go(self, agent: "IceAgent") -> None:
         """The sockets of an agent are about to be closed."""
         ...
-
-
-class GuardedProtocol(StunProtocol):
-    """One local socket of an ICE agent."""
-
-    receiver: "IceAgent"
-
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Sort a datagram by its first byte and by whether its source is known."""
-        if not data or not isinstance(data, bytes):
-            return
-        source = (addr[0], addr[1])
-        if data[0] <= _LAST_STUN_BYTE:
-            self._stun(data, source)
-        elif not self.receiver.is_validated(source):
-            self.receiver.on_off_path()
-        elif data[0] in _SRTP_BYTES:
-            self.receiver.on_srtp(data)
-        elif data[0] in _DTLS_BYTES:
-            self.receiver.take_dtls(data, source)
-
-    def _stun(self, data: bytes, source: Address) -> None:
-        """Take a message apart and hand it on, as the overridden method does but for what cannot be parsed."""
-        message = _parsed(data) if self._concerns_us(data) else None
-        if message is None:
-            self.receiver.count_stranger(source)
-        elif message.message_class is stun.Class.REQUEST:
-            self.receiver.request_received(message, source, self)
-        elif message.message_class is not stun.Class.INDICATION:
-            transaction = self.transactions.get(message.transaction_id)
-            if transaction is not None:
-                transaction.response_received(message, source)
-
-    def _concerns_us(self, data: bytes) -> bool:
-        """Whether it can be a request for us, or an answer to something that we asked (RFC 8489 §5, §6.3)."""
-        if len(data) < stun.HEADER_LENGTH:
-            return False
-        is_request = not (data[0] & 0x01 or data[1] & 0x10)
-        return self.receiver.named in data if is_request else data[8:20] in self.transactions
-
-
-def _parsed(data: bytes) -> stun.Message | None:
-    """A STUN message; aioice's parser lets some errors of malformed ones through."""
-    try:
-        return stun.parse_message(data)
-    except (ValueError, IndexError, KeyError, struct.error):
-        return None
 
 
 def _device(check: Any) -> str:
@@ -295,7 +246,7 @@ class IceAgent(Connection):
 
     def data_received(self, data: bytes, component: int) -> None:
         """Queue DTLS and nothing else, up to a limit."""
-        if not data or data[0] not in _DTLS_BYTES:
+        if not data or data[0] not in DTLS_OCTETS:
             self.on_off_path()
         elif self._queue.qsize() < MAX_WAITING_DATAGRAMS:
             super().data_received(data, component)

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from aioice import Candidate, stun
 
-from bridge.media.ice import MAX_WAITING_DATAGRAMS, GuardedProtocol, IceAgent
+from bridge.media.ice import MAX_WAITING_DATAGRAMS, IceAgent
+from bridge.media.ice_socket import GuardedProtocol
 from tests.fuzz._damage import damage
 
 PER_AGENT = 500

@@ -7,12 +7,12 @@ import socket
 import sys
 from typing import Self
 
+from bridge.media.first_octet import DTLS_OCTETS
 from tests.peers.process import LOOPBACK
 
 Address = tuple[str, int]
 _OUR_CANDIDATE = re.compile(r"(a=candidate:\S+ 1 udp \d+ \S+ )(\d+)")
 _CANDIDATE = re.compile(r"a=candidate:.*\r\n")
-_DTLS_BYTES = range(20, 64)
 _LARGEST = 2048
 _MOST_IN_A_ROW = 2
 
@@ -66,7 +66,7 @@ class LossyPath:
             self._near.sendto(datagram, client)
 
     def _is_lost(self, datagram: bytes, direction: str) -> bool:
-        if datagram[0] not in _DTLS_BYTES:
+        if datagram[0] not in DTLS_OCTETS:
             return False
         unlucky = self._chances[direction].random() < self._loss
         is_lost = unlucky and self._in_a_row[direction] < self._most_in_a_row

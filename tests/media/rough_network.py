@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from bridge.media.first_octet import SRTP_OCTETS
 from tests.peers.process import LOOPBACK
 
 Address = tuple[str, int]
 _OUR_CANDIDATE = re.compile(r"(a=candidate:\S+ 1 (?:udp|UDP) \d+ \S+ )(\d+)")
 _CANDIDATE = re.compile(r"a=(?:candidate:|end-of-candidates).*\r\n")
-_SRTP_BYTES = range(128, 192)
 _RTCP_TYPES = range(192, 224)
 _LARGEST = 2048
 
@@ -126,7 +126,7 @@ class RoughNetwork:
             self._pass(datagram, self._near, client, there=False)
 
     def _pass(self, datagram: bytes, onward: socket.socket, target: Address, *, there: bool) -> None:
-        if datagram[0] not in _SRTP_BYTES:
+        if datagram[0] not in SRTP_OCTETS:
             onward.sendto(datagram, target)
             return
         now = self._loop.time()

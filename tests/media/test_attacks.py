@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
-from bridge.media import g711, ice
+from bridge.media import g711, ice_socket
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import MediaConnected, MediaEnded, MediaEvent, MediaFailure
 from bridge.media.policy import SipMediaPolicy, SrtpUse
@@ -136,13 +136,13 @@ async def test_a_check_without_our_password_gets_no_answer(
 ) -> None:
     """Its source may be forged, and an answer is longer than what asks for it."""
     parsed: list[bytes] = []
-    parse = ice._parsed
+    parse = ice_socket._parsed
 
     def watched(datagram: bytes) -> object:
         parsed.append(datagram)
         return parse(datagram)
 
-    monkeypatch.setattr(ice, "_parsed", watched)
+    monkeypatch.setattr(ice_socket, "_parsed", watched)
     session = await engine.open(CALL)
     offer = await session.create_matrix_offer()
     ufrag = next(line for line in offer.splitlines() if line.startswith("a=ice-ufrag:")).partition(":")[2]

@@ -16,7 +16,8 @@ from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransp
 
 from bridge.media import dtls
 from bridge.media.dtls import Certificate, DtlsSession
-from bridge.media.ice import GuardedProtocol, IceAgent
+from bridge.media.ice import IceAgent
+from bridge.media.ice_socket import GuardedProtocol
 
 
 def parameters(function: object) -> list[str]:

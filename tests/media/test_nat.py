@@ -21,8 +21,8 @@ from bridge.core.ids import CallId
 from bridge.media import g711, gathering
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEvent
-from bridge.media.ice import GuardedProtocol
 from bridge.media.ice_servers import IceServers, StunServer, TurnServer, TurnTransport
+from bridge.media.ice_socket import GuardedProtocol
 from bridge.media.ports import PortPool
 from bridge.media.relay import RelayTransport
 from bridge.media.settings import MediaSettings

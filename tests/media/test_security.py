@@ -16,7 +16,8 @@ from bridge.core.ids import CallId
 from bridge.media import g711, sdp
 from bridge.media.embedded import EmbeddedEngine
 from bridge.media.engine import MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
-from bridge.media.ice import MAX_WAITING_DATAGRAMS, GuardedProtocol, IceAgent
+from bridge.media.ice import MAX_WAITING_DATAGRAMS, IceAgent
+from bridge.media.ice_socket import GuardedProtocol
 from bridge.media.packet_rate import BURST
 from bridge.media.portable import phone as portable_phone
 from bridge.media.portable.client import Client

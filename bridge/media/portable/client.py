@@ -4,16 +4,13 @@ import enum
 from collections.abc import Callable
 
 from bridge.core.telemetry import Telemetry
+from bridge.media.first_octet import DTLS_OCTETS, SRTP_OCTETS, STUN_OCTETS
 from bridge.media.latch import Address
 from bridge.media.packet_rate import PacketRate
 from bridge.media.portable.path import Path
 from bridge.media.relay import NOBODY
 from bridge.media.rtp import is_rtcp
 from bridge.media.srtp import Inbound, Key, Outbound, Refusal
-
-_LAST_STUN_BYTE = 3
-_DTLS_BYTES = range(20, 64)
-_SRTP_BYTES = range(128, 192)
 
 
 class Sorted(enum.Enum):
@@ -60,13 +57,13 @@ class Client:
         if source == NOBODY:
             return Sorted.SIGNALLING
         known = source in self.validated
-        if first <= _LAST_STUN_BYTE:
+        if first in STUN_OCTETS:
             return self._sort_stun(path, datagram, known, now)
         if not known:
             self._on_off_path()
-        elif first in _SRTP_BYTES:
+        elif first in SRTP_OCTETS:
             return Sorted.AUDIO
-        elif first in _DTLS_BYTES:
+        elif first in DTLS_OCTETS:
             return Sorted.SIGNALLING
         return Sorted.NOTHING
 
