@@ -12,7 +12,8 @@ import ipaddress
 
 from aioice import Candidate
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from bridge.core.addresses import IpAddress
+
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 MAX_CANDIDATES = 50
 MAX_LINE = 512
@@ -91,7 +92,7 @@ def _address_problem(host: str, port: int, allow_loopback: bool, private_network
     return None
 
 
-def is_reachable(address: Address, *, allow_loopback: bool) -> bool:
+def is_reachable(address: IpAddress, *, allow_loopback: bool) -> bool:
     """Whether media may be sent there at all."""
     address = _meant(address)
     if address.is_loopback:
@@ -105,7 +106,7 @@ def is_reachable(address: Address, *, allow_loopback: bool) -> bool:
     )
 
 
-def _meant(address: Address) -> Address:
+def _meant(address: IpAddress) -> IpAddress:
     """The IPv4 address that an IPv6 address stands for: mapped (RFC 4291 §2.5.5.2), 6to4, behind a NAT64 (RFC 6052)."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
@@ -114,5 +115,5 @@ def _meant(address: Address) -> Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def _is_in(address: Address, networks: Networks) -> bool:
+def _is_in(address: IpAddress, networks: Networks) -> bool:
     return any(address in network for network in networks)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bridge.core.clock import Clock
+from bridge.media.latch import Address
 
 REST_S = 30.0
 """How long a server that gave no answer is left alone: calls are set up without it meanwhile."""
 NAME_KEPT_S = 60.0
 _CREDENTIALS_LAST_S = 86_400
-Address = tuple[str, int]
 
 
 class TurnTransport(enum.StrEnum):

@@ -16,7 +16,8 @@ from typing import Any
 from aioice import stun, turn
 from aioice.ice import StunProtocol
 
-from bridge.media.ice_servers import Address, TurnServer, TurnTransport
+from bridge.media.ice_servers import TurnServer, TurnTransport
+from bridge.media.latch import Address
 
 NOBODY: Address = ("0.0.0.0", 0)  # noqa: S104  (compared, not bound)
 """Source of what a packet path read on a relay's descriptor and does not know: the server itself, or a new channel."""
