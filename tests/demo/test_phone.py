@@ -9,8 +9,8 @@ from deploy.demo.audio import Tone, listen_for
 from deploy.demo.errors import DemoError
 from deploy.demo.milestones import Milestone
 from deploy.demo.phone import Phone
-from deploy.demo.ports import free_port
 from tests.patience import PATIENCE_S
+from tests.peers.process import free_port
 
 HIGH = Tone(pitch_hz=600.0, level_dbfs=-23.0)
 LOW = Tone(pitch_hz=440.0, level_dbfs=-20.0)
@@ -19,7 +19,7 @@ LOW = Tone(pitch_hz=440.0, level_dbfs=-20.0)
 @pytest.fixture
 async def phones() -> AsyncIterator[tuple[Phone, Phone]]:
     """Two phones that are each other's trunk."""
-    here, there = free_port(kind="udp"), free_port(kind="udp")
+    here, there = free_port(), free_port()
     first = Phone(number="+15550101", port=here, trunkline_port=there, tone=LOW)
     second = Phone(number="+15550102", port=there, trunkline_port=here, tone=HIGH, ring_s=0.05)
     async with first, second:
@@ -53,7 +53,7 @@ async def test_a_caller_who_gives_up_while_it_rings_is_not_answered(phones: tupl
 
 
 async def test_a_phone_that_is_switched_off_hangs_up() -> None:
-    here, there = free_port(kind="udp"), free_port(kind="udp")
+    here, there = free_port(), free_port()
     async with Phone(number="+15550101", port=here, trunkline_port=there, tone=LOW) as caller:
         async with Phone(number="+15550102", port=there, trunkline_port=here, tone=HIGH, ring_s=0.05) as callee:
             out = await caller.dial(callee.number)
