@@ -71,6 +71,8 @@ class LivePlan:
     def __init__(self, config: Config) -> None:
         self._now = InForce.of(config, Additions(), Repertoire())
         self._former: dict[int, Repertoire] = {}
+        self._left: dict[TrunkName, tuple[TrunkSide, SipMediaPolicy]] = {}
+        """Trunks that are gone, and have calls yet."""
 
     def worked_out(self, file: Config, sounds: Repertoire) -> InForce:
         """What would follow from another file; on any thread."""
@@ -81,11 +83,20 @@ class LivePlan:
         now = self._now
         return InForce.of(now.file, additions, now.sounds)
 
-    def take(self, ready: InForce, *, editions_in_use: Collection[int] = ()) -> None:
-        """Go by another file from now on. Sounds of menus in which somebody is stay, by their edition."""
+    def take(
+        self, ready: InForce, *, editions_in_use: Collection[int] = (), trunks_in_use: Collection[TrunkName] = ()
+    ) -> None:
+        """Go by another file from now on.
+
+        Sounds of menus in which somebody is stay, by their edition, and so does what calls of trunks that are gone
+        have to go by.
+        """
         now = self._now
         former = {**self._former, now.sounds.edition: now.sounds}
         self._former = {edition: sounds for edition, sounds in former.items() if edition in editions_in_use}
+        left = {**self._left, **{trunk: (side, now.media[trunk]) for trunk, side in now.sides.items()}}
+        gone = frozenset(trunks_in_use) - ready.sides.keys()
+        self._left = {trunk: known for trunk, known in left.items() if trunk in gone}
         is_whole = ready.additions is now.additions
         self._now = ready if is_whole else InForce.of(ready.file, now.additions, ready.sounds)
 
@@ -139,12 +150,13 @@ class LivePlan:
         return self._now.texts
 
     def sides(self) -> Mapping[TrunkName, TrunkSide]:
-        """Which addresses are a trunk's, and what it may do."""
-        return self._now.sides
+        """Which addresses are a trunk's, and what it may do; of those too that are gone and have calls yet."""
+        return {**{trunk: side for trunk, (side, _) in self._left.items()}, **self._now.sides}
 
     def media_policy(self, trunk: TrunkName) -> SipMediaPolicy:
         """What a trunk wants of the audio of its calls."""
-        return self._now.media.get(trunk, DEFAULT_POLICY)
+        policy = self._now.media.get(trunk)
+        return policy or (self._left[trunk][1] if trunk in self._left else DEFAULT_POLICY)
 
     def trunks(self) -> Collection[TrunkName]:
         """The trunks that take new calls."""

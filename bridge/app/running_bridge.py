@@ -74,8 +74,9 @@ class RunningBridge:
     def _apply(self, before: Config, ready: InForce, trunks: TrunkChange) -> None:
         """All at once: nothing waits in here."""
         config = ready.file
-        menus = [menu for live in self.switchboard.lives() for menu in live.call.menus]
-        self.live.take(ready, editions_in_use={menu.edition for menu in menus})
+        calls = [live.call for live in self.switchboard.lives()]
+        editions = {menu.edition for call in calls for menu in call.menus}
+        self.live.take(ready, editions_in_use=editions, trunks_in_use={call.trunk for call in calls})
         self.meter.warn_before(config.permissions.limit_warning_s)
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
         if config.permissions.texts_per_day != before.permissions.texts_per_day:

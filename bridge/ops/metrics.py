@@ -94,9 +94,9 @@ class PrometheusTelemetry:
         for label, values in metric.labels.items():
             if values is Open.TRUNKS:
                 self._collectors[metric.name].remove_by_labels({label: trunk})
-        gone = [key for key in self._children if key[0] == metric.name and trunk in dict(key[1]).values()]
-        for key in gone:
-            del self._children[key]
+        for key in list(self._children):  # A copy: other threads count meanwhile.
+            if key[0] == metric.name and trunk in dict(key[1]).values():
+                del self._children[key]
 
     def exposition(self) -> bytes:
         """All metrics in the text format."""
