@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.core.ids import DialogKey
+from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import NetworkInput
 from bridge.sip.events import OutgoingCall
 from bridge.sip.keypad import DigitAsked
@@ -16,6 +16,9 @@ from bridge.sip.usage_commands import UsageCommand
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """Register with the trunks and watch them, as far as that has not begun yet."""
+
+    trunk: TrunkName | None = None
+    """Only with this one: the others may not have been looked for in the DNS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

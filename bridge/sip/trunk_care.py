@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow, TrunkResolved
 from bridge.sip.context import Context
 from bridge.sip.events import TrunkLeft
@@ -45,14 +46,19 @@ class TrunkCare:
         """After `stop`: no registration waits for its removal."""
         return all(upkeep.settled for upkeep in self._all())
 
+    @property
+    def left(self) -> set[TrunkName]:
+        """The trunks that are being left."""
+        return {leaving.upkeep.state.trunk.name for leaving in self._leaving}
+
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""
         return any(upkeep.leads_to(flow) for upkeep in self._all())
 
-    def start(self, now: float) -> None:
+    def start(self, now: float, *, only: TrunkName | None = None) -> None:
         """Register, subscribe, ping and ask, where that has not begun yet."""
         for upkeep in self._upkeeps:
-            if not upkeep.started:
+            if not upkeep.started and only in (None, upkeep.state.trunk.name):
                 upkeep.start(now)
                 self.phones.start(upkeep.state, now)
 

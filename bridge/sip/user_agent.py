@@ -160,6 +160,11 @@ class UserAgent:
         state = self._context.trunks.get(trunk)
         return state is not None and state.up
 
+    @property
+    def left_trunks(self) -> set[TrunkName]:
+        """Those that are gone, and whose last calls or registration may not be over yet."""
+        return self._trunks.left
+
     def trunk_standing(self, trunk: TrunkName) -> TrunkStanding:
         """What is known of a trunk."""
         state = self._context.trunks.get(trunk)
@@ -207,8 +212,8 @@ class UserAgent:
                 self._trunks.resolve(event, now)
             case NameFound(host=host, addresses=addresses):
                 self._context.peers.find(host, addresses)
-            case Start():
-                self._trunks.start(now)
+            case Start(trunk=trunk):
+                self._trunks.start(now, only=trunk)
             case Stop():
                 self._stop(now)
             case _ as unreachable:

@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.core.ids import TrunkName
+from bridge.core.telemetry import NoTelemetry
 from bridge.sip.events import CallAnswered, CallFailed, IncomingCall
 from bridge.sip.io import stream as stream_module
 from bridge.sip.io import streams as streams_module
@@ -21,9 +22,10 @@ from bridge.sip.io.certificates import CertificateError
 from bridge.sip.io.endpoint import EndpointError
 from bridge.sip.io.streams import MAX_PER_HOST
 from bridge.sip.io.tls import TlsError, TlsSession
+from bridge.sip.io.tls_contexts import TlsContexts
 from bridge.sip.message import Request, Response
 from bridge.sip.parser import parse_message
-from bridge.sip.settings import TlsSettings, Transport, Trunk, TrunkTls
+from bridge.sip.settings import SipSettings, TlsSettings, Transport, Trunk, TrunkTls
 from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority, Identity
 from tests.peers.process import free_port
@@ -395,6 +397,17 @@ async def test_what_has_not_changed_is_not_read_again(lab: Lab) -> None:
     async with lab.callee() as callee:
         await callee.endpoint.reload_tls()
         assert not [name for name in callee.telemetry.counts if name.startswith("tls_reloads")]
+
+
+def test_a_trunk_that_is_left_is_believed_by_its_own_authority_until_its_calls_are_over(lab: Lab) -> None:
+    trunk = Trunk(name=TRUNK, host=LOOPBACK, transport=Transport.TLS, tls=TrunkTls(ca_file=lab.authority.ca_file))
+    settings = SipSettings(listeners=(), trunks=(trunk,))
+    contexts = TlsContexts(settings, NoTelemetry())
+    contexts.load()
+    known = contexts.client(TRUNK)
+    for left, is_known in (({TRUNK}, True), (set[TrunkName](), False)):
+        contexts.take(contexts.prepare(replace(settings, trunks=()), left))
+        assert (contexts.client(TRUNK) is known) is is_known
 
 
 async def test_a_broken_new_certificate_leaves_the_old_one_in_use(lab: Lab) -> None:

@@ -72,6 +72,18 @@ def test_a_new_trunk_registers_and_carries_calls() -> None:
     assert not peer.agent.trunk_up(added.name)
 
 
+def test_a_new_trunk_does_not_fail_to_register_because_another_was_found_first() -> None:
+    peer = Scripted(trunk())
+    peer.start()
+    slow = replace(trunk(TrunkAuth.REGISTER, host=OTHER), name=TrunkName("slow"))
+    peer.feed(ChangeTrunks(trunks=(trunk(password="new"), slow), emergency=frozenset()))
+    peer.feed(Start(trunk=TRUNK))
+    assert "registrations_total" not in {count.name for count in peer.counts}
+    peer.feed(TrunkResolved(trunk=slow.name, servers=server_at((OTHER,), 5060, slow.transport)))
+    peer.feed(Start(trunk=slow.name))
+    assert registers(peer) == [(OTHER, "600")]
+
+
 def test_a_trunk_that_is_gone_is_left_and_takes_no_calls() -> None:
     peer = registered()
     change(peer)
@@ -90,6 +102,7 @@ def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
     change(peer)
     peer.advance(600)
     assert peer.agent.admits(PEER)
+    assert peer.agent.left_trunks == {TRUNK}
     peer.receive(peer_request("BYE", cseq=2, to_tag=tag, branch="bye"))
     assert peer.titles() == ["200 BYE"]
     assert isinstance(ended := peer.last_event(), CallEnded)
@@ -97,6 +110,7 @@ def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
     peer.advance(LINGER_S + 2 * LOOK_S)
     assert peer.last_event() == TrunkLeft(trunk=TRUNK)
     assert not peer.agent.admits(PEER)
+    assert peer.agent.left_trunks == set()
     assert peer.agent.next_deadline() is None
 
 

@@ -158,7 +158,8 @@ class SipEndpoint:
         """Make ready what other trunks need; raises `CertificateError`, and changes nothing yet."""
         ours = tuple(trunk for trunk in self._settings.trunks if trunk.internal)
         wanted = replace(self._settings, trunks=(*settings.trunks, *ours), emergency=settings.emergency)
-        return TrunkChange(settings=wanted, contexts=await asyncio.to_thread(self._contexts.prepare, wanted))
+        left = {trunk.name for trunk in self._settings.trunks} | (self._core.left_trunks if self._core else set())
+        return TrunkChange(settings=wanted, contexts=await asyncio.to_thread(self._contexts.prepare, wanted, left))
 
     def change_trunks(self, ready: TrunkChange) -> None:
         """Go by other trunks. One that is gone, or is another now, takes no new calls; those that are up go on.
@@ -181,7 +182,7 @@ class SipEndpoint:
 
     async def _begin(self, trunk: Trunk) -> None:
         wait_s = await self._finder.find(trunk)
-        self._driver.run(Start())
+        self._driver.run(Start(trunk=trunk.name))
         await self._finder.keep_finding(trunk, wait_s)
 
     async def reload_tls(self) -> None:

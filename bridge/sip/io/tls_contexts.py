@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,13 +60,17 @@ class TlsContexts:
                 self.client(trunk.name)
         self._tell_expiry()
 
-    def prepare(self, settings: SipSettings) -> "TlsContexts":
-        """The same for other trunks, with what need not be read again; raises `CertificateError`. On any thread."""
+    def prepare(self, settings: SipSettings, left: Collection[TrunkName] = ()) -> "TlsContexts":
+        """The same for other trunks, with what need not be read again; raises `CertificateError`. On any thread.
+
+        Calls of trunks that are `left` may need a new connection yet, with the certificates of then.
+        """
         ready = TlsContexts(settings, self._telemetry)
         ready._server = self._server
+        known = {trunk.name: trunk for trunk in settings.trunks}
         for name, kept in list(self._clients.items()):
-            trunk = next((known for known in settings.trunks if known.name == name), None)
-            if ready._files_of(trunk) == kept.files:
+            trunk = known.get(name) if name is not None else None
+            if ready._files_of(trunk) == kept.files or (trunk is None and name in left):
                 ready._clients[name] = kept
         ready.load()
         return ready
