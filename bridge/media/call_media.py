@@ -115,9 +115,9 @@ class CallMedia:
         await self._client.add_candidates(candidates)
 
     async def reset_matrix_leg(self) -> None:
-        """Forget the Matrix side, keep the phone's, and all that it may do."""
+        """Forget the Matrix side, and that it ended; keep the phone's, and all that it may do."""
         await self._client.forget()
-        self._connected, self._phone.flow = False, Flow.SENDRECV
+        self._connected, self._ended, self._phone.flow = False, False, Flow.SENDRECV
         self._reconfigure()
         await self._client.free()
 

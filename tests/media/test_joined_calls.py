@@ -7,7 +7,7 @@ import pytest
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import CallId
-from bridge.media import g711
+from bridge.media import g711, webrtc
 from bridge.media.embedded import EmbeddedEngine, EmbeddedSession
 from bridge.media.engine import DigitPressed, MediaConnected, MediaEnded, MediaError, MediaEvent, MediaFailure
 from bridge.media.formats import Codec
@@ -190,6 +190,30 @@ async def test_a_phone_that_falls_silent_ends_its_call(
     session = await call_out(engine, new_browser(), phone)
     await session.join(await fetched(engine, other))
     lost = MediaEnded(call_id=OTHER_CALL, failure=MediaFailure.RTP_TIMEOUT)
+    await events.until(lambda seen: lost in seen)
+    await engine.stop()
+    await other.close()
+
+
+async def test_a_phone_that_falls_silent_is_missed_also_when_its_user_has_closed_their_client(
+    settings: MediaSettings,
+    events: Collected[MediaEvent],
+    phone: Phone,
+    new_browser: NewBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webrtc, "GOODBYE_GRACE_S", 0.0)
+    patient = replace(settings, rtp_timeout_s=2.0)
+    engine = EmbeddedEngine(patient, entropy=SystemEntropy(), clock=SystemClock(), telemetry=CountingTelemetry())
+    await engine.start(events.add)
+    other, browser = await Phone.open(), new_browser()
+    session = await call_out(engine, browser, phone)
+    await events.until(lambda seen: MediaConnected(call_id=CALL) in seen)
+    await browser.close()
+    closed = MediaEnded(call_id=CALL, failure=MediaFailure.CLIENT_CLOSED)
+    await events.until(lambda seen: closed in seen)
+    await session.join(await fetched(engine, other))
+    lost = MediaEnded(call_id=CALL, failure=MediaFailure.RTP_TIMEOUT)
     await events.until(lambda seen: lost in seen)
     await engine.stop()
     await other.close()

@@ -53,6 +53,11 @@ class Observation:
         """Whether it is time to look again."""
         return not self._ended and self._next_at <= now
 
+    def client_gone(self) -> None:
+        """There is no client any more; its end was not that of the phone, which is watched on."""
+        self.pulse.client_gone()
+        self._ended = False
+
     def look_soon(self) -> None:
         """Something has changed, for which somebody waits."""
         self._next_at = self._around.clock.monotonic() + self.pulse.looks_every_s

@@ -118,7 +118,7 @@ class RtpengineSession:
 
     async def _reset_client(self) -> None:
         client, self._who.client = self._who.client, None
-        self._seen.pulse.client_gone()
+        self._seen.client_gone()
         phone = self._who.phone
         if phone is not None:
             phone.flow = Flow.SENDRECV
