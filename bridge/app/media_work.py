@@ -76,6 +76,8 @@ class MessagePort(Protocol):
 
     def greeting(self, user: UserId) -> Sound: ...
 
+    def hold_place(self, call: Call) -> None: ...
+
     async def make_sure(self, *, longest_s: float) -> None: ...
 
     async def begin(self, call: Call, *, longest_s: float) -> RecordingRequest: ...
@@ -216,6 +218,7 @@ class MediaWork:
             case mcmd.WriteOwnAnswer():
                 await self._write_own_answer(live, command)
             case mcmd.PlayGreeting():
+                self._messages.hold_place(live.call)
                 await self._say(live, self._messages.greeting(live.call.matrix.user))
             case ncmd.PlayPrompt():
                 await self._say(live, self._prompts.prompt(command.menu, command.prompt, command.edition))
@@ -269,6 +272,7 @@ class MediaWork:
 
     async def _write_own_answer(self, live: LiveCall, command: mcmd.WriteOwnAnswer) -> None:
         if live.call.message_box is not None:
+            self._messages.hold_place(live.call)
             await self._messages.make_sure(longest_s=live.call.message_box.longest_s)
         session = await self._session(live)
         await session.reset_matrix_leg()

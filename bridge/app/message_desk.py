@@ -13,16 +13,18 @@ from typing import Protocol
 import structlog
 
 from bridge.app.greetings import Greetings
+from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.ports import MatrixPort
 from bridge.core.clock import Clock
 from bridge.core.errors import CallError, TrunklineError
-from bridge.core.ids import E164, UserId
+from bridge.core.ids import E164, CallId, UserId
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Result, Verdict
 from bridge.matrix.texts import voice_message
 from bridge.media.ogg_duration import ogg_duration_s
+from bridge.media.recorder import MOST_AT_ONCE
 from bridge.media.recording import Recorded, RecordedSides, RecordingRequest
 from bridge.media.sounds import Sound
 from bridge.store import Store, StoreError
@@ -72,6 +74,8 @@ class MessageDesk:
         self._telemetry = telemetry
         self._wake = asyncio.Event()
         self._recording: set[str] = set()
+        self._places: dict[CallId, Call] = {}
+        """The calls that hear a greeting or leave a message; those that are over make room when the next one comes."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # While a message is left.
@@ -84,6 +88,14 @@ class MessageDesk:
     def greeting_s(self) -> float:
         """The length of the longest of these."""
         return self._greetings.longest_s
+
+    def hold_place(self, call: Call) -> None:
+        """Have room at the recorder from the greeting on, whoever comes later; raises `CallError` if there is none."""
+        self._places = {call_id: held for call_id, held in self._places.items() if not held.ended}
+        if call.call_id not in self._places and len(self._places) >= MOST_AT_ONCE:
+            why = call.message.why if call.message is not None else outcomes.NO_ANSWER
+            raise CallError(outcomes.attendants_busy(why), "as many messages are being left as can be recorded")
+        self._places[call.call_id] = call
 
     async def make_sure(self, *, longest_s: float) -> None:
         """Raise `CallError` when a message could not be kept now: asked before a phone is answered for it."""

@@ -80,7 +80,8 @@ def too_long(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
 
 def unanswerable(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
     """Without an answer of ours the phone hears what it would have heard without all this."""
-    why = call.message.why if call.message is not None and not call.answered else event.verdict
+    tells_more = call.answered or event.verdict.reason == outcomes.ATTENDANTS_BUSY.reason
+    why = event.verdict if call.message is None or tells_more else call.message.why
     return call.end(why, EndedBy.BRIDGE, now)
 
 

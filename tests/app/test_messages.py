@@ -20,15 +20,18 @@ from bridge.app.message_desk import MessageDesk
 from bridge.app.prompts import Prompts
 from bridge.app.repertoire import Repertoire
 from bridge.calls import events as ev
+from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
-from bridge.calls.message_commands import RecordMessage, WriteOwnAnswer
+from bridge.calls.message_commands import PlayGreeting, RecordMessage, WriteOwnAnswer
+from bridge.calls.state import EndedBy
 from bridge.core.clock import SystemClock
 from bridge.core.errors import CallError
 from bridge.core.ids import EventId
 from bridge.matrix.link import MatrixError
 from bridge.media.ogg_duration import ogg_duration_s
 from bridge.media.policy import DEFAULT_POLICY
+from bridge.media.recorder import MOST_AT_ONCE
 from bridge.media.recording import Recorded, RecordingEnd, RecordingRequest
 from bridge.media.verdicts import unavailable
 from bridge.store import Store, StoreError
@@ -285,6 +288,26 @@ async def test_a_phone_is_not_answered_for_a_message_that_could_not_be_kept(
         media_work(scene, events).submit(live, WriteOwnAnswer(late_offer=False))
         await live.drain()
     assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["messages_not_kept"]
+
+
+async def test_a_phone_is_not_answered_for_a_message_while_as_many_are_left_as_can_be_recorded(tmp_path: Path) -> None:
+    events: list[ev.Event] = []
+    async with desk(tmp_path) as scene:
+        work = media_work(scene, events)
+        lives = [LiveCall(call=call(f"call-{number}")) for number in range(MOST_AT_ONCE + 2)]
+        for live in lives[:-1]:
+            live.call.message_box = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
+            work.submit(live, WriteOwnAnswer(late_offer=False))
+            await live.drain()
+        assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["attendants_busy"]
+        work.submit(lives[0], PlayGreeting())
+        work.submit(lives[-1], PlayGreeting())
+        await asyncio.gather(lives[0].drain(), lives[-1].drain())
+        assert sum(isinstance(event, ev.MediaRefused) for event in events) == 2, "a menu may lead to no other either"
+        lives[0].call.end(outcomes.COMPLETED, EndedBy.SIP, 0.0)
+        work.submit(lives[-1], PlayGreeting())
+        await lives[-1].drain()
+        assert sum(isinstance(event, ev.MediaRefused) for event in events) == 2
 
 
 async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path: Path) -> None:

@@ -170,6 +170,14 @@ def test_without_an_answer_of_ours_the_phone_hears_what_it_would_have_heard() ->
     assert only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
 
 
+def test_a_phone_that_finds_too_many_others_leaving_messages_is_recorded_as_such() -> None:
+    call = attending()
+    commands = run(call, ev.MediaRefused(verdict=outcomes.attendants_busy(outcomes.NO_ANSWER)))
+    assert only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
+    assert call.verdict is not None
+    assert call.verdict.reason == "attendants_busy"
+
+
 def test_an_invite_without_an_offer_is_offered_our_own() -> None:
     call = boxed(scenes.ringing(None))
     assert only(run(call, EXPIRED), mcmd.WriteOwnAnswer).late_offer
