@@ -29,7 +29,7 @@ from bridge.sip.settings import SipSettings, TlsSettings, Transport, Trunk, Trun
 from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority, Identity
 from tests.peers.process import free_port
-from tests.sip.phone import LOOPBACK, Phone, eventually
+from tests.sip.phone import LOOPBACK, CountingTelemetry, Phone, eventually
 from tests.sip.scripted_peer import peer_request
 
 TRUNK = TrunkName("trunk")
@@ -440,6 +440,18 @@ async def test_it_is_told_when_the_certificate_ends(lab: Lab) -> None:
     async with lab.callee() as callee:
         ends = callee.telemetry.levels["tls_certificate_expires_timestamp_seconds"]
         assert ends > 1_700_000_000
+
+
+def test_no_end_is_told_of_a_certificate_that_only_a_trunk_had_which_is_gone(lab: Lab) -> None:
+    files = TrunkTls(certificate=lab.identity.certificate, private_key=lab.identity.private_key)
+    trunk = Trunk(name=TRUNK, host=LOOPBACK, transport=Transport.TLS, tls=files)
+    settings, telemetry = SipSettings(listeners=(), trunks=(trunk,)), CountingTelemetry(TRUNK)
+    contexts = TlsContexts(settings, telemetry)
+    contexts.load()
+    ready = contexts.prepare(replace(settings, trunks=()), {TRUNK})
+    assert telemetry.levels["tls_certificate_expires_timestamp_seconds"] > 1_700_000_000, "nothing has changed yet"
+    contexts.take(ready)
+    assert telemetry.levels["tls_certificate_expires_timestamp_seconds"] == 0
 
 
 async def test_a_certificate_that_cannot_be_used_is_a_clear_error_at_the_start(lab: Lab) -> None:

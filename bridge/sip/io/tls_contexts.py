@@ -53,12 +53,15 @@ class TlsContexts:
 
     def load(self) -> None:
         """Make what will surely be needed; raises `CertificateError` when a file cannot be used."""
+        self._make()
+        self._tell_expiry()
+
+    def _make(self) -> None:
         if any(listener.transport is Transport.TLS for listener in self._settings.listeners):
             self.server()
         for trunk in self._settings.trunks:
             if trunk.transport is Transport.TLS:
                 self.client(trunk.name)
-        self._tell_expiry()
 
     def prepare(self, settings: SipSettings, left: Collection[TrunkName] = ()) -> "TlsContexts":
         """The same for other trunks, with what need not be read again; raises `CertificateError`. On any thread.
@@ -72,12 +75,13 @@ class TlsContexts:
             trunk = known.get(name) if name is not None else None
             if ready._files_of(trunk) == kept.files or (trunk is None and name in left):
                 ready._clients[name] = kept
-        ready.load()
+        ready._make()
         return ready
 
     def take(self, ready: "TlsContexts") -> None:
         """Go by what was prepared, from the next connection on."""
         self._settings, self._server, self._clients = ready._settings, ready._server, ready._clients
+        self._tell_expiry()
 
     def server(self) -> ssl.SSLContext:
         """For connections that we accept."""
@@ -116,9 +120,12 @@ class TlsContexts:
         self._tell_expiry()
 
     def _tell_expiry(self) -> None:
-        ends = [kept.expires for kept in self._all() if kept.expires is not None]
-        if ends:
-            self._telemetry.gauge("tls_certificate_expires_timestamp_seconds", min(ends))
+        """0 where there is no certificate; for those of trunks that are left nobody has to care any more."""
+        trunks = {trunk.name for trunk in self._settings.trunks}
+        clients = [kept for name, kept in self._clients.items() if name is None or name in trunks]
+        used = [*([self._server] if self._server else []), *clients]
+        ends = [kept.expires for kept in used if kept.expires is not None]
+        self._telemetry.gauge("tls_certificate_expires_timestamp_seconds", min(ends, default=0.0))
 
     def _all(self) -> list[_Kept]:
         return [*([self._server] if self._server else []), *self._clients.values()]
