@@ -105,7 +105,9 @@ class TrunkCare:
     def _leave(self, upkeep: Upkeep, successor: Trunk | None, now: float) -> None:
         self._context.trunks.leave(upkeep.state)
         self.phones.leave(upkeep.state, now)
-        upkeep.stop(now, keep_binding=successor is not None and takes_binding(upkeep.state.trunk, successor))
+        # Without the instance where the registrar has refused it (RFC 5626 §11.6).
+        registered = replace(upkeep.state.trunk, instance=upkeep.state.instance)
+        upkeep.stop(now, keep_binding=successor is not None and takes_binding(registered, successor))
         self._leaving.append(Leaving(upkeep=upkeep, busy_at=now))
         if len(self._leaving) == 1:
             self._plan(now)

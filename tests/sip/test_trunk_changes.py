@@ -155,6 +155,17 @@ def test_a_password_that_changes_keeps_a_binding_that_the_new_registration_repla
     assert registers(peer) == [(PEER, "600")]
 
 
+def test_a_binding_by_address_alone_is_taken_back_for_nothing_would_replace_it() -> None:
+    """The registrar, or a proxy on the way to it, knows no instances (RFC 5626 §11.6)."""
+    peer = Scripted(trunk(TrunkAuth.REGISTER, instance="urn:uuid:1"))
+    peer.start()
+    peer.answer(peer.last_request("REGISTER"), 439)
+    grant(peer)
+    peer.sent.clear()
+    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", password="new"))
+    assert registers(peer) == [(PEER, "0"), (PEER, "600")]
+
+
 def test_only_the_same_account_takes_a_binding_over() -> None:
     before = trunk(TrunkAuth.REGISTER, instance="urn:uuid:1")
     assert takes_binding(before, replace(before, password="new"))
