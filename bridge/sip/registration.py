@@ -148,6 +148,12 @@ def send(registration: Registration, event: RegistrationEvent, now: float) -> No
     _register(registration, registration.expires_s, now)
 
 
+def try_no_other(registration: Registration, event: RegistrationEvent, now: float) -> None:
+    """The request that waits for its answer goes to no further server."""
+    if registration.hunt is not None:
+        registration.hunt.settle()
+
+
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Take our contact back (§10.2.2)."""
     _register(registration, 0, now)
@@ -263,7 +269,7 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.REGISTERING, Failed): (R.WAITING, (schedule_retry, count)),
     (R.REGISTERING, AddressFound): (R.REGISTERING, ()),
     (R.REGISTERING, FlowLost): (R.REGISTERING, ()),
-    (R.REGISTERING, StopAsked): (R.UNREGISTERING, (stop_timer, send_removal)),
+    (R.REGISTERING, StopAsked): (R.ENDING, (stop_timer, try_no_other)),
     (R.REGISTERING, LeaveAsked): (R.STOPPED, (stop_timer,)),
     (R.REGISTERED, AttemptDue): (R.REGISTERING, (send,)),
     (R.REGISTERED, AddressFound): (R.REGISTERED, ()),
@@ -281,6 +287,15 @@ TRANSITIONS: Mapping[tuple[R, type[RegistrationEvent]], tuple[R, tuple[Effect, .
     (R.REFUSED, FlowLost): (R.REFUSED, ()),
     (R.REFUSED, StopAsked): (R.STOPPED, ()),
     (R.REFUSED, LeaveAsked): (R.STOPPED, ()),
+    (R.ENDING, Granted): (R.UNREGISTERING, (send_removal,)),
+    (R.ENDING, Challenged): (R.UNREGISTERING, (send_removal,)),
+    (R.ENDING, TooBrief): (R.UNREGISTERING, (send_removal,)),
+    (R.ENDING, OutboundRefused): (R.UNREGISTERING, (send_removal,)),
+    (R.ENDING, Failed): (R.UNREGISTERING, (send_removal,)),
+    (R.ENDING, Refused): (R.STOPPED, ()),
+    (R.ENDING, RefusedForGood): (R.STOPPED, ()),
+    (R.ENDING, AddressFound): (R.ENDING, ()),
+    (R.ENDING, FlowLost): (R.ENDING, ()),
     (R.UNREGISTERING, Challenged): (R.UNREGISTERING, (send_with_credentials,)),
     (R.UNREGISTERING, Granted): (R.STOPPED, ()),
     (R.UNREGISTERING, Failed): (R.STOPPED, ()),

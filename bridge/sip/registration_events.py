@@ -17,6 +17,8 @@ class RegistrationState(enum.Enum):
     """For the next attempt."""
     REFUSED = enum.auto()
     """For good."""
+    ENDING = enum.auto()
+    """Stopped while a request waits for its answer: repeated, it would undo a removal that is sent before (§10.2)."""
     UNREGISTERING = enum.auto()
     STOPPED = enum.auto()
 

@@ -96,6 +96,25 @@ def test_a_trunk_that_is_gone_is_left_and_takes_no_calls() -> None:
     assert not any(isinstance(event, IncomingCall) for event in peer.events)
 
 
+@pytest.mark.parametrize("status", [200, 408, 503])
+def test_a_registration_that_is_under_way_is_answered_before_it_is_taken_back(status: int) -> None:
+    peer = Scripted(trunk(TrunkAuth.REGISTER))
+    peer.start()
+    peer.sent.clear()
+    change(peer)
+    peer.advance(3.0)
+    assert {expires for _, expires in registers(peer)} == {"600"}, "repeated, as over UDP it has to be"
+    if status == 408:
+        peer.advance(32.0)
+    else:
+        request = peer.last_request("REGISTER")
+        peer.answer(request, status, Contact=f"{request.headers.get('Contact')};expires=600")
+    assert registers(peer)[-1] == (PEER, "0")
+    peer.sent.clear()
+    peer.advance(3.0)
+    assert {expires for _, expires in registers(peer)} <= {"0"}, "nothing undoes it"
+
+
 def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
     peer = Scripted(trunk())
     dialog, _, tag = peer.accepted_call()
