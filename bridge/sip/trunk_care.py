@@ -9,6 +9,7 @@ from bridge.sip.events import TrunkLeft
 from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.settings import Trunk
 from bridge.sip.trunk_changes import ChangeTrunks, has_same_servers, is_another, takes_binding
+from bridge.sip.trunks import TrunkState
 from bridge.sip.upkeep import Upkeep
 
 LOOK_S = 10.0
@@ -99,15 +100,16 @@ class TrunkCare:
         state = self._context.trunks.make(trunk)
         if upkeep is not None and has_same_servers(upkeep.state.trunk, trunk):
             state.servers = upkeep.state.servers
+        successor = Upkeep(state=state, context=self._context)
+        if upkeep is not None and _takes_binding(upkeep.state, trunk):
+            successor.take_binding(upkeep)
         self.phones.add(state)
-        return Upkeep(state=state, context=self._context)
+        return successor
 
     def _leave(self, upkeep: Upkeep, successor: Trunk | None, now: float) -> None:
         self._context.trunks.leave(upkeep.state)
         self.phones.leave(upkeep.state, now)
-        # Without the instance where the registrar has refused it (RFC 5626 §11.6).
-        registered = replace(upkeep.state.trunk, instance=upkeep.state.instance)
-        upkeep.stop(now, keep_binding=successor is not None and takes_binding(registered, successor))
+        upkeep.stop(now, keep_binding=successor is not None and _takes_binding(upkeep.state, successor))
         self._leaving.append(Leaving(upkeep=upkeep, busy_at=now))
         if len(self._leaving) == 1:
             self._plan(now)
@@ -131,3 +133,8 @@ class TrunkCare:
 
     def _all(self) -> list[Upkeep]:
         return [*self._upkeeps, *(leaving.upkeep for leaving in self._leaving)]
+
+
+def _takes_binding(state: TrunkState, successor: Trunk) -> bool:
+    """Without the instance where the registrar has refused it (RFC 5626 §11.6)."""
+    return takes_binding(replace(state.trunk, instance=state.instance), successor)

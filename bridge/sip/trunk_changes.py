@@ -36,11 +36,13 @@ def has_same_servers(before: Trunk, after: Trunk) -> bool:
 
 
 def takes_binding(before: Trunk, after: Trunk) -> bool:
-    """Whether the registration of one replaces that of the other (RFC 5626 §6), so that it must not be taken back."""
-    if not before.instance or TrunkAuth.REGISTER not in (before.auth, after.auth):
-        return False
+    """Whether the registration of one replaces that of the other, which must not be taken back then: calls keep coming.
+
+    It does by the same contact (RFC 3261 §10.3), or by the instance (RFC 5626 §6).
+    """
     accounts = (
-        (trunk.auth, trunk.instance, trunk.host, trunk.domain, trunk.register_user or trunk.username)
-        for trunk in (before, after)
+        (trunk.auth, trunk.host, trunk.domain, trunk.register_user or trunk.username) for trunk in (before, after)
     )
-    return len(set(accounts)) == 1
+    if TrunkAuth.REGISTER not in (before.auth, after.auth) or len(set(accounts)) != 1:
+        return False
+    return has_same_servers(before, after) or before.instance == after.instance != ""

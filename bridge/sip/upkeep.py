@@ -69,6 +69,12 @@ class Upkeep:
             self.registration.handle(AddressFound(), now)
         return found
 
+    def take_binding(self, before: "Upkeep") -> None:
+        """Register the contact of another one, which may be bound yet."""
+        self.state.line = before.state.line
+        if self.registration is not None and before.registration is not None:
+            self.registration.bound_until = before.registration.bound_until
+
     def follow(self, trunk: Trunk, now: float) -> None:
         """Go by other settings of the same trunk. Whoever changes them wants a refused registration tried once more."""
         self.state.follow(trunk)

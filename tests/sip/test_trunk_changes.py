@@ -168,29 +168,54 @@ def test_a_registration_that_was_refused_for_good_is_tried_once_more_by_whoever_
     assert registers(peer) == [(PEER, "600")]
 
 
-def test_a_password_that_changes_keeps_a_binding_that_the_new_registration_replaces() -> None:
+@pytest.mark.parametrize("changed", [{"password": "new"}, {"presence_of": ("201",)}, {"keep_alive_s": 20.0}])
+def test_a_binding_is_never_gone_where_the_new_registration_has_the_same_contact(changed: dict[str, object]) -> None:
+    peer = registered()
+    contact = peer.agent._context.trunks.get(TRUNK)
+    assert contact is not None
+    change(peer, trunk(TrunkAuth.REGISTER, **changed))
+    assert registers(peer) == [(PEER, "600")]
+    assert f"line={contact.line}" in str(peer.last_request("REGISTER").headers.get("Contact"))
+    grant(peer)
+    assert peer.agent.trunk_up(TRUNK)
+
+
+def test_a_binding_that_was_to_be_replaced_is_taken_back_by_whoever_could_not() -> None:
+    peer = registered()
+    change(peer, trunk(TrunkAuth.REGISTER, password="wrong"))
+    peer.answer(peer.last_request("REGISTER"), 403)
+    peer.sent.clear()
+    peer.feed(Stop())
+    assert registers(peer) == [(PEER, "0")]
+
+
+def test_a_binding_of_another_contact_is_replaced_by_its_instance_alone() -> None:
     peer = registered(instance="urn:uuid:1")
-    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", password="new"))
+    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", port=5062))
     assert registers(peer) == [(PEER, "600")]
 
 
-def test_a_binding_by_address_alone_is_taken_back_for_nothing_would_replace_it() -> None:
+def test_a_binding_by_address_alone_is_taken_back_where_nothing_would_replace_it() -> None:
     """The registrar, or a proxy on the way to it, knows no instances (RFC 5626 §11.6)."""
     peer = Scripted(trunk(TrunkAuth.REGISTER, instance="urn:uuid:1"))
     peer.start()
     peer.answer(peer.last_request("REGISTER"), 439)
     grant(peer)
     peer.sent.clear()
-    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", password="new"))
+    change(peer, trunk(TrunkAuth.REGISTER, instance="urn:uuid:1", port=5062))
     assert registers(peer) == [(PEER, "0"), (PEER, "600")]
 
 
 def test_only_the_same_account_takes_a_binding_over() -> None:
     before = trunk(TrunkAuth.REGISTER, instance="urn:uuid:1")
     assert takes_binding(before, replace(before, password="new"))
+    assert takes_binding(before, replace(before, port=5062))
     assert not takes_binding(before, replace(before, username="bob"))
     assert not takes_binding(before, replace(before, host=OTHER))
-    assert not takes_binding(trunk(TrunkAuth.REGISTER), trunk(TrunkAuth.REGISTER))
+    assert not takes_binding(before, replace(before, auth=TrunkAuth.DIGEST))
+    assert takes_binding(replace(before, instance=""), before)
+    assert not takes_binding(replace(before, instance=""), replace(before, instance="", port=5062))
+    assert not takes_binding(trunk(), trunk())
 
 
 def test_sources_that_are_taken_away_may_not_call_any_more() -> None:
