@@ -76,10 +76,13 @@ async def test_what_has_changed_is_not_taken_away(house: House, path: str) -> No
         ({"If-Match": "*"}, False, 412),
         ({"If-Match": '"stale"'}, False, 412),
         ({"If-Match": "no quotes"}, True, 412),
+        ({"If-Match": ""}, True, 412),
+        ({"If-Match": '"*"'}, True, 412),
         ({"If-Match": '"stale", W/"weak"'}, True, 412),
         ({"If-None-Match": "*"}, True, 412),
         ({"If-None-Match": "*"}, False, 201),
         ({"If-None-Match": '"stale"'}, True, 200),
+        ({"If-None-Match": '"*"'}, True, 200),
         ({}, True, 200),
     ],
 )
