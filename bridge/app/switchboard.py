@@ -175,8 +175,8 @@ class Switchboard:
             log.warning("call_event_illegal", event_type=type(event).__name__, state=before)
         if call.state is not before and call.state in _MILESTONES:
             log.info(_MILESTONES[call.state], state=call.state, sip_call_id=call.sip_call_id)
-        if (call.state is not before and call.state in _MILESTONES) or call.state is State.HUNTING:
-            # Who rings is written down before anybody rings.
+        if (call.state is not before and call.state in _MILESTONES) or State.HUNTING in (before, call.state):
+            # Who rings is written down before anybody rings, and who has taken the call before the others are told.
             self._memory.remember(live)
         self._carry_out_all(live, commands)
         self._meter.follow(live)

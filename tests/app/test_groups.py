@@ -12,12 +12,13 @@ from bridge.calls import events as ev
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
 from bridge.calls.state import Timer
-from bridge.core.ids import DialogKey, GroupName, RoomId, UserId
+from bridge.core.ids import CallId, DialogKey, GroupName, RoomId, UserId
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.verdict import Verdict
 from bridge.numbers.groups import Group, RingOrder
 from bridge.numbers.reach import Reach, Target, ToGroup, ToMessageBox, ToUser
 from bridge.sip.events import CallCancelled
+from bridge.store.calls import ActiveCalls
 from tests.app.outsides import ALICE, BOB, GHOST, PHONE, TRUNK, StageMatrix, StagePortal
 from tests.app.stage import Stage
 from tests.patience import PATIENCE_S
@@ -26,6 +27,7 @@ CAROL = UserId("@carol:example.org")
 SALES = GroupName("sales")
 ROOMS = {user: RoomId(f"!{user[1:].partition(':')[0]}:example.org") for user in (ALICE, BOB, CAROL)}
 OF_ALICE, OF_BOB, OF_CAROL = ROOMS.values()
+_SLOW_DISK_S = 0.05
 BOX = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
 
 
@@ -255,7 +257,12 @@ async def test_after_a_crash_nobody_rings_on_for_a_call_that_another_member_had_
     await set_up(stage).incoming()
 
     calls: list[Call] = []
-    send = StageMatrix.send
+    send, put = StageMatrix.send, ActiveCalls.put
+
+    async def slowly(stored: ActiveCalls, call_id: CallId, text: str) -> None:
+        """What is not written down before it is told is not there when this process dies."""
+        await asyncio.sleep(_SLOW_DISK_S)
+        await put(stored, call_id, text)
 
     async def dies(matrix: StageMatrix, *, event_type: str, **event: Any) -> None:
         """Before the first hangup is stored."""
@@ -264,6 +271,7 @@ async def test_after_a_crash_nobody_rings_on_for_a_call_that_another_member_had_
         await send(matrix, event_type=event_type, **event)
 
     with monkeypatch.context() as dying:
+        dying.setattr(ActiveCalls, "put", slowly)
         dying.setattr(StageMatrix, "send", dies)
         await (stage.invite("1-mine", sender=BOB, room_id=OF_BOB) if crosses else answer(stage, BOB))
     stage.matrix.told.clear()
