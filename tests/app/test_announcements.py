@@ -21,13 +21,15 @@ from bridge.media.engine import MediaError, SoundPlayed
 from bridge.media.sounds import pause
 from bridge.media.speech_program import can_speak
 from bridge.media.verdicts import unavailable
-from bridge.numbers.limits import CALLS_AT_ONCE, LIMIT_REACHED, TOO_MANY_ATTEMPTS, Cap
+from bridge.numbers.ledger import SLICE_S
+from bridge.numbers.limits import CALLS_AT_ONCE, LIMIT_REACHED, TOO_MANY_ATTEMPTS, Cap, Limit
 from bridge.numbers.refusals import NO_EMERGENCY_CALLS, NOT_PERMITTED
 from bridge.numbers.sentences import EMERGENCY, SENTENCES, Spoken, language_of
 from tests.app.conftest import open_stage
 from tests.app.outsides import ALICE, BOB
 from tests.app.stage import Stage
-from tests.app.test_spending import limited, talk, until
+from tests.app.test_spending import CENT, change_limits, limited, talk, until
+from tests.clock import ManualClock
 from tests.config_files import MINIMAL, load
 from tests.e2e.sound import write_wav
 
@@ -57,23 +59,22 @@ async def test_a_refusal_is_answered_said_and_hung_up_without_any_phone(tmp_path
         assert stage.engine.sessions[-1].closed
 
 
-async def test_a_limit_lets_the_phone_go_before_anything_is_said_and_what_is_said_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Warned late: a busy machine needs its time until the audio of the call is there.
-    monkeypatch.setattr(meter, "AHEAD_S", 0.2)
-    monkeypatch.setattr(meter, "EARLY_S", 0.1)
-    async with open_stage(tmp_path, spoken=EVERYTHING) as stage:
-        limited(stage, call=Cap(seconds=2.2))
+async def test_a_limit_lets_the_phone_go_before_anything_is_said_and_what_is_said_costs_nothing(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with open_stage(tmp_path, spoken=EVERYTHING, clock=clock) as stage:
+        limited(stage, call=Cap(seconds=60))
         dialog = await talk(stage)
         (live,) = stage.switchboard.lives()
         stage.switchboard.feed(live, ev.MediaConnected())
+        clock.now += SLICE_S - meter.EARLY_S
+        change_limits(stage, Limit(who=("example.org",), call=Cap(seconds=SLICE_S)))
         await until(stage, lambda: live.call.state is State.TELLING)
         assert ("bye", dialog) in stage.sip.commands
         assert stage.engine.sessions[0].asked[-3:] == ["play to matrix", "drop_sip_leg", "play to matrix"], "and warned"
-        assert live.cost is not None
+        assert live.cost == 10 * CENT
         assert "m.call.hangup" not in stage.matrix.types()
         cost, talked = live.cost, live.call.talk_s
+        clock.now += 60
         hears_to_the_end(stage)
         await stage.settle()
         assert (live.cost, live.call.talk_s) == (cost, talked)
