@@ -65,11 +65,11 @@ class Lab:
     playwright: Playwright
     page_url: str
     homeserver: Synapse
-    phone_port: int = field(default_factory=lambda: free_port(span=2))
-    secure_port: int = field(default_factory=lambda: free_port(span=2))
-    wideband_port: int = field(default_factory=lambda: free_port(span=2))
+    phone_port: int = field(default_factory=lambda: free_port(span=2, kept=True))
+    secure_port: int = field(default_factory=lambda: free_port(span=2, kept=True))
+    wideband_port: int = field(default_factory=lambda: free_port(span=2, kept=True))
     authority: Authority = field(init=False)
-    scripted_port: int = field(default_factory=free_port)
+    scripted_port: int = field(default_factory=lambda: free_port(kept=True))
     pbx: Kamailio = field(init=False)
     bridge: Bridge = field(init=False)
     processes: list[PeerProcess] = field(default_factory=list)

@@ -32,11 +32,12 @@ class Bridge(PeerProcess):
 
     def __init__(self, directory: Path, *, homeserver_url: str, server_name: str, settings: Mapping[str, Section]):
         super().__init__("trunkline", directory)
-        self.appservice_port = free_port()
-        self.sip_port = free_port()
-        self.tls_port = free_port()
+        # Kept, since a bridge that is started again is away from them for seconds.
+        self.appservice_port = free_port(kept=True)
+        self.sip_port = free_port(kept=True)
+        self.tls_port = free_port(kept=True)
         """Used only with settings for TLS."""
-        self.ops_port = free_port()
+        self.ops_port = free_port(kept=True)
         self.config = directory / "trunkline.yaml"
         self.registration = directory / REGISTRATION
         self.call_records = directory / "call-records.jsonl"

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import fcntl
+import functools
 import itertools
 import os
 import signal
 import socket
+import struct
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 READY_LIMIT_S = 60.0
 STOP_LIMIT_S = 5.0
@@ -20,19 +22,24 @@ LOOPBACK = "127.0.0.1"
 PORTS = range(10_000, 20_000)
 """Below the ports that Linux gives to outgoing connections, and below those that bridges under test use for audio."""
 _NEXT_PORT = Path(tempfile.gettempdir()) / f"trunkline-tests-next-port-{os.getuid()}"
+_WRITE_LOCK = struct.Struct("hhqqi4x")
+"""`struct flock` of 64-bit Linux: type, whence, start, length, and a process that is 0 (fcntl(2))."""
 
 
-def free_port(*, span: int = 1) -> int:
+def free_port(*, span: int = 1, kept: bool = False) -> int:
     """A port of which `span` consecutive numbers are free for UDP and for TCP on the loopback address.
 
     Not one that the system would pick: it gives those to any connection that goes out before a server has bound. And
     none twice, whichever run of tests on this machine asks, until all others have had their turn: a peer may bind its
-    port late, and may be started again.
+    port late, and may be started again. A port that waits for its peer for longer than that is to be `kept`: nobody
+    else gets it while this process lives.
     """
     with _NEXT_PORT.open("a+") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         note.seek(0)
         first = _first_free(int(note.read() or PORTS.start), span)
+        if kept:
+            _claim(_claims(_NEXT_PORT), first, span)
         note.truncate(0)
         note.write(str(first + span))
         note.flush()
@@ -51,7 +58,8 @@ def _first_free(start: int, span: int) -> int:
 
 def _span_is_free(stack: contextlib.ExitStack, first: int, span: int) -> bool:
     kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    return all(_can_bind(stack, kind, first + offset) for offset in range(span) for kind in kinds)
+    bindable = all(_can_bind(stack, kind, first + offset) for offset in range(span) for kind in kinds)
+    return bindable and not _is_kept(first, span)
 
 
 def _can_bind(stack: contextlib.ExitStack, kind: socket.SocketKind, port: int) -> bool:
@@ -61,6 +69,27 @@ def _can_bind(stack: contextlib.ExitStack, kind: socket.SocketKind, port: int) -
     except OSError:
         return False
     return True
+
+
+@functools.cache
+def _claims(note: Path) -> BinaryIO:
+    """Open for as long as this process lives: what it has locked says which ports are kept."""
+    return note.open("r+b")
+
+
+def _claim(claims: BinaryIO, first: int, span: int) -> None:
+    """Lock as many bytes as there are ports; raises `OSError` where another one has a lock."""
+    lock = _WRITE_LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, span, 0)
+    fcntl.fcntl(claims, fcntl.F_OFD_SETLK, lock)
+
+
+def _is_kept(first: int, span: int) -> bool:
+    with _NEXT_PORT.open("r+b") as claims:
+        try:
+            _claim(claims, first, span)
+        except OSError:
+            return True
+    return False
 
 
 def port_is_bound(port: int, transport: str) -> bool:
