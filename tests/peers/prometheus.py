@@ -53,11 +53,12 @@ class Prometheus(PeerProcess):
         ):
             return answer.status == 200
 
-    async def query(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
-        """The labels and values of an instant query, now."""
+    async def query(self, expression: str, *, at: float | None = None) -> list[tuple[Mapping[str, str], float]]:
+        """The labels and values of an instant query, now or at a moment (seconds since 1970)."""
+        parameters = {"query": expression, **({} if at is None else {"time": f"{at:.3f}"})}
         async with (
             aiohttp.ClientSession(f"http://{LOOPBACK}:{self.port}", timeout=_REQUEST_TIMEOUT) as session,
-            session.post("/api/v1/query", data={"query": expression}) as answer,
+            session.post("/api/v1/query", data=parameters) as answer,
         ):
             document: dict[str, Any] = await answer.json()
         if document["status"] != "success":
