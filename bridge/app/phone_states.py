@@ -42,14 +42,19 @@ class PhoneStates:
         self._number_of = number_of
         self._states: dict[E164, PhoneState] = {}
         """Bounded by the phones that the configuration names."""
+        self._numbers: dict[str, E164] = {}
+        """By phone, for what is national in a region is another number in the next."""
         self._due: set[E164] = set()
         self._wake = asyncio.Event()
 
     def note(self, event: PhoneStateChanged) -> None:
         """A phone does something else now. Two trunks that know the same phone overwrite each other."""
         number = E164(self._number_of(event.phone))
+        before = self._numbers.get(event.phone, number)
+        self._numbers[event.phone] = number
+        self._states[before] = PhoneState.UNKNOWN
         self._states[number] = event.state
-        self._due.add(number)
+        self._due |= {before, number}
         self._wake.set()
 
     async def run(self) -> None:

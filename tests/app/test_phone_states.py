@@ -1,7 +1,7 @@
 """What a PBX tells of its phones, shown to Matrix users."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -41,8 +41,8 @@ class Screen:
 
 
 @asynccontextmanager
-async def running(screen: Screen) -> AsyncIterator[PhoneStates]:
-    states = PhoneStates(screen, lambda phone: phone)
+async def running(screen: Screen, number_of: Callable[[str], str] = str) -> AsyncIterator[PhoneStates]:
+    states = PhoneStates(screen, number_of)
     task = asyncio.create_task(states.run())
     try:
         yield states
@@ -69,6 +69,16 @@ async def test_how_a_phone_is_shown(state: PhoneState, shown: Shown) -> None:
     async with running(screen) as states:
         states.note(change(state))
         assert await screen.wait(1) == [shown]
+
+
+async def test_a_phone_that_has_another_number_since_the_region_changed_is_not_shown_by_the_old_one() -> None:
+    screen, codes = Screen(), iter(("+49", "+44"))
+    async with running(screen, lambda phone: next(codes) + phone) as states:
+        states.note(change(PhoneState.BUSY))
+        await screen.wait(1)
+        states.note(change(PhoneState.IDLE))
+        shown = await screen.wait(3)
+    assert shown[1:] == [("+44201", PresenceState.ONLINE, ""), ("+49201", PresenceState.OFFLINE, "")]
 
 
 async def test_only_the_newest_of_several_changes_is_shown() -> None:
