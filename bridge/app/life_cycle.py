@@ -14,6 +14,9 @@ from bridge.ops.service_manager import ServiceManager
 
 log = structlog.get_logger(__name__)
 
+MOST_NAMED = 100
+"""Faults of a configuration that the log names; `trunkline check-config` lists all. Calls wait while it is written."""
+
 
 class Drainable(Protocol):
     """What a running bridge lets itself be told."""
@@ -131,7 +134,7 @@ class LifeCycle:
             await bridge.reload(config)
             self._drain_limit_s = config.calls.drain_timeout_s
         except ConfigError as error:
-            for fault in error.faults:
+            for fault in error.faults[:MOST_NAMED]:
                 log.error("configuration_fault", line=fault.line, fault=fault.located)
             log.error("configuration_kept", faults=len(error.faults))
             return "refused"

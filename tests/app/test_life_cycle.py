@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
-from bridge.app.life_cycle import LifeCycle
+from bridge.app.life_cycle import MOST_NAMED, LifeCycle
 from bridge.config import Config, ConfigError, Fault
 from bridge.core.ids import UserId
 from bridge.ops.metrics import PrometheusTelemetry
@@ -176,6 +177,17 @@ async def test_a_configuration_with_a_fault_changes_nothing(scene: Scene) -> Non
     await scene.reloads("refused")
     assert not scene.bridge.configs
     assert scene.told() == ["READY=1", "RELOADING=1", "READY=1"]
+
+
+async def test_the_log_names_the_first_faults_of_a_file_that_is_another_altogether(scene: Scene) -> None:
+    scene.bridge.fault = ConfigError([Fault(path=f"key{number}", message="unknown") for number in range(10_000)])
+    life = scene.life(_config)
+    life.started(scene.bridge)
+    with capture_logs() as logs:
+        life.reload()
+        await scene.reloads("refused")
+    assert sum(entry["event"] == "configuration_fault" for entry in logs) == MOST_NAMED
+    assert [entry["faults"] for entry in logs if entry["event"] == "configuration_kept"] == [10_000]
 
 
 async def test_a_bug_in_a_reload_is_counted_and_the_bridge_goes_on(scene: Scene) -> None:
