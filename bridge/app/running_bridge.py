@@ -86,8 +86,9 @@ class RunningBridge:
         self.sip.change_trunks(trunks)
         for name in before.trunks.keys() - config.trunks.keys():
             self.telemetry.forget_trunk(name)
-        for name, trunk in config.trunks.items():
-            if trunk.auth is not TrunkAuth.REGISTER:
+        registered = {name for name, trunk in before.trunks.items() if trunk.auth is TrunkAuth.REGISTER}
+        for name in registered & config.trunks.keys():
+            if config.trunks[name].auth is not TrunkAuth.REGISTER:
                 # It would be the end of a registration that nobody renews.
                 self.telemetry.forget_level("registration_expires_timestamp_seconds", name)
         set_level(config.logging.level)

@@ -3,7 +3,7 @@
 import itertools
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -83,19 +83,20 @@ class PrometheusTelemetry:
         """Show nothing of a trunk that is gone. What its last calls still count begins anew, and is forgotten after."""
         self._trunks -= {trunk}
         self._former_trunks |= {trunk}
-        for metric in METRICS:
-            self._remove(metric, trunk)
+        self._remove(METRICS, trunk)
 
     def forget_level(self, name: str, trunk: TrunkName) -> None:
         """Show a level of a trunk no more that goes on without what it was the level of."""
-        self._remove(self._metrics[name], trunk)
+        self._remove((self._metrics[name],), trunk)
 
-    def _remove(self, metric: Metric, trunk: TrunkName) -> None:
-        for label, values in metric.labels.items():
-            if values is Open.TRUNKS:
-                self._collectors[metric.name].remove_by_labels({label: trunk})
+    def _remove(self, metrics: Sequence[Metric], trunk: TrunkName) -> None:
+        for metric in metrics:
+            for label, values in metric.labels.items():
+                if values is Open.TRUNKS:
+                    self._collectors[metric.name].remove_by_labels({label: trunk})
+        names = {metric.name for metric in metrics}
         for key in list(self._children):  # A copy: other threads count meanwhile.
-            if key[0] == metric.name and trunk in dict(key[1]).values():
+            if key[0] in names and trunk in dict(key[1]).values():
                 del self._children[key]
 
     def exposition(self) -> bytes:
