@@ -37,6 +37,7 @@ KILLS = 30
 _RINGS_S = 0.05
 _CALL_ID = re.compile(r"^Call-ID: (\S+)", re.MULTILINE)
 _FOUND = "call_left_over"
+NOTHING = {"calls": 0, "outbox": 0, "events": 0}
 _CLEARS_UP_S = 0.1
 """In this time a process ends what it finds, and writes its records."""
 
@@ -193,12 +194,13 @@ async def test_a_kill_at_any_moment_dials_nobody_twice_and_leaves_nothing(tmp_pa
         await exchange.bridge.wait_metric("calls_active", 0, limit_s=PATIENCE_S)
         await exchange.bridge.wait_metric("matrix_outbox_depth", 0, limit_s=PATIENCE_S)
         await exchange.homeserver.wait_idle()
+        await nothing_is_left_in(store)
 
         dialled = Counter(event.called for event in phone.of(IncomingCall))
         assert max(dialled.values()) == 1, dialled
         assert said_twice(exchange) == []
         await exchange.bridge.stop()
-        assert left_in_store(store) == {"calls": 0, "outbox": 0, "events": 0}
+        assert left_in_store(store) == NOTHING
         records = Counter(record["call_id"] for record in exchange.bridge.records())
         assert records.keys() >= world.left_over
         assert max(records.values()) == 1, records
@@ -244,6 +246,15 @@ def legs_in_store(path: Path) -> list[SavedLeg]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT snapshot FROM calls").fetchall()
     return [leg for (text,) in rows for leg in snapshot.load(text).sip_legs.values()]
+
+
+async def nothing_is_left_in(store: Path) -> None:
+    """Wait until everything is done that was taken in: what has just been acknowledged is still to be worked on."""
+
+    async def is_empty() -> bool:
+        return left_in_store(store) == NOTHING
+
+    await until(is_empty, lambda: f"left over: {left_in_store(store)}", limit_s=PATIENCE_S)
 
 
 def left_in_store(path: Path) -> dict[str, int]:
