@@ -82,7 +82,7 @@ def menu_edges() -> list[Edge]:
         for target in row.to
         if target is not state
         and State.IN_MENU in {state, target}
-        and event.__name__ not in {"Aborted", "MediaRefused"}
+        and not (target is State.ENDED and event.__name__ in {"Aborted", "MediaRefused"})
     ]
 
 

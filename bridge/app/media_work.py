@@ -218,8 +218,7 @@ class MediaWork:
             case mcmd.WriteOwnAnswer():
                 await self._write_own_answer(live, command)
             case mcmd.PlayGreeting():
-                self._messages.hold_place(live.call)
-                await self._say(live, self._messages.greeting(live.call.matrix.user))
+                await self._greet(live)
             case ncmd.PlayPrompt():
                 await self._say(live, self._prompts.prompt(command.menu, command.prompt, command.edition))
             case ncmd.PlayRingback():
@@ -278,6 +277,14 @@ class MediaWork:
         await session.reset_matrix_leg()
         write = session.create_sip_offer if command.late_offer else session.create_sip_answer
         self._feed(live, mev.OwnAnswerReady(sdp=await write()))
+
+    async def _greet(self, live: LiveCall) -> None:
+        """A phone that a menu has led here was answered before anybody knew that it would leave a message."""
+        self._messages.hold_place(live.call)
+        box = live.call.message_box
+        if live.call.walk is not None and box is not None:
+            await self._messages.make_sure(longest_s=box.longest_s)
+        await self._say(live, self._messages.greeting(live.call.matrix.user))
 
     async def _say(self, live: LiveCall, sound: Sound) -> None:
         """Let the phone hear something, and listen for its keys."""

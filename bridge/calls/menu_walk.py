@@ -21,7 +21,7 @@ from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.menu import KEYS, MenuStep, Prompt, Reading, Sense, Walk, read_digits, read_key
 from bridge.calls.message_box import OVER_FOR_MATRIX
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
-from bridge.calls.steps import Row, Table, abort, media_lost, refuse
+from bridge.calls.steps import Row, Table, abort, media_lost
 from bridge.calls.turning_away import take_message
 from bridge.core.verdict import Verdict
 
@@ -167,7 +167,16 @@ def late_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list
 
 
 def phone_hung_up(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
-    return _leave(call, event, outcomes.MENU_LEFT, now)
+    return _leave(call, event, _leaving(call) or outcomes.MENU_LEFT, now)
+
+
+def unheard(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
+    """Nothing can be said; the last sentence of a call was not to change why it ends."""
+    return call.end(_leaving(call) or event.verdict, EndedBy.BRIDGE, now)
+
+
+def _leaving(call: Call) -> Verdict | None:
+    return call.walk.leaving if call.walk is not None else None
 
 
 def gave_up(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
@@ -194,7 +203,7 @@ _IN_MENU: Mapping[type[object], Row] = {
     **OVER_FOR_MATRIX,
     **PHONE_ON_ITS_OWN,
     ev.Aborted: Row(abort, (State.ENDED,)),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    ev.MediaRefused: Row(unheard, (State.ENDED,)),
     ev.SipEnded: Row(phone_hung_up, (State.ENDED,)),
     ev.TimerFired: Row(timer_fired, (State.ENDED,)),
     mev.SoundPlayed: Row(sound_played, (State.ENDED,)),

@@ -18,7 +18,7 @@ from bridge.calls.menu import Prompt
 from bridge.calls.message import Step
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
 from bridge.calls.steps import Row, Table, abort, ignore
-from bridge.calls.turning_away import LONGEST_WALK_S
+from bridge.calls.turning_away import LONGEST_WALK_S, without_message
 
 CLOSING_S = 5.0
 """A recording that was stopped is whole by then, or never will be."""
@@ -80,9 +80,17 @@ def too_long(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
 
 def unanswerable(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
     """Without an answer of ours the phone hears what it would have heard without all this."""
-    tells_more = call.answered or event.verdict.reason == outcomes.ATTENDANTS_BUSY.reason
+    tells_more = event.verdict.reason == outcomes.ATTENDANTS_BUSY.reason
     why = event.verdict if call.message is None or tells_more else call.message.why
     return call.end(why, EndedBy.BRIDGE, now)
+
+
+def not_taken(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
+    """There is no place for a message, or it cannot be recorded."""
+    is_there = call.message is not None and call.message.step is not Step.CLOSING
+    if call.walk is None or not is_there:
+        return call.end(event.verdict, EndedBy.BRIDGE, now)
+    return without_message(call, call.walk, event.verdict, now)
 
 
 def never_answered(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
@@ -130,13 +138,14 @@ OVER_FOR_MATRIX: Mapping[type[object], Row] = {
 TABLE: Table = {
     **{(state, event): row for state in (State.ATTENDING, State.ATTENDED) for event, row in OVER_FOR_MATRIX.items()},
     **{(state, ev.Aborted): Row(abort, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
-    **{(state, ev.MediaRefused): Row(unanswerable, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
+    (State.ATTENDING, ev.MediaRefused): Row(unanswerable, (State.ENDED,)),
     (State.ATTENDING, mev.OwnAnswerReady): Row(own_answer_ready, (State.ATTENDED, State.IN_MENU)),
     (State.ATTENDING, ev.TimerFired): Row(never_answered, (State.ENDED,)),
     (State.ATTENDING, ev.SipCancelled): Row(gave_up, (State.ENDED,)),
     (State.ATTENDING, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
     **{(State.ATTENDED, event): row for event, row in OF_THE_PHONE.items()},
     (State.ATTENDED, ev.SipEnded): Row(phone_hung_up, (State.ENDED,)),
+    (State.ATTENDED, ev.MediaRefused): Row(not_taken, (State.IN_MENU, State.ENDED)),
     (State.ATTENDED, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
     (State.ATTENDED, ev.TimerFired): Row(too_long, (State.ENDED,)),
     (State.ATTENDED, mev.SoundPlayed): Row(greeting_played, ()),

@@ -15,7 +15,7 @@ from tests.stores import open_store
 async def open_stage(directory: Path, *, kind: type[Stage] = Stage, **changes: Any) -> AsyncIterator[Stage]:
     """A stage, and an orderly end for all that was played on it."""
     store = await open_store(directory / "store.sqlite3")
-    stage = kind(store=store, **changes)
+    stage = kind(store=store, folder=directory / "messages", **changes)
     yield stage
     await stage.switchboard.shut_down(2.0)
     await store.close()

@@ -134,6 +134,8 @@ class Stage:
     """The reasons that can be said aloud."""
     forward_limits: ForwardLimits = field(default_factory=ForwardLimits)
     max_attended: int = MAX_ATTENDED_OF_A_TRUNK
+    folder: Path = Path("/dev/null/messages")
+    """Where messages are recorded."""
 
     def __post_init__(self) -> None:
         clock, entropy = self.clock, SeededEntropy(1)
@@ -168,7 +170,7 @@ class Stage:
             telemetry=self.telemetry,
         )
         self.messages = MessageDesk(
-            folder=Path("/nonexistent"),
+            folder=self.folder,
             greetings=Greetings(Repertoire),
             store=self.store,
             rooms=self.matrix,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bridge.app import message_desk
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
@@ -106,6 +107,26 @@ async def test_a_message_box_may_be_chosen(stage: Stage) -> None:
     await press(stage, live, "3")
     assert live.call.state is State.ATTENDED
     assert live.call.matrix.user == ALICE
+
+
+@pytest.mark.parametrize("reason", ["attendants_busy", "messages_not_kept"])
+async def test_a_message_box_that_can_take_none_says_so_and_lets_the_phone_go(
+    stage: Stage, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.boxes[ALICE] = BOX
+    live = await in_menu(stage)
+    if reason == "attendants_busy":
+        monkeypatch.setattr(message_desk, "MOST_AT_ONCE", 0)
+    else:
+        stage.folder.write_text("not a folder")
+    played = stage.engine.sessions[0].asked.count("play to phone")
+    await press(stage, live, "3")
+    assert live.call.state is State.IN_MENU
+    assert stage.engine.sessions[0].asked.count("play to phone") == played + 1, "no greeting, but that nobody is there"
+    stage.switchboard.feed(live, mev.SoundPlayed())
+    await stage.settle()
+    assert stage.sip.names() == ["accept", "bye"]
+    assert stage.reasons() == [reason]
 
 
 async def test_keys_that_come_by_signalling_count_in_menus_too(stage: Stage) -> None:

@@ -333,6 +333,28 @@ def test_a_choice_may_be_a_message_box() -> None:
     assert (call.verdict, call.matrix.user) == (outcomes.MENU_LEFT, ALICE)
 
 
+FULL = ev.MediaRefused(verdict=outcomes.attendants_busy(outcomes.MENU_LEFT))
+
+
+@pytest.mark.parametrize("before", [(), (PLAYED,)], ids=["no place", "no recording"])
+def test_a_message_box_that_takes_none_is_not_met_with_silence(before: tuple[ev.Event, ...]) -> None:
+    call = choosing()
+    run(call, key("3"), BOX_ALONE, *before, now=20.0)
+    assert run(call, FULL, now=21.0) == [says(Prompt.NOBODY)]
+    assert run(call, key("1"), now=22.0) == [], "there is nothing to choose any more"
+    assert scenes.kinds(run(call, PLAYED, now=23.0)) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert (call.verdict, call.ended_by, call.talk_s) == (FULL.verdict, EndedBy.BRIDGE, 0.0)
+    assert call.illegal_events == 0
+
+
+@pytest.mark.parametrize("event", [ev.SipEnded(), ev.MediaRefused(verdict=outcomes.MEDIA_FAILED)])
+def test_whatever_cuts_that_sentence_short_the_box_was_why_the_call_ended(event: ev.Event) -> None:
+    call = ringing(BOXED)
+    run(call, EXPIRED, FULL)
+    run(call, event)
+    assert call.verdict == FULL.verdict
+
+
 def test_a_phone_that_hangs_up_in_the_menu_has_called_nobody() -> None:
     call = choosing()
     assert scenes.kinds(run(call, ev.SipEnded())) == [cmd.CloseMedia, cmd.FinishCall]
