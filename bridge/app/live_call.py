@@ -38,6 +38,8 @@ class LiveCall:
     session: MediaSession | None = None
     playing: int = NOTHING
     """The number of the newest sound of ours: the end of another says nothing any more."""
+    played: int = NOTHING
+    """The number of the newest one that has ended: on a late event loop that is told before its number is known."""
     stats: MediaStats = field(default_factory=MediaStats)
     timer: asyncio.TimerHandle | None = None
     metered_since: float | None = None

@@ -41,6 +41,7 @@ def feed_media(switchboard: Switchboard, messages: MessageDesk, event: MediaEven
         case MediaEnded():
             switchboard.feed(live, ev.MediaLost(reason=_REASONS[event.failure]))
         case SoundPlayed():
+            live.played = event.number
             if event.number == live.playing:
                 switchboard.feed(live, mev.SoundPlayed())
         case PhoneDigitPressed():

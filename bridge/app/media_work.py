@@ -128,7 +128,7 @@ class MediaWork:
             raise LaneFull
         if isinstance(command, _OTHER_SOUNDS):
             # The end of what plays until then may be on its way to us, and is not that of the new one.
-            live.playing = NOTHING
+            live.playing = live.played = NOTHING
         live.media_lane.submit(lambda: self._run(live, command))
 
     async def _run(self, live: LiveCall, command: MediaCommand) -> None:
@@ -293,6 +293,8 @@ class MediaWork:
 
     async def _play(self, live: LiveCall, sound: Sound, ear: Ear, *, repeats: bool = False) -> None:
         live.playing = await (await self._session(live)).play(sound, ear, repeats=repeats)
+        if live.playing == live.played:
+            self._feed(live, mev.SoundPlayed())
 
     async def _leave_phone(self, live: LiveCall) -> None:
         """From now on the phone hears the other side, which its keys are for."""

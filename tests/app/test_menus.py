@@ -8,16 +8,19 @@ import pytest
 from bridge.app import message_desk
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
+from bridge.app.media_facts import feed_media
 from bridge.calls import events as ev
 from bridge.calls import message_events as mev
-from bridge.calls.menu import MenuPlan
+from bridge.calls.menu import MenuPlan, MenuStep
 from bridge.calls.message import MessageBox
 from bridge.calls.state import State, Timer
 from bridge.core.ids import DialogKey, GroupName, MenuName
+from bridge.media.engine import Ear, SoundPlayed
+from bridge.media.sounds import Sound
 from bridge.numbers.groups import Group
 from bridge.numbers.reach import Reach, ToGroup, ToMenu
 from bridge.sip.events import CallEnded, DigitsReceived
-from tests.app.outsides import ALICE, BOB, TRUNK
+from tests.app.outsides import ALICE, BOB, TRUNK, StageSession
 from tests.app.stage import Stage
 
 MAIN = MenuPlan(
@@ -173,6 +176,24 @@ async def test_silence_goes_where_the_menu_says(stage: Stage) -> None:
     assert stage.matrix.content("m.call.invite")["invitee"] == BOB
     assert live.call.walk is not None
     assert live.call.walk.path == ("main", "night", "person")
+
+
+async def test_a_sentence_whose_end_is_told_before_its_beginning_keeps_nobody_waiting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await in_menu(stage)
+    play = StageSession.play
+
+    async def over_at_once(session: StageSession, sound: Sound, ear: Ear, *, repeats: bool = False) -> int:
+        number = await play(session, sound, ear, repeats=repeats)
+        feed_media(stage.switchboard, stage.messages, SoundPlayed(call_id=live.call.call_id, number=number))
+        return number
+
+    monkeypatch.setattr(StageSession, "play", over_at_once)
+    await press(stage, live, "#")
+    assert live.call.walk is not None
+    assert live.call.walk.step is MenuStep.WAITING
+    assert Timer.MENU in live.call.deadlines
 
 
 async def test_a_phone_in_a_menu_is_in_nobodys_way(stage: Stage) -> None:

@@ -205,6 +205,24 @@ def test_silence_repeats_the_choices_and_then_ends_the_call() -> None:
     assert (call.verdict, call.ended_by) == (outcomes.MENU_OVER, EndedBy.BRIDGE)
 
 
+@pytest.mark.parametrize("otherwise", ["", "@alice:example.org"])
+def test_a_phone_that_never_presses_a_key_is_let_go_whatever_it_sends(otherwise: str) -> None:
+    """Silence of a phone may be suppression of silence, so nothing but the menu itself ends it."""
+    call, now, prompt_s = listening(MenuPlan(name="main", otherwise=otherwise)), 10.0, 5.0
+    commands: list[cmd.Command] = [says(Prompt.CHOICES)]
+    while not call.ended:
+        if any(isinstance(command, ncmd.PlayPrompt) for command in commands):
+            now += prompt_s
+            commands = run(call, PLAYED, now=now)
+        elif any(isinstance(command, ncmd.FindTarget) for command in commands):
+            commands = run(call, FOUND, now=now)
+        else:
+            now = call.next_deadline() or now
+            commands = run(call, *(ev.TimerFired(timer=timer) for timer in call.due(now)), now=now)
+    ring_s = hunts.plan(ALICE).each_s + prompt_s if otherwise else 0.0
+    assert now == pytest.approx(10.0 + 3 * (prompt_s + 8.0) + ring_s)
+
+
 def test_silence_and_wrong_keys_lead_to_what_the_menu_does_otherwise() -> None:
     call = choosing(MenuPlan(name="main", otherwise="@alice:example.org", repeats=1))
     run(call, key("9"), PLAYED, PLAYED)
