@@ -9,6 +9,7 @@ from bridge.app.meter import Meter
 from bridge.calls import events as ev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
+from bridge.calls.state import USER_HAS_LEFT, State
 from bridge.core.addresses import address_of
 from bridge.core.ids import TrunkName
 from bridge.core.verdict import Verdict
@@ -53,21 +54,24 @@ class TransferDesk:
         """A transfer costs what a call of the user's own would, so the user must be allowed to make that call.
 
         With Replaces the phone has somebody on the line: the trunk itself connects the two, and nobody else is called.
+        Before and after the user talks with the phone there is nothing to be judged, and no money to be held.
         """
+        if call.state in USER_HAS_LEFT:
+            return _forbidden(call, "no_user", FORBIDDEN)
+        if call.state is not State.CONNECTED:
+            return tev.TransferForbidden(status=FORBIDDEN)
         if event.target.replaces is not None:
             return self._attended(call, event)
         route = self._plan().route_over(call.matrix.user, event.target.user, call.trunk, room=call.matrix.room_id)
         judged = route if isinstance(route, Verdict) else self._meter.admit_transfer(call, route)
         if isinstance(judged, Verdict):
-            log.info("transfer_refused", reason=judged.reason, trunk=call.trunk)
-            return tev.TransferForbidden(status=judged.sip_status)
+            return _forbidden(call, judged.reason, judged.sip_status)
         return tev.TransferPermitted(number=judged.number, caller=judged.caller, referred_by=event.referred_by)
 
     def _attended(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
         target, side = event.target, self._sides().get(call.trunk)
         if side is None or not side.has(target.uri.host):
-            log.info("transfer_refused", reason="foreign_host", trunk=call.trunk)
-            return tev.TransferForbidden(status=FORBIDDEN)
+            return _forbidden(call, "foreign_host", FORBIDDEN)
         return tev.TransferPermitted(
             number=self._plan().caller_number(target.user),
             caller=self._plan().caller_of(call.matrix.user, call.trunk),
@@ -82,3 +86,8 @@ class TransferDesk:
         if side is None or not side.keys_by_signalling:
             return None
         return ev.PhoneKeysPressed(digits=event.digits, duration_ms=event.duration_ms)
+
+
+def _forbidden(call: Call, reason: str, status: int) -> tev.TransferForbidden:
+    log.info("transfer_refused", reason=reason, trunk=call.trunk)
+    return tev.TransferForbidden(status=status)

@@ -211,14 +211,18 @@ _USER_IS_GONE: dict[type[object], Row] = {
     )
 }
 """Whatever the client has sent or still sends; and what it had asked for before it went."""
+NOT_MOVED: dict[type[object], Row] = {
+    tev.TransferPermitted: Row(not_transferred_again, ()),
+    tev.TransferForbidden: Row(not_transferred_again, ()),
+    tev.ReplacementOffered: Row(not_replaced, ()),
+}
+"""A phone that talks to no user keeps its place."""
 WITHOUT_USER: dict[type[object], Row] = {
     **_USER_IS_GONE,
     ev.Aborted: Row(abort, (State.ENDED,)),
     ev.MediaRefused: Row(refuse, (State.ENDED,)),
     ev.IdentityChanged: Row(identity_known, ()),
-    tev.TransferPermitted: Row(not_transferred_again, ()),
-    tev.TransferForbidden: Row(not_transferred_again, ()),
-    tev.ReplacementOffered: Row(not_replaced, ()),
+    **NOT_MOVED,
     hev.PartnerClaimed: Row(claimed_too_late, ()),
 }
 _ANSWERED: dict[type[object], Row] = {

@@ -13,10 +13,9 @@ from bridge.calls import menu_commands as ncmd
 from bridge.calls import menu_events as nev
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
-from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
-from bridge.calls.handover import not_replaced, not_transferred_again
+from bridge.calls.handover import NOT_MOVED
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
 from bridge.calls.menu import KEYS, MenuStep, Prompt, Reading, Sense, Walk, read_digits, read_key
 from bridge.calls.message_box import OVER_FOR_MATRIX
@@ -193,9 +192,7 @@ PHONE_ON_ITS_OWN: Mapping[type[object], Row] = {
     **OF_THE_PHONE,
     ev.SipEnded: Row(gave_up, (State.ENDED,)),
     ev.MediaLost: Row(media_lost, (State.ENDED,)),
-    tev.TransferPermitted: Row(not_transferred_again, ()),
-    tev.TransferForbidden: Row(not_transferred_again, ()),
-    tev.ReplacementOffered: Row(not_replaced, ()),
+    **NOT_MOVED,
 }
 """A phone that we have answered, and that talks to nobody yet."""
 

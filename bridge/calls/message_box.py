@@ -14,6 +14,7 @@ from bridge.calls import message_events as mev
 from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
+from bridge.calls.handover import NOT_MOVED
 from bridge.calls.menu import Prompt
 from bridge.calls.message import Step
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
@@ -143,7 +144,7 @@ TABLE: Table = {
     (State.ATTENDING, ev.TimerFired): Row(never_answered, (State.ENDED,)),
     (State.ATTENDING, ev.SipCancelled): Row(gave_up, (State.ENDED,)),
     (State.ATTENDING, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
-    **{(State.ATTENDED, event): row for event, row in OF_THE_PHONE.items()},
+    **{(State.ATTENDED, event): row for event, row in {**OF_THE_PHONE, **NOT_MOVED}.items()},
     (State.ATTENDED, ev.SipEnded): Row(phone_hung_up, (State.ENDED,)),
     (State.ATTENDED, ev.MediaRefused): Row(not_taken, (State.IN_MENU, State.ENDED)),
     (State.ATTENDED, ev.MediaLost): Row(audio_lost, (State.ENDED,)),

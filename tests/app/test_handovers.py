@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from bridge.calls import events as ev
+from bridge.calls.state import State
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.sip import events as sip
 from tests.app.conftest import open_stage
 from tests.app.outsides import ALICE, BOB, GHOST, ROOM, TRUNK
 from tests.app.stage import Stage
+from tests.app.test_transfers import referred
 
 OTHER_GHOST = UserId("@_sip_+15550111:example.org")
 OTHER_ROOM = RoomId("!other:example.org")
@@ -80,6 +83,22 @@ async def test_the_other_phone_is_called_as_the_user_would_and_joined(stage: Sta
     assert stage.sip.commands[-1] == ("bye", first)
     assert sorted(stage.reasons()) == ["completed", "completed"]
     assert [kind for kind in stage.matrix.types() if kind == "m.call.hangup"] == ["m.call.hangup"]
+
+
+@pytest.mark.parametrize("replaces", [None, "other;to-tag=1;from-tag=2"])
+async def test_a_phone_that_the_user_has_left_is_told_that_it_cannot_be_moved_on(
+    stage: Stage, replaces: str | None
+) -> None:
+    first = await talking(stage)
+    await leave(stage)
+    other = placed(stage)[0]
+    await feed(stage, sip.CallAnswered(dialog=other, sdp="other answer"))
+    for dialog in (first, other):
+        with capture_logs() as logs:
+            await feed(stage, referred(dialog, "5550122", replaces=replaces))
+        assert stage.sip.commands[-1] == ("refuse_referral", dialog, 403)
+        assert [line["reason"] for line in logs if line["event"] == "transfer_refused"] == ["no_user"]
+    assert {live.call.state for live in stage.switchboard.lives()} == {State.JOINED}
 
 
 async def test_the_user_can_call_and_be_called_while_the_two_talk(stage: Stage) -> None:

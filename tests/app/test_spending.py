@@ -181,6 +181,19 @@ async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage:
     assert stage.reasons() == ["limit_reached"]
 
 
+async def test_a_transfer_that_comes_too_early_holds_nothing_of_a_limit(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT))
+    await stage.incoming()
+    call_id = stage.matrix.content("m.call.invite")["call_id"]
+    answer = {"type": "answer", "sdp": "alice answer"}
+    await stage.event("m.call.answer", {"call_id": call_id, "version": "1", "party_id": "LAPTOP", "answer": answer})
+    stage.sip_intake.handle(referred(DialogKey("in-1"), "5550111"))
+    await stage.settle()
+    assert stage.sip.commands[-1] == ("refuse_referral", DialogKey("in-1"), 491)
+    await call(stage, "another")
+    assert stage.sip.names()[-1] == "invite"
+
+
 async def test_a_phone_that_is_left_to_another_number_is_paid_for_as_well(stage: Stage) -> None:
     limited(stage, day=Cap(cost=30 * CENT))
     await talking(stage)

@@ -1,5 +1,7 @@
 """Nobody takes a phone's call, and the phone leaves a message: what each side is told, in every way that can go."""
 
+from collections.abc import Callable
+
 import pytest
 
 from bridge.calls import commands as cmd
@@ -7,13 +9,15 @@ from bridge.calls import events as ev
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
+from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
 from bridge.calls.state import EndedBy, State, Timer
 from bridge.core.presence import PresenceState, RingWhen
 from bridge.core.verdict import MatrixReason, Verdict
 from tests.calls import scenes
-from tests.calls.scenes import GHOST, OUR_CALL, ROOM, only, run
+from tests.calls.scenes import GHOST, OTHER_DIALOG, OUR_CALL, ROOM, only, run
+from tests.calls.test_transfer import PERMITTED, replacement
 
 REASONS = ("no_answer", "busy", "declined", "not_there", "homeserver_unreachable")
 BOX = MessageBox(reasons=REASONS, longest_s=120.0, limit_s=150.0)
@@ -57,6 +61,15 @@ def test_the_phone_hears_the_greeting_and_then_is_heard() -> None:
     assert commands == [cmd.AcceptSip(sdp="our answer"), mcmd.PlayGreeting()]
     assert run(call, mev.SoundPlayed()) == [mcmd.RecordMessage(longest_s=120.0)]
     assert run(call, mev.SoundPlayed()) == []
+
+
+@pytest.mark.parametrize("begin", [greeted, recording])
+def test_a_phone_that_leaves_a_message_is_not_moved_and_not_replaced(begin: Callable[[], Call]) -> None:
+    call = begin()
+    assert run(call, PERMITTED) == [cmd.RefuseReferral(status=403)]
+    assert run(call, tev.TransferForbidden(status=404)) == [cmd.RefuseReferral(status=403)]
+    assert run(call, replacement()) == [cmd.RejectSip(status=403, dialog=OTHER_DIALOG)]
+    assert call.illegal_events == 0
 
 
 def test_a_message_that_was_left_is_a_success_and_the_phone_is_let_go() -> None:
