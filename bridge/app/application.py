@@ -13,6 +13,7 @@ from bridge.app.bot_room import BotRoom
 from bridge.app.cash_book import CashBook
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.event_routes import route_matrix_event, route_sip_event
+from bridge.app.forward_book import ForwardBook
 from bridge.app.greetings import Greetings
 from bridge.app.history import DAY_S
 from bridge.app.live_plan import LivePlan
@@ -129,6 +130,7 @@ class Application:
             people = await People.load(
                 store,
                 history_days=self._config.calls.history_days,
+                forwards=ForwardBook(self._live.forward_limits, store, self._clock, self.telemetry),
                 clock=self._clock,
                 name_of=address_book.name_of,
             )
@@ -313,12 +315,12 @@ class Application:
         live = self._live
         return Wishes(
             people.settings,
+            people.forwards,
             live.numbers,
             self._clock,
             pays=meter.pay_for_forwarding,
             blocked=live.blocked,
             time_zone=live.time_zone,
-            forward_limits=live.forward_limits,
             telemetry=self.telemetry,
         )
 

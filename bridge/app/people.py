@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.app.forward_book import ForwardBook
 from bridge.app.history import History
 from bridge.app.user_settings import UserSettings
 from bridge.core.clock import Clock
@@ -16,17 +17,22 @@ class People:
 
     settings: UserSettings
     history: History
+    forwards: ForwardBook
     own_names: OwnNames
     name_of: NameOf
 
     @classmethod
-    async def load(cls, store: Store, *, history_days: int, clock: Clock, name_of: NameOf) -> "People":
+    async def load(
+        cls, store: Store, *, history_days: int, forwards: ForwardBook, clock: Clock, name_of: NameOf
+    ) -> "People":
         """Read what must be at hand at once."""
         settings = UserSettings(store)
         await settings.load()
+        await forwards.load()
         return cls(
             settings=settings,
             history=History(store, days=history_days, clock=clock),
+            forwards=forwards,
             own_names=store.own_names,
             name_of=name_of,
         )

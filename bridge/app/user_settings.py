@@ -7,13 +7,14 @@ from typing import TypedDict, Unpack
 
 import structlog
 
+from bridge.app.forward_book import ForwardBook
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
 from bridge.core.ids import TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
 from bridge.core.verdict import Result, Verdict
-from bridge.numbers.forwards import ForwardLimits, ForwardWatch, NotForwarded
+from bridge.numbers.forwards import NotForwarded
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.permission import longest
 from bridge.numbers.policy import NumberPlan, Route
@@ -143,13 +144,13 @@ class Wishes:
     def __init__(
         self,
         settings: UserSettings,
+        forwards: ForwardBook,
         plan: Callable[[], NumberPlan],
         clock: Clock,
         *,
         pays: Callable[[UserId, Route], bool] = lambda user, route: True,
         blocked: Callable[[], tuple[str, ...]] = tuple,
         time_zone: Callable[[], tzinfo | None] = lambda: None,
-        forward_limits: Callable[[], ForwardLimits] = ForwardLimits,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._settings = settings
@@ -159,7 +160,7 @@ class Wishes:
         self._blocked = blocked
         self._time_zone = time_zone
         self._telemetry = telemetry or NoTelemetry()
-        self._forwards = ForwardWatch(forward_limits)
+        self._forwards = forwards
         self._turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
@@ -225,11 +226,11 @@ class Wishes:
         route = self._plan().forward(user, number, event.trunk)
         if not isinstance(route, Route):
             return NotForwarded.NOT_PERMITTED
-        if (refusal := self._forwards.refuses(user, caller, now)) is not None:
+        if (refusal := self._forwards.refuses(user, caller)) is not None:
             return refusal
         if not self._turns.spend(user, now):
             return NotForwarded.CIRCLE
         if not self._pays(user, route):
             return NotForwarded.UNPAID
-        self._forwards.note(user, caller, now)
+        self._forwards.note(user, caller)
         return route

@@ -17,6 +17,7 @@ from bridge.store.tables import (
     admin_changes,
     blocked_numbers,
     dead_letters,
+    forwarded_calls,
     ghost_rooms,
     messages,
     outbox,
@@ -41,6 +42,7 @@ _ERASED: tuple[tuple[Table, Column[str]], ...] = (
 _KEPT: tuple[tuple[Table, Column[str]], ...] = (
     (spending, spending.c.account),
     (suspensions, suspensions.c.user_id),
+    (forwarded_calls, forwarded_calls.c.user_id),
     (admin_changes, admin_changes.c.subject),
 )
 """Handed out and not erased: limits and suspensions must not end by it, nor does the trail of those who administer the

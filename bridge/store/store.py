@@ -7,6 +7,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.store.administration import ChangeTable, EntryTable
 from bridge.store.calls import ActiveCalls, EndedCalls
 from bridge.store.database import Database, open_database
+from bridge.store.forwards import ForwardTable
 from bridge.store.inbox import Inbox
 from bridge.store.lock import DatabaseLock
 from bridge.store.messages import MessageTable
@@ -20,6 +21,7 @@ from bridge.store.upgrade import upgrade_database
 _KEPT_S = 7 * 24 * 3600.0
 """How long what has been dealt with is remembered; a homeserver repeats a transaction for as long as we are away."""
 _TOMBSTONE_S = 3600.0
+_FORWARDS_COUNT_S = 24 * 3600.0
 
 
 class Store:
@@ -43,6 +45,7 @@ class Store:
         self.past_calls = PastCalls(database)
         self.spending = SpendTable(database)
         self.suspensions = SuspensionTable(database)
+        self.forwards = ForwardTable(database)
         self.trunks_out = TrunksOut(database)
         self.admin_entries = EntryTable(database)
         self.admin_changes = ChangeTable(database)
@@ -79,3 +82,4 @@ class Store:
         await self.inbox.prune(before=now - _KEPT_S)
         await self.outbox.prune(before=now - _KEPT_S)
         await self.ended_calls.prune(before=now - _TOMBSTONE_S)
+        await self.forwards.prune(before=now - _FORWARDS_COUNT_S)

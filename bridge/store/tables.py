@@ -183,6 +183,17 @@ paid_calls = Table(
 )
 """Calls that go on and are being paid for: since when, and until when they are paid."""
 
+forwarded_calls = Table(
+    "forwarded_calls",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("user_id", String, nullable=False),
+    Column("caller", String, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""Calls that trunks were asked to make for users whose calls are forwarded, for as long as a limit counts them."""
+
 trunks_out = Table("trunks_out", metadata, Column("trunk", String, primary_key=True))
 """Trunks that an operator has taken out of service."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from bridge.app.announcements import Announcements
 from bridge.app.cash_book import CashBook
 from bridge.app.directory import MAX_ATTENDED_OF_A_TRUNK
+from bridge.app.forward_book import ForwardBook
 from bridge.app.greetings import Greetings
 from bridge.app.matrix_intake import MatrixIntake
 from bridge.app.memory import Memory
@@ -124,6 +125,7 @@ class Stage:
     sip_intake: SipIntake = field(init=False)
     memory: Memory = field(init=False)
     settings: UserSettings = field(init=False)
+    forwards: ForwardBook = field(init=False)
     meter: Meter = field(init=False)
     plan: NumberPlan = field(init=False)
     messages: MessageDesk = field(init=False)
@@ -157,6 +159,7 @@ class Stage:
             regions=self.regions,
         )
         self.settings = UserSettings(self.store)
+        self.forwards = ForwardBook(lambda: self.forward_limits, self.store, clock, self.telemetry)
         self.memory = Memory(self.store, self.sip, clock, self.telemetry)
         self.meter = meter_of(
             self.store,
@@ -220,12 +223,12 @@ class Stage:
             meter=self.meter,
             wishes=Wishes(
                 self.settings,
+                self.forwards,
                 lambda: self.plan,
                 clock,
                 pays=self.meter.pay_for_forwarding,
                 blocked=lambda: self.blocked,
                 time_zone=lambda: UTC,
-                forward_limits=lambda: self.forward_limits,
                 telemetry=self.telemetry,
             ),
             message_box_of=self.boxes.get,
@@ -248,6 +251,7 @@ class Stage:
         """Let every queued operation of every call be done."""
         for _ in range(20):
             await self.meter.drain()
+            await self.forwards.drain()
             for live in self.switchboard.lives():
                 await live.drain()
             await asyncio.sleep(0)

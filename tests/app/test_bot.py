@@ -10,6 +10,7 @@ import pytest
 from bridge.app.bot_desk import BotDesk
 from bridge.app.bot_room import COMMANDS_AT_ONCE, BotRoom
 from bridge.app.directory import Directory
+from bridge.app.forward_book import ForwardBook
 from bridge.app.history import History
 from bridge.app.meter import Meter
 from bridge.app.people import People
@@ -18,7 +19,9 @@ from bridge.bot.commands import Resume, Ring, Status
 from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, GroupName, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
+from bridge.core.telemetry import NoTelemetry
 from bridge.matrix.events import RoomEvent
+from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
@@ -86,8 +89,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         hs.add_user("alice")
         hs.add_user("bob")
         async with running_bridge(hs, tmp_path / "db", handled=handled) as bridge:
+            clock = SystemClock()
+            forwards = ForwardBook(ForwardLimits, bridge.store, clock, NoTelemetry())
             people = await People.load(
-                bridge.store, history_days=90, clock=SystemClock(), name_of={"+15550177": "Joan"}.get
+                bridge.store, history_days=90, forwards=forwards, clock=clock, name_of={"+15550177": "Joan"}.get
             )
             meter = meter_of(bridge.store, plan, bridge.service, admins=(ALICE,))
             desk = BotDesk(

@@ -16,6 +16,7 @@ from bridge.core.verdict import Result as Outcome
 from bridge.ops.records import CallRecord
 from bridge.store import Store
 from bridge.store.administration import StoredChange
+from bridge.store.forwards import StoredForward
 from bridge.store.messages import StoredMessage
 from bridge.store.people import PastCall, StoredSettings
 from bridge.store.personal import _ERASED, _KEPT
@@ -82,6 +83,7 @@ async def _in_the_database(store: Store, user: UserId) -> None:
     message = StoredMessage(message_id=f"of{user[1]}", user_id=user, number=NUMBER, caller_name="", left_at=1.0)
     await store.messages.begin(message)
     await store.spending.add([StoredUse(account=user, day="2026-11-28", seconds=60.0, cost=10)])
+    await store.forwards.add(StoredForward(user_id=user, caller="+15550177", at=9e9))
     await store.suspensions.put(StoredSuspension(user_id=user, reason="countries", until=9e9))
 
 

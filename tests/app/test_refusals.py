@@ -192,7 +192,9 @@ async def test_what_the_bot_is_refused_is_explained(tmp_path: Path, name: str) -
         stage.__post_init__()
         trunks = [trunk for trunk in stage.plan.trunks if name != "NO_FORWARDING" or not trunk.forwards]
         plan = replace(stage.plan, trunks=tuple(trunks))
-        people = await People.load(stage.store, history_days=0, clock=stage.clock, name_of=lambda number: None)
+        people = await People.load(
+            stage.store, history_days=0, forwards=stage.forwards, clock=stage.clock, name_of=lambda number: None
+        )
         desk = BotDesk(
             plan=lambda: plan,
             trunk_up=lambda trunk: True,

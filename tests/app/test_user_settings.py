@@ -10,16 +10,18 @@ from bridge.app.plan import ring_rule
 from bridge.app.user_settings import BLOCKED, FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings, Wishes
 from bridge.core.ids import DialogKey, SipCallId, UserId
 from bridge.core.presence import RingWhen
-from bridge.numbers.forwards import ForwardLimits
+from bridge.numbers.forwards import DAY_S, ForwardLimits
 from bridge.numbers.policy import NumberPlan
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
+from tests.app.conftest import open_stage
 from tests.app.outsides import ALICE, BOB, PBX, PHONE, ROOM, TRUNK
 from tests.app.stage import Stage
 from tests.clock import ManualClock
 from tests.config_files import MINIMAL, load
 
 MOBILE = "+15550122"
+NOON = 1_700_049_600.0
 
 
 async def test_who_does_not_want_to_be_disturbed_is_busy_and_hears_nothing(stage: Stage) -> None:
@@ -111,6 +113,29 @@ async def test_numbers_that_are_made_up_for_each_call_do_not_help_a_stranger(sta
         await stage.incoming(f"in-{turn}", caller=f"+1555017{turn}")
     assert stage.sip.names() == ["reject"] * 3 + ["ring"] * 2
     assert forwards(stage, "user_limit") == 2
+
+
+async def test_a_restart_gives_a_stranger_no_more_forwarded_calls(tmp_path: Path) -> None:
+    clock = ManualClock(epoch=NOON - 100.0)
+    limits = ForwardLimits(of_user=3, of_caller=2)
+    async with open_stage(tmp_path, clock=clock, forward_limits=limits) as stage:
+        await stage.settings.change(ALICE, forward=MOBILE)
+        for turn, caller in enumerate(("+15550177", "+15550177", "")):
+            await stage.incoming(f"in-{turn}", caller=caller)
+            clock.now += 60.0
+        assert stage.sip.names() == ["reject"] * 3
+    clock = ManualClock(now=5.0, epoch=NOON + 295.0)
+    async with open_stage(tmp_path, clock=clock, forward_limits=limits) as stage:
+        await stage.settings.load()
+        await stage.forwards.load()
+        await stage.incoming("another", caller="+15550178")
+        assert stage.sip.names() == ["ring"]
+        clock.now += DAY_S - 280.0
+        await stage.incoming("next", caller="+15550177")
+        assert stage.sip.names() == ["ring", "reject"], "the first of that day counts no more"
+        await stage.store.prune(now=clock.wall())
+        kept = await stage.store.forwards.since(0.0, limit=10)
+        assert [forward.at - NOON for forward in kept] == [60.0, 120.0, DAY_S + 20.0]
 
 
 async def test_settings_survive_a_restart_and_the_defaults_leave_nothing_behind(stage: Stage) -> None:
@@ -217,7 +242,9 @@ async def test_outside_of_the_hours_of_a_user_nothing_rings(stage: Stage, hours:
 async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, rings: bool) -> None:
     await stage.settings.change(ALICE, hours="mon 9:00-10:00")
     clock = ManualClock(now=datetime(2026, 3, 2, 8, 30, tzinfo=UTC).timestamp())
-    wishes = Wishes(stage.settings, lambda: NumberPlan(inbound={}), clock, time_zone=lambda: ZoneInfo(zone))
+    wishes = Wishes(
+        stage.settings, stage.forwards, lambda: NumberPlan(inbound={}), clock, time_zone=lambda: ZoneInfo(zone)
+    )
     call = IncomingCall(
         dialog=DialogKey("in"), trunk=TRUNK, sip_call_id=SipCallId("abc"), called="+15550199", caller=PHONE
     )
@@ -226,5 +253,7 @@ async def test_hours_are_of_the_configured_time_zone(stage: Stage, zone: str, ri
 
 @pytest.mark.parametrize(("caller", "refused"), [("+4420123456", True), ("4711", True), ("47110", False), ("", False)])
 async def test_the_configuration_blocks_for_everybody(stage: Stage, caller: str, refused: bool) -> None:
-    wishes = Wishes(stage.settings, lambda: NumberPlan(inbound={}), stage.clock, blocked=lambda: ("+44", "4711"))
+    wishes = Wishes(
+        stage.settings, stage.forwards, lambda: NumberPlan(inbound={}), stage.clock, blocked=lambda: ("+44", "4711")
+    )
     assert wishes.refuses(BOB, caller) == (BLOCKED if refused else None)
