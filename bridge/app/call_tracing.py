@@ -10,8 +10,11 @@ from bridge.app.call_spans import spans_of
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
 from bridge.calls import hunt_events as huntev
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_events as medev
 from bridge.calls import menu_events as nev
 from bridge.calls import message_events as mev
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.hunt_plan import HuntPlan
 from bridge.calls.state import Direction, State
@@ -87,7 +90,7 @@ class CallTracing:
             self._note(live, Kind.STATE, Way.NONE, f"{before} → {call.state}", kind)
             if self._spans is not None:
                 live.moments.append(Moment(at=self._clock.wall(), name=call.state))
-        if isinstance(event, ev.MediaConnected):
+        if isinstance(event, medev.MediaConnected):
             self.measure(live)
 
     def matrix_in(self, live: LiveCall, event: RoomEvent) -> None:
@@ -183,17 +186,17 @@ def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | Non
 
 def _media_words(event: ev.Event) -> tuple[str, str] | None:
     match event:
-        case ev.MediaConnected():
+        case medev.MediaConnected():
             return "audio connected", ""
-        case ev.MediaLost(reason=reason):
+        case medev.MediaLost(reason=reason):
             return "audio lost", reason.value
-        case ev.MediaRefused(verdict=verdict):
+        case medev.MediaRefused(verdict=verdict):
             return "audio refused", verdict.reason
-        case ev.MatrixReoffered(sdp=sdp):
+        case mxev.MatrixReoffered(sdp=sdp):
             return "client offers anew", description_of(sdp)
-        case ev.SipReoffered(sdp=sdp):
+        case sipev.SipReoffered(sdp=sdp):
             return "phone offers anew", description_of(sdp or "")
-        case ev.ClientKeyPressed():
+        case medev.ClientKeyPressed():
             return "key pressed by the client", ""
         case mev.PhoneKeyPressed():
             return "key pressed by the phone", ""

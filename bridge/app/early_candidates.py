@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from bridge.calls.events import CandidatesReceived
+from bridge.calls.matrix_events import CandidatesReceived
 from bridge.core.ids import MatrixCallId, RoomId
 
 MAX_CALLS = 100

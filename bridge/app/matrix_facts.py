@@ -1,6 +1,6 @@
 """What the clients of Matrix users say within a call, in the language of calls."""
 
-from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
 from bridge.core.ids import UserId
 from bridge.matrix.events import (
     CallAnswer,
@@ -14,29 +14,29 @@ from bridge.matrix.events import (
 WithinCall = CallCandidates | CallAnswer | CallSelectAnswer | CallReject | CallHangup | CallNegotiate
 
 
-def of_client(user: UserId, content: WithinCall) -> ev.OfMatrixCall | None:
+def of_client(user: UserId, content: WithinCall) -> mxev.OfMatrixCall | None:
     """The same fact in the language of calls; `None` for what calls do not take (an answer that we never asked for)."""
     call_id, party = content.call_id, content.party_id
     match content:
         case CallCandidates():
             candidates = tuple(
-                ev.Candidate(candidate=c.candidate, sdp_mid=c.sdp_mid, sdp_m_line_index=c.sdp_m_line_index)
+                mxev.Candidate(candidate=c.candidate, sdp_mid=c.sdp_mid, sdp_m_line_index=c.sdp_m_line_index)
                 for c in content.candidates
             )
-            return ev.CandidatesReceived(matrix_call_id=call_id, user=user, party=party, candidates=candidates)
+            return mxev.CandidatesReceived(matrix_call_id=call_id, user=user, party=party, candidates=candidates)
         case CallAnswer():
-            return ev.AnswerReceived(
+            return mxev.AnswerReceived(
                 matrix_call_id=call_id, user=user, party=party, version=content.version, sdp=content.sdp
             )
         case CallSelectAnswer():
-            return ev.AnswerSelected(
+            return mxev.AnswerSelected(
                 matrix_call_id=call_id, user=user, party=party, selected_party=content.selected_party_id
             )
         case CallReject():
-            return ev.RejectReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
+            return mxev.RejectReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
         case CallHangup():
-            return ev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
+            return mxev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=content.reason)
         case CallNegotiate(description_type="offer"):
-            return ev.MatrixReoffered(matrix_call_id=call_id, user=user, party=party, sdp=content.sdp)
+            return mxev.MatrixReoffered(matrix_call_id=call_id, user=user, party=party, sdp=content.sdp)
         case CallNegotiate():
             return None

@@ -15,6 +15,7 @@ from bridge.app.meter import Meter
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
 from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
 from bridge.calls import outbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.handover import partner_id
@@ -133,7 +134,7 @@ class MatrixIntake:
         membership, user = event.content.get("membership"), UserId(event.state_key or "")
         if membership not in ("join", "leave", "ban"):
             return
-        kind = ev.MemberJoined if membership == "join" else ev.MemberLeft
+        kind = mxev.MemberJoined if membership == "join" else mxev.MemberLeft
         change = kind(user=user, room_id=event.room_id)
         for live in self._switchboard.directory.in_room(event.room_id):
             self._switchboard.feed(live, change)
@@ -161,13 +162,13 @@ class MatrixIntake:
             if judged is not None:
                 self._switchboard.feed(live, judged)
 
-    def _of_no_call(self, event: RoomEvent, translated: ev.OfMatrixCall) -> None:
+    def _of_no_call(self, event: RoomEvent, translated: mxev.OfMatrixCall) -> None:
         """Other servers' events may come in another order: an end forbids the invite, candidates wait for it."""
         now = self._clock.monotonic()
         known = self._switchboard.directory.knows(event.room_id, translated.matrix_call_id)
-        if isinstance(translated, ev.HangupReceived | ev.RejectReceived):
+        if isinstance(translated, mxev.HangupReceived | mxev.RejectReceived):
             self._switchboard.directory.bury(event.room_id, translated.matrix_call_id, now)
-        elif isinstance(translated, ev.CandidatesReceived) and not known:
+        elif isinstance(translated, mxev.CandidatesReceived) and not known:
             self._early.keep(event.room_id, translated, now)
         self._ignored(event, "unknown_call")
 
@@ -316,7 +317,7 @@ class MatrixIntake:
 
     def _cross(self, live: LiveCall, event: RoomEvent, invite: CallInvite, ghost: UserId) -> None:
         self._switchboard.tracing.matrix_in(live, event)
-        crossing = ev.CrossingInvite(
+        crossing = mxev.CrossingInvite(
             matrix_call_id=invite.call_id,
             room_id=event.room_id,
             ghost=ghost,

@@ -4,24 +4,22 @@ from dataclasses import dataclass
 
 from bridge.app.lane import Lane, Operation
 from bridge.app.live_call import LiveCall
-from bridge.calls import commands as cmd
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import hunt_commands as huntcmd
+from bridge.calls import matrix_commands as mxcmd
 from bridge.core.ids import RoomId, UserId
 from bridge.matrix.call_content import CallIdentity
 
 OneEvent = (
-    cmd.SendNegotiateAnswer
-    | cmd.SendSelectAnswer
-    | cmd.SendReject
-    | cmd.SendHangup
+    mxcmd.SendNegotiateAnswer
+    | mxcmd.SendSelectAnswer
+    | mxcmd.SendReject
+    | mxcmd.SendHangup
     | hcmd.RejectReplacement
-    | cmd.SendNotice
+    | mxcmd.SendNotice
 )
 OfMember = huntcmd.AskMemberPresence | huntcmd.OpenMemberRoom | huntcmd.InviteMember
-MatrixCommand = (
-    cmd.AskPresence | cmd.OpenPortal | cmd.SendInvite | cmd.SendAnswer | cmd.SendIdentity | OneEvent | OfMember
-)
+MatrixCommand = mxcmd.MatrixCommand | hcmd.RejectReplacement | OfMember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ def _lanes(live: LiveCall, command: MatrixCommand) -> tuple[Lane, Lane | None]:
     What members are told comes behind what is written down of the call: the next process must know who rings.
     """
     match command:
-        case cmd.AskPresence() | cmd.OpenPortal():
+        case mxcmd.AskPresence() | mxcmd.OpenPortal():
             return live.portal_lane, None
         case huntcmd.AskMemberPresence() | huntcmd.OpenMemberRoom():
             return live.ring_lane(command.matrix_call_id), None
@@ -64,13 +62,13 @@ async def _pass_on(lane: Lane, operation: Operation) -> None:
     lane.submit(operation)
 
 
-def _other(command: MatrixCommand) -> cmd.OtherMatrixCall | None:
+def _other(command: MatrixCommand) -> mxcmd.OtherMatrixCall | None:
     """The Matrix call that a command names, where that is not the call's own."""
     match command:
-        case cmd.SendSelectAnswer() | cmd.SendReject() | cmd.SendHangup() | cmd.SendNotice():
+        case mxcmd.SendSelectAnswer() | mxcmd.SendReject() | mxcmd.SendHangup() | mxcmd.SendNotice():
             return command.other
         case huntcmd.InviteMember():
-            return cmd.OtherMatrixCall(
+            return mxcmd.OtherMatrixCall(
                 call_id=command.matrix_call_id, room_id=command.room_id, ghost=command.ghost, version=1
             )
         case _:

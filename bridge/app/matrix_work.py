@@ -8,11 +8,12 @@ import structlog
 from bridge.app.call_tracing import CallTracing
 from bridge.app.live_call import LiveCall
 from bridge.app.matrix_ways import MatrixCommand, OfMember, OneEvent, Origin, origin_of, submit
-from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import hunt_commands as huntcmd
 from bridge.calls import hunt_events as huntev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
 from bridge.calls import outcomes
 from bridge.calls.ports import MatrixPort, Portal
 from bridge.core.budget import Budgets
@@ -62,10 +63,10 @@ class MatrixWork:
         """Queue a command, to be sent by whom and where the call is now."""
         origin = origin_of(live, command)
         txn_id = live.invite_txn_id(origin.identity.call_id)
-        if isinstance(command, cmd.SendHangup) and txn_id in live.inviting:
+        if isinstance(command, mxcmd.SendHangup) and txn_id in live.inviting:
             # Not in the lane, in which the invite itself is: it must not ring for a call that is over.
             live.portal_lane.submit(lambda: self._withdraw(txn_id))
-        if isinstance(command, cmd.SendHangup) and command.other is not None:
+        if isinstance(command, mxcmd.SendHangup) and command.other is not None:
             # The call goes on and is written down without the other one, perhaps before this is.
             live.call.unsaid[command.other.call_id] = command
         submit(live, command, lambda: self._run(live, command, origin))
@@ -91,12 +92,12 @@ class MatrixWork:
 
     async def _carry_out(self, live: LiveCall, command: MatrixCommand, origin: Origin) -> None:
         match command:
-            case cmd.AskPresence():
+            case mxcmd.AskPresence():
                 state = await self._matrix.presence(live.call.matrix.user)
-                self._feed(live, ev.PresenceKnown(state=state))
-            case cmd.OpenPortal():
+                self._feed(live, mxev.PresenceKnown(state=state))
+            case mxcmd.OpenPortal():
                 await self._open_portal(live)
-            case cmd.SendInvite():
+            case mxcmd.SendInvite():
                 await self._send_invite(live, command, origin)
             case huntcmd.AskMemberPresence():
                 state = await self._matrix.presence(command.user)
@@ -105,28 +106,28 @@ class MatrixWork:
                 await self._open_member_room(live, command)
             case huntcmd.InviteMember():
                 await self._invite_member(live, command, origin)
-            case cmd.SendAnswer():
+            case mxcmd.SendAnswer():
                 await self._send(live, origin, call_content.answer(origin.identity, sdp=command.sdp))
                 await self._send(live, origin, call_content.end_of_candidates(origin.identity, sdp=command.sdp))
-            case cmd.SendIdentity():
+            case mxcmd.SendIdentity():
                 ghost = await self._matrix.known_ghost(E164(command.number)) if command.number else None
                 told = call_content.asserted_identity(
                     origin.identity, number=command.number, name=command.name, ghost=ghost
                 )
                 for event in told:
                     await self._send(live, origin, event)
-            case cmd.SendNotice(urgent=False) if not self._notices.spend(
+            case mxcmd.SendNotice(urgent=False) if not self._notices.spend(
                 f"{origin.room_id} {command.text}", self._clock.monotonic()
             ):
                 log.info("notice_not_repeated", room_id=origin.room_id)
             case _:
                 await self._send(live, origin, _event(command, origin.identity))
-                if isinstance(command, cmd.SendHangup):
+                if isinstance(command, mxcmd.SendHangup):
                     live.call.unsaid.pop(origin.identity.call_id, None)
 
     async def _open_portal(self, live: LiveCall) -> None:
         portal = await self._portal(live, live.call.matrix.user)
-        ready = ev.PortalReady(room_id=portal.room_id, ghost=portal.ghost, user_joined=portal.user_joined)
+        ready = mxev.PortalReady(room_id=portal.room_id, ghost=portal.ghost, user_joined=portal.user_joined)
         self._feed(live, ready)
 
     async def _open_member_room(self, live: LiveCall, command: huntcmd.OpenMemberRoom) -> None:
@@ -144,11 +145,11 @@ class MatrixWork:
         number, name = (E164(call.number), call.caller_name) if call.number else (ANONYMOUS, "")
         return await self._matrix.portal(user=user, number=number, caller_name=name)
 
-    async def _send_invite(self, live: LiveCall, command: cmd.SendInvite, origin: Origin) -> None:
+    async def _send_invite(self, live: LiveCall, command: mxcmd.SendInvite, origin: Origin) -> None:
         call = live.call
         wanted = not call.ended and call.matrix.call_id == origin.identity.call_id
         if wanted and await self._invite(live, command, origin, call.matrix.user):
-            self._feed(live, ev.InviteDelivered())
+            self._feed(live, mxev.InviteDelivered())
 
     async def _invite_member(self, live: LiveCall, command: huntcmd.InviteMember, origin: Origin) -> None:
         hunt = live.call.hunt
@@ -157,7 +158,7 @@ class MatrixWork:
             self._feed(live, huntev.MemberRings(matrix_call_id=command.matrix_call_id))
 
     async def _invite(
-        self, live: LiveCall, command: cmd.SendInvite | huntcmd.InviteMember, origin: Origin, invitee: UserId
+        self, live: LiveCall, command: mxcmd.SendInvite | huntcmd.InviteMember, origin: Origin, invitee: UserId
     ) -> bool:
         """Whether the homeserver has it: given up before it was sent, an invite must not be sent at all."""
         invite = call_content.invite(origin.identity, sdp=command.sdp, lifetime_ms=command.lifetime_ms, invitee=invitee)
@@ -227,17 +228,17 @@ def _verdict(error: TrunklineError) -> Verdict:
 def _event(command: OneEvent, identity: CallIdentity) -> OutgoingEvent:
     """The one event that a command stands for."""
     match command:
-        case cmd.SendNegotiateAnswer():
+        case mxcmd.SendNegotiateAnswer():
             return call_content.negotiate_answer(identity, sdp=command.sdp)
-        case cmd.SendSelectAnswer():
+        case mxcmd.SendSelectAnswer():
             return call_content.select_answer(identity, selected_party_id=command.selected_party)
-        case cmd.SendReject():
+        case mxcmd.SendReject():
             return call_content.reject(identity, reason=command.reason)
-        case cmd.SendHangup():
+        case mxcmd.SendHangup():
             return call_content.hangup(identity, reason=command.reason)
         case hcmd.RejectReplacement():
             return call_content.reject_replacement(identity, replacement_id=command.replacement_id)
-        case cmd.SendNotice():
+        case mxcmd.SendNotice():
             return call_content.notice(command.text)
         case _:
             assert_never(command)

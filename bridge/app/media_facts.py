@@ -2,7 +2,7 @@
 
 from bridge.app.message_desk import MessageDesk
 from bridge.app.switchboard import Switchboard
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.calls import message_events as mev
 from bridge.core.verdict import MatrixReason
 from bridge.media.engine import (
@@ -35,11 +35,11 @@ def feed_media(switchboard: Switchboard, messages: MessageDesk, event: MediaEven
         return
     match event:
         case MediaConnected():
-            switchboard.feed(live, ev.MediaConnected())
+            switchboard.feed(live, medev.MediaConnected())
         case DigitPressed():
-            switchboard.feed(live, ev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
+            switchboard.feed(live, medev.ClientKeyPressed(digit=event.digit, duration_ms=event.duration_ms))
         case MediaEnded():
-            switchboard.feed(live, ev.MediaLost(reason=_REASONS[event.failure]))
+            switchboard.feed(live, medev.MediaLost(reason=_REASONS[event.failure]))
         case SoundPlayed():
             live.played = event.number
             if event.number == live.playing:

@@ -8,10 +8,11 @@ import structlog
 from bridge.app.lane import LaneFull
 from bridge.app.live_call import NOTHING, LiveCall
 from bridge.calls import announcement_commands as acmd
-from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
@@ -34,22 +35,7 @@ Feed = Callable[[LiveCall, ev.Event], None]
 Find = Callable[[CallId], LiveCall | None]
 
 MediaCommand = (
-    cmd.WriteSipOffer
-    | cmd.WriteMatrixAnswer
-    | cmd.TakeSipOffer
-    | cmd.WriteMatrixOffer
-    | cmd.WriteSipAnswer
-    | cmd.WriteBothAnswers
-    | cmd.TakeSipAnswer
-    | cmd.AnswerReoffer
-    | cmd.AnswerMatrixReoffer
-    | cmd.WriteSipReoffer
-    | cmd.WriteTransferOffer
-    | cmd.TakeTransferAnswer
-    | cmd.AnswerReplacement
-    | cmd.PlayKeys
-    | cmd.AddCandidates
-    | cmd.CloseMedia
+    medcmd.MediaCommand
     | hcmd.DropMatrixMedia
     | hcmd.JoinMedia
     | mcmd.MessageCommand
@@ -58,14 +44,14 @@ MediaCommand = (
 )
 
 
-_OF_A_SECOND_PHONE = cmd.WriteTransferOffer | cmd.TakeTransferAnswer | cmd.AnswerReplacement
+_OF_A_SECOND_PHONE = medcmd.WriteTransferOffer | medcmd.TakeTransferAnswer | medcmd.AnswerReplacement
 _ASKED_BY_STRANGERS = (
-    cmd.AddCandidates
-    | cmd.AnswerReoffer
-    | cmd.AnswerMatrixReoffer
-    | cmd.TakeSipAnswer
-    | cmd.WriteSipReoffer
-    | cmd.PlayKeys
+    medcmd.AddCandidates
+    | medcmd.AnswerReoffer
+    | medcmd.AnswerMatrixReoffer
+    | medcmd.TakeSipAnswer
+    | medcmd.WriteSipReoffer
+    | medcmd.PlayKeys
     | _OF_A_SECOND_PHONE
 )
 _OTHER_SOUNDS = mcmd.PlayGreeting | mcmd.StopSound | ncmd.PlayPrompt | ncmd.PlayRingback | acmd.Announce
@@ -133,7 +119,7 @@ class MediaWork:
 
     async def _run(self, live: LiveCall, command: MediaCommand) -> None:
         """Never raises: whatever goes wrong becomes an event of the call."""
-        if live.call.ended and not isinstance(command, cmd.CloseMedia):
+        if live.call.ended and not isinstance(command, medcmd.CloseMedia):
             return
         try:
             await self._carry_out(live, command)
@@ -146,65 +132,65 @@ class MediaWork:
 
     def _refused(self, live: LiveCall, command: MediaCommand, error: CallError) -> None:
         log.info("media_refused", reason=error.verdict.reason, detail=error.detail)
-        if isinstance(command, cmd.AnswerReoffer):
-            self._feed(live, ev.ReofferRefused(verdict=error.verdict))
-        elif isinstance(command, cmd.AnswerMatrixReoffer):
-            self._feed(live, ev.MatrixReofferRefused())
+        if isinstance(command, medcmd.AnswerReoffer):
+            self._feed(live, medev.ReofferRefused(verdict=error.verdict))
+        elif isinstance(command, medcmd.AnswerMatrixReoffer):
+            self._feed(live, medev.MatrixReofferRefused())
         elif isinstance(command, acmd.Announce) and live.call.told is None:
             # A warning before a limit, which stands in the room as well: the call goes on without it.
             return
         elif isinstance(command, _OF_A_SECOND_PHONE):
             self._feed(live, tev.TransferMediaRefused(status=error.verdict.sip_status))
         else:
-            self._feed(live, ev.MediaRefused(verdict=error.verdict))
+            self._feed(live, medev.MediaRefused(verdict=error.verdict))
 
     async def _carry_out(self, live: LiveCall, command: MediaCommand) -> None:
         match command:
-            case cmd.WriteSipOffer():
+            case medcmd.WriteSipOffer():
                 await self._write_sip_offer(live, command)
-            case cmd.WriteMatrixAnswer():
+            case medcmd.WriteMatrixAnswer():
                 await self._write_matrix_answer(live, command)
-            case cmd.TakeSipOffer():
+            case medcmd.TakeSipOffer():
                 await (await self._session(live)).set_sip_offer(command.sip_sdp)
-            case cmd.WriteMatrixOffer() if live.call.our_offer is None:
+            case medcmd.WriteMatrixOffer() if live.call.our_offer is None:
                 session = await self._session(live)
-                self._feed(live, ev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
-            case cmd.WriteMatrixOffer():
+                self._feed(live, medev.MatrixOfferReady(sdp=await session.create_matrix_offer()))
+            case medcmd.WriteMatrixOffer():
                 # Asked for twice, by somebody who was given up meanwhile: the first of the two is what everybody gets.
                 pass
-            case cmd.WriteSipAnswer():
+            case medcmd.WriteSipAnswer():
                 await self._write_sip_answer(live, command)
-            case cmd.WriteBothAnswers():
+            case medcmd.WriteBothAnswers():
                 await self._write_both_answers(live, command)
-            case cmd.TakeSipAnswer():
+            case medcmd.TakeSipAnswer():
                 session = await self._session(live)
                 await session.set_sip_answer(command.sip_sdp, from_another=command.from_another, early=command.early)
-            case cmd.AnswerReoffer():
+            case medcmd.AnswerReoffer():
                 await self._answer_reoffer(live, command)
-            case cmd.AnswerMatrixReoffer():
+            case medcmd.AnswerMatrixReoffer():
                 session = await self._session(live)
                 await session.set_matrix_offer(command.matrix_sdp)
-                self._feed(live, ev.MatrixReofferAnswered(sdp=await session.create_matrix_answer()))
-            case cmd.WriteSipReoffer():
+                self._feed(live, medev.MatrixReofferAnswered(sdp=await session.create_matrix_answer()))
+            case medcmd.WriteSipReoffer():
                 await self._write_sip_reoffer(live)
-            case cmd.WriteTransferOffer():
+            case medcmd.WriteTransferOffer():
                 session = await self._session(live)
                 self._feed(live, tev.TransferOfferReady(sdp=await session.create_sip_offer(to_another=True)))
-            case cmd.TakeTransferAnswer():
+            case medcmd.TakeTransferAnswer():
                 await (await self._session(live)).set_sip_answer(command.sip_sdp, from_another=True)
                 self._feed(live, tev.TransferMediaReady())
-            case cmd.AnswerReplacement():
+            case medcmd.AnswerReplacement():
                 await self._answer_replacement(live, command)
-            case cmd.PlayKeys():
+            case medcmd.PlayKeys():
                 await (await self._session(live)).play_digits(command.digits, command.duration_ms)
-            case cmd.AddCandidates():
+            case medcmd.AddCandidates():
                 await self._add_candidates(live, command)
             case hcmd.DropMatrixMedia():
                 if live.session is not None:
                     await live.session.reset_matrix_leg()
             case hcmd.JoinMedia():
                 await self._join(live, command)
-            case cmd.CloseMedia():
+            case medcmd.CloseMedia():
                 await self._close(live)
             case acmd.WriteAnnouncementAnswer():
                 session = await self._session(live)
@@ -245,11 +231,11 @@ class MediaWork:
             live.stats = await live.session.close()
             live.session = None
 
-    async def _write_sip_offer(self, live: LiveCall, command: cmd.WriteSipOffer) -> None:
+    async def _write_sip_offer(self, live: LiveCall, command: medcmd.WriteSipOffer) -> None:
         session = await self._session(live)
         if command.matrix_sdp is not None:
             await session.set_matrix_offer(command.matrix_sdp)
-        self._feed(live, ev.SipOfferReady(sdp=await session.create_sip_offer()))
+        self._feed(live, medev.SipOfferReady(sdp=await session.create_sip_offer()))
 
     async def _join(self, live: LiveCall, command: hcmd.JoinMedia) -> None:
         partner = self._find(command.partner)
@@ -258,16 +244,16 @@ class MediaWork:
         await (await self._session(live)).join(partner.session)
         self._feed(live, hev.PartnersJoined())
 
-    async def _write_matrix_answer(self, live: LiveCall, command: cmd.WriteMatrixAnswer) -> None:
+    async def _write_matrix_answer(self, live: LiveCall, command: medcmd.WriteMatrixAnswer) -> None:
         session = await self._session(live)
         await session.set_sip_answer(command.sip_sdp, early=command.early)
-        self._feed(live, ev.MatrixAnswerReady(sdp=await session.create_matrix_answer()))
+        self._feed(live, medev.MatrixAnswerReady(sdp=await session.create_matrix_answer()))
 
-    async def _write_sip_answer(self, live: LiveCall, command: cmd.WriteSipAnswer) -> None:
+    async def _write_sip_answer(self, live: LiveCall, command: medcmd.WriteSipAnswer) -> None:
         session = await self._session(live)
         await session.set_matrix_answer(command.matrix_sdp)
         write = session.create_sip_offer if command.late_offer else session.create_sip_answer
-        self._feed(live, ev.SipAnswerReady(sdp=await write()))
+        self._feed(live, medev.SipAnswerReady(sdp=await write()))
 
     async def _write_own_answer(self, live: LiveCall, command: mcmd.WriteOwnAnswer) -> None:
         if live.call.message_box is not None:
@@ -310,12 +296,12 @@ class MediaWork:
             await self._messages.never_begun(live.call)
             raise
 
-    async def _write_both_answers(self, live: LiveCall, command: cmd.WriteBothAnswers) -> None:
+    async def _write_both_answers(self, live: LiveCall, command: medcmd.WriteBothAnswers) -> None:
         if command.answered:
             session = await self._session(live)
             await session.reset_matrix_leg()
             await session.set_matrix_offer(command.matrix_sdp)
-            self._feed(live, ev.BothAnswersReady(matrix_sdp=await session.create_matrix_answer(), sip_sdp=None))
+            self._feed(live, medev.BothAnswersReady(matrix_sdp=await session.create_matrix_answer(), sip_sdp=None))
             await self._leave_phone(live)
             return
         had_session = live.session is not None
@@ -331,22 +317,22 @@ class MediaWork:
         write: Callable[[], Awaitable[str]] = (
             session.create_sip_offer if command.sip_sdp is None else session.create_sip_answer
         )
-        self._feed(live, ev.BothAnswersReady(matrix_sdp=matrix_sdp, sip_sdp=await write()))
+        self._feed(live, medev.BothAnswersReady(matrix_sdp=matrix_sdp, sip_sdp=await write()))
 
-    async def _answer_reoffer(self, live: LiveCall, command: cmd.AnswerReoffer) -> None:
+    async def _answer_reoffer(self, live: LiveCall, command: medcmd.AnswerReoffer) -> None:
         session = await self._session(live)
         if command.sip_sdp is None:
-            self._feed(live, ev.ReofferAnswered(sdp=await session.create_sip_offer()))
+            self._feed(live, medev.ReofferAnswered(sdp=await session.create_sip_offer()))
             return
         await session.set_sip_offer(command.sip_sdp)
-        self._feed(live, ev.ReofferAnswered(sdp=await session.create_sip_answer()))
+        self._feed(live, medev.ReofferAnswered(sdp=await session.create_sip_answer()))
 
     async def _write_sip_reoffer(self, live: LiveCall) -> None:
         sdp = await (await self._session(live)).create_sip_reoffer()
         if sdp is not None:
-            self._feed(live, ev.SipReofferReady(sdp=sdp))
+            self._feed(live, medev.SipReofferReady(sdp=sdp))
 
-    async def _answer_replacement(self, live: LiveCall, command: cmd.AnswerReplacement) -> None:
+    async def _answer_replacement(self, live: LiveCall, command: medcmd.AnswerReplacement) -> None:
         session = await self._session(live)
         if command.sip_sdp is None:
             self._feed(live, tev.ReplacementReady(sdp=await session.create_sip_offer(to_another=True)))
@@ -354,7 +340,7 @@ class MediaWork:
         await session.set_sip_offer(command.sip_sdp)
         self._feed(live, tev.ReplacementReady(sdp=await session.create_sip_answer()))
 
-    async def _add_candidates(self, live: LiveCall, command: cmd.AddCandidates) -> None:
+    async def _add_candidates(self, live: LiveCall, command: medcmd.AddCandidates) -> None:
         if live.session is None:
             return
         await live.session.add_matrix_candidates(

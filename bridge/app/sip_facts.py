@@ -2,6 +2,7 @@
 
 from bridge.calls import events as ev
 from bridge.calls import handover_events as hev
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.sip import events as sip
 
@@ -25,25 +26,25 @@ def of_phone(event: Plain) -> ev.Event:
     """Of the phone that the call is with."""
     match event:
         case sip.CallProgress():
-            return ev.SipProgress(status=event.status, sdp=event.sdp)
+            return sipev.SipProgress(status=event.status, sdp=event.sdp)
         case sip.CallAnswered():
-            return ev.SipAnswered(sdp=event.sdp)
+            return sipev.SipAnswered(sdp=event.sdp)
         case sip.CallFailed():
-            return ev.SipFailed(
+            return sipev.SipFailed(
                 status=event.status, q850=event.q850, redirected_to=event.redirected_to, local=event.local
             )
         case sip.CallCancelled():
-            return ev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
+            return sipev.SipCancelled(answered_elsewhere=event.answered_elsewhere)
         case sip.CallEnded():
-            return ev.SipEnded(q850=event.q850, by_peer=event.by_peer, expired=event.expired)
+            return sipev.SipEnded(q850=event.q850, by_peer=event.by_peer, expired=event.expired)
         case sip.CallConfirmed():
-            return ev.SipConfirmed(sdp=event.sdp)
+            return sipev.SipConfirmed(sdp=event.sdp)
         case sip.CallReoffered():
-            return ev.SipReoffered(sdp=event.sdp)
+            return sipev.SipReoffered(sdp=event.sdp)
         case sip.CallReofferAnswered(sdp=str() as sdp):
-            return ev.SipReofferAnswered(sdp=sdp)
+            return sipev.SipReofferAnswered(sdp=sdp)
         case sip.CallReofferAnswered() | sip.CallReofferRefused():
-            return ev.SipReofferRefused()
+            return sipev.SipReofferRefused()
         case sip.ReferralProgress():
             return hev.ReferralReported(status=event.status, refused=event.refused)
 

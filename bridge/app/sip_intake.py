@@ -14,6 +14,7 @@ from bridge.app.trunk_service import OUT_OF_SERVICE
 from bridge.app.user_settings import OUT_OF_HOURS, Wishes
 from bridge.calls import events as ev
 from bridge.calls import inbound, outcomes
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt
@@ -123,7 +124,7 @@ class SipIntake:
                 number = self._plan().caller_number(event.number)
                 known = call.number if call.connected_number is None else call.connected_number
                 changed = number != known or event.name != call.connected_name
-                return ev.IdentityChanged(number=number, name=event.name) if changed else None
+                return sipev.IdentityChanged(number=number, name=event.name) if changed else None
             case sip.DigitsReceived():
                 return self._transfers.keys(call, event)
             case _:
@@ -246,7 +247,7 @@ class SipIntake:
         )
 
     def _cross(self, live: LiveCall, event: sip.IncomingCall) -> None:
-        crossing = ev.CrossingSipCall(
+        crossing = sipev.CrossingSipCall(
             dialog=event.dialog, trunk=event.trunk, sip_call_id=event.sip_call_id, sdp=event.sdp
         )
         self._switchboard.feed(live, crossing)

@@ -4,27 +4,27 @@ from typing import assert_never
 
 from bridge.app.directory import Directory
 from bridge.app.live_call import LiveCall
-from bridge.calls import commands as cmd
 from bridge.calls import handover_commands as hcmd
+from bridge.calls import sip_commands as sipcmd
 from bridge.calls.ports import SipPort
 from bridge.core.ids import CallId, DialogKey
 from bridge.sip.events import OutgoingCall
 from bridge.sip.uri import SipUri
 
 InDialog = (
-    cmd.RingSip
-    | cmd.AcceptSip
-    | cmd.RejectSip
-    | cmd.CancelSip
-    | cmd.ByeSip
-    | cmd.ReofferSip
-    | cmd.AcceptReferral
-    | cmd.RefuseReferral
-    | cmd.NotifyReferral
-    | cmd.PressSipKey
+    sipcmd.RingSip
+    | sipcmd.AcceptSip
+    | sipcmd.RejectSip
+    | sipcmd.CancelSip
+    | sipcmd.ByeSip
+    | sipcmd.ReofferSip
+    | sipcmd.AcceptReferral
+    | sipcmd.RefuseReferral
+    | sipcmd.NotifyReferral
+    | sipcmd.PressSipKey
     | hcmd.ReferSip
 )
-SipCommand = cmd.PlaceSipCall | cmd.PlaceTransfer | InDialog
+SipCommand = sipcmd.PlaceSipCall | sipcmd.PlaceTransfer | InDialog
 
 
 class SipWork:
@@ -34,9 +34,9 @@ class SipWork:
 
     def carry_out(self, live: LiveCall, command: SipCommand) -> None:
         """Hand a command to the user agent; without a dialog there is nothing to tell."""
-        if isinstance(command, cmd.PlaceSipCall):
+        if isinstance(command, sipcmd.PlaceSipCall):
             self._place(live, command)
-        elif isinstance(command, cmd.PlaceTransfer):
+        elif isinstance(command, sipcmd.PlaceTransfer):
             self._place_second(live, command)
         elif live.call.dialog is not None:
             self._steer(live.call.dialog, command)
@@ -44,28 +44,28 @@ class SipWork:
     def _steer(self, dialog: DialogKey, command: InDialog) -> None:
         """Speak in the call's own dialog, or in the one that the command names."""
         match command:
-            case cmd.RingSip():
+            case sipcmd.RingSip():
                 self._sip.ring(dialog)
-            case cmd.AcceptSip():
+            case sipcmd.AcceptSip():
                 self._sip.accept(command.dialog or dialog, command.sdp)
-            case cmd.RejectSip():
+            case sipcmd.RejectSip():
                 where, forward_to = command.dialog or dialog, command.forward_to
                 self._sip.reject(where, command.status, q850=command.q850, forward_to=forward_to)
-            case cmd.CancelSip():
+            case sipcmd.CancelSip():
                 self._sip.cancel(command.dialog or dialog)
-            case cmd.ByeSip():
+            case sipcmd.ByeSip():
                 self._sip.bye(command.dialog or dialog, q850=command.q850)
-            case cmd.ReofferSip():
+            case sipcmd.ReofferSip():
                 self._sip.reoffer(dialog, command.sdp)
-            case cmd.AcceptReferral():
+            case sipcmd.AcceptReferral():
                 self._sip.accept_referral(dialog)
-            case cmd.RefuseReferral():
+            case sipcmd.RefuseReferral():
                 self._sip.refuse_referral(dialog, command.status)
-            case cmd.NotifyReferral():
+            case sipcmd.NotifyReferral():
                 self._sip.notify_referral(command.dialog, command.status)
             case hcmd.ReferSip():
                 self._sip.refer(dialog, command.number, replaces=self._dialog_of(command.replaces))
-            case cmd.PressSipKey():
+            case sipcmd.PressSipKey():
                 self._sip.send_digit(dialog, command.digit, command.duration_ms)
             case _:
                 assert_never(command)
@@ -75,7 +75,7 @@ class SipWork:
         live = self._directory.by_call_id(call_id) if call_id is not None else None
         return live.call.dialog if live is not None else None
 
-    def _place(self, live: LiveCall, command: cmd.PlaceSipCall) -> None:
+    def _place(self, live: LiveCall, command: sipcmd.PlaceSipCall) -> None:
         call = live.call
         outgoing = OutgoingCall(
             trunk=call.trunk,
@@ -90,7 +90,7 @@ class SipWork:
         call.sip_call_id = self._sip.sip_call_id(call.dialog)
         self._directory.follow_dialog(live, call.dialog)
 
-    def _place_second(self, live: LiveCall, command: cmd.PlaceTransfer) -> None:
+    def _place_second(self, live: LiveCall, command: sipcmd.PlaceTransfer) -> None:
         second = live.call.second
         if second is None:
             return

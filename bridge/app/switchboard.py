@@ -29,6 +29,7 @@ from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import hunt_commands as huntcmd
 from bridge.calls import hunt_events as huntev
+from bridge.calls import matrix_commands as mxcmd
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import menu_events as nev
 from bridge.calls.call import Call
@@ -190,7 +191,7 @@ class Switchboard:
 
     def _warn(self, live: LiveCall, text: str) -> None:
         """A sentence into the room of a call that goes on and will be ended soon, and into its user's ear."""
-        self._tell_matrix_side(live, cmd.SendNotice(text=text, urgent=True))
+        self._tell_matrix_side(live, mxcmd.SendNotice(text=text, urgent=True))
         if live.call.state is State.CONNECTED and Spoken.LIMIT_NEAR in live.call.spoken:
             self._media.submit(live, acmd.Announce(reason=Spoken.LIMIT_NEAR))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.app.meter import Meter
-from bridge.calls import events as ev
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import USER_HAS_LEFT, State
@@ -80,12 +80,12 @@ class TransferDesk:
             referred_by=event.referred_by,
         )
 
-    def keys(self, call: Call, event: sip.DigitsReceived) -> ev.PhoneKeysPressed | None:
+    def keys(self, call: Call, event: sip.DigitsReceived) -> sipev.PhoneKeysPressed | None:
         """Keys count once: where they come with the audio, those that signalling repeats are left out."""
         side = self._sides().get(call.trunk)
         if side is None or not side.keys_by_signalling:
             return None
-        return ev.PhoneKeysPressed(digits=event.digits, duration_ms=event.duration_ms)
+        return sipev.PhoneKeysPressed(digits=event.digits, duration_ms=event.duration_ms)
 
 
 def _forbidden(call: Call, reason: str, status: int) -> tev.TransferForbidden:

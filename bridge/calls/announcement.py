@@ -9,6 +9,9 @@ from bridge.calls import announcement_commands as acmd
 from bridge.calls import commands as cmd
 from bridge.calls import established, outbound
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_events as medev
 from bridge.calls import message_events as mev
 from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.call import Call
@@ -33,7 +36,7 @@ def refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
 def answer_ready(call: Call, event: AnnouncementReady, now: float) -> list[cmd.Command]:
     """The user's client takes it for a call that was answered."""
     call.matrix_leg, call.matrix_sdp = MatrixLeg.ANSWERED, None
-    return [cmd.SendAnswer(sdp=event.sdp), *_tell(call, now)]
+    return [mxcmd.SendAnswer(sdp=event.sdp), *_tell(call, now)]
 
 
 def ended_aloud(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
@@ -57,18 +60,18 @@ def over(call: Call, event: object, now: float) -> list[cmd.Command]:
     return _end(call, EndedBy.BRIDGE, now)
 
 
-def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+def hung_up(call: Call, event: mxev.HangupReceived, now: float) -> list[cmd.Command]:
     """The user has heard enough."""
     return _left(call, now) if call.is_peer(event.user, event.party) else []
 
 
-def another_selected(call: Call, event: ev.AnswerSelected, now: float) -> list[cmd.Command]:
+def another_selected(call: Call, event: mxev.AnswerSelected, now: float) -> list[cmd.Command]:
     """Another party's answer was taken, which nobody can have sent who was called."""
     ours = event.selected_party in (None, call.matrix.own_party, call.matrix.peer_party)
     return [] if ours or not call.is_peer(event.user, event.party) else _left(call, now)
 
 
-def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
+def member_left(call: Call, event: mxev.MemberLeft, now: float) -> list[cmd.Command]:
     return _left(call, now) if event.user in (call.matrix.user, call.matrix.ghost) else []
 
 
@@ -84,22 +87,22 @@ def _end(call: Call, by: EndedBy, now: float) -> list[cmd.Command]:
 
 _ANY_TIME: dict[type[object], Row] = {
     ev.Aborted: Row(over, (State.ENDED,)),
-    ev.HangupReceived: Row(hung_up, (State.ENDED,)),
-    ev.MemberLeft: Row(member_left, (State.ENDED,)),
-    ev.MemberJoined: Row(ignore, ()),
-    ev.MediaLost: Row(over, (State.ENDED,)),
-    ev.MediaRefused: Row(over, (State.ENDED,)),
+    mxev.HangupReceived: Row(hung_up, (State.ENDED,)),
+    mxev.MemberLeft: Row(member_left, (State.ENDED,)),
+    mxev.MemberJoined: Row(ignore, ()),
+    medev.MediaLost: Row(over, (State.ENDED,)),
+    medev.MediaRefused: Row(over, (State.ENDED,)),
     ev.TimerFired: Row(over, (State.ENDED,)),
 }
 _TELLING: dict[type[object], Row] = {
     **{event: Row(ignore, ()) for event in established.ANY_TIME},
     **_ANY_TIME,
     mev.SoundPlayed: Row(over, (State.ENDED,)),
-    ev.AnswerSelected: Row(another_selected, (State.ENDED,)),
-    ev.CandidatesReceived: Row(peer_candidates, ()),
-    ev.MatrixReoffered: Row(matrix_reoffered, ()),
-    ev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
-    ev.MediaConnected: Row(ignore, ()),
+    mxev.AnswerSelected: Row(another_selected, (State.ENDED,)),
+    mxev.CandidatesReceived: Row(peer_candidates, ()),
+    mxev.MatrixReoffered: Row(matrix_reoffered, ()),
+    medev.MatrixReofferAnswered: Row(matrix_reoffer_answered, ()),
+    medev.MediaConnected: Row(ignore, ()),
 }
 
 TABLE: Table = {
@@ -111,7 +114,7 @@ TABLE: Table = {
 REFUSED: Table = {
     (State.NEW, ev.CallRefused): Row(refused, (State.REFUSING, State.ENDED)),
     **{(State.REFUSING, event): row for event, row in _ANY_TIME.items()},
-    (State.REFUSING, ev.CandidatesReceived): Row(outbound.caller_candidates, ()),
+    (State.REFUSING, mxev.CandidatesReceived): Row(outbound.caller_candidates, ()),
     (State.REFUSING, AnnouncementReady): Row(answer_ready, (State.TELLING,)),
 }
 """For a call that its user may not make. Refines a row of the plain call."""

@@ -8,10 +8,13 @@ import hashlib
 from dataclasses import dataclass, field
 
 from bridge.calls import commands as cmd
-from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
 from bridge.calls.hunt import Hunt
 from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import Message, MessageBox
@@ -109,12 +112,12 @@ class Call:
     """Whom the call is with, when that is not who was called or calls; empty when withheld."""
     connected_name: str = ""
     rival: Rival | None = None
-    buffered: dict[str, list[ev.Candidate]] = field(default_factory=dict)
+    buffered: dict[str, list[mxev.Candidate]] = field(default_factory=dict)
     """Candidates by Matrix call and party, until the call is answered."""
     deadlines: dict[Timer, float] = field(default_factory=dict)
     sip_legs: dict[DialogKey, SavedLeg] = field(default_factory=dict)
     """How each dialog can be ended by another process, as of when the call was written down."""
-    unsaid: dict[MatrixCallId, cmd.SendHangup] = field(default_factory=dict)
+    unsaid: dict[MatrixCallId, mxcmd.SendHangup] = field(default_factory=dict)
     """What devices must still be told that rang for it in vain; kept by whoever tells them, until it is stored."""
     peer_status: int | None = None
     """The final status with which the phone's side refused, for the record."""
@@ -223,7 +226,7 @@ class Call:
         self.deadlines.clear()
         self.buffered.clear()
         self.sip_sdp = self.matrix_sdp = self.our_offer = None
-        return [*commands, *self._farewell_partner(verdict), cmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
+        return [*commands, *self._farewell_partner(verdict), medcmd.CloseMedia(), cmd.FinishCall(verdict=verdict)]
 
     def notice(self, verdict: Verdict, ended_by: EndedBy) -> list[cmd.Command]:
         """A sentence for a user who placed the call or saw it ring, or who finds a room but no call in it.
@@ -236,7 +239,7 @@ class Call:
         if self.state in (State.FETCHING, State.JOINED):
             return []
         if self._rang_nobody and verdict.reason in outcomes.MISSED:
-            return [cmd.SendNotice(text=outcomes.MISSED_CALL)]
+            return [mxcmd.SendNotice(text=outcomes.MISSED_CALL)]
         saw_it = (
             self.direction is Direction.OUTBOUND
             or self.matrix_leg in (MatrixLeg.OURS, MatrixLeg.ANSWERED)
@@ -246,7 +249,7 @@ class Call:
         if self.at.early is not None and not self.answered:
             # To the client the call was up, and it will show it as one that was answered.
             text = text or outcomes.UNANSWERED.get(verdict.reason)
-        return [cmd.SendNotice(text=text, urgent=self.emergency)] if text and saw_it else []
+        return [mxcmd.SendNotice(text=text, urgent=self.emergency)] if text and saw_it else []
 
     @property
     def _rang_nobody(self) -> bool:
@@ -261,14 +264,14 @@ class Call:
 
     def _farewell_others(self) -> list[cmd.Command]:
         """Give up a transfer, and let a phone go that was replaced."""
-        former = [cmd.ByeSip(dialog=self.former)] if self.former is not None else []
+        former = [sipcmd.ByeSip(dialog=self.former)] if self.former is not None else []
         second, dialog = self.second, self.dialog
         if second is None or dialog is None:
             return [*former]
         if self.state is State.REPLACING:
-            return [*former, cmd.RejectSip(status=480, dialog=second.dialog)]
-        cancel = [cmd.CancelSip(dialog=second.dialog)] if second.dialog is not None else []
-        return [*former, *cancel, cmd.NotifyReferral(dialog=dialog, status=487)]
+            return [*former, sipcmd.RejectSip(status=480, dialog=second.dialog)]
+        cancel = [sipcmd.CancelSip(dialog=second.dialog)] if second.dialog is not None else []
+        return [*former, *cancel, sipcmd.NotifyReferral(dialog=dialog, status=487)]
 
     def _farewell_partner(self, verdict: Verdict) -> list[cmd.Command]:
         partner, self.partner = self.partner, None
@@ -277,13 +280,13 @@ class Call:
     def _farewell_sip(self, verdict: Verdict) -> list[cmd.Command]:
         match self.sip_leg:
             case SipLeg.DIALLING:
-                return [cmd.CancelSip()]
+                return [sipcmd.CancelSip()]
             case SipLeg.INCOMING if self.forward_to:
-                return [cmd.RejectSip(status=verdict.sip_status, forward_to=self.forward_to)]
+                return [sipcmd.RejectSip(status=verdict.sip_status, forward_to=self.forward_to)]
             case SipLeg.INCOMING:
-                return [cmd.RejectSip(status=verdict.sip_status, q850=verdict.q850)]
+                return [sipcmd.RejectSip(status=verdict.sip_status, q850=verdict.q850)]
             case SipLeg.ESTABLISHED:
-                return [cmd.ByeSip(q850=verdict.q850)]
+                return [sipcmd.ByeSip(q850=verdict.q850)]
             case SipLeg.NONE | SipLeg.ENDED:
                 return []
 
@@ -292,9 +295,9 @@ class Call:
         rival = [*self.farewell_rival(), *(self.hunt.end_all(verdict) if self.hunt is not None else ())]
         match self.matrix_leg:
             case MatrixLeg.THEIRS:
-                return [*rival, cmd.SendReject(reason=verdict.matrix_reason)]
+                return [*rival, mxcmd.SendReject(reason=verdict.matrix_reason)]
             case MatrixLeg.OURS | MatrixLeg.ANSWERED:
-                return [*rival, cmd.SendHangup(reason=verdict.matrix_reason or MatrixReason.USER_HANGUP)]
+                return [*rival, mxcmd.SendHangup(reason=verdict.matrix_reason or MatrixReason.USER_HANGUP)]
             case MatrixLeg.NONE | MatrixLeg.ENDED:
                 return rival
 
@@ -325,7 +328,7 @@ class Call:
         """A moment of the call's clock as seconds since 1970."""
         return None if moment is None else self.began_wall + (moment - self.at.invited)
 
-    def buffer_candidates(self, event: ev.CandidatesReceived) -> None:
+    def buffer_candidates(self, event: mxev.CandidatesReceived) -> None:
         """Keep candidates of a party that may be selected later; the total is bounded."""
         rings = len(self.hunt.alive) if self.hunt is not None else 0
         room_left = MAX_BUFFERED_CANDIDATES * max(1, rings) - sum(map(len, self.buffered.values()))
@@ -336,7 +339,7 @@ class Call:
     def buffered_of(self, call_id: MatrixCallId, party: PartyId | None) -> list[cmd.Command]:
         """Hand over what one party of one Matrix call has sent so far."""
         candidates = self.buffered.get(_buffer_key(call_id, party))
-        return [cmd.AddCandidates(candidates=tuple(candidates))] if candidates else []
+        return [medcmd.AddCandidates(candidates=tuple(candidates))] if candidates else []
 
     def farewell_rival(self) -> list[cmd.Command]:
         """Turn down the user's own call, because ours was answered or is over."""
@@ -344,7 +347,7 @@ class Call:
             return []
         rival, self.rival = self.rival, None
         self.deadlines.pop(Timer.GLARE, None)
-        return [cmd.SendReject(reason=MatrixReason.USER_BUSY, other=rival.call)]
+        return [mxcmd.SendReject(reason=MatrixReason.USER_BUSY, other=rival.call)]
 
 
 def _buffer_key(call_id: MatrixCallId, party: PartyId | None) -> str:

@@ -6,15 +6,16 @@ call goes on whatever happened: whoever refuses it, it has not been answered.
 """
 
 from bridge.calls import commands as cmd
-from bridge.calls import events as ev
+from bridge.calls import media_commands as medcmd
 from bridge.calls import outbound
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.state import EndedBy, SipLeg, State
 from bridge.calls.steps import Row, Table
 from bridge.core.verdict import Verdict
 
 
-def trunk_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+def trunk_failed(call: Call, event: sipev.SipFailed, now: float) -> list[cmd.Command]:
     """Go on over the next trunk if there is one and this failure allows it."""
     verdict = outbound.note_failure(call, event)
     if not can_go_on(call, verdict):
@@ -36,8 +37,8 @@ def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
     call.sip_leg, call.dialog, call.sip_call_id, call.at.ringing = SipLeg.NONE, None, None, None
     call.sip_sdp_taken, call.connected_number, call.connected_name = "", None, ""
     call.peer_status = call.peer_q850 = None
-    return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), cmd.CloseMedia()]
+    return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), medcmd.CloseMedia()]
 
 
-TABLE: Table = {(State.DIALLING, ev.SipFailed): Row(trunk_failed, (State.PREPARING, State.ENDED))}
+TABLE: Table = {(State.DIALLING, sipev.SipFailed): Row(trunk_failed, (State.PREPARING, State.ENDED))}
 """Refines a row of the plain call."""

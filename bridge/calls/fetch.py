@@ -4,7 +4,11 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused, sip_ended
 from bridge.calls.failover import can_go_on, next_trunk
@@ -41,38 +45,38 @@ def begin(call: Call, handover: Handover, *, now: float, wall: float) -> Call:
 def fetch(call: Call, event: hev.FetchPermitted, now: float) -> list[cmd.Command]:
     call.state = State.FETCHING
     call.deadlines[Timer.TRANSFER] = now + call.times.ring_s
-    return [cmd.WriteSipOffer(matrix_sdp=None)]
+    return [medcmd.WriteSipOffer(matrix_sdp=None)]
 
 
-def sip_offer_ready(call: Call, event: ev.SipOfferReady, now: float) -> list[cmd.Command]:
+def sip_offer_ready(call: Call, event: medev.SipOfferReady, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.DIALLING
-    return [cmd.PlaceSipCall(sdp=event.sdp)]
+    return [sipcmd.PlaceSipCall(sdp=event.sdp)]
 
 
-def rings(call: Call, event: ev.SipProgress, now: float) -> list[cmd.Command]:
+def rings(call: Call, event: sipev.SipProgress, now: float) -> list[cmd.Command]:
     """What the other phone's network plays is for the one who waits."""
     if call.at.ringing is None:
         call.at.ringing = now
     if event.sdp is None or call.partner is None or (sdp := call.take_sip_sdp(event.sdp)) is None:
         return []
-    return [cmd.TakeSipAnswer(sip_sdp=sdp, early=True), hcmd.JoinMedia(partner=call.partner)]
+    return [medcmd.TakeSipAnswer(sip_sdp=sdp, early=True), hcmd.JoinMedia(partner=call.partner)]
 
 
-def answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
+def answered(call: Call, event: sipev.SipAnswered, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
     call.answer_soon(now)
     if event.sdp is None or call.partner is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
-    return [cmd.TakeSipAnswer(sip_sdp=call.take_sip_sdp(event.sdp)), hcmd.JoinMedia(partner=call.partner)]
+    return [medcmd.TakeSipAnswer(sip_sdp=call.take_sip_sdp(event.sdp)), hcmd.JoinMedia(partner=call.partner)]
 
 
-def failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+def failed(call: Call, event: sipev.SipFailed, now: float) -> list[cmd.Command]:
     """Over the next trunk, if there is one; the one who waits need not know."""
     verdict = note_failure(call, event)
     if not can_go_on(call, verdict):
         return call.end(verdict, EndedBy.SIP, now)
-    return [*next_trunk(call, verdict), cmd.WriteSipOffer(matrix_sdp=None)]
+    return [*next_trunk(call, verdict), medcmd.WriteSipOffer(matrix_sdp=None)]
 
 
 def partners_joined(call: Call, event: hev.PartnersJoined, now: float) -> list[cmd.Command]:
@@ -97,18 +101,18 @@ def rang_long_enough(call: Call, event: ev.TimerFired, now: float) -> list[cmd.C
 
 _FETCHING: dict[type[object], Row] = {
     **WITHOUT_USER,
-    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+    medev.MediaLost: Row(media_lost, (State.ENDED,)),
     ev.TimerFired: Row(rang_long_enough, (State.ENDED,)),
-    ev.SipOfferReady: Row(sip_offer_ready, ()),
-    ev.SipProgress: Row(rings, ()),
-    ev.SipAnswered: Row(answered, (State.ENDED,)),
-    ev.SipFailed: Row(failed, (State.ENDED,)),
-    ev.SipEnded: Row(sip_ended, (State.ENDED,)),
-    ev.SipReoffered: Row(reoffered_while_ringing, ()),
-    ev.ReofferAnswered: Row(reoffer_answered, ()),
-    ev.ReofferRefused: Row(reoffer_refused, ()),
-    ev.PhoneKeysPressed: Row(ignore, ()),
-    ev.ClientKeyPressed: Row(ignore, ()),
+    medev.SipOfferReady: Row(sip_offer_ready, ()),
+    sipev.SipProgress: Row(rings, ()),
+    sipev.SipAnswered: Row(answered, (State.ENDED,)),
+    sipev.SipFailed: Row(failed, (State.ENDED,)),
+    sipev.SipEnded: Row(sip_ended, (State.ENDED,)),
+    sipev.SipReoffered: Row(reoffered_while_ringing, ()),
+    medev.ReofferAnswered: Row(reoffer_answered, ()),
+    medev.ReofferRefused: Row(reoffer_refused, ()),
+    sipev.PhoneKeysPressed: Row(ignore, ()),
+    medev.ClientKeyPressed: Row(ignore, ()),
     hev.PartnersJoined: Row(partners_joined, (State.JOINED,)),
     hev.PartnerLeft: Row(nobody_waits, (State.ENDED,)),
 }

@@ -12,7 +12,13 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
@@ -113,7 +119,7 @@ def partners_joined(call: Call, event: hev.PartnersJoined, now: float) -> list[c
 
 def partner_heard(call: Call, event: hev.PartnerHeard, now: float) -> list[cmd.Command]:
     """What the other phone's network plays is heard too, by a phone that the client may have put on hold."""
-    return settle(call, now) if event.answered else [cmd.WriteSipReoffer()]
+    return settle(call, now) if event.answered else [medcmd.WriteSipReoffer()]
 
 
 def settle(call: Call, now: float) -> list[cmd.Command]:
@@ -122,7 +128,7 @@ def settle(call: Call, now: float) -> list[cmd.Command]:
     call.deadlines.clear()
     if call.at.connected is None:
         call.at.connected = now
-    return [cmd.WriteSipReoffer()]
+    return [medcmd.WriteSipReoffer()]
 
 
 def partner_left(call: Call, event: hev.PartnerLeft, now: float) -> list[cmd.Command]:
@@ -162,11 +168,11 @@ def not_transferred_again(
     call: Call, event: tev.TransferPermitted | tev.TransferForbidden, now: float
 ) -> list[cmd.Command]:
     """There is no user whose permissions could decide."""
-    return [cmd.RefuseReferral(status=FORBIDDEN)]
+    return [sipcmd.RefuseReferral(status=FORBIDDEN)]
 
 
 def not_replaced(call: Call, event: tev.ReplacementOffered, now: float) -> list[cmd.Command]:
-    return [cmd.RejectSip(status=FORBIDDEN, dialog=event.dialog)]
+    return [sipcmd.RejectSip(status=FORBIDDEN, dialog=event.dialog)]
 
 
 def not_now(call: Call, event: hev.HandoverPermitted, now: float) -> list[cmd.Command]:
@@ -178,13 +184,13 @@ def not_now(call: Call, event: hev.HandoverPermitted, now: float) -> list[cmd.Co
 
 def _leave_user(call: Call, deadline: float) -> list[cmd.Command]:
     """The user's part of the call is over, and their other devices and the timeline are told so."""
-    former = [cmd.ByeSip(dialog=call.former)] if call.former is not None else []
+    former = [sipcmd.ByeSip(dialog=call.former)] if call.former is not None else []
     call.former = None
     call.transfers += 1
     call.state, call.matrix_leg = State.HANDING_OVER, MatrixLeg.ENDED
     call.deadlines.clear()
     call.deadlines[Timer.TRANSFER] = deadline
-    return [*former, cmd.SendHangup(reason=MatrixReason.USER_HANGUP), hcmd.DropMatrixMedia()]
+    return [*former, mxcmd.SendHangup(reason=MatrixReason.USER_HANGUP), hcmd.DropMatrixMedia()]
 
 
 def _is_from_user(call: Call, event: hev.HandoverPermitted | hev.HandoverForbidden | hev.HandoverAwaited) -> bool:
@@ -204,9 +210,16 @@ def tell(call: Call, event: hev.FromPartner) -> list[cmd.Command]:
 _USER_IS_GONE: dict[type[object], Row] = {
     event: Row(ignore, ())
     for event in (
-        *(ev.HangupReceived, ev.CandidatesReceived, ev.MatrixReoffered, ev.AnswerSelected, ev.AnswerReceived),
-        *(ev.RejectReceived, ev.MemberLeft, ev.MemberJoined, ev.InviteDelivered, ev.PresenceKnown, ev.PortalReady),
-        *(ev.CallRefused, ev.MatrixReofferAnswered, ev.MatrixReofferRefused, ev.MediaConnected),
+        *(mxev.HangupReceived, mxev.CandidatesReceived, mxev.MatrixReoffered, mxev.AnswerSelected, mxev.AnswerReceived),
+        *(
+            mxev.RejectReceived,
+            mxev.MemberLeft,
+            mxev.MemberJoined,
+            mxev.InviteDelivered,
+            mxev.PresenceKnown,
+            mxev.PortalReady,
+        ),
+        *(ev.CallRefused, medev.MatrixReofferAnswered, medev.MatrixReofferRefused, medev.MediaConnected),
         *(hev.HandoverPermitted, hev.HandoverForbidden, hev.HandoverAwaited),
     )
 }
@@ -220,8 +233,8 @@ NOT_MOVED: dict[type[object], Row] = {
 WITHOUT_USER: dict[type[object], Row] = {
     **_USER_IS_GONE,
     ev.Aborted: Row(abort, (State.ENDED,)),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
-    ev.IdentityChanged: Row(identity_known, ()),
+    medev.MediaRefused: Row(refuse, (State.ENDED,)),
+    sipev.IdentityChanged: Row(identity_known, ()),
     **NOT_MOVED,
     hev.PartnerClaimed: Row(claimed_too_late, ()),
 }
@@ -233,7 +246,7 @@ _ANSWERED: dict[type[object], Row] = {
 }
 _HANDING_OVER: dict[type[object], Row] = {
     **_ANSWERED,
-    ev.MediaLost: Row(ignore, ()),
+    medev.MediaLost: Row(ignore, ()),
     ev.TimerFired: Row(waited_long_enough, (State.ENDED,)),
     hev.ReferralReported: Row(referral_reported, (State.ENDED,)),
     hev.PartnerClaimed: Row(claimed, ()),
@@ -244,7 +257,7 @@ _HANDING_OVER: dict[type[object], Row] = {
 }
 _JOINED: dict[type[object], Row] = {
     **_ANSWERED,
-    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+    medev.MediaLost: Row(media_lost, (State.ENDED,)),
     ev.TimerFired: Row(ignore, ()),
     hev.PartnerAgreed: Row(ignore, ()),
     hev.PartnersJoined: Row(ignore, ()),

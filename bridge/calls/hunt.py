@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bridge.calls import commands as cmd
+from bridge.calls import matrix_commands as mxcmd
 from bridge.calls import outcomes
 from bridge.calls.hunt_plan import HuntPlan
 from bridge.core.ids import MatrixCallId, RoomId, UserId
@@ -60,11 +61,11 @@ class Ring:
         return self.step in _CONCERNED
 
     @property
-    def matrix_call(self) -> cmd.OtherMatrixCall | None:
+    def matrix_call(self) -> mxcmd.OtherMatrixCall | None:
         """Where and as whom its events are sent; `None` while there is no room."""
         if self.room_id is None or self.ghost is None:
             return None
-        return cmd.OtherMatrixCall(call_id=self.matrix_call_id, room_id=self.room_id, ghost=self.ghost, version=1)
+        return mxcmd.OtherMatrixCall(call_id=self.matrix_call_id, room_id=self.room_id, ghost=self.ghost, version=1)
 
     def end(self, why: Verdict, *, told: bool = False) -> Iterator[cmd.Command]:
         """End it once. `told` are those who ended it themselves, or can be told nothing."""
@@ -73,13 +74,13 @@ class Ring:
         if other is None or told:
             return
         if step is Step.RINGING:
-            yield cmd.SendHangup(reason=why.matrix_reason or MatrixReason.USER_HANGUP, other=other)
+            yield mxcmd.SendHangup(reason=why.matrix_reason or MatrixReason.USER_HANGUP, other=other)
         if step is Step.JOINING or (step is Step.RINGING and not self.delivered):
             # No device can show that there was a call.
             if why.reason in outcomes.MISSED:
-                yield cmd.SendNotice(text=outcomes.MISSED_CALL, other=other)
+                yield mxcmd.SendNotice(text=outcomes.MISSED_CALL, other=other)
         elif step is Step.RINGING and why.user_text:
-            yield cmd.SendNotice(text=why.user_text, other=other)
+            yield mxcmd.SendNotice(text=why.user_text, other=other)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,11 @@ from bridge.calls import events as ev
 from bridge.calls import glare, inbound, outcomes
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt, Ring, Step
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
@@ -40,7 +45,7 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
     """Look at the phone's offer while the members are found, as for a single user."""
     if call.hunt is None:
         return inbound.permitted(call, event, now)
-    take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
+    take = [medcmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
     return [*take, *begin(call, call.hunt.plan, now)]
 
 
@@ -87,7 +92,7 @@ def _ready(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]:
     if call.our_offer is not None:
         return _invite(call, hunt, ring, now)
     asked, hunt.offer_asked = hunt.offer_asked, True
-    return [] if asked else [cmd.WriteMatrixOffer()]
+    return [] if asked else [medcmd.WriteMatrixOffer()]
 
 
 def _invite(call: Call, hunt: Hunt, ring: Ring, now: float) -> list[cmd.Command]:
@@ -123,13 +128,13 @@ def unreachable(call: Call, hunt: Hunt, ring: Ring, event: hev.MemberUnreachable
 
 
 def declined(
-    call: Call, hunt: Hunt, ring: Ring, event: ev.RejectReceived | ev.HangupReceived, now: float
+    call: Call, hunt: Hunt, ring: Ring, event: mxev.RejectReceived | mxev.HangupReceived, now: float
 ) -> list[cmd.Command]:
     """On every device of this member, who hear of it by the selection (specification, VoIP, `m.call.reject`)."""
     return [*_silence(ring, event), *_over(call, hunt, ring, _refusal(call, event), EndedBy.MATRIX, now, told=True)]
 
 
-def hung_up(call: Call, hunt: Hunt, ring: Ring, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+def hung_up(call: Call, hunt: Hunt, ring: Ring, event: mxev.HangupReceived, now: float) -> list[cmd.Command]:
     """A "no" from old clients, or room for the member's own call; otherwise one device's trouble, which is ignored."""
     if event.reason == MatrixReason.REPLACED and ring.step is Step.RINGING:
         ring.step = Step.REPLACED
@@ -137,16 +142,16 @@ def hung_up(call: Call, hunt: Hunt, ring: Ring, event: ev.HangupReceived, now: f
     return declined(call, hunt, ring, event, now) if event.reason in outcomes.PRE_ANSWER_REFUSALS else []
 
 
-def _silence(ring: Ring, event: ev.RejectReceived | ev.HangupReceived) -> list[cmd.Command]:
+def _silence(ring: Ring, event: mxev.RejectReceived | mxev.HangupReceived) -> list[cmd.Command]:
     other = ring.matrix_call
-    return [cmd.SendSelectAnswer(selected_party=event.party, other=other)] if event.party and other else []
+    return [mxcmd.SendSelectAnswer(selected_party=event.party, other=other)] if event.party and other else []
 
 
-def _refusal(call: Call, event: ev.RejectReceived | ev.HangupReceived) -> Verdict:
+def _refusal(call: Call, event: mxev.RejectReceived | mxev.HangupReceived) -> Verdict:
     return inbound.refusal(call, event.reason)
 
 
-def answered(call: Call, hunt: Hunt, ring: Ring, event: ev.AnswerReceived, now: float) -> list[cmd.Command]:
+def answered(call: Call, hunt: Hunt, ring: Ring, event: mxev.AnswerReceived, now: float) -> list[cmd.Command]:
     """The first answer takes the call; everybody else's devices fall silent."""
     if ring.step is not Step.RINGING:
         return []
@@ -162,7 +167,7 @@ def _take(call: Call, hunt: Hunt, ring: Ring) -> None:
     matrix.user, matrix.call_id, matrix.room_id, matrix.ghost = ring.user, ring.matrix_call_id, ring.room_id, ring.ghost
 
 
-def candidates(call: Call, hunt: Hunt, ring: Ring, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+def candidates(call: Call, hunt: Hunt, ring: Ring, event: mxev.CandidatesReceived, now: float) -> list[cmd.Command]:
     call.buffer_candidates(event)
     return []
 
@@ -179,10 +184,10 @@ def _of_ring(act: Callable[..., list[cmd.Command]]) -> Callable[[Call, hev.HuntE
     return handler
 
 
-def _of_member(act: Callable[..., list[cmd.Command]]) -> Callable[[Call, ev.OfMatrixCall, float], list[cmd.Command]]:
+def _of_member(act: Callable[..., list[cmd.Command]]) -> Callable[[Call, mxev.OfMatrixCall, float], list[cmd.Command]]:
     """The same for what a member's device says."""
 
-    def handler(call: Call, event: ev.OfMatrixCall, now: float) -> list[cmd.Command]:
+    def handler(call: Call, event: mxev.OfMatrixCall, now: float) -> list[cmd.Command]:
         hunt = call.hunt
         ring = hunt.ring_of(event.matrix_call_id) if hunt is not None else None
         return act(call, hunt, ring, event, now) if ring is not None and ring.user == event.user else []
@@ -190,7 +195,7 @@ def _of_member(act: Callable[..., list[cmd.Command]]) -> Callable[[Call, ev.OfMa
     return handler
 
 
-def offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.Command]:
+def offer_ready(call: Call, event: medev.MatrixOfferReady, now: float) -> list[cmd.Command]:
     hunt = call.hunt
     if hunt is None:
         return []
@@ -199,7 +204,7 @@ def offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.
     return [command for ring in waiting for command in _invite(call, hunt, ring, now)]
 
 
-def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Command]:
+def member_joined(call: Call, event: mxev.MemberJoined, now: float) -> list[cmd.Command]:
     hunt = call.hunt
     ring = hunt.ring_of_user(event.user) if hunt is not None else None
     if hunt is None or ring is None or ring.step is not Step.JOINING or event.room_id not in (None, ring.room_id):
@@ -207,7 +212,7 @@ def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Co
     return _ready(call, hunt, ring, now)
 
 
-def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Command]:
+def member_left(call: Call, event: mxev.MemberLeft, now: float) -> list[cmd.Command]:
     """A room without its member, or without its ghost, is one ring less."""
     hunt = call.hunt
     if hunt is None:
@@ -224,7 +229,7 @@ def member_left(call: Call, event: ev.MemberLeft, now: float) -> list[cmd.Comman
     ]
 
 
-def crossing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Command]:
+def crossing(call: Call, event: mxev.CrossingInvite, now: float) -> list[cmd.Command]:
     """A member calls the phone that rings them: they have taken the call. Their client is given way at once."""
     hunt = call.hunt
     ring = hunt.ring_of_user(event.user) if hunt is not None else None
@@ -232,7 +237,9 @@ def crossing(call: Call, event: ev.CrossingInvite, now: float) -> list[cmd.Comma
         return []
     others = hunt.end_all(outcomes.TAKEN_BY_ANOTHER, but=ring)
     ours = ring.matrix_call
-    given_up = [cmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours and ring.step is Step.RINGING else []
+    given_up = (
+        [mxcmd.SendHangup(reason=MatrixReason.REPLACED, other=ours)] if ours and ring.step is Step.RINGING else []
+    )
     _take(call, hunt, ring)
     return [*others, *given_up, *glare.adopt(call, glare.rival_of(event), now)]
 
@@ -284,20 +291,20 @@ _OF_RINGS: Mapping[type[object], Row] = {
     hev.MemberRoomReady: Row(_of_ring(room_ready), ()),
     hev.MemberRings: Row(_of_ring(member_rings), ()),
     hev.MemberUnreachable: Row(_of_ring(unreachable), _NOT_TAKEN),
-    ev.AnswerReceived: Row(_of_member(answered), (State.ACCEPTING, State.CONNECTING, State.CONNECTED)),
-    ev.RejectReceived: Row(_of_member(declined), _NOT_TAKEN),
-    ev.HangupReceived: Row(_of_member(hung_up), _NOT_TAKEN),
-    ev.CandidatesReceived: Row(_of_member(candidates), ()),
-    ev.MatrixOfferReady: Row(offer_ready, ()),
-    ev.MemberJoined: Row(member_joined, ()),
-    ev.MemberLeft: Row(member_left, _NOT_TAKEN),
-    ev.CrossingInvite: Row(crossing, (State.ADOPTING,)),
+    mxev.AnswerReceived: Row(_of_member(answered), (State.ACCEPTING, State.CONNECTING, State.CONNECTED)),
+    mxev.RejectReceived: Row(_of_member(declined), _NOT_TAKEN),
+    mxev.HangupReceived: Row(_of_member(hung_up), _NOT_TAKEN),
+    mxev.CandidatesReceived: Row(_of_member(candidates), ()),
+    medev.MatrixOfferReady: Row(offer_ready, ()),
+    mxev.MemberJoined: Row(member_joined, ()),
+    mxev.MemberLeft: Row(member_left, _NOT_TAKEN),
+    mxev.CrossingInvite: Row(crossing, (State.ADOPTING,)),
     ev.TimerFired: Row(timer_fired, _NOT_TAKEN),
-    ev.SipCancelled: Row(inbound.cancelled, (State.ENDED,)),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    sipev.SipCancelled: Row(inbound.cancelled, (State.ENDED,)),
+    medev.MediaRefused: Row(refuse, (State.ENDED,)),
     ev.Aborted: Row(abort, (State.ENDED,)),
     ev.CallRefused: Row(ignore, ()),
-    ev.AnswerSelected: Row(ignore, ()),
+    mxev.AnswerSelected: Row(ignore, ()),
 }
 _LATE = (hev.MemberJudged, hev.MemberPresence, hev.MemberRoomReady, hev.MemberRings, hev.MemberUnreachable)
 """Results of what was asked for rings that are over: a room can take long to make."""

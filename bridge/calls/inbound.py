@@ -4,9 +4,15 @@ from dataclasses import replace
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
@@ -72,24 +78,24 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
     """Look at the phone's offer while the room is found: what cannot be used is refused before anything rings."""
     if call.walk is not None and not call.attendable:
         return call.end(outcomes.ATTENDANTS_BUSY, EndedBy.BRIDGE, now)
-    take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
+    take = [medcmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.sip_sdp is not None else []
     if call.walk is not None:
         call.state = State.ATTENDING
         call.answer_soon(now)
         return [*take, mcmd.WriteOwnAnswer(late_offer=call.late_offer)]
     call.state = State.LOCATING
-    first: cmd.Command = cmd.OpenPortal() if call.ring_when is RingWhen.ALWAYS else cmd.AskPresence()
+    first: cmd.Command = mxcmd.OpenPortal() if call.ring_when is RingWhen.ALWAYS else mxcmd.AskPresence()
     return [*take, first]
 
 
-def presence_known(call: Call, event: ev.PresenceKnown, now: float) -> list[cmd.Command]:
+def presence_known(call: Call, event: mxev.PresenceKnown, now: float) -> list[cmd.Command]:
     """Ring, or let the phone's side take a message at once."""
     if rings(call.ring_when, event.state):
-        return [cmd.OpenPortal()]
+        return [mxcmd.OpenPortal()]
     return turn_away(call, outcomes.NOT_THERE, EndedBy.BRIDGE, now)
 
 
-def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Command]:
+def portal_ready(call: Call, event: mxev.PortalReady, now: float) -> list[cmd.Command]:
     call.matrix.room_id, call.matrix.ghost = event.room_id, event.ghost
     if not event.user_joined:
         call.state = State.AWAITING_JOIN
@@ -99,26 +105,26 @@ def portal_ready(call: Call, event: ev.PortalReady, now: float) -> list[cmd.Comm
 
 def offer(call: Call) -> list[cmd.Command]:
     call.state = State.OFFERING
-    return [cmd.WriteMatrixOffer()]
+    return [medcmd.WriteMatrixOffer()]
 
 
-def member_joined(call: Call, event: ev.MemberJoined, now: float) -> list[cmd.Command]:
+def member_joined(call: Call, event: mxev.MemberJoined, now: float) -> list[cmd.Command]:
     """Ring on join: the user took the room's invite while the phone still rings."""
     return offer(call) if event.user == call.matrix.user else []
 
 
-def matrix_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.Command]:
+def matrix_offer_ready(call: Call, event: medev.MatrixOfferReady, now: float) -> list[cmd.Command]:
     """Send the invite. Its lifetime is what is left of the ring time, so that devices fall silent with the phone."""
     if (room_id := call.matrix.room_id) is None:
         return call.end(outcomes.INTERNAL_ERROR, EndedBy.BRIDGE, now)
     call.state, call.matrix_leg = State.RINGING, MatrixLeg.OURS
     lifetime_s = max(10.0, call.deadlines.get(Timer.EXPIRY, now) - now)
     call.deadlines[Timer.EXPIRY] = now + lifetime_s
-    invite = cmd.SendInvite(sdp=event.sdp, lifetime_ms=int(lifetime_s * 1000))
+    invite = mxcmd.SendInvite(sdp=event.sdp, lifetime_ms=int(lifetime_s * 1000))
     return [cmd.FollowMatrixCall(room_id=room_id, matrix_call_id=call.matrix.call_id), invite]
 
 
-def invite_delivered(call: Call, event: ev.InviteDelivered, now: float) -> list[cmd.Command]:
+def invite_delivered(call: Call, event: mxev.InviteDelivered, now: float) -> list[cmd.Command]:
     call.delivered = True
     return ring(call, now)
 
@@ -144,7 +150,7 @@ def ring(call: Call, now: float) -> list[cmd.Command]:
     if call.at.ringing is not None or call.sip_leg not in (SipLeg.INCOMING, SipLeg.ESTABLISHED):
         return []
     call.at.ringing = now
-    return [cmd.RingSip()] if call.sip_leg is SipLeg.INCOMING else []
+    return [sipcmd.RingSip()] if call.sip_leg is SipLeg.INCOMING else []
 
 
 def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
@@ -157,7 +163,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
             return []
 
 
-def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Command]:
+def answered(call: Call, event: mxev.AnswerReceived, now: float) -> list[cmd.Command]:
     """The first valid answer wins. The others learn it from `select_answer` and stop ringing.
 
     An answer without a party (version 0) is taken, and nobody is selected.
@@ -167,37 +173,37 @@ def answered(call: Call, event: ev.AnswerReceived, now: float) -> list[cmd.Comma
     call.state, call.matrix_leg = State.ACCEPTING, MatrixLeg.ANSWERED
     call.matrix.peer_party, call.matrix.version = event.party, event.version
     call.answer_soon(now)
-    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
+    select = [mxcmd.SendSelectAnswer(selected_party=event.party)] if event.party and event.version else []
     rival, candidates = call.farewell_rival(), call.buffered_of(call.matrix.call_id, event.party)
     if call.sip_leg is SipLeg.ESTABLISHED:
         call.connect(now)
         return [*select, *rival, ncmd.TakeMatrixAnswer(matrix_sdp=event.sdp), *candidates]
-    write = cmd.WriteSipAnswer(matrix_sdp=event.sdp, late_offer=call.late_offer)
+    write = medcmd.WriteSipAnswer(matrix_sdp=event.sdp, late_offer=call.late_offer)
     return [*select, *rival, write, *candidates]
 
 
-def device_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+def device_candidates(call: Call, event: mxev.CandidatesReceived, now: float) -> list[cmd.Command]:
     """Devices may send candidates around their answer; only the selected party's are used, after its answer."""
     if event.user == call.matrix.user:
         call.buffer_candidates(event)
     return []
 
 
-def rejected(call: Call, event: ev.RejectReceived, now: float) -> list[cmd.Command]:
+def rejected(call: Call, event: mxev.RejectReceived, now: float) -> list[cmd.Command]:
     """The user declined: on every device, so the reject is selected like an answer (specification, VoIP)."""
     return _refused_by(call, event, now) if event.user == call.matrix.user else []
 
 
-def hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+def hung_up(call: Call, event: mxev.HangupReceived, now: float) -> list[cmd.Command]:
     """A callee's hangup before an answer: a "no" from old clients, otherwise one device's trouble, which is ignored."""
     if event.user != call.matrix.user or event.reason not in outcomes.PRE_ANSWER_REFUSALS:
         return []
     return _refused_by(call, event, now)
 
 
-def _refused_by(call: Call, event: ev.RejectReceived | ev.HangupReceived, now: float) -> list[cmd.Command]:
+def _refused_by(call: Call, event: mxev.RejectReceived | mxev.HangupReceived, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ENDED
-    select = [cmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
+    select = [mxcmd.SendSelectAnswer(selected_party=event.party)] if event.party else []
     return [*select, *turn_away(call, refusal(call, event.reason), EndedBy.MATRIX, now)]
 
 
@@ -209,19 +215,19 @@ def refusal(call: Call, reason: str | None) -> Verdict:
     return replace(verdict, sip_status=call.times.decline_status)
 
 
-def cancelled(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Command]:
+def cancelled(call: Call, event: sipev.SipCancelled, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     verdict = outcomes.CALLER_GAVE_UP_ELSEWHERE if event.answered_elsewhere else outcomes.CANCELLED
     return call.end(verdict, EndedBy.SIP, now)
 
 
-def sip_answer_ready(call: Call, event: ev.SipAnswerReady, now: float) -> list[cmd.Command]:
+def sip_answer_ready(call: Call, event: medev.SipAnswerReady, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ESTABLISHED
     call.connect(now)
-    return [cmd.AcceptSip(sdp=event.sdp)]
+    return [sipcmd.AcceptSip(sdp=event.sdp)]
 
 
-def peer_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+def peer_hung_up(call: Call, event: mxev.HangupReceived, now: float) -> list[cmd.Command]:
     """The selected device hung up before the phone was told of the answer."""
     if not call.is_peer(event.user, event.party):
         return []
@@ -229,17 +235,17 @@ def peer_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.C
     return call.end(outcomes.DECLINED, EndedBy.MATRIX, now)
 
 
-def peer_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+def peer_candidates(call: Call, event: mxev.CandidatesReceived, now: float) -> list[cmd.Command]:
     if not call.is_peer(event.user, event.party):
         return []
-    return [cmd.AddCandidates(candidates=event.candidates)]
+    return [medcmd.AddCandidates(candidates=event.candidates)]
 
 
 _ANY_TIME: dict[type[object], Row] = {
     ev.Aborted: Row(abort, (State.ENDED,)),
-    ev.MemberLeft: Row(member_left, (State.ENDED,)),
-    ev.SipCancelled: Row(cancelled, (State.ENDED,)),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    mxev.MemberLeft: Row(member_left, (State.ENDED,)),
+    sipev.SipCancelled: Row(cancelled, (State.ENDED,)),
+    medev.MediaRefused: Row(refuse, (State.ENDED,)),
 }
 WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)
 
@@ -247,26 +253,26 @@ TABLE: Table = {
     (State.NEW, ev.CallPermitted): Row(permitted, (State.LOCATING, State.ATTENDING, State.ENDED)),
     (State.NEW, ev.CallRefused): Row(not_taken, (State.ENDED, State.ATTENDING)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
-    (State.LOCATING, ev.PresenceKnown): Row(presence_known, (State.ENDED, State.ATTENDING)),
-    (State.LOCATING, ev.PortalReady): Row(portal_ready, (State.OFFERING, State.AWAITING_JOIN)),
-    (State.AWAITING_JOIN, ev.MemberJoined): Row(member_joined, (State.OFFERING,)),
-    (State.OFFERING, ev.MatrixOfferReady): Row(matrix_offer_ready, (State.RINGING,)),
-    (State.OFFERING, ev.MemberJoined): Row(ignore, ()),
-    (State.RINGING, ev.MemberJoined): Row(ignore, ()),
-    (State.RINGING, ev.InviteDelivered): Row(invite_delivered, ()),
-    (State.RINGING, ev.AnswerReceived): Row(answered, (State.ACCEPTING,)),
-    (State.RINGING, ev.CandidatesReceived): Row(device_candidates, ()),
-    (State.RINGING, ev.RejectReceived): Row(rejected, (State.ENDED, State.ATTENDING)),
-    (State.RINGING, ev.HangupReceived): Row(hung_up, (State.ENDED, State.ATTENDING)),
+    (State.LOCATING, mxev.PresenceKnown): Row(presence_known, (State.ENDED, State.ATTENDING)),
+    (State.LOCATING, mxev.PortalReady): Row(portal_ready, (State.OFFERING, State.AWAITING_JOIN)),
+    (State.AWAITING_JOIN, mxev.MemberJoined): Row(member_joined, (State.OFFERING,)),
+    (State.OFFERING, medev.MatrixOfferReady): Row(matrix_offer_ready, (State.RINGING,)),
+    (State.OFFERING, mxev.MemberJoined): Row(ignore, ()),
+    (State.RINGING, mxev.MemberJoined): Row(ignore, ()),
+    (State.RINGING, mxev.InviteDelivered): Row(invite_delivered, ()),
+    (State.RINGING, mxev.AnswerReceived): Row(answered, (State.ACCEPTING,)),
+    (State.RINGING, mxev.CandidatesReceived): Row(device_candidates, ()),
+    (State.RINGING, mxev.RejectReceived): Row(rejected, (State.ENDED, State.ATTENDING)),
+    (State.RINGING, mxev.HangupReceived): Row(hung_up, (State.ENDED, State.ATTENDING)),
     (State.ACCEPTING, ev.CallRefused): Row(ignore, ()),
-    (State.ACCEPTING, ev.MemberJoined): Row(ignore, ()),
-    (State.ACCEPTING, ev.InviteDelivered): Row(invite_delivered, ()),
-    (State.ACCEPTING, ev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING, State.CONNECTED)),
-    (State.ACCEPTING, ev.CandidatesReceived): Row(peer_candidates, ()),
-    (State.ACCEPTING, ev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
-    (State.ACCEPTING, ev.MatrixReoffered): Row(matrix_reoffered, ()),
-    (State.ACCEPTING, ev.AnswerReceived): Row(ignore, ()),
-    (State.ACCEPTING, ev.RejectReceived): Row(ignore, ()),
+    (State.ACCEPTING, mxev.MemberJoined): Row(ignore, ()),
+    (State.ACCEPTING, mxev.InviteDelivered): Row(invite_delivered, ()),
+    (State.ACCEPTING, medev.SipAnswerReady): Row(sip_answer_ready, (State.CONNECTING, State.CONNECTED)),
+    (State.ACCEPTING, mxev.CandidatesReceived): Row(peer_candidates, ()),
+    (State.ACCEPTING, mxev.HangupReceived): Row(peer_hung_up, (State.ENDED,)),
+    (State.ACCEPTING, mxev.MatrixReoffered): Row(matrix_reoffered, ()),
+    (State.ACCEPTING, mxev.AnswerReceived): Row(ignore, ()),
+    (State.ACCEPTING, mxev.RejectReceived): Row(ignore, ()),
     **{(state, ev.TimerFired): Row(timer_fired, (State.ENDED, State.ATTENDING)) for state in WAITING},
     **{(state, ev.CallRefused): Row(invite_refused, (State.ENDED, State.ATTENDING)) for state in WAITING},
     **{(state, event): row for state in (*WAITING, State.ACCEPTING) for event, row in _ANY_TIME.items()},

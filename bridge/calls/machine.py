@@ -17,6 +17,7 @@ from bridge.calls import (
 )
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
 from bridge.calls.call import Call
 from bridge.calls.state import Direction, State
 from bridge.calls.steps import Table
@@ -52,7 +53,7 @@ def handle(call: Call, event: ev.Event, now: float) -> list[cmd.Command]:
     if isinstance(event, ev.TimerFired):
         call.deadlines.pop(event.timer, None)
     if (
-        isinstance(event, ev.OfMatrixCall)
+        isinstance(event, mxev.OfMatrixCall)
         and event.matrix_call_id != call.matrix.call_id
         and call.state is not State.HUNTING
     ):

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import hunting, outcomes
+from bridge.calls import media_events as medev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import menu_events as nev
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.handover import NOT_MOVED
@@ -156,7 +158,7 @@ def nothing_found(call: Call, event: nev.NothingFound, now: float) -> list[cmd.C
     return _missed(call, walk, Prompt.INVALID, now)
 
 
-def late_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list[cmd.Command]:
+def late_offer_ready(call: Call, event: medev.MatrixOfferReady, now: float) -> list[cmd.Command]:
     """Nobody is left for whom it was made; whoever is chosen next gets it."""
     call.our_offer = event.sdp
     return []
@@ -165,11 +167,11 @@ def late_offer_ready(call: Call, event: ev.MatrixOfferReady, now: float) -> list
 # The phone, meanwhile.
 
 
-def phone_hung_up(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+def phone_hung_up(call: Call, event: sipev.SipEnded, now: float) -> list[cmd.Command]:
     return _leave(call, event, _leaving(call) or outcomes.MENU_LEFT, now)
 
 
-def unheard(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
+def unheard(call: Call, event: medev.MediaRefused, now: float) -> list[cmd.Command]:
     """Nothing can be said; the last sentence of a call was not to change why it ends."""
     return call.end(_leaving(call) or event.verdict, EndedBy.BRIDGE, now)
 
@@ -178,20 +180,20 @@ def _leaving(call: Call) -> Verdict | None:
     return call.walk.leaving if call.walk is not None else None
 
 
-def gave_up(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+def gave_up(call: Call, event: sipev.SipEnded, now: float) -> list[cmd.Command]:
     """While somebody is rung: to them it is a call that they have missed."""
     return _leave(call, event, outcomes.CANCELLED, now)
 
 
-def _leave(call: Call, event: ev.SipEnded, verdict: Verdict, now: float) -> list[cmd.Command]:
+def _leave(call: Call, event: sipev.SipEnded, verdict: Verdict, now: float) -> list[cmd.Command]:
     call.sip_leg, call.peer_q850 = SipLeg.ENDED, event.q850
     return call.end(verdict, EndedBy.SIP, now)
 
 
 PHONE_ON_ITS_OWN: Mapping[type[object], Row] = {
     **OF_THE_PHONE,
-    ev.SipEnded: Row(gave_up, (State.ENDED,)),
-    ev.MediaLost: Row(media_lost, (State.ENDED,)),
+    sipev.SipEnded: Row(gave_up, (State.ENDED,)),
+    medev.MediaLost: Row(media_lost, (State.ENDED,)),
     **NOT_MOVED,
 }
 """A phone that we have answered, and that talks to nobody yet."""
@@ -200,14 +202,14 @@ _IN_MENU: Mapping[type[object], Row] = {
     **OVER_FOR_MATRIX,
     **PHONE_ON_ITS_OWN,
     ev.Aborted: Row(abort, (State.ENDED,)),
-    ev.MediaRefused: Row(unheard, (State.ENDED,)),
-    ev.SipEnded: Row(phone_hung_up, (State.ENDED,)),
+    medev.MediaRefused: Row(unheard, (State.ENDED,)),
+    sipev.SipEnded: Row(phone_hung_up, (State.ENDED,)),
     ev.TimerFired: Row(timer_fired, (State.ENDED,)),
     mev.SoundPlayed: Row(sound_played, (State.ENDED,)),
     mev.PhoneKeyPressed: Row(key_pressed, (State.ENDED,)),
     nev.MenuFound: Row(menu_found, ()),
     nev.PeopleFound: Row(people_found, (State.HUNTING, State.ATTENDED)),
-    ev.MatrixOfferReady: Row(late_offer_ready, ()),
+    medev.MatrixOfferReady: Row(late_offer_ready, ()),
     nev.NothingFound: Row(nothing_found, (State.ENDED,)),
 }
 

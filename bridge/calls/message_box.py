@@ -8,10 +8,14 @@ from collections.abc import Mapping
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_events as medev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.established import OF_THE_PHONE
 from bridge.calls.handover import NOT_MOVED
@@ -34,11 +38,11 @@ def own_answer_ready(call: Call, event: mev.OwnAnswerReady, now: float) -> list[
     if call.walk is not None:
         call.state, call.message = State.IN_MENU, None
         call.deadlines[Timer.WALK] = now + LONGEST_WALK_S
-        return [cmd.AcceptSip(sdp=event.sdp), ncmd.prompt_of(call.walk.menu, Prompt.CHOICES)]
+        return [sipcmd.AcceptSip(sdp=event.sdp), ncmd.prompt_of(call.walk.menu, Prompt.CHOICES)]
     call.state, call.at.answered = State.ATTENDED, now
     if call.message_box is not None:
         call.deadlines[Timer.MESSAGE] = now + call.message_box.limit_s
-    return [cmd.AcceptSip(sdp=event.sdp), mcmd.PlayGreeting()]
+    return [sipcmd.AcceptSip(sdp=event.sdp), mcmd.PlayGreeting()]
 
 
 def greeting_played(call: Call, event: mev.SoundPlayed, now: float) -> list[cmd.Command]:
@@ -65,12 +69,12 @@ def message_recorded(call: Call, event: mev.MessageRecorded, now: float) -> list
     return call.end(outcomes.MESSAGE_LEFT if event.heard else why, by, now)
 
 
-def phone_hung_up(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+def phone_hung_up(call: Call, event: sipev.SipEnded, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     return _leave(call, EndedBy.SIP, now)
 
 
-def audio_lost(call: Call, event: ev.MediaLost, now: float) -> list[cmd.Command]:
+def audio_lost(call: Call, event: medev.MediaLost, now: float) -> list[cmd.Command]:
     """The phone is silent in every sense; what it has said is kept."""
     return _leave(call, EndedBy.BRIDGE, now)
 
@@ -79,14 +83,14 @@ def too_long(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
     return _leave(call, EndedBy.BRIDGE, now)
 
 
-def unanswerable(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
+def unanswerable(call: Call, event: medev.MediaRefused, now: float) -> list[cmd.Command]:
     """Without an answer of ours the phone hears what it would have heard without all this."""
     tells_more = event.verdict.reason == outcomes.ATTENDANTS_BUSY.reason
     why = event.verdict if call.message is None or tells_more else call.message.why
     return call.end(why, EndedBy.BRIDGE, now)
 
 
-def not_taken(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Command]:
+def not_taken(call: Call, event: medev.MediaRefused, now: float) -> list[cmd.Command]:
     """There is no place for a message, or it cannot be recorded."""
     is_there = call.message is not None and call.message.step is not Step.CLOSING
     if call.walk is None or not is_there:
@@ -97,10 +101,10 @@ def not_taken(call: Call, event: ev.MediaRefused, now: float) -> list[cmd.Comman
 def never_answered(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Command]:
     if event.timer is not Timer.ANSWER:
         return []
-    return unanswerable(call, ev.MediaRefused(verdict=outcomes.MEDIA_FAILED), now)
+    return unanswerable(call, medev.MediaRefused(verdict=outcomes.MEDIA_FAILED), now)
 
 
-def gave_up(call: Call, event: ev.SipCancelled, now: float) -> list[cmd.Command]:
+def gave_up(call: Call, event: sipev.SipCancelled, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     return call.end(outcomes.CANCELLED, EndedBy.SIP, now)
 
@@ -129,9 +133,9 @@ def _close(call: Call, now: float) -> list[cmd.Command]:
 OVER_FOR_MATRIX: Mapping[type[object], Row] = {
     kind: Row(ignore, ())
     for kind in (
-        *(ev.AnswerReceived, ev.RejectReceived, ev.HangupReceived, ev.CandidatesReceived, ev.AnswerSelected),
-        *(ev.MemberJoined, ev.MemberLeft, ev.InviteDelivered, ev.MatrixOfferReady),
-        *(ev.PortalReady, ev.PresenceKnown, ev.CallRefused, ev.IdentityChanged, ev.MediaConnected),
+        *(mxev.AnswerReceived, mxev.RejectReceived, mxev.HangupReceived, mxev.CandidatesReceived, mxev.AnswerSelected),
+        *(mxev.MemberJoined, mxev.MemberLeft, mxev.InviteDelivered, medev.MatrixOfferReady),
+        *(mxev.PortalReady, mxev.PresenceKnown, ev.CallRefused, sipev.IdentityChanged, medev.MediaConnected),
     )
 }
 """What was asked for before, or comes too late: it is not the user's call any more."""
@@ -139,15 +143,15 @@ OVER_FOR_MATRIX: Mapping[type[object], Row] = {
 TABLE: Table = {
     **{(state, event): row for state in (State.ATTENDING, State.ATTENDED) for event, row in OVER_FOR_MATRIX.items()},
     **{(state, ev.Aborted): Row(abort, (State.ENDED,)) for state in (State.ATTENDING, State.ATTENDED)},
-    (State.ATTENDING, ev.MediaRefused): Row(unanswerable, (State.ENDED,)),
+    (State.ATTENDING, medev.MediaRefused): Row(unanswerable, (State.ENDED,)),
     (State.ATTENDING, mev.OwnAnswerReady): Row(own_answer_ready, (State.ATTENDED, State.IN_MENU)),
     (State.ATTENDING, ev.TimerFired): Row(never_answered, (State.ENDED,)),
-    (State.ATTENDING, ev.SipCancelled): Row(gave_up, (State.ENDED,)),
-    (State.ATTENDING, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
+    (State.ATTENDING, sipev.SipCancelled): Row(gave_up, (State.ENDED,)),
+    (State.ATTENDING, medev.MediaLost): Row(audio_lost, (State.ENDED,)),
     **{(State.ATTENDED, event): row for event, row in {**OF_THE_PHONE, **NOT_MOVED}.items()},
-    (State.ATTENDED, ev.SipEnded): Row(phone_hung_up, (State.ENDED,)),
-    (State.ATTENDED, ev.MediaRefused): Row(not_taken, (State.IN_MENU, State.ENDED)),
-    (State.ATTENDED, ev.MediaLost): Row(audio_lost, (State.ENDED,)),
+    (State.ATTENDED, sipev.SipEnded): Row(phone_hung_up, (State.ENDED,)),
+    (State.ATTENDED, medev.MediaRefused): Row(not_taken, (State.IN_MENU, State.ENDED)),
+    (State.ATTENDED, medev.MediaLost): Row(audio_lost, (State.ENDED,)),
     (State.ATTENDED, ev.TimerFired): Row(too_long, (State.ENDED,)),
     (State.ATTENDED, mev.SoundPlayed): Row(greeting_played, ()),
     (State.ATTENDED, mev.PhoneKeyPressed): Row(key_pressed, ()),

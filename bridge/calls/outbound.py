@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.parties import MatrixParty
@@ -74,7 +80,7 @@ def permitted(call: Call, event: ev.CallPermitted, now: float) -> list[cmd.Comma
 def prepare(call: Call) -> list[cmd.Command]:
     """Have an offer written for the trunk."""
     call.state = State.PREPARING
-    write = cmd.WriteSipOffer(matrix_sdp=call.matrix_sdp or "")
+    write = medcmd.WriteSipOffer(matrix_sdp=call.matrix_sdp or "")
     return [write, *call.buffered_of(call.matrix.call_id, call.matrix.peer_party)]
 
 
@@ -89,12 +95,12 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
             return []
 
 
-def sip_offer_ready(call: Call, event: ev.SipOfferReady, now: float) -> list[cmd.Command]:
+def sip_offer_ready(call: Call, event: medev.SipOfferReady, now: float) -> list[cmd.Command]:
     call.state, call.sip_leg, call.at.dialled = State.DIALLING, SipLeg.DIALLING, now
-    return [cmd.PlaceSipCall(sdp=event.sdp)]
+    return [sipcmd.PlaceSipCall(sdp=event.sdp)]
 
 
-def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Command]:
+def sip_answered(call: Call, event: sipev.SipAnswered, now: float) -> list[cmd.Command]:
     """The phone answered, with the description that counts in its dialog, be it from a 183 (RFC 3261 §13.2.1)."""
     call.sip_leg = SipLeg.ESTABLISHED
     call.at.answered = now
@@ -102,21 +108,21 @@ def sip_answered(call: Call, event: ev.SipAnswered, now: float) -> list[cmd.Comm
     if event.sdp is None:
         return call.end(outcomes.NO_DESCRIPTION, EndedBy.BRIDGE, now)
     call.state = State.ANSWERING
-    return [cmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp))]
+    return [medcmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp))]
 
 
-def sip_failed(call: Call, event: ev.SipFailed, now: float) -> list[cmd.Command]:
+def sip_failed(call: Call, event: sipev.SipFailed, now: float) -> list[cmd.Command]:
     return call.end(note_failure(call, event), EndedBy.SIP, now)
 
 
-def note_failure(call: Call, event: ev.SipFailed) -> Verdict:
+def note_failure(call: Call, event: sipev.SipFailed) -> Verdict:
     """The phone's side has refused, or was not to be reached."""
     call.sip_leg = SipLeg.ENDED
     call.peer_status, call.peer_q850 = (None, None) if event.local else (event.status, event.q850)
     return outcomes.of_sip_failure(event.status, local=event.local, redirected_to=event.redirected_to, q850=event.q850)
 
 
-def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
+def matrix_answer_ready(call: Call, event: medev.MatrixAnswerReady, now: float) -> list[cmd.Command]:
     call.matrix_leg = MatrixLeg.ANSWERED
     call.connect(now)
     return tell_answer(call, event.sdp)
@@ -125,25 +131,25 @@ def matrix_answer_ready(call: Call, event: ev.MatrixAnswerReady, now: float) -> 
 def tell_answer(call: Call, sdp: str) -> list[cmd.Command]:
     """Answer the caller, who learns of anybody else than who was called at the same time."""
     number = call.connected_number
-    identity = [] if number is None else [cmd.SendIdentity(number=number, name=call.connected_name)]
-    return [cmd.SendAnswer(sdp=sdp), *identity]
+    identity = [] if number is None else [mxcmd.SendIdentity(number=number, name=call.connected_name)]
+    return [mxcmd.SendAnswer(sdp=sdp), *identity]
 
 
-def identity_known(call: Call, event: ev.IdentityChanged, now: float) -> list[cmd.Command]:
+def identity_known(call: Call, event: sipev.IdentityChanged, now: float) -> list[cmd.Command]:
     """Somebody else than who was called rings or answers; the caller's client can be told once it is answered."""
     call.connected_number, call.connected_name = event.number, event.name
     return []
 
 
-def caller_candidates(call: Call, event: ev.CandidatesReceived, now: float) -> list[cmd.Command]:
+def caller_candidates(call: Call, event: mxev.CandidatesReceived, now: float) -> list[cmd.Command]:
     """They belong to the session from the moment it exists; they are kept in case it has to be made anew (glare)."""
     if not call.is_peer(event.user, event.party):
         return []
     call.buffer_candidates(event)
-    return [] if call.state is State.HELD else [cmd.AddCandidates(candidates=event.candidates)]
+    return [] if call.state is State.HELD else [medcmd.AddCandidates(candidates=event.candidates)]
 
 
-def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd.Command]:
+def caller_hung_up(call: Call, event: mxev.HangupReceived, now: float) -> list[cmd.Command]:
     """The caller gave up before the answer; the reason does not matter (clients leave it out here)."""
     if not call.is_peer(event.user, event.party):
         return []
@@ -151,32 +157,32 @@ def caller_hung_up(call: Call, event: ev.HangupReceived, now: float) -> list[cmd
     return call.end(outcomes.CANCELLED, EndedBy.MATRIX, now)
 
 
-def reoffered_while_ringing(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+def reoffered_while_ringing(call: Call, event: sipev.SipReoffered, now: float) -> list[cmd.Command]:
     """UPDATE: the phone moved before it answered (RFC 3311 §5.2). Without a word of ours the trunk would give up."""
     if event.sdp is None:
         return []
     # An offer that is answered is not taken again as an answer, in whose place the user agent names it afterwards.
     call.take_sip_sdp(event.sdp)
-    return [cmd.AnswerReoffer(sip_sdp=event.sdp)]
+    return [medcmd.AnswerReoffer(sip_sdp=event.sdp)]
 
 
-def reoffer_too_early(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+def reoffer_too_early(call: Call, event: sipev.SipReoffered, now: float) -> list[cmd.Command]:
     """The first offer and answer are still being worked on (RFC 3261 §14.2)."""
-    return [cmd.RejectSip(status=491)]
+    return [sipcmd.RejectSip(status=491)]
 
 
-def sip_ended_while_answering(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+def sip_ended_while_answering(call: Call, event: sipev.SipEnded, now: float) -> list[cmd.Command]:
     call.sip_leg = SipLeg.ENDED
     return call.end(outcomes.COMPLETED, EndedBy.SIP, now)
 
 
 ANY_TIME: dict[type[object], Row] = {
     ev.Aborted: Row(abort, (State.ENDED,)),
-    ev.MemberLeft: Row(member_left, (State.ENDED,)),
-    ev.MemberJoined: Row(ignore, ()),
-    ev.HangupReceived: Row(caller_hung_up, (State.ENDED,)),
-    ev.CandidatesReceived: Row(caller_candidates, ()),
-    ev.MediaRefused: Row(refuse, (State.ENDED,)),
+    mxev.MemberLeft: Row(member_left, (State.ENDED,)),
+    mxev.MemberJoined: Row(ignore, ()),
+    mxev.HangupReceived: Row(caller_hung_up, (State.ENDED,)),
+    mxev.CandidatesReceived: Row(caller_candidates, ()),
+    medev.MediaRefused: Row(refuse, (State.ENDED,)),
 }
 
 TABLE: Table = {
@@ -184,20 +190,20 @@ TABLE: Table = {
     (State.NEW, ev.CallRefused): Row(refuse, (State.ENDED,)),
     (State.NEW, ev.Aborted): Row(abort, (State.ENDED,)),
     (State.HELD, ev.TimerFired): Row(timer_fired, (State.PREPARING, State.ENDED)),
-    (State.PREPARING, ev.SipOfferReady): Row(sip_offer_ready, (State.DIALLING,)),
+    (State.PREPARING, medev.SipOfferReady): Row(sip_offer_ready, (State.DIALLING,)),
     (State.PREPARING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
-    (State.DIALLING, ev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
-    (State.DIALLING, ev.SipFailed): Row(sip_failed, (State.ENDED,)),
+    (State.DIALLING, sipev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
+    (State.DIALLING, sipev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
-    (State.DIALLING, ev.SipReoffered): Row(reoffered_while_ringing, ()),
-    **{(state, ev.ReofferAnswered): Row(reoffer_answered, ()) for state in (State.DIALLING, State.ANSWERING)},
-    **{(state, ev.ReofferRefused): Row(reoffer_refused, ()) for state in (State.DIALLING, State.ANSWERING)},
-    (State.DIALLING, ev.IdentityChanged): Row(identity_known, ()),
-    (State.ANSWERING, ev.IdentityChanged): Row(identity_known, ()),
-    (State.ANSWERING, ev.PhoneKeysPressed): Row(ignore, ()),
-    (State.ANSWERING, ev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING, State.CONNECTED)),
-    (State.ANSWERING, ev.SipReoffered): Row(reoffer_too_early, ()),
-    (State.ANSWERING, ev.SipEnded): Row(sip_ended_while_answering, (State.ENDED,)),
+    (State.DIALLING, sipev.SipReoffered): Row(reoffered_while_ringing, ()),
+    **{(state, medev.ReofferAnswered): Row(reoffer_answered, ()) for state in (State.DIALLING, State.ANSWERING)},
+    **{(state, medev.ReofferRefused): Row(reoffer_refused, ()) for state in (State.DIALLING, State.ANSWERING)},
+    (State.DIALLING, sipev.IdentityChanged): Row(identity_known, ()),
+    (State.ANSWERING, sipev.IdentityChanged): Row(identity_known, ()),
+    (State.ANSWERING, sipev.PhoneKeysPressed): Row(ignore, ()),
+    (State.ANSWERING, medev.MatrixAnswerReady): Row(matrix_answer_ready, (State.CONNECTING, State.CONNECTED)),
+    (State.ANSWERING, sipev.SipReoffered): Row(reoffer_too_early, ()),
+    (State.ANSWERING, sipev.SipEnded): Row(sip_ended_while_answering, (State.ENDED,)),
     **{
         (state, event): row
         for state in (State.HELD, State.PREPARING, State.DIALLING, State.ANSWERING)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.calls import commands as cmd
+from bridge.calls import matrix_commands as mxcmd
 from bridge.calls.way import Way
 from bridge.core.ids import DialogKey, MatrixCallId, PartyId, RoomId, SipCallId, UserId
 
@@ -25,7 +25,7 @@ class MatrixParty:
 class Rival:
     """The user's own call to us that waits until crossing calls are settled."""
 
-    call: cmd.OtherMatrixCall
+    call: mxcmd.OtherMatrixCall
     party: PartyId | None
     sdp: str
 

@@ -7,7 +7,12 @@ stays when not. A replacement (RFC 3891): the other phone calls in and says whos
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.established import ANY_TIME
@@ -23,7 +28,7 @@ FORBIDDEN, REQUEST_PENDING, NOT_ACCEPTABLE, NO_DIALOG, NO_ANSWER = 403, 491, 488
 def permitted(call: Call, event: tev.TransferPermitted, now: float) -> list[cmd.Command]:
     """Call the phone that is to take over; until it answers nothing changes for the two who talk."""
     if call.transfers >= MAX_TRANSFERS:
-        return [cmd.RefuseReferral(status=FORBIDDEN)]
+        return [sipcmd.RefuseReferral(status=FORBIDDEN)]
     call.transfers += 1
     call.state = State.TRANSFERRING
     call.second = SecondLeg(
@@ -34,21 +39,21 @@ def permitted(call: Call, event: tev.TransferPermitted, now: float) -> list[cmd.
         referred_by=event.referred_by,
     )
     call.deadlines[Timer.TRANSFER] = now + call.times.ring_s
-    return [cmd.AcceptReferral(), cmd.WriteTransferOffer()]
+    return [sipcmd.AcceptReferral(), medcmd.WriteTransferOffer()]
 
 
 def forbidden(call: Call, event: tev.TransferForbidden, now: float) -> list[cmd.Command]:
-    return [cmd.RefuseReferral(status=event.status)]
+    return [sipcmd.RefuseReferral(status=event.status)]
 
 
 def not_now(call: Call, event: tev.TransferPermitted | tev.TransferForbidden, now: float) -> list[cmd.Command]:
     """The call has yet to come up, or another phone is about to take over already."""
-    return [cmd.RefuseReferral(status=REQUEST_PENDING)]
+    return [sipcmd.RefuseReferral(status=REQUEST_PENDING)]
 
 
 def offer_ready(call: Call, event: tev.TransferOfferReady, now: float) -> list[cmd.Command]:
     is_called = call.second is None or call.second.dialog is not None
-    return [] if is_called else [cmd.PlaceTransfer(sdp=event.sdp)]
+    return [] if is_called else [sipcmd.PlaceTransfer(sdp=event.sdp)]
 
 
 def progress(call: Call, event: tev.TransferProgress, now: float) -> list[cmd.Command]:
@@ -59,7 +64,7 @@ def answered(call: Call, event: tev.TransferAnswered, now: float) -> list[cmd.Co
     call.deadlines[Timer.TRANSFER] = now + call.times.connect_s
     if event.sdp is None:
         return _hang_up_second(call) + _give_up(call, NOT_ACCEPTABLE, now)
-    return [cmd.TakeTransferAnswer(sip_sdp=event.sdp)]
+    return [medcmd.TakeTransferAnswer(sip_sdp=event.sdp)]
 
 
 def failed(call: Call, event: tev.TransferFailed, now: float) -> list[cmd.Command]:
@@ -74,7 +79,7 @@ def timer_fired(call: Call, event: ev.TimerFired, now: float) -> list[cmd.Comman
     """The other phone rang long enough, or the replaced one has not hung up."""
     match event.timer:
         case Timer.TRANSFER if call.second is not None:
-            cancel = [cmd.CancelSip(dialog=call.second.dialog)] if call.second.dialog is not None else []
+            cancel = [sipcmd.CancelSip(dialog=call.second.dialog)] if call.second.dialog is not None else []
             return [*cancel, *_give_up(call, NO_ANSWER, now)]
         case Timer.ANSWER if call.second is not None:
             return _refuse_replacement(call, outcomes.MEDIA_FAILED.sip_status, now)
@@ -91,22 +96,22 @@ def media_ready(call: Call, event: tev.TransferMediaReady, now: float) -> list[c
     return [*_notify(call, 200), *_take_over(call, now)]
 
 
-def phone_left(call: Call, event: ev.SipEnded, now: float) -> list[cmd.Command]:
+def phone_left(call: Call, event: sipev.SipEnded, now: float) -> list[cmd.Command]:
     """Many phones hang up as soon as their REFER was accepted: the transfer goes on without them."""
     call.sip_leg = SipLeg.NONE
     return []
 
 
-def reoffered(call: Call, event: ev.SipReoffered, now: float) -> list[cmd.Command]:
+def reoffered(call: Call, event: sipev.SipReoffered, now: float) -> list[cmd.Command]:
     """A description of ours for another phone is out: none can be made for this one meanwhile (RFC 3261 §14.2)."""
     if event.sdp is None:
-        return [cmd.RejectSip(status=REQUEST_PENDING)]
-    return [cmd.AnswerReoffer(sip_sdp=event.sdp)]
+        return [sipcmd.RejectSip(status=REQUEST_PENDING)]
+    return [medcmd.AnswerReoffer(sip_sdp=event.sdp)]
 
 
 def replacement_offered(call: Call, event: tev.ReplacementOffered, now: float) -> list[cmd.Command]:
     if call.transfers >= MAX_TRANSFERS:
-        return [cmd.RejectSip(status=FORBIDDEN, dialog=event.dialog)]
+        return [sipcmd.RejectSip(status=FORBIDDEN, dialog=event.dialog)]
     call.transfers += 1
     call.state = State.REPLACING
     call.deadlines[Timer.ANSWER] = now + call.times.connect_s
@@ -117,11 +122,11 @@ def replacement_offered(call: Call, event: tev.ReplacementOffered, now: float) -
         sip_call_id=event.sip_call_id,
         late_offer=event.sdp is None,
     )
-    return [cmd.FollowDialog(dialog=event.dialog), cmd.AnswerReplacement(sip_sdp=event.sdp)]
+    return [cmd.FollowDialog(dialog=event.dialog), medcmd.AnswerReplacement(sip_sdp=event.sdp)]
 
 
 def replacement_too_early(call: Call, event: tev.ReplacementOffered, now: float) -> list[cmd.Command]:
-    return [cmd.RejectSip(status=REQUEST_PENDING, dialog=event.dialog)]
+    return [sipcmd.RejectSip(status=REQUEST_PENDING, dialog=event.dialog)]
 
 
 def replacement_ready(call: Call, event: tev.ReplacementReady, now: float) -> list[cmd.Command]:
@@ -130,9 +135,9 @@ def replacement_ready(call: Call, event: tev.ReplacementReady, now: float) -> li
     if second is None:
         return []
     call.late_offer = call.late_to_another = second.late_offer
-    bye = [cmd.ByeSip(dialog=former)] if call.sip_leg is SipLeg.ESTABLISHED else []
+    bye = [sipcmd.ByeSip(dialog=former)] if call.sip_leg is SipLeg.ESTABLISHED else []
     call.sip_leg = SipLeg.NONE
-    return [cmd.AcceptSip(sdp=event.sdp, dialog=second.dialog), *bye, *_take_over(call, now)]
+    return [sipcmd.AcceptSip(sdp=event.sdp, dialog=second.dialog), *bye, *_take_over(call, now)]
 
 
 def replacement_refused(call: Call, event: tev.TransferMediaRefused, now: float) -> list[cmd.Command]:
@@ -141,7 +146,7 @@ def replacement_refused(call: Call, event: tev.TransferMediaRefused, now: float)
 
 def _refuse_replacement(call: Call, status: int, now: float) -> list[cmd.Command]:
     dialog = call.second.dialog if call.second is not None else None
-    return [cmd.RejectSip(status=status, dialog=dialog), *_go_on(call, now)]
+    return [sipcmd.RejectSip(status=status, dialog=dialog), *_go_on(call, now)]
 
 
 def replacement_cancelled(call: Call, event: tev.ReplacementCancelled, now: float) -> list[cmd.Command]:
@@ -150,7 +155,7 @@ def replacement_cancelled(call: Call, event: tev.ReplacementCancelled, now: floa
 
 def reoffered_by_another(call: Call, event: tev.ReofferedByAnother, now: float) -> list[cmd.Command]:
     """It may ask again once the call is with it (RFC 3261 §14.2); one that was replaced is about to be hung up."""
-    return [cmd.RejectSip(status=REQUEST_PENDING, dialog=event.dialog)]
+    return [sipcmd.RejectSip(status=REQUEST_PENDING, dialog=event.dialog)]
 
 
 def former_left(call: Call, event: tev.FormerPhoneLeft, now: float) -> list[cmd.Command]:
@@ -172,15 +177,15 @@ def _take_over(call: Call, now: float) -> list[cmd.Command]:
     call.state, call.sip_leg, call.second = _settled(call), SipLeg.ESTABLISHED, None
     call.dialog, call.sip_call_id = second.dialog, second.sip_call_id
     call.connected_number, call.connected_name = second.number, second.name
-    identity = cmd.SendIdentity(number=second.number, name=second.name)
-    tell_hold = [] if call.late_offer else [cmd.WriteSipReoffer()]
+    identity = mxcmd.SendIdentity(number=second.number, name=second.name)
+    tell_hold = [] if call.late_offer else [medcmd.WriteSipReoffer()]
     return [*former_goes, identity, *tell_hold]
 
 
 def _let_former_go(call: Call) -> list[cmd.Command]:
     former, call.former = call.former, None
     call.deadlines.pop(Timer.FORMER, None)
-    return [cmd.ByeSip(dialog=former)] if former is not None else []
+    return [sipcmd.ByeSip(dialog=former)] if former is not None else []
 
 
 def _give_up(call: Call, status: int, now: float) -> list[cmd.Command]:
@@ -195,7 +200,7 @@ def _go_on(call: Call, now: float, status: int = NO_ANSWER) -> list[cmd.Command]
     if call.sip_leg is not SipLeg.ESTABLISHED:
         call.peer_status = status
         return call.end(outcomes.of_sip_failure(status, local=False), EndedBy.SIP, now)
-    return [cmd.WriteSipReoffer()]
+    return [medcmd.WriteSipReoffer()]
 
 
 def _stop_waiting(call: Call) -> None:
@@ -208,12 +213,12 @@ def _settled(call: Call) -> State:
 
 
 def _notify(call: Call, status: int) -> list[cmd.Command]:
-    return [cmd.NotifyReferral(dialog=call.dialog, status=status)] if call.dialog is not None else []
+    return [sipcmd.NotifyReferral(dialog=call.dialog, status=status)] if call.dialog is not None else []
 
 
 def _hang_up_second(call: Call) -> list[cmd.Command]:
     dialog = call.second.dialog if call.second is not None else None
-    return [cmd.ByeSip(dialog=dialog)] if dialog is not None else []
+    return [sipcmd.ByeSip(dialog=dialog)] if dialog is not None else []
 
 
 _NOT_NOW: dict[type[object], Row] = {
@@ -226,9 +231,9 @@ _MEANWHILE: dict[type[object], Row] = {
     tev.ReofferedByAnother: Row(reoffered_by_another, ()),
     **_ONE_AT_A_TIME,
     tev.FormerPhoneLeft: Row(former_left, ()),
-    ev.MediaConnected: Row(media_connected_early, ()),
-    ev.SipEnded: Row(phone_left, ()),
-    ev.SipReoffered: Row(reoffered, ()),
+    medev.MediaConnected: Row(media_connected_early, ()),
+    sipev.SipEnded: Row(phone_left, ()),
+    sipev.SipReoffered: Row(reoffered, ()),
     ev.TimerFired: Row(timer_fired, (State.CONNECTED, State.CONNECTING, State.ENDED)),
 }
 _TRANSFERRING: dict[type[object], Row] = {

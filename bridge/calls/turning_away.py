@@ -2,6 +2,7 @@
 
 from bridge.calls import commands as cmd
 from bridge.calls import handover_commands as hcmd
+from bridge.calls import media_commands as medcmd
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import message_commands as mcmd
 from bridge.calls import outcomes
@@ -30,7 +31,7 @@ def attend(call: Call, verdict: Verdict, now: float) -> list[cmd.Command]:
     """
     if not call.attendable:
         return call.end(outcomes.attendants_busy(verdict), EndedBy.BRIDGE, now)
-    take = [cmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
+    take = [medcmd.TakeSipOffer(sip_sdp=call.sip_sdp)] if call.state is State.NEW and call.sip_sdp is not None else []
     farewell = call.farewell_matrix(verdict)
     call.state, call.matrix_leg, call.message = State.ATTENDING, MatrixLeg.ENDED, Message(why=verdict)
     call.our_offer = None

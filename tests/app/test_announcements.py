@@ -14,6 +14,7 @@ from bridge.app.repertoire import Repertoire, rehearse
 from bridge.app.sayings import ANNOUNCEMENT, ANY
 from bridge.app.speech import SpeechError, speak
 from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.calls.state import State
 from bridge.core.clock import SystemClock
 from bridge.core.ids import UserId
@@ -65,7 +66,7 @@ async def test_a_limit_lets_the_phone_go_before_anything_is_said_and_what_is_sai
         limited(stage, call=Cap(seconds=60))
         dialog = await talk(stage)
         (live,) = stage.switchboard.lives()
-        stage.switchboard.feed(live, ev.MediaConnected())
+        stage.switchboard.feed(live, medev.MediaConnected())
         clock.now += SLICE_S - meter.EARLY_S
         change_limits(stage, Limit(who=("example.org",), call=Cap(seconds=SLICE_S)))
         await until(stage, lambda: live.call.state is State.TELLING)
@@ -92,7 +93,7 @@ async def test_a_warning_that_cannot_be_played_is_written_and_ends_no_call(
         limited(stage, call=Cap(seconds=60))
         await talk(stage)
         (live,) = stage.switchboard.lives()
-        stage.switchboard.feed(live, ev.MediaConnected())
+        stage.switchboard.feed(live, medev.MediaConnected())
         monkeypatch.setattr(type(stage.engine.sessions[0]), "play", out_of_order)
         stage.switchboard._warn(live, "This call will end soon.")
         await stage.settle()
@@ -105,7 +106,7 @@ async def test_the_end_of_a_warning_is_not_taken_for_the_end_of_the_sentence_aft
         limited(stage, call=Cap(seconds=60))
         await talk(stage)
         (live,) = stage.switchboard.lives()
-        stage.switchboard.feed(live, ev.MediaConnected())
+        stage.switchboard.feed(live, medev.MediaConnected())
         stage.switchboard._warn(live, "This call will end soon.")
         await stage.settle()
         warning = live.playing

@@ -6,7 +6,7 @@ import selectors
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import Price, Tariff
@@ -115,7 +115,7 @@ def happens(stage: Stage, trunk: BillingSip, dialog: DialogKey, fate: float) -> 
         stage.sip_intake.handle(CallAnswered(dialog=dialog, sdp="phone answer"))
         live = stage.switchboard.directory.by_dialog(dialog)
         if live is not None:
-            stage.switchboard.feed(live, ev.MediaConnected())
+            stage.switchboard.feed(live, medev.MediaConnected())
 
 
 async def robbed(tmp_path: Path) -> tuple[Stage, BillingSip]:

@@ -3,7 +3,8 @@
 from itertools import pairwise
 
 from bridge.app.call_tracing import CallTracing
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
+from bridge.calls import sip_events as sipev
 from bridge.ops.spans.model import CallSpans
 from tests.app.outsides import ALICE, PHONE
 from tests.app.stage import Stage
@@ -30,9 +31,9 @@ async def test_a_call_that_was_talked_in_has_all_its_stages(stage: Stage) -> Non
     await stage.invite()
     (live,) = stage.switchboard.lives()
     for event in (
-        ev.SipProgress(status=180),
-        ev.SipAnswered(sdp="phone answer"),
-        ev.MediaConnected(),
+        sipev.SipProgress(status=180),
+        sipev.SipAnswered(sdp="phone answer"),
+        medev.MediaConnected(),
     ):
         stage.switchboard.feed(live, event)
         await stage.settle()
@@ -57,7 +58,7 @@ async def test_a_call_that_a_trunk_has_failed_is_an_error(stage: Stage) -> None:
     kept = await _played(stage)
     await stage.invite()
     (live,) = stage.switchboard.lives()
-    stage.switchboard.feed(live, ev.SipFailed(status=500, local=False))
+    stage.switchboard.feed(live, sipev.SipFailed(status=500, local=False))
     await stage.settle()
     (spans,) = kept.calls
     assert [stage.name for stage in spans.stages] == ["matrix_invite", "dial"]
@@ -69,7 +70,7 @@ async def test_nobody_is_to_blame_for_a_busy_phone(stage: Stage) -> None:
     kept = await _played(stage)
     await stage.invite()
     (live,) = stage.switchboard.lives()
-    stage.switchboard.feed(live, ev.SipFailed(status=486, local=False))
+    stage.switchboard.feed(live, sipev.SipFailed(status=486, local=False))
     await stage.settle()
     assert kept.calls[0].whole.fault == ""
 
@@ -78,7 +79,7 @@ async def test_a_call_from_a_phone_begins_with_its_invite(stage: Stage) -> None:
     kept = await _played(stage)
     await stage.incoming()
     (live,) = stage.switchboard.lives()
-    stage.switchboard.feed(live, ev.SipCancelled())
+    stage.switchboard.feed(live, sipev.SipCancelled())
     await stage.settle()
     (spans,) = kept.calls
     assert (spans.whole.name, spans.stages[0].name) == ("call inbound", "sip_invite")

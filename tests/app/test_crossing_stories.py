@@ -9,6 +9,8 @@ import pytest_asyncio
 
 from bridge.app.live_call import LiveCall
 from bridge.calls import events as ev
+from bridge.calls import media_events as medev
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.core.ids import DialogKey, EventId, MatrixCallId, PartyId, SipCallId
 from bridge.matrix.events import RoomEvent
@@ -135,7 +137,7 @@ class Application:
     def _connect(self, live: LiveCall | None) -> None:
         """Audio comes up a while after both sides have what they need."""
         if live is not None:
-            connected = partial(self.stage.switchboard.feed, live, ev.MediaConnected())
+            connected = partial(self.stage.switchboard.feed, live, medev.MediaConnected())
             self.world.at(self.world.now + CONNECT_S, connected)
 
     def _room_event(self, event: InRoom) -> RoomEvent:
@@ -165,13 +167,13 @@ def _of_dialog(
     dialog: DialogKey, event: ev.Event
 ) -> sip.CallProgress | sip.CallAnswered | sip.CallFailed | sip.CallCancelled | sip.CallEnded:
     match event:
-        case ev.SipProgress():
+        case sipev.SipProgress():
             return sip.CallProgress(dialog=dialog, status=event.status)
-        case ev.SipAnswered():
+        case sipev.SipAnswered():
             return sip.CallAnswered(dialog=dialog, sdp="phone answer")
-        case ev.SipFailed():
+        case sipev.SipFailed():
             return sip.CallFailed(dialog=dialog, status=event.status)
-        case ev.SipCancelled():
+        case sipev.SipCancelled():
             return sip.CallCancelled(dialog=dialog)
         case _:
             return sip.CallEnded(dialog=dialog)

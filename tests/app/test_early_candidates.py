@@ -1,7 +1,7 @@
 """Candidates that come before their invite are kept for a while, and no stranger can make us keep much."""
 
 from bridge.app.early_candidates import KEPT_S, MAX_CALLS, MAX_CANDIDATES_OF_A_CALL, EarlyCandidates
-from bridge.calls.events import Candidate, CandidatesReceived
+from bridge.calls.matrix_events import Candidate, CandidatesReceived
 from bridge.core.ids import MatrixCallId, PartyId, RoomId, UserId
 
 ROOM = RoomId("!room:example.org")

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.calls.state import State
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.sip import events as sip
@@ -31,7 +31,7 @@ async def talking(stage: Stage, call_id: str = "call", room_id: RoomId = ROOM, g
     await feed(stage, sip.CallAnswered(dialog=dialog, sdp="phone answer"))
     live = stage.switchboard.directory.by_dialog(dialog)
     assert live is not None
-    stage.switchboard.feed(live, ev.MediaConnected())
+    stage.switchboard.feed(live, medev.MediaConnected())
     return dialog
 
 

@@ -20,6 +20,7 @@ from bridge.app.message_desk import MessageDesk
 from bridge.app.prompts import Prompts
 from bridge.app.repertoire import Repertoire
 from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.message import MessageBox
@@ -287,7 +288,7 @@ async def test_a_phone_is_not_answered_for_a_message_that_could_not_be_kept(
         live.call.message_box = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
         media_work(scene, events).submit(live, WriteOwnAnswer(late_offer=False))
         await live.drain()
-    assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["messages_not_kept"]
+    assert [event.verdict.reason for event in events if isinstance(event, medev.MediaRefused)] == ["messages_not_kept"]
 
 
 async def test_a_phone_is_not_answered_for_a_message_while_as_many_are_left_as_can_be_recorded(tmp_path: Path) -> None:
@@ -299,15 +300,17 @@ async def test_a_phone_is_not_answered_for_a_message_while_as_many_are_left_as_c
             live.call.message_box = MessageBox(reasons=("no_answer",), longest_s=60.0, limit_s=90.0)
             work.submit(live, WriteOwnAnswer(late_offer=False))
             await live.drain()
-        assert [event.verdict.reason for event in events if isinstance(event, ev.MediaRefused)] == ["attendants_busy"]
+        assert [event.verdict.reason for event in events if isinstance(event, medev.MediaRefused)] == [
+            "attendants_busy"
+        ]
         work.submit(lives[0], PlayGreeting())
         work.submit(lives[-1], PlayGreeting())
         await asyncio.gather(lives[0].drain(), lives[-1].drain())
-        assert sum(isinstance(event, ev.MediaRefused) for event in events) == 2, "a menu may lead to no other either"
+        assert sum(isinstance(event, medev.MediaRefused) for event in events) == 2, "a menu may lead to no other either"
         lives[0].call.end(outcomes.COMPLETED, EndedBy.SIP, 0.0)
         work.submit(lives[-1], PlayGreeting())
         await lives[-1].drain()
-        assert sum(isinstance(event, ev.MediaRefused) for event in events) == 2
+        assert sum(isinstance(event, medev.MediaRefused) for event in events) == 2
 
 
 async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path: Path) -> None:
@@ -322,5 +325,5 @@ async def test_a_call_that_cannot_be_recorded_leaves_no_message_behind(tmp_path:
         live.session = Busy()
         media_work(scene, events).submit(live, RecordMessage(longest_s=60.0))
         await live.drain()
-        assert [type(event) for event in events] == [ev.MediaRefused]
+        assert [type(event) for event in events] == [medev.MediaRefused]
         assert await scene.store.messages.all() == ()

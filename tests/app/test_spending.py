@@ -10,7 +10,7 @@ import pytest
 from bridge.app.cash_book import UNSEEN_S
 from bridge.app.recovery import end_left_over_calls
 from bridge.app.suspensions import SuspensionRule
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.calls.state import State
 from bridge.core.ids import DialogKey, RoomId, UserId
 from bridge.core.verdict import Verdict
@@ -168,7 +168,7 @@ async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage:
     live = next(iter(stage.switchboard.lives()))
     assert live.call.state is State.CONNECTING
     assert await stage.store.spending.since("") == ()
-    stage.switchboard.feed(live, ev.MediaConnected())
+    stage.switchboard.feed(live, medev.MediaConnected())
     stage.sip_intake.handle(referred(DialogKey("in-1"), "5550111"))
     await stage.settle()
     other = DialogKey(f"out-{len(stage.sip.commands)}")

@@ -9,7 +9,9 @@ from bridge.app import lane
 from bridge.app.live_call import LiveCall
 from bridge.app.recovery import end_left_over_calls, remember_ended_calls, withdraw_invites
 from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
 from bridge.calls import outcomes
+from bridge.calls import sip_events as sipev
 from bridge.core.clock import SystemClock
 from bridge.core.ids import DialogKey, PartyId
 from bridge.core.verdict import Verdict
@@ -33,8 +35,8 @@ async def test_a_bug_ends_its_own_call_on_both_sides_and_no_other(stage: Stage) 
 async def test_a_call_that_piles_up_work_is_broken_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await stage.invite()
     live = next(iter(stage.switchboard.lives()))
-    candidate = ev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host")
-    flood = ev.CandidatesReceived(
+    candidate = mxev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host")
+    flood = mxev.CandidatesReceived(
         matrix_call_id=live.call.matrix.call_id,
         user=live.call.matrix.user,
         party=live.call.matrix.peer_party,
@@ -210,7 +212,7 @@ async def test_an_unreadable_snapshot_is_dropped(stage: Stage) -> None:
 async def test_shutting_down_waits_for_calls_that_have_just_ended(stage: Stage) -> None:
     await stage.invite()
     live = next(iter(stage.switchboard.lives()))
-    stage.switchboard.feed(live, ev.SipFailed(status=486))
+    stage.switchboard.feed(live, sipev.SipFailed(status=486))
     await stage.switchboard.shut_down(2.0)
     assert await stage.store.calls.all() == {}
     assert stage.reasons() == ["busy"]
@@ -219,7 +221,7 @@ async def test_shutting_down_waits_for_calls_that_have_just_ended(stage: Stage) 
 async def test_the_record_of_a_call_that_a_crash_cut_off_tells_who_talked_and_since_when(stage: Stage) -> None:
     await stage.incoming()
     live = next(iter(stage.switchboard.lives()))
-    answer = ev.AnswerReceived(
+    answer = mxev.AnswerReceived(
         matrix_call_id=live.call.matrix.call_id, user=ALICE, party=PartyId("X"), version=1, sdp="alice answer"
     )
     stage.switchboard.feed(live, answer)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.calls import events as ev
+from bridge.calls import media_events as medev
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.sip import events as sip
 from bridge.sip.uri import SipUri
@@ -26,7 +26,7 @@ async def talking(stage: Stage) -> DialogKey:
     dialog = DialogKey("out-1")
     await feed(stage, sip.CallAnswered(dialog=dialog, sdp="phone answer"))
     for live in stage.switchboard.lives():
-        stage.switchboard.feed(live, ev.MediaConnected())
+        stage.switchboard.feed(live, medev.MediaConnected())
     return dialog
 
 

@@ -6,6 +6,12 @@ from typing import Protocol, assert_never
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, machine, outbound, outcomes
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, State
@@ -53,19 +59,19 @@ class Trunk:
                 self.legs[dialog] = "incoming"
                 self.bridge.incoming(dialog)
             case "CANCEL" if leg == "incoming":
-                self._over(dialog, ev.SipCancelled())
+                self._over(dialog, sipev.SipCancelled())
             case "BYE" if leg == "up":
-                self._over(dialog, ev.SipEnded())
+                self._over(dialog, sipev.SipEnded())
             case "180" if leg == "placed":
-                self.bridge.of_dialog(dialog, ev.SipProgress(status=180))
+                self.bridge.of_dialog(dialog, sipev.SipProgress(status=180))
             case "200" if leg == "placed":
                 self.legs[dialog] = "up"
-                self.bridge.of_dialog(dialog, ev.SipAnswered(sdp="phone"))
+                self.bridge.of_dialog(dialog, sipev.SipAnswered(sdp="phone"))
             case "200" if leg == "cancelled":
                 self._send(dialog, "BYE")
-                self._over(dialog, ev.SipFailed(status=487))
+                self._over(dialog, sipev.SipFailed(status=487))
             case "486" | "487" if leg in ("placed", "cancelled"):
-                self._over(dialog, ev.SipFailed(status=int(message)))
+                self._over(dialog, sipev.SipFailed(status=int(message)))
 
     def _over(self, dialog: DialogKey, event: ev.Event) -> None:
         self.legs[dialog] = "over"
@@ -142,7 +148,7 @@ class Bridge:
         dialling = [call for call in self._live() if call.direction is Direction.OUTBOUND and not call.answered]
         crossing = next((call for call in dialling if call.state in _DIALLED and self.trusted), None)
         if crossing is not None:
-            event = ev.CrossingSipCall(dialog=dialog, trunk=TRUNK, sip_call_id=SipCallId(dialog), sdp="offer")
+            event = sipev.CrossingSipCall(dialog=dialog, trunk=TRUNK, sip_call_id=SipCallId(dialog), sdp="offer")
             self.feed(crossing, event)
             return
         call = inbound.begin(
@@ -193,14 +199,25 @@ class Bridge:
                 self._of_matrix_call[command.matrix_call_id] = call
             case cmd.FollowDialog():
                 self._of_dialog[command.dialog] = call
-            case cmd.OpenPortal():
+            case mxcmd.OpenPortal():
                 self._open_portal(call)
-            case cmd.WriteSipOffer() | cmd.WriteMatrixAnswer() | cmd.WriteMatrixOffer() | cmd.WriteSipAnswer():
+            case (
+                medcmd.WriteSipOffer()
+                | medcmd.WriteMatrixAnswer()
+                | medcmd.WriteMatrixOffer()
+                | medcmd.WriteSipAnswer()
+            ):
                 self._media(call, _written(command))
-            case cmd.WriteBothAnswers():
+            case medcmd.WriteBothAnswers():
                 assert command.fresh is (call.direction is Direction.OUTBOUND)
-                self._media(call, ev.BothAnswersReady(matrix_sdp="answer", sip_sdp="answer"))
-            case cmd.SendInvite() | cmd.SendAnswer() | cmd.SendSelectAnswer() | cmd.SendReject() | cmd.SendHangup():
+                self._media(call, medev.BothAnswersReady(matrix_sdp="answer", sip_sdp="answer"))
+            case (
+                mxcmd.SendInvite()
+                | mxcmd.SendAnswer()
+                | mxcmd.SendSelectAnswer()
+                | mxcmd.SendReject()
+                | mxcmd.SendHangup()
+            ):
                 self._send(call, command)
             case _:
                 self._steer(call, command)
@@ -208,27 +225,27 @@ class Bridge:
     def _steer(self, call: Call, command: cmd.Command) -> None:
         dialog = call.dialog or DialogKey("")
         match command:
-            case cmd.PlaceSipCall():
+            case sipcmd.PlaceSipCall():
                 call.dialog = DialogKey(f"to the phone {len(self.trunk.legs)}")
                 self._of_dialog[call.dialog] = call
                 self.trunk.place(call.dialog)
-            case cmd.AcceptSip():
+            case sipcmd.AcceptSip():
                 self.trunk.accept(dialog)
                 self._connect(call)
-            case cmd.RejectSip():
+            case sipcmd.RejectSip():
                 self.trunk.end(dialog, "reject")
-            case cmd.CancelSip():
+            case sipcmd.CancelSip():
                 self.trunk.end(command.dialog or dialog, "CANCEL")
-            case cmd.ByeSip():
+            case sipcmd.ByeSip():
                 self.trunk.end(dialog, "BYE")
             case _:
                 pass
 
     def _open_portal(self, call: Call) -> None:
-        ready = ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=self.joined)
+        ready = mxev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=self.joined)
         self.world.on(f"portal {call.call_id}", 2 * ROOM_S, lambda: self.feed(call, ready))
         if not self.joined:
-            self.world.at(self.world.now + 3.0, lambda: self.feed(call, ev.MemberJoined(user=ALICE)))
+            self.world.at(self.world.now + 3.0, lambda: self.feed(call, mxev.MemberJoined(user=ALICE)))
 
     def _media(self, call: Call, event: ev.Event) -> None:
         self.world.on(f"media {call.call_id}", MEDIA_S, lambda: self.feed(call, event))
@@ -238,59 +255,61 @@ class Bridge:
 
         def connected() -> None:
             if not call.ended:
-                self.feed(call, ev.MediaConnected())
+                self.feed(call, medev.MediaConnected())
 
         self.world.at(self.world.now + self.world.chance.uniform(0.1, CONNECT_S), connected)
 
     def _send(
         self,
         call: Call,
-        command: cmd.SendInvite | cmd.SendAnswer | cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup,
+        command: mxcmd.SendInvite | mxcmd.SendAnswer | mxcmd.SendSelectAnswer | mxcmd.SendReject | mxcmd.SendHangup,
     ) -> None:
         """In the order in which it was decided, and an invite only if it is still meant when its turn comes."""
-        other = command.other if isinstance(command, cmd.SendSelectAnswer | cmd.SendReject | cmd.SendHangup) else None
+        other = (
+            command.other if isinstance(command, mxcmd.SendSelectAnswer | mxcmd.SendReject | mxcmd.SendHangup) else None
+        )
         call_id = other.call_id if other else call.matrix.call_id
 
         def send() -> None:
             match command:
-                case cmd.SendInvite() if call.ended or call.matrix.call_id != call_id:
+                case mxcmd.SendInvite() if call.ended or call.matrix.call_id != call_id:
                     return
-                case cmd.SendInvite():
+                case mxcmd.SendInvite():
                     self.world.say(InRoom(sender=None, kind="invite", call_id=call_id))
-                    self.world.on(f"delivery {call.call_id}", ROOM_S, lambda: self.feed(call, ev.InviteDelivered()))
-                case cmd.SendAnswer():
+                    self.world.on(f"delivery {call.call_id}", ROOM_S, lambda: self.feed(call, mxev.InviteDelivered()))
+                case mxcmd.SendAnswer():
                     self.world.say(InRoom(sender=None, kind="answer", call_id=call_id))
-                case cmd.SendSelectAnswer():
+                case mxcmd.SendSelectAnswer():
                     selected = command.selected_party
                     self.world.say(InRoom(sender=None, kind="select_answer", call_id=call_id, selected=selected))
-                case cmd.SendReject():
+                case mxcmd.SendReject():
                     self.world.say(InRoom(sender=None, kind="reject", call_id=call_id, reason=command.reason))
-                case cmd.SendHangup():
+                case mxcmd.SendHangup():
                     self.world.say(InRoom(sender=None, kind="hangup", call_id=call_id, reason=command.reason))
                 case _:
                     assert_never(command)
 
         self.world.on(f"lane {call.call_id}", LANE_S, send)
-        if isinstance(command, cmd.SendAnswer) and call.direction is Direction.OUTBOUND:
+        if isinstance(command, mxcmd.SendAnswer) and call.direction is Direction.OUTBOUND:
             self._connect(call)
 
 
 def _written(
-    command: cmd.WriteSipOffer | cmd.WriteMatrixAnswer | cmd.WriteMatrixOffer | cmd.WriteSipAnswer,
+    command: medcmd.WriteSipOffer | medcmd.WriteMatrixAnswer | medcmd.WriteMatrixOffer | medcmd.WriteSipAnswer,
 ) -> ev.Event:
     match command:
-        case cmd.WriteSipOffer():
-            return ev.SipOfferReady(sdp="offer")
-        case cmd.WriteMatrixAnswer():
-            return ev.MatrixAnswerReady(sdp="answer")
-        case cmd.WriteMatrixOffer():
-            return ev.MatrixOfferReady(sdp="offer")
-        case cmd.WriteSipAnswer():
-            return ev.SipAnswerReady(sdp="answer")
+        case medcmd.WriteSipOffer():
+            return medev.SipOfferReady(sdp="offer")
+        case medcmd.WriteMatrixAnswer():
+            return medev.MatrixAnswerReady(sdp="answer")
+        case medcmd.WriteMatrixOffer():
+            return medev.MatrixOfferReady(sdp="offer")
+        case medcmd.WriteSipAnswer():
+            return medev.SipAnswerReady(sdp="answer")
 
 
-def _crossing(event: InRoom) -> ev.CrossingInvite:
-    return ev.CrossingInvite(
+def _crossing(event: InRoom) -> mxev.CrossingInvite:
+    return mxev.CrossingInvite(
         matrix_call_id=event.call_id,
         room_id=ROOM,
         ghost=GHOST,
@@ -301,14 +320,14 @@ def _crossing(event: InRoom) -> ev.CrossingInvite:
     )
 
 
-def _translated(event: InRoom) -> ev.OfMatrixCall:
+def _translated(event: InRoom) -> mxev.OfMatrixCall:
     call_id, party = event.call_id, event.sender
     match event.kind:
         case "answer":
-            return ev.AnswerReceived(matrix_call_id=call_id, user=ALICE, party=party, version=1, sdp="answer")
+            return mxev.AnswerReceived(matrix_call_id=call_id, user=ALICE, party=party, version=1, sdp="answer")
         case "reject":
-            return ev.RejectReceived(matrix_call_id=call_id, user=ALICE, party=party, reason=event.reason)
+            return mxev.RejectReceived(matrix_call_id=call_id, user=ALICE, party=party, reason=event.reason)
         case "hangup":
-            return ev.HangupReceived(matrix_call_id=call_id, user=ALICE, party=party, reason=event.reason)
+            return mxev.HangupReceived(matrix_call_id=call_id, user=ALICE, party=party, reason=event.reason)
         case _:
-            return ev.AnswerSelected(matrix_call_id=call_id, user=ALICE, party=party, selected_party=BRIDGE)
+            return mxev.AnswerSelected(matrix_call_id=call_id, user=ALICE, party=party, selected_party=BRIDGE)

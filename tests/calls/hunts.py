@@ -4,6 +4,9 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_events as medev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt
 from bridge.calls.hunt_plan import BoxOf, HuntPlan, Member
@@ -61,7 +64,7 @@ def rings(user: UserId) -> hev.MemberRings:
     return hev.MemberRings(matrix_call_id=ring(user))
 
 
-OFFER = ev.MatrixOfferReady(sdp="our offer")
+OFFER = medev.MatrixOfferReady(sdp="our offer")
 
 
 def all_ring(wanted: HuntPlan | None = None) -> Call:
@@ -80,23 +83,23 @@ def first_rings(wanted: HuntPlan | None = None) -> Call:
     return call
 
 
-def answer(user: UserId) -> ev.AnswerReceived:
-    return ev.AnswerReceived(
+def answer(user: UserId) -> mxev.AnswerReceived:
+    return mxev.AnswerReceived(
         matrix_call_id=ring(user), user=user, party=PartyId(f"of {user}"), version=1, sdp=f"answer of {user}"
     )
 
 
-def decline(user: UserId, reason: str | None = None) -> ev.RejectReceived:
-    return ev.RejectReceived(matrix_call_id=ring(user), user=user, party=PartyId(f"of {user}"), reason=reason)
+def decline(user: UserId, reason: str | None = None) -> mxev.RejectReceived:
+    return mxev.RejectReceived(matrix_call_id=ring(user), user=user, party=PartyId(f"of {user}"), reason=reason)
 
 
-def hangup(user: UserId, reason: str | None = None) -> ev.HangupReceived:
-    return ev.HangupReceived(matrix_call_id=ring(user), user=user, party=PartyId(f"of {user}"), reason=reason)
+def hangup(user: UserId, reason: str | None = None) -> mxev.HangupReceived:
+    return mxev.HangupReceived(matrix_call_id=ring(user), user=user, party=PartyId(f"of {user}"), reason=reason)
 
 
 def silenced(commands: list[cmd.Command]) -> dict[RoomId, str]:
     """Where we have hung up, and with which reason."""
-    hangups = [command for command in commands if isinstance(command, cmd.SendHangup)]
+    hangups = [command for command in commands if isinstance(command, mxcmd.SendHangup)]
     return {command.other.room_id: command.reason.value for command in hangups if command.other is not None}
 
 

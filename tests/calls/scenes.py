@@ -5,6 +5,9 @@ from typing import TypeVar
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import inbound, machine, outbound
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_events as medev
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.parties import MatrixParty
 from bridge.calls.times import CallTimes
@@ -25,7 +28,7 @@ OUR_CALL = MatrixCallId("zOURCALL")
 DIALOG = DialogKey("dialog-1")
 OTHER_DIALOG = DialogKey("dialog-2")
 TIMES = CallTimes()
-CANDIDATE = ev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_m_line_index=0)
+CANDIDATE = mxev.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_m_line_index=0)
 
 
 def outgoing(*, version: int = 1, remaining_s: float = 60.0) -> Call:
@@ -52,7 +55,7 @@ def outgoing(*, version: int = 1, remaining_s: float = 60.0) -> Call:
 
 def dialling(**options: int) -> Call:
     call = outgoing(**options)
-    run(call, ev.CallPermitted(), ev.SipOfferReady(sdp="our offer"))
+    run(call, ev.CallPermitted(), medev.SipOfferReady(sdp="our offer"))
     call.dialog = DIALOG
     return call
 
@@ -60,7 +63,7 @@ def dialling(**options: int) -> Call:
 def talking() -> Call:
     """Alice's call to the phone is up."""
     call = dialling()
-    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), ev.MediaConnected())
+    run(call, sipev.SipAnswered(sdp="phone answer"), medev.MatrixAnswerReady(sdp="our answer"), medev.MediaConnected())
     return call
 
 
@@ -83,14 +86,14 @@ def incoming(sdp: str | None = "phone offer") -> Call:
 
 def offering(sdp: str | None = "phone offer") -> Call:
     call = incoming(sdp)
-    run(call, ev.CallPermitted(), ev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=True))
+    run(call, ev.CallPermitted(), mxev.PortalReady(room_id=ROOM, ghost=GHOST, user_joined=True))
     return call
 
 
 def ringing(sdp: str | None = "phone offer") -> Call:
     """Alice's devices ring."""
     call = offering(sdp)
-    run(call, ev.MatrixOfferReady(sdp="our offer"), ev.InviteDelivered())
+    run(call, medev.MatrixOfferReady(sdp="our offer"), mxev.InviteDelivered())
     return call
 
 
@@ -99,8 +102,8 @@ def run(call: Call, *events: ev.Event, now: float = 1.0) -> list[cmd.Command]:
     return [command for event in events for command in machine.handle(call, event, now)]
 
 
-def answer(party: PartyId | None = LAPTOP, *, user: UserId = ALICE, version: int = 1) -> ev.AnswerReceived:
-    return ev.AnswerReceived(matrix_call_id=OUR_CALL, user=user, party=party, version=version, sdp="alice answer")
+def answer(party: PartyId | None = LAPTOP, *, user: UserId = ALICE, version: int = 1) -> mxev.AnswerReceived:
+    return mxev.AnswerReceived(matrix_call_id=OUR_CALL, user=user, party=party, version=version, sdp="alice answer")
 
 
 def hangup(
@@ -109,20 +112,22 @@ def hangup(
     user: UserId = ALICE,
     party: PartyId | None = LAPTOP,
     reason: str | None = None,
-) -> ev.HangupReceived:
-    return ev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=reason)
+) -> mxev.HangupReceived:
+    return mxev.HangupReceived(matrix_call_id=call_id, user=user, party=party, reason=reason)
 
 
-def reject(reason: str | None = None, *, user: UserId = ALICE) -> ev.RejectReceived:
-    return ev.RejectReceived(matrix_call_id=OUR_CALL, user=user, party=PHONE, reason=reason)
+def reject(reason: str | None = None, *, user: UserId = ALICE) -> mxev.RejectReceived:
+    return mxev.RejectReceived(matrix_call_id=OUR_CALL, user=user, party=PHONE, reason=reason)
 
 
-def candidates(party: PartyId | None, call_id: MatrixCallId = OUR_CALL) -> ev.CandidatesReceived:
-    return ev.CandidatesReceived(matrix_call_id=call_id, user=ALICE, party=party, candidates=(CANDIDATE,))
+def candidates(party: PartyId | None, call_id: MatrixCallId = OUR_CALL) -> mxev.CandidatesReceived:
+    return mxev.CandidatesReceived(matrix_call_id=call_id, user=ALICE, party=party, candidates=(CANDIDATE,))
 
 
-def crossing(call_id: MatrixCallId = THEIR_CALL, *, user: UserId = ALICE, room_id: RoomId = ROOM) -> ev.CrossingInvite:
-    return ev.CrossingInvite(
+def crossing(
+    call_id: MatrixCallId = THEIR_CALL, *, user: UserId = ALICE, room_id: RoomId = ROOM
+) -> mxev.CrossingInvite:
+    return mxev.CrossingInvite(
         matrix_call_id=call_id,
         room_id=room_id,
         ghost=GHOST,
@@ -133,8 +138,8 @@ def crossing(call_id: MatrixCallId = THEIR_CALL, *, user: UserId = ALICE, room_i
     )
 
 
-def sip_crossing(sdp: str | None = "phone offer") -> ev.CrossingSipCall:
-    return ev.CrossingSipCall(dialog=OTHER_DIALOG, trunk=TrunkName("pbx"), sip_call_id=SipCallId("theirs"), sdp=sdp)
+def sip_crossing(sdp: str | None = "phone offer") -> sipev.CrossingSipCall:
+    return sipev.CrossingSipCall(dialog=OTHER_DIALOG, trunk=TrunkName("pbx"), sip_call_id=SipCallId("theirs"), sdp=sdp)
 
 
 def kinds(commands: list[cmd.Command]) -> list[type[object]]:

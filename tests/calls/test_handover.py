@@ -10,6 +10,12 @@ from bridge.calls import events as ev
 from bridge.calls import fetch, outcomes
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import MatrixLeg, SipLeg, State, Timer
@@ -51,7 +57,7 @@ FORBIDDEN = hev.HandoverForbidden(
     matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, replacement_id="replacement", verdict=outcomes.NO_NUMBER_THERE
 )
 AWAITED = hev.HandoverAwaited(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP)
-LEAVING = [cmd.SendHangup(reason=MatrixReason.USER_HANGUP), hcmd.DropMatrixMedia()]
+LEAVING = [mxcmd.SendHangup(reason=MatrixReason.USER_HANGUP), hcmd.DropMatrixMedia()]
 JOINED = hev.PartnersJoined()
 
 
@@ -80,16 +86,16 @@ def begun() -> Call:
 def fetching() -> Call:
     """The other phone rings."""
     call = begun()
-    run(call, hev.FetchPermitted(), ev.SipOfferReady(sdp="our offer"))
+    run(call, hev.FetchPermitted(), medev.SipOfferReady(sdp="our offer"))
     call.dialog = OTHER_DIALOG
-    run(call, ev.SipProgress(status=180))
+    run(call, sipev.SipProgress(status=180))
     return call
 
 
 def fetched() -> Call:
     """The other phone talks with the first."""
     call = fetching()
-    run(call, ev.SipAnswered(sdp="other answer"), JOINED)
+    run(call, sipev.SipAnswered(sdp="other answer"), JOINED)
     return call
 
 
@@ -130,13 +136,13 @@ def test_a_phone_whose_side_can_is_asked_to_make_the_call_itself() -> None:
     assert run(call, BY_REFER) == [*LEAVING, hcmd.ReferSip(number="+15550111")]
     assert run(call, hev.ReferralReported(status=100, refused=False)) == []
     commands = run(call, hev.ReferralReported(status=200, refused=False))
-    assert kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert kinds(commands) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
     assert only(commands, cmd.FinishCall).verdict is outcomes.TRANSFERRED
 
 
 def test_a_phone_that_leaves_when_it_has_been_asked_is_let_go() -> None:
-    commands = run(waiting(BY_REFER), ev.SipEnded())
-    assert kinds(commands) == [cmd.CloseMedia, cmd.FinishCall]
+    commands = run(waiting(BY_REFER), sipev.SipEnded())
+    assert kinds(commands) == [medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_where_the_phones_side_refuses_the_other_phone_is_fetched() -> None:
@@ -148,9 +154,9 @@ def test_where_the_phones_side_refuses_the_other_phone_is_fetched() -> None:
 def test_a_call_that_the_phones_side_could_not_make_ends_and_the_user_is_told() -> None:
     call = waiting(BY_REFER)
     commands = run(call, hev.ReferralReported(status=486, refused=False))
-    assert cmd.ByeSip in kinds(commands)
-    assert only(commands, cmd.SendNotice).text.endswith("The number you called is busy.")
-    assert not any(isinstance(command, cmd.SendHangup) for command in commands)
+    assert sipcmd.ByeSip in kinds(commands)
+    assert only(commands, mxcmd.SendNotice).text.endswith("The number you called is busy.")
+    assert not any(isinstance(command, mxcmd.SendHangup) for command in commands)
 
 
 def test_a_report_of_what_was_not_asked_means_nothing() -> None:
@@ -199,7 +205,7 @@ def test_two_phones_on_the_line_are_joined_when_the_user_has_left_both() -> None
     assert run(call, hev.PartnerAgreed()) == [hcmd.JoinMedia(partner=OTHER)]
     assert run(call, JOINED) == [
         hcmd.TellPartner(partner=OTHER, event=hev.PartnerHeard(answered=True)),
-        cmd.WriteSipReoffer(),
+        medcmd.WriteSipReoffer(),
     ]
     assert (call.state, call.deadlines) == (State.JOINED, {})
 
@@ -208,7 +214,7 @@ def test_the_claimed_call_lets_its_user_go_and_agrees() -> None:
     call = talking()
     commands = run(call, hev.PartnerClaimed(partner=OTHER))
     assert commands == [*LEAVING, hcmd.TellPartner(partner=OTHER, event=hev.PartnerAgreed())]
-    assert run(call, hev.PartnerHeard(answered=True)) == [cmd.WriteSipReoffer()]
+    assert run(call, hev.PartnerHeard(answered=True)) == [medcmd.WriteSipReoffer()]
     assert call.state is State.JOINED
 
 
@@ -226,7 +232,7 @@ def test_a_call_that_was_told_to_wait_for_nobody_ends() -> None:
     call = talking()
     run(call, AWAITED)
     commands = run(call, ev.TimerFired(timer=Timer.TRANSFER))
-    assert kinds(commands) == [cmd.ByeSip, cmd.SendNotice, cmd.CloseMedia, cmd.FinishCall]
+    assert kinds(commands) == [sipcmd.ByeSip, mxcmd.SendNotice, medcmd.CloseMedia, cmd.FinishCall]
 
 
 @pytest.mark.parametrize("begin", [claimed, waiting, joined, transferring])
@@ -243,7 +249,7 @@ def test_a_claimed_phone_has_a_moment_to_hang_up_when_the_pbx_has_connected_it()
     assert Timer.FORMER in call.deadlines
     commands = run(call, ev.TimerFired(timer=Timer.FORMER))
     assert only(commands, cmd.FinishCall).verdict is outcomes.TRANSFERRED
-    assert cmd.ByeSip in kinds(commands)
+    assert sipcmd.ByeSip in kinds(commands)
 
 
 def test_a_call_whose_other_one_is_over_before_they_are_joined_ends() -> None:
@@ -259,8 +265,8 @@ def test_a_call_whose_other_one_is_over_before_they_are_joined_ends() -> None:
 def test_another_phone_is_called_without_a_matrix_side() -> None:
     call = begun()
     assert (call.number, call.caller, call.matrix.user, call.matrix.room_id) == ("+15550111", "+15550199", ALICE, None)
-    assert run(call, hev.FetchPermitted()) == [cmd.WriteSipOffer(matrix_sdp=None)]
-    assert run(call, ev.SipOfferReady(sdp="our offer")) == [cmd.PlaceSipCall(sdp="our offer")]
+    assert run(call, hev.FetchPermitted()) == [medcmd.WriteSipOffer(matrix_sdp=None)]
+    assert run(call, medev.SipOfferReady(sdp="our offer")) == [sipcmd.PlaceSipCall(sdp="our offer")]
 
 
 def test_another_trunk_is_tried_when_the_first_cannot_carry_the_call() -> None:
@@ -269,22 +275,22 @@ def test_another_trunk_is_tried_when_the_first_cannot_carry_the_call() -> None:
     run(call, replace(BLIND, ways=(*BLIND.ways, backup)))
     assert call.handover is not None
     other = fetch.begin(call, call.handover, now=2.0, wall=1_000_002.0)
-    run(other, hev.FetchPermitted(), ev.SipOfferReady(sdp="our offer"))
-    commands = run(other, ev.SipFailed(status=503))
-    assert kinds(commands) == [cmd.NoteFailover, cmd.CloseMedia, cmd.WriteSipOffer]
+    run(other, hev.FetchPermitted(), medev.SipOfferReady(sdp="our offer"))
+    commands = run(other, sipev.SipFailed(status=503))
+    assert kinds(commands) == [cmd.NoteFailover, medcmd.CloseMedia, medcmd.WriteSipOffer]
     assert (other.trunk, other.caller, other.state) == ("backup", "+15550177", State.FETCHING)
 
 
 def test_the_other_phone_is_joined_when_it_answers() -> None:
     call = fetching()
     assert call.partner is not None
-    assert run(call, ev.SipAnswered(sdp="other answer")) == [
-        cmd.TakeSipAnswer(sip_sdp="other answer"),
+    assert run(call, sipev.SipAnswered(sdp="other answer")) == [
+        medcmd.TakeSipAnswer(sip_sdp="other answer"),
         hcmd.JoinMedia(partner=call.partner),
     ]
     assert run(call, JOINED) == [
         hcmd.TellPartner(partner=call.partner, event=hev.PartnerHeard(answered=True)),
-        cmd.WriteSipReoffer(),
+        medcmd.WriteSipReoffer(),
     ]
     assert call.state is State.JOINED
 
@@ -292,13 +298,13 @@ def test_the_other_phone_is_joined_when_it_answers() -> None:
 def test_what_the_other_phones_network_plays_is_heard_by_the_one_who_waits() -> None:
     call = fetching()
     assert call.partner is not None
-    assert run(call, ev.SipProgress(status=183, sdp="announcement")) == [
-        cmd.TakeSipAnswer(sip_sdp="announcement", early=True),
+    assert run(call, sipev.SipProgress(status=183, sdp="announcement")) == [
+        medcmd.TakeSipAnswer(sip_sdp="announcement", early=True),
         hcmd.JoinMedia(partner=call.partner),
     ]
     assert run(call, JOINED) == [hcmd.TellPartner(partner=call.partner, event=hev.PartnerHeard(answered=False))]
-    assert run(call, ev.SipProgress(status=183, sdp="announcement")) == []
-    assert run(call, ev.SipAnswered(sdp="announcement"))[0] == cmd.TakeSipAnswer(sip_sdp=None)
+    assert run(call, sipev.SipProgress(status=183, sdp="announcement")) == []
+    assert run(call, sipev.SipAnswered(sdp="announcement"))[0] == medcmd.TakeSipAnswer(sip_sdp=None)
     run(call, JOINED)
     assert call.state is State.JOINED
 
@@ -307,7 +313,7 @@ def test_the_phone_that_waits_goes_on_when_it_has_something_to_hear() -> None:
     call = waiting()
     states = []
     for answered in (False, True):
-        assert run(call, hev.PartnerHeard(answered=answered)) == [cmd.WriteSipReoffer()]
+        assert run(call, hev.PartnerHeard(answered=answered)) == [medcmd.WriteSipReoffer()]
         states.append(call.state)
     assert states == [State.HANDING_OVER, State.JOINED]
 
@@ -315,38 +321,38 @@ def test_the_phone_that_waits_goes_on_when_it_has_something_to_hear() -> None:
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (ev.SipFailed(status=486), "The number you called is busy."),
-        (ev.SipFailed(status=404), "This number is not in service."),
+        (sipev.SipFailed(status=486), "The number you called is busy."),
+        (sipev.SipFailed(status=404), "This number is not in service."),
         (ev.TimerFired(timer=Timer.TRANSFER), "Nobody answered."),
     ],
 )
 def test_a_phone_that_does_not_take_it_ends_both_and_the_user_reads_why(failure: ev.Event, said: str) -> None:
     first, other = waiting(), fetching()
     commands = run(other, failure)
-    assert not any(isinstance(command, cmd.SendNotice) for command in commands)
+    assert not any(isinstance(command, mxcmd.SendNotice) for command in commands)
     word = only(commands, hcmd.TellPartner)
     assert word.partner == first.call_id
     commands = run(first, word.event)
-    assert only(commands, cmd.SendNotice).text == f"The call could not be transferred, and has ended. {said}"
-    assert cmd.ByeSip in kinds(commands)
+    assert only(commands, mxcmd.SendNotice).text == f"The call could not be transferred, and has ended. {said}"
+    assert sipcmd.ByeSip in kinds(commands)
 
 
 def test_a_phone_that_answers_and_hangs_up_at_once_is_no_failure_to_tell_of() -> None:
     first, other = waiting(), fetching()
-    word = only(run(other, ev.SipAnswered(sdp="other answer"), ev.SipEnded()), hcmd.TellPartner)
-    assert kinds(run(first, word.event)) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    word = only(run(other, sipev.SipAnswered(sdp="other answer"), sipev.SipEnded()), hcmd.TellPartner)
+    assert kinds(run(first, word.event)) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_a_phone_that_does_not_wait_cancels_the_other_ones_ringing() -> None:
     first, other = waiting(), fetching()
-    word = only(run(first, ev.SipEnded()), hcmd.TellPartner)
+    word = only(run(first, sipev.SipEnded()), hcmd.TellPartner)
     commands = run(other, word.event)
-    assert kinds(commands) == [cmd.CancelSip, cmd.CloseMedia, cmd.FinishCall]
+    assert kinds(commands) == [sipcmd.CancelSip, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_a_phone_that_answers_without_a_description_is_hung_up_on() -> None:
-    commands = run(fetching(), ev.SipAnswered())
-    assert cmd.ByeSip in kinds(commands)
+    commands = run(fetching(), sipev.SipAnswered())
+    assert sipcmd.ByeSip in kinds(commands)
     assert only(commands, hcmd.TellPartner).event == hev.PartnerLeft(verdict=outcomes.NO_DESCRIPTION)
 
 
@@ -355,20 +361,24 @@ def test_a_phone_that_answers_without_a_description_is_hung_up_on() -> None:
 
 @pytest.mark.parametrize(("begin", "end"), [(joined, fetched), (fetched, joined)])
 def test_when_one_hangs_up_so_is_the_other(begin: Callable[[], Call], end: Callable[[], Call]) -> None:
-    word = only(run(begin(), ev.SipEnded()), hcmd.TellPartner)
+    word = only(run(begin(), sipev.SipEnded()), hcmd.TellPartner)
     commands = run(end(), word.event)
-    assert kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert kinds(commands) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
     assert only(commands, cmd.FinishCall).verdict is outcomes.COMPLETED
 
 
 @pytest.mark.parametrize("begin", [waiting, claimed, joined, fetched])
 def test_each_phone_goes_on_as_in_any_call(begin: Callable[[], Call]) -> None:
     call = begin()
-    assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]
-    assert run(call, ev.ReofferAnswered(sdp="held")) == [cmd.AcceptSip(sdp="held")]
-    assert run(call, ev.SipReofferReady(sdp="go on")) == [cmd.ReofferSip(sdp="go on")]
-    assert run(call, ev.ClientKeyPressed(digit="5", duration_ms=100)) == [cmd.PressSipKey(digit="5", duration_ms=100)]
-    assert run(call, ev.PhoneKeysPressed(digits="5", duration_ms=100)) == [cmd.PlayKeys(digits="5", duration_ms=100)]
+    assert run(call, sipev.SipReoffered(sdp="hold")) == [medcmd.AnswerReoffer(sip_sdp="hold")]
+    assert run(call, medev.ReofferAnswered(sdp="held")) == [sipcmd.AcceptSip(sdp="held")]
+    assert run(call, medev.SipReofferReady(sdp="go on")) == [sipcmd.ReofferSip(sdp="go on")]
+    assert run(call, medev.ClientKeyPressed(digit="5", duration_ms=100)) == [
+        sipcmd.PressSipKey(digit="5", duration_ms=100)
+    ]
+    assert run(call, sipev.PhoneKeysPressed(digits="5", duration_ms=100)) == [
+        medcmd.PlayKeys(digits="5", duration_ms=100)
+    ]
 
 
 @pytest.mark.parametrize("begin", [waiting, claimed, fetching, joined, fetched])
@@ -377,11 +387,11 @@ def test_nothing_that_the_user_does_touches_the_two_phones(begin: Callable[[], C
     state = call.state
     for event in (
         scenes.hangup(call.matrix.call_id),
-        ev.MemberLeft(user=ALICE),
-        ev.MatrixReoffered(matrix_call_id=call.matrix.call_id, user=ALICE, party=LAPTOP, sdp="late"),
+        mxev.MemberLeft(user=ALICE),
+        mxev.MatrixReoffered(matrix_call_id=call.matrix.call_id, user=ALICE, party=LAPTOP, sdp="late"),
         scenes.candidates(LAPTOP, call.matrix.call_id),
         replace(BLIND, matrix_call_id=call.matrix.call_id),
-        ev.MatrixReofferAnswered(sdp="late"),
+        medev.MatrixReofferAnswered(sdp="late"),
     ):
         assert run(call, event) == []
     assert (call.state, call.illegal_events) == (state, 0)
@@ -390,19 +400,19 @@ def test_nothing_that_the_user_does_touches_the_two_phones(begin: Callable[[], C
 @pytest.mark.parametrize("begin", [waiting, claimed, fetching, joined, fetched])
 def test_a_phone_whose_user_has_left_is_not_moved_by_its_own_side(begin: Callable[[], Call]) -> None:
     call = begin()
-    assert run(call, PHONE_WANTS_A_TRANSFER) == [cmd.RefuseReferral(status=403)]
-    assert run(call, replacement()) == [cmd.RejectSip(status=403, dialog=OTHER_DIALOG)]
+    assert run(call, PHONE_WANTS_A_TRANSFER) == [sipcmd.RefuseReferral(status=403)]
+    assert run(call, replacement()) == [sipcmd.RejectSip(status=403, dialog=OTHER_DIALOG)]
 
 
 @pytest.mark.parametrize("begin", [joined, fetched])
 def test_a_phone_that_is_not_heard_any_more_ends_both_and_nobody_is_told_in_a_room(begin: Callable[[], Call]) -> None:
-    commands = run(begin(), ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT))
-    assert kinds(commands) == [cmd.ByeSip, hcmd.TellPartner, cmd.CloseMedia, cmd.FinishCall]
+    commands = run(begin(), medev.MediaLost(reason=MatrixReason.ICE_TIMEOUT))
+    assert kinds(commands) == [sipcmd.ByeSip, hcmd.TellPartner, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_the_clients_audio_that_goes_away_is_no_loss() -> None:
     call = waiting()
-    assert run(call, ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
+    assert run(call, medev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
     assert call.state is State.HANDING_OVER
 
 
@@ -413,10 +423,10 @@ def test_a_wish_that_is_refused_ends_the_call_for_the_client_is_gone() -> None:
     commands = run(talking(), FORBIDDEN)
     assert kinds(commands) == [
         hcmd.RejectReplacement,
-        cmd.ByeSip,
-        cmd.SendHangup,
-        cmd.SendNotice,
-        cmd.CloseMedia,
+        sipcmd.ByeSip,
+        mxcmd.SendHangup,
+        mxcmd.SendNotice,
+        medcmd.CloseMedia,
         cmd.FinishCall,
     ]
 
@@ -424,8 +434,8 @@ def test_a_wish_that_is_refused_ends_the_call_for_the_client_is_gone() -> None:
 def test_a_call_that_its_phone_is_about_to_move_is_not_left_to_another() -> None:
     commands = run(transferring(), BLIND)
     assert commands[0] == hcmd.RejectReplacement(replacement_id="replacement")
-    assert [command.dialog for command in commands if isinstance(command, cmd.CancelSip)] == [OTHER_DIALOG]
-    assert only(commands, cmd.SendHangup).other is None
+    assert [command.dialog for command in commands if isinstance(command, sipcmd.CancelSip)] == [OTHER_DIALOG]
+    assert only(commands, mxcmd.SendHangup).other is None
 
 
 @pytest.mark.parametrize("wish", [BLIND, FORBIDDEN])
@@ -437,13 +447,13 @@ def test_a_phone_that_is_not_on_the_line_yet_is_not_left_to_another(
     assert call.state is State.ACCEPTING
     commands = run(call, replace(wish, matrix_call_id=OUR_CALL))
     assert commands[0] == hcmd.RejectReplacement(replacement_id="replacement")
-    assert {cmd.RejectSip, cmd.SendHangup, cmd.FinishCall} <= set(kinds(commands))
+    assert {sipcmd.RejectSip, mxcmd.SendHangup, cmd.FinishCall} <= set(kinds(commands))
 
 
 def test_a_phone_that_was_replaced_is_let_go_when_the_user_leaves() -> None:
     call = talking()
     call.former = OTHER_DIALOG
-    assert run(call, BLIND)[0] == cmd.ByeSip(dialog=OTHER_DIALOG)
+    assert run(call, BLIND)[0] == sipcmd.ByeSip(dialog=OTHER_DIALOG)
     assert call.dialog == DIALOG
 
 

@@ -15,6 +15,10 @@ from bridge.calls import events as ev
 from bridge.calls import fetch, outcomes
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.state import USER_HAS_LEFT, SipLeg, State
 from bridge.core.ids import CallId, DialogKey
@@ -55,12 +59,12 @@ class World:
             case hcmd.JoinMedia() if command.partner in self.calls:
                 self.words.append((call.call_id, hev.PartnersJoined()))
             case hcmd.JoinMedia():
-                self.words.append((call.call_id, ev.MediaRefused(verdict=outcomes.transfer_failed())))
-            case cmd.WriteSipOffer():
-                self.words.append((call.call_id, ev.SipOfferReady(sdp="our offer")))
-            case cmd.PlaceSipCall():
+                self.words.append((call.call_id, medev.MediaRefused(verdict=outcomes.transfer_failed())))
+            case medcmd.WriteSipOffer():
+                self.words.append((call.call_id, medev.SipOfferReady(sdp="our offer")))
+            case sipcmd.PlaceSipCall():
                 call.dialog = DialogKey(f"of-{call.call_id}")
-            case cmd.ByeSip() | cmd.CancelSip():
+            case sipcmd.ByeSip() | sipcmd.CancelSip():
                 self.farewells[call.call_id] = self.farewells.get(call.call_id, 0) + 1
             case _:
                 pass
@@ -99,11 +103,21 @@ FACTS = st.sampled_from(
     [
         *(hev.ReferralReported(status=status, refused=False) for status in (100, 200, 486)),
         hev.ReferralReported(status=603, refused=True),
-        *(ev.SipEnded(), ev.SipReoffered(sdp="hold"), ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT), scenes.hangup()),
+        *(
+            sipev.SipEnded(),
+            sipev.SipReoffered(sdp="hold"),
+            medev.MediaLost(reason=MatrixReason.ICE_TIMEOUT),
+            scenes.hangup(),
+        ),
     ]
 )
 OF_THE_FETCHED = st.sampled_from(
-    [ev.SipProgress(status=183, sdp="tones"), ev.SipAnswered(sdp="answer"), ev.SipFailed(status=486), ev.SipAnswered()]
+    [
+        sipev.SipProgress(status=183, sdp="tones"),
+        sipev.SipAnswered(sdp="answer"),
+        sipev.SipFailed(status=486),
+        sipev.SipAnswered(),
+    ]
 )
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from([1, 2, 10]).map(lambda most: lambda world: world.deliver(most)),
@@ -152,6 +166,6 @@ def test_when_two_phones_are_joined_the_end_of_one_is_that_of_the_other(
     settle(story)
     joined = [call for call in story.calls.values() if call.state is State.JOINED]
     for call in joined[:1]:
-        story.feed(call.call_id, ev.SipEnded())
+        story.feed(call.call_id, sipev.SipEnded())
     story.deliver(100)
     assert not any(call.state is State.JOINED for call in story.calls.values())

@@ -11,7 +11,13 @@ from bridge.calls import events as ev
 from bridge.calls import hunt_commands as hcmd
 from bridge.calls import hunt_events as hev
 from bridge.calls import machine, outcomes, snapshot
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import message_commands as mcmd
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.hunt import Ring, Step
 from bridge.calls.hunt_plan import BoxOf, HuntPlan
@@ -29,7 +35,7 @@ ELSEWHERE, TIMEOUT = "answered_elsewhere", "invite_timeout"
 
 
 def reject_status(commands: list[cmd.Command]) -> int:
-    return only(commands, cmd.RejectSip).status
+    return only(commands, sipcmd.RejectSip).status
 
 
 # Together.
@@ -37,14 +43,14 @@ def reject_status(commands: list[cmd.Command]) -> int:
 
 def test_all_members_are_asked_at_once_and_the_phone_s_offer_is_looked_at() -> None:
     commands = run(hunts.for_group(), ev.CallPermitted())
-    assert kinds(commands)[0] is cmd.TakeSipOffer
+    assert kinds(commands)[0] is medcmd.TakeSipOffer
     assert asked(commands) == list(MEMBERS)
 
 
 def test_a_member_is_invited_as_soon_as_their_room_and_our_one_offer_are_there() -> None:
     call = hunts.hunting()
     assert kinds(run(call, hunts.judged(ALICE))) == [hcmd.OpenMemberRoom]
-    assert kinds(run(call, hunts.room_ready(ALICE))) == [cmd.WriteMatrixOffer]
+    assert kinds(run(call, hunts.room_ready(ALICE))) == [medcmd.WriteMatrixOffer]
     assert run(call, hunts.judged(BOB), hunts.room_ready(BOB)) == [
         hcmd.OpenMemberRoom(matrix_call_id=hunts.ring(BOB), user=BOB)
     ]
@@ -58,7 +64,7 @@ def test_a_member_is_invited_as_soon_as_their_room_and_our_one_offer_are_there()
 def test_the_phone_rings_with_the_first_invite_that_is_delivered() -> None:
     call = hunts.hunting()
     run(call, hunts.judged(BOB), hunts.room_ready(BOB), hunts.OFFER)
-    assert kinds(run(call, hunts.rings(BOB))) == [cmd.RingSip]
+    assert kinds(run(call, hunts.rings(BOB))) == [sipcmd.RingSip]
     run(call, hunts.judged(ALICE), hunts.room_ready(ALICE))
     assert run(call, hunts.rings(ALICE)) == []
 
@@ -67,12 +73,12 @@ def test_the_first_answer_takes_the_call_and_the_others_fall_silent() -> None:
     call = hunts.all_ring()
     commands = run(call, hunts.answer(BOB))
     assert silenced(commands) == {hunts.room(ALICE): ELSEWHERE, hunts.room(CAROL): ELSEWHERE}
-    assert only(commands, cmd.SendSelectAnswer).selected_party == "of @bob:example.org"
-    assert only(commands, cmd.WriteSipAnswer).matrix_sdp == f"answer of {BOB}"
+    assert only(commands, mxcmd.SendSelectAnswer).selected_party == "of @bob:example.org"
+    assert only(commands, medcmd.WriteSipAnswer).matrix_sdp == f"answer of {BOB}"
     assert (call.state, call.matrix.user, call.matrix.room_id) == (State.ACCEPTING, BOB, hunts.room(BOB))
     assert call.matrix.call_id == hunts.ring(BOB)
     assert call.users == {BOB}
-    assert kinds(run(call, ev.SipAnswerReady(sdp="ours"), ev.MediaConnected())) == [cmd.AcceptSip]
+    assert kinds(run(call, medev.SipAnswerReady(sdp="ours"), medev.MediaConnected())) == [sipcmd.AcceptSip]
     assert call.state is State.CONNECTED
 
 
@@ -93,27 +99,27 @@ def test_nobody_can_answer_in_the_place_of_a_member() -> None:
 def test_candidates_of_the_winner_are_used_and_of_nobody_else() -> None:
     call = hunts.all_ring()
     for user in (ALICE, BOB):
-        theirs = ev.Candidate(candidate=f"of {user}")
+        theirs = mxev.Candidate(candidate=f"of {user}")
         run(
             call,
-            ev.CandidatesReceived(
+            mxev.CandidatesReceived(
                 matrix_call_id=hunts.ring(user), user=user, party=PartyId(f"of {user}"), candidates=(theirs,)
             ),
         )
     commands = run(call, hunts.answer(BOB))
-    assert [c.candidate for c in only(commands, cmd.AddCandidates).candidates] == [f"of {BOB}"]
+    assert [c.candidate for c in only(commands, medcmd.AddCandidates).candidates] == [f"of {BOB}"]
 
 
 def test_who_declines_leaves_the_others_ringing() -> None:
     call = hunts.all_ring()
     commands = run(call, hunts.decline(ALICE))
-    assert kinds(commands) == [cmd.SendSelectAnswer]
-    other = only(commands, cmd.SendSelectAnswer).other
+    assert kinds(commands) == [mxcmd.SendSelectAnswer]
+    other = only(commands, mxcmd.SendSelectAnswer).other
     assert other is not None
     assert other.room_id == hunts.room(ALICE)
     assert call.users == {BOB, CAROL}
     assert run(call, hunts.answer(ALICE)) == []
-    assert only(run(call, hunts.answer(CAROL)), cmd.WriteSipAnswer)
+    assert only(run(call, hunts.answer(CAROL)), medcmd.WriteSipAnswer)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ def test_a_member_whose_devices_never_rang_is_told_of_the_missed_call() -> None:
     call = hunts.hunting()
     run(call, hunts.judged(ALICE), hunts.room_ready(ALICE), hunts.judged(BOB), hunts.room_ready(BOB, joined=False))
     run(call, hunts.OFFER, hunts.rings(ALICE))
-    notice = only(run(call, EXPIRED), cmd.SendNotice)
+    notice = only(run(call, EXPIRED), mxcmd.SendNotice)
     assert (notice.text, notice.other and notice.other.room_id) == (outcomes.MISSED_CALL, hunts.room(BOB))
 
 
@@ -174,9 +180,9 @@ def test_a_member_s_presence_counts_for_their_ring(state: PresenceState, rung: b
 def test_a_member_rings_on_joining_their_room() -> None:
     call = hunts.hunting(plan(ALICE))
     commands = run(call, hunts.judged(ALICE), hunts.room_ready(ALICE, joined=False))
-    assert kinds(commands) == [hcmd.OpenMemberRoom, cmd.RingSip]
-    assert run(call, ev.MemberJoined(user=BOB), ev.MemberJoined(user=ALICE, room_id=hunts.room(BOB))) == []
-    assert kinds(run(call, ev.MemberJoined(user=ALICE))) == [cmd.WriteMatrixOffer]
+    assert kinds(commands) == [hcmd.OpenMemberRoom, sipcmd.RingSip]
+    assert run(call, mxev.MemberJoined(user=BOB), mxev.MemberJoined(user=ALICE, room_id=hunts.room(BOB))) == []
+    assert kinds(run(call, mxev.MemberJoined(user=ALICE))) == [medcmd.WriteMatrixOffer]
     assert invited(run(call, hunts.OFFER)) == [ALICE]
 
 
@@ -192,12 +198,12 @@ def test_a_room_in_trouble_costs_its_member_the_ring_and_nobody_else(verdict: Ve
 
 def test_a_member_or_ghost_who_leaves_takes_only_that_ring_along() -> None:
     call = hunts.all_ring()
-    assert run(call, ev.MemberLeft(user=ALICE, room_id=hunts.room(ALICE))) == []
-    assert run(call, ev.MemberLeft(user=scenes.GHOST, room_id=hunts.room(BOB))) == []
-    assert run(call, ev.MemberLeft(user=CAROL, room_id=hunts.room(BOB))) == []
+    assert run(call, mxev.MemberLeft(user=ALICE, room_id=hunts.room(ALICE))) == []
+    assert run(call, mxev.MemberLeft(user=scenes.GHOST, room_id=hunts.room(BOB))) == []
+    assert run(call, mxev.MemberLeft(user=CAROL, room_id=hunts.room(BOB))) == []
     assert call.users == {CAROL}
-    run(call, hunts.answer(CAROL), ev.SipAnswerReady(sdp="ours"))
-    assert run(call, ev.MemberLeft(user=scenes.GHOST, room_id=hunts.room(ALICE))) == []
+    run(call, hunts.answer(CAROL), medev.SipAnswerReady(sdp="ours"))
+    assert run(call, mxev.MemberLeft(user=scenes.GHOST, room_id=hunts.room(ALICE))) == []
     assert not call.ended
 
 
@@ -213,7 +219,7 @@ def test_in_turn_the_next_member_is_asked_when_the_time_of_the_last_one_is_over(
     assert invited(run(call, hunts.judged(BOB), hunts.room_ready(BOB), now=23.0)) == [BOB]
     assert call.deadlines[Timer.EXPIRY] == 23.0 + hunts.EACH_S
     assert run(call, hunts.answer(ALICE)) == []
-    assert only(run(call, hunts.answer(BOB)), cmd.WriteSipAnswer)
+    assert only(run(call, hunts.answer(BOB)), medcmd.WriteSipAnswer)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_in_turn_the_next_member_is_asked_when_the_time_of_the_last_one_is_over(
         hunts.decline(ALICE),
         hunts.hangup(ALICE, "user_busy"),
         hev.MemberUnreachable(matrix_call_id=hunts.ring(ALICE), verdict=outcomes.MATRIX_REFUSED),
-        ev.MemberLeft(user=ALICE, room_id=hunts.room(ALICE)),
+        mxev.MemberLeft(user=ALICE, room_id=hunts.room(ALICE)),
     ],
 )
 def test_in_turn_the_next_member_is_asked_when_the_last_one_cannot_or_will_not(over: ev.Event) -> None:
@@ -250,7 +256,7 @@ def test_when_nobody_takes_the_call_another_group_rings() -> None:
     assert call.hunt is not None
     assert call.hunt.group == "sales"
     assert invited(run(call, hunts.judged(DAVE), hunts.room_ready(DAVE))) == [DAVE]
-    assert only(run(call, hunts.answer(DAVE)), cmd.WriteSipAnswer)
+    assert only(run(call, hunts.answer(DAVE)), medcmd.WriteSipAnswer)
 
 
 def test_a_user_who_is_rung_again_in_another_group_is_not_answered_for_by_the_first_ring() -> None:
@@ -284,26 +290,26 @@ def test_a_person_s_own_box_takes_only_what_its_user_has_it_take(reason: str | N
 @pytest.mark.parametrize(("elsewhere", "reason"), [(False, "user_hangup"), (True, ELSEWHERE)])
 def test_when_the_phone_gives_up_every_member_is_hung_up(elsewhere: bool, reason: str) -> None:
     call = hunts.all_ring()
-    commands = run(call, ev.SipCancelled(answered_elsewhere=elsewhere))
+    commands = run(call, sipev.SipCancelled(answered_elsewhere=elsewhere))
     assert silenced(commands) == {hunts.room(user): reason for user in MEMBERS}
     assert call.ended_by is EndedBy.SIP
 
 
 def test_an_answer_that_crosses_the_phone_s_cancel_gets_nobody_a_call() -> None:
     call = hunts.all_ring()
-    run(call, ev.SipCancelled())
+    run(call, sipev.SipCancelled())
     assert run(call, hunts.answer(BOB)) == []
     call = hunts.all_ring()
     run(call, hunts.answer(BOB))
-    commands = run(call, ev.SipCancelled())
-    assert only(commands, cmd.SendHangup).other is None
-    assert cmd.AcceptSip not in kinds(commands)
+    commands = run(call, sipev.SipCancelled())
+    assert only(commands, mxcmd.SendHangup).other is None
+    assert sipcmd.AcceptSip not in kinds(commands)
 
 
 def test_what_was_asked_for_a_ring_that_is_over_comes_too_late_at_any_time() -> None:
     call = hunts.hunting()
     run(call, hunts.judged(ALICE), hunts.judged(BOB), hunts.room_ready(BOB), hunts.OFFER, hunts.rings(BOB))
-    run(call, hunts.answer(BOB), ev.SipAnswerReady(sdp="ours"), ev.MediaConnected())
+    run(call, hunts.answer(BOB), medev.SipAnswerReady(sdp="ours"), medev.MediaConnected())
     assert run(call, hunts.room_ready(ALICE), hunts.judged(CAROL)) == []
     assert call.illegal_events == 0
 
@@ -316,18 +322,18 @@ def test_a_member_who_calls_the_phone_that_rings_them_has_taken_the_call() -> No
         hunts.room(CAROL): ELSEWHERE,
         hunts.room(BOB): "replaced",
     }
-    assert only(commands, cmd.WriteBothAnswers).matrix_sdp == "alice offer"
+    assert only(commands, medcmd.WriteBothAnswers).matrix_sdp == "alice offer"
     assert (call.state, call.matrix.user, call.matrix.call_id) == (State.ADOPTING, BOB, scenes.THEIR_CALL)
-    answers = run(call, ev.BothAnswersReady(matrix_sdp="m", sip_sdp="s"))
-    assert kinds(answers) == [cmd.SendAnswer, cmd.AcceptSip]
+    answers = run(call, medev.BothAnswersReady(matrix_sdp="m", sip_sdp="s"))
+    assert kinds(answers) == [mxcmd.SendAnswer, sipcmd.AcceptSip]
 
 
 def test_a_client_that_gave_up_our_invite_for_its_own_call_is_waited_for() -> None:
     call = hunts.first_rings(plan(ALICE, in_turn=True))
-    assert kinds(run(call, hunts.hangup(ALICE, "replaced"))) == [cmd.SendSelectAnswer]
+    assert kinds(run(call, hunts.hangup(ALICE, "replaced"))) == [mxcmd.SendSelectAnswer]
     commands = run(call, scenes.crossing(user=ALICE, room_id=hunts.room(ALICE)))
     assert silenced(commands) == {}
-    assert only(commands, cmd.WriteBothAnswers)
+    assert only(commands, medcmd.WriteBothAnswers)
 
 
 def test_after_a_crash_every_member_who_rings_is_hung_up() -> None:
@@ -335,7 +341,7 @@ def test_after_a_crash_every_member_who_rings_is_hung_up() -> None:
     assert call.invites == [hunts.ring(user) for user in MEMBERS]
     commands = run(call, ev.Aborted(verdict=outcomes.BRIDGE_RESTARTED))
     assert silenced(commands) == {hunts.room(user): "unknown_error" for user in MEMBERS}
-    notices = [command for command in commands if isinstance(command, cmd.SendNotice)]
+    notices = [command for command in commands if isinstance(command, mxcmd.SendNotice)]
     assert len(notices) == len(MEMBERS)
 
 
@@ -362,15 +368,15 @@ HISTORY: st.SearchStrategy[list[ev.Event]] = st.lists(
         st.builds(hunts.answer, USERS),
         st.builds(hunts.decline, USERS, st.sampled_from([None, "user_busy"])),
         st.builds(hunts.hangup, USERS, st.sampled_from([None, "replaced", "ice_failed"])),
-        st.builds(lambda u: ev.MemberJoined(user=u), USERS),
-        st.builds(lambda u: ev.MemberLeft(user=u, room_id=hunts.room(u)), USERS),
+        st.builds(lambda u: mxev.MemberJoined(user=u), USERS),
+        st.builds(lambda u: mxev.MemberLeft(user=u, room_id=hunts.room(u)), USERS),
         st.builds(lambda u: scenes.crossing(user=u, room_id=hunts.room(u)), USERS),
         st.just(EXPIRED),
         st.just(ev.TimerFired(timer=Timer.PROGRESS)),
-        st.just(ev.SipCancelled()),
-        st.just(ev.SipAnswerReady(sdp="sdp")),
-        st.just(ev.BothAnswersReady(matrix_sdp="m", sip_sdp="s")),
-        st.just(ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
+        st.just(sipev.SipCancelled()),
+        st.just(medev.SipAnswerReady(sdp="sdp")),
+        st.just(medev.BothAnswersReady(matrix_sdp="m", sip_sdp="s")),
+        st.just(medev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
     ),
     max_size=40,
 )
@@ -403,9 +409,9 @@ def test_every_member_who_was_invited_is_told_the_end_once_and_nobody_else(
         before = {ring.matrix_call_id: ring.step for ring in _rings(call)}
         commands += run(call, event)
         ended = {ring.matrix_call_id for ring in _rings(call) if ring.step is Step.OVER}
-        if isinstance(event, ev.RejectReceived | ev.HangupReceived | ev.MemberLeft | hev.MemberUnreachable):
+        if isinstance(event, mxev.RejectReceived | mxev.HangupReceived | mxev.MemberLeft | hev.MemberUnreachable):
             own_ends |= {name for name in ended if before.get(name) is not Step.OVER}
-        if isinstance(event, ev.HangupReceived) and event.reason == MatrixReason.REPLACED:
+        if isinstance(event, mxev.HangupReceived) and event.reason == MatrixReason.REPLACED:
             own_ends.add(event.matrix_call_id)
     assert call.ended
     assert kinds(commands).count(cmd.FinishCall) == 1
@@ -413,7 +419,7 @@ def test_every_member_who_was_invited_is_told_the_end_once_and_nobody_else(
     hung_up = [
         command.other.call_id if command.other is not None else call.matrix.call_id
         for command in commands
-        if isinstance(command, cmd.SendHangup)
+        if isinstance(command, mxcmd.SendHangup)
     ]
     assert len(set(asked_for)) == len(asked_for)
     assert len(set(hung_up)) == len(hung_up)

@@ -13,8 +13,14 @@ from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import handover_events as hev
 from bridge.calls import machine, outcomes, snapshot
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import menu_events as nev
 from bridge.calls import message_events as mev
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls import transfer_events as tev
 from bridge.calls.announcement_events import AnnouncementReady
 from bridge.calls.call import Call
@@ -57,51 +63,51 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.CallRefused(verdict=outcomes.NO_ANSWER)),
     st.builds(ev.TimerFired, timer=st.sampled_from(Timer)),
     st.builds(
-        ev.CandidatesReceived,
+        mxev.CandidatesReceived,
         matrix_call_id=CALL_IDS,
         user=USERS,
         party=PARTIES,
         candidates=st.just((scenes.CANDIDATE,)),
     ),
     st.builds(
-        ev.AnswerReceived,
+        mxev.AnswerReceived,
         matrix_call_id=CALL_IDS,
         user=USERS,
         party=PARTIES,
         version=st.sampled_from([0, 1]),
         sdp=st.just("sdp"),
     ),
-    st.builds(ev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, selected_party=PARTIES),
-    st.builds(ev.RejectReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
-    st.builds(ev.HangupReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
-    st.builds(ev.MatrixReoffered, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, sdp=st.just("sdp")),
-    st.just(ev.MatrixReofferAnswered(sdp="sdp")),
-    st.builds(ev.MemberLeft, user=USERS),
-    st.builds(ev.MemberJoined, user=USERS),
+    st.builds(mxev.AnswerSelected, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, selected_party=PARTIES),
+    st.builds(mxev.RejectReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
+    st.builds(mxev.HangupReceived, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, reason=REASONS),
+    st.builds(mxev.MatrixReoffered, matrix_call_id=CALL_IDS, user=USERS, party=PARTIES, sdp=st.just("sdp")),
+    st.just(medev.MatrixReofferAnswered(sdp="sdp")),
+    st.builds(mxev.MemberLeft, user=USERS),
+    st.builds(mxev.MemberJoined, user=USERS),
     st.builds(scenes.crossing, CALL_IDS, user=USERS),
-    st.builds(ev.PresenceKnown, state=st.sampled_from([*PresenceState, None])),
-    st.builds(ev.PortalReady, room_id=st.just(scenes.ROOM), ghost=st.just(scenes.GHOST), user_joined=st.booleans()),
-    st.just(ev.InviteDelivered()),
-    st.builds(ev.SipProgress, status=st.sampled_from([180, 183]), sdp=SDP),
-    st.builds(ev.SipAnswered, sdp=SDP),
-    st.builds(ev.SipFailed, status=st.integers(300, 699), local=st.booleans()),
-    st.builds(ev.SipCancelled, answered_elsewhere=st.booleans()),
-    st.builds(ev.SipEnded, by_peer=st.booleans()),
-    st.builds(ev.SipConfirmed, sdp=SDP),
-    st.builds(ev.SipReoffered, sdp=SDP),
+    st.builds(mxev.PresenceKnown, state=st.sampled_from([*PresenceState, None])),
+    st.builds(mxev.PortalReady, room_id=st.just(scenes.ROOM), ghost=st.just(scenes.GHOST), user_joined=st.booleans()),
+    st.just(mxev.InviteDelivered()),
+    st.builds(sipev.SipProgress, status=st.sampled_from([180, 183]), sdp=SDP),
+    st.builds(sipev.SipAnswered, sdp=SDP),
+    st.builds(sipev.SipFailed, status=st.integers(300, 699), local=st.booleans()),
+    st.builds(sipev.SipCancelled, answered_elsewhere=st.booleans()),
+    st.builds(sipev.SipEnded, by_peer=st.booleans()),
+    st.builds(sipev.SipConfirmed, sdp=SDP),
+    st.builds(sipev.SipReoffered, sdp=SDP),
     st.builds(scenes.sip_crossing, SDP),
-    st.just(ev.SipOfferReady(sdp="sdp")),
-    st.just(ev.MatrixOfferReady(sdp="sdp")),
-    st.just(ev.MatrixAnswerReady(sdp="sdp")),
-    st.just(ev.SipAnswerReady(sdp="sdp")),
-    st.just(ev.BothAnswersReady(matrix_sdp="sdp", sip_sdp="sdp")),
-    st.just(ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
-    st.just(ev.SipReofferReady(sdp="sdp")),
-    st.just(ev.SipReofferAnswered(sdp="sdp")),
-    st.just(ev.SipReofferRefused()),
-    st.just(ev.IdentityChanged(number="+15550111")),
-    st.just(ev.ClientKeyPressed(digit="5", duration_ms=100)),
-    st.just(ev.PhoneKeysPressed(digits="5", duration_ms=100)),
+    st.just(medev.SipOfferReady(sdp="sdp")),
+    st.just(medev.MatrixOfferReady(sdp="sdp")),
+    st.just(medev.MatrixAnswerReady(sdp="sdp")),
+    st.just(medev.SipAnswerReady(sdp="sdp")),
+    st.just(medev.BothAnswersReady(matrix_sdp="sdp", sip_sdp="sdp")),
+    st.just(medev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC)),
+    st.just(medev.SipReofferReady(sdp="sdp")),
+    st.just(sipev.SipReofferAnswered(sdp="sdp")),
+    st.just(sipev.SipReofferRefused()),
+    st.just(sipev.IdentityChanged(number="+15550111")),
+    st.just(medev.ClientKeyPressed(digit="5", duration_ms=100)),
+    st.just(sipev.PhoneKeysPressed(digits="5", duration_ms=100)),
     st.just(PERMITTED),
     st.just(tev.TransferForbidden(status=403)),
     st.just(tev.TransferOfferReady(sdp="sdp")),
@@ -140,8 +146,8 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(hunts.rings, MEMBERS),
     st.builds(hunts.answer, MEMBERS),
     st.builds(hunts.decline, MEMBERS),
-    st.just(ev.MediaConnected()),
-    st.builds(ev.MediaLost, reason=st.sampled_from(LOST)),
+    st.just(medev.MediaConnected()),
+    st.builds(medev.MediaLost, reason=st.sampled_from(LOST)),
 )
 CALLS = st.sampled_from(
     [
@@ -172,17 +178,17 @@ class Phones:
             event = replace(event, dialog=DialogKey(f"offered-{self.offered}"))
         commands = scenes.run(self.call, event)
         for command in commands:
-            if isinstance(command, cmd.PlaceTransfer) and self.call.second is not None:
+            if isinstance(command, sipcmd.PlaceTransfer) and self.call.second is not None:
                 self.placed += 1
                 self.call.second.dialog = DialogKey(f"placed-{self.placed}")
-            if isinstance(command, cmd.ByeSip | cmd.CancelSip) and (command.dialog or own) is not None:
+            if isinstance(command, sipcmd.ByeSip | sipcmd.CancelSip) and (command.dialog or own) is not None:
                 self.farewells[command.dialog or own] += 1
         return commands
 
 
 def final(commands: list[cmd.Command], call_id: MatrixCallId) -> int:
     """How many times the Matrix call was ended by us."""
-    ends = [command for command in commands if isinstance(command, cmd.SendReject | cmd.SendHangup)]
+    ends = [command for command in commands if isinstance(command, mxcmd.SendReject | mxcmd.SendHangup)]
     return sum(command.other is None or command.other.call_id == call_id for command in ends)
 
 
@@ -207,7 +213,7 @@ def test_every_call_ends_exactly_once_and_each_side_is_told_once(
     commands += scenes.run(call, ev.Aborted(verdict=outcomes.SHUTTING_DOWN))
     assert call.ended
     assert [type(command) for command in commands].count(cmd.FinishCall) == 1
-    assert [type(command) for command in commands].count(cmd.CloseMedia) == 1
+    assert [type(command) for command in commands].count(medcmd.CloseMedia) == 1
     assert final(commands, call.matrix.call_id) <= 1
     assert not call.deadlines
 
@@ -222,7 +228,7 @@ def test_no_phone_is_hung_up_on_twice_and_none_that_was_called_for_a_transfer_is
         second = phones.call.second.dialog if phones.call.second is not None else None
         if isinstance(event, tev.TransferFailed) and second is not None:
             gone.add(second)
-        if isinstance(event, ev.SipEnded | ev.SipFailed | ev.SipCancelled) and phones.call.dialog is not None:
+        if isinstance(event, sipev.SipEnded | sipev.SipFailed | sipev.SipCancelled) and phones.call.dialog is not None:
             gone.add(phones.call.dialog)
         if isinstance(event, tev.FormerPhoneLeft) and phones.call.former is not None:
             gone.add(phones.call.former)
@@ -279,8 +285,8 @@ def test_a_caller_is_refused_before_our_answer_and_hung_up_on_after_it(history: 
     call, answered = early_media(), False
     for event in [*history, ev.Aborted(verdict=outcomes.SHUTTING_DOWN)]:
         for command in scenes.run(call, event):
-            assert not isinstance(command, cmd.SendReject if answered else cmd.SendHangup)
-            answered |= isinstance(command, cmd.SendAnswer)
+            assert not isinstance(command, mxcmd.SendReject if answered else mxcmd.SendHangup)
+            answered |= isinstance(command, mxcmd.SendAnswer)
 
 
 PATIENT = {State.NEW, State.CONNECTED, State.JOINED, State.ENDED}
@@ -314,7 +320,7 @@ def test_an_answer_that_nobody_writes_ends_the_call_on_both_sides() -> None:
     for call, state in ((adopting, State.ADOPTING), (accepting, State.ACCEPTING)):
         assert (call.state, set(call.deadlines)) == (state, {Timer.ANSWER})
         commands = scenes.run(call, ev.TimerFired(timer=Timer.ANSWER))
-        assert scenes.only(commands, cmd.RejectSip).status == 500
+        assert scenes.only(commands, sipcmd.RejectSip).status == 500
         assert call.verdict == outcomes.MEDIA_FAILED
         assert final(commands, call.matrix.call_id) == 1
 
@@ -323,7 +329,7 @@ def test_an_answer_to_a_phone_that_nobody_writes_leaves_it_with_what_it_would_ha
     call = attending()
     assert set(call.deadlines) == {Timer.ANSWER}
     commands = scenes.run(call, ev.TimerFired(timer=Timer.ANSWER))
-    assert scenes.only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
+    assert scenes.only(commands, sipcmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
     assert call.verdict == outcomes.NO_ANSWER
 
 
@@ -337,7 +343,7 @@ def test_every_state_can_be_left_by_an_abort() -> None:
 def test_an_event_that_has_no_row_is_counted_and_changes_nothing() -> None:
     call = scenes.outgoing()
     before = replace(call)
-    assert scenes.run(call, ev.SipAnswerReady(sdp="sdp")) == []
+    assert scenes.run(call, medev.SipAnswerReady(sdp="sdp")) == []
     assert call.illegal_events == 1
     assert call.state is before.state
 

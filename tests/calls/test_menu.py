@@ -8,10 +8,16 @@ from bridge.calls import commands as cmd
 from bridge.calls import events as ev
 from bridge.calls import handover_commands as hcmd
 from bridge.calls import inbound, menu_walk, outcomes, turning_away
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import menu_commands as ncmd
 from bridge.calls import menu_events as nev
 from bridge.calls import message_commands as mcmd
 from bridge.calls import message_events as mev
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
 from bridge.calls.hunt_commands import InviteMember
 from bridge.calls.hunt_plan import BoxOf
@@ -154,14 +160,14 @@ def test_a_phone_is_answered_and_hears_the_choices() -> None:
     call = dialled()
     assert call.state is State.ATTENDING
     commands = run(call, mev.OwnAnswerReady(sdp="our answer"), now=10.0)
-    assert commands == [cmd.AcceptSip(sdp="our answer"), says(Prompt.CHOICES)]
+    assert commands == [sipcmd.AcceptSip(sdp="our answer"), says(Prompt.CHOICES)]
     assert (call.state, call.at.attended, call.at.answered) == (State.IN_MENU, 10.0, None)
 
 
 def test_a_call_without_an_offer_is_offered_ours() -> None:
     call = dialled(sdp=None)
     run(call, mev.OwnAnswerReady(sdp="our offer"))
-    assert run(call, ev.SipConfirmed(sdp="phone answer")) == [cmd.TakeSipAnswer(sip_sdp="phone answer")]
+    assert run(call, sipev.SipConfirmed(sdp="phone answer")) == [medcmd.TakeSipAnswer(sip_sdp="phone answer")]
 
 
 def test_a_key_interrupts_what_is_said() -> None:
@@ -201,7 +207,7 @@ def test_silence_repeats_the_choices_and_then_ends_the_call() -> None:
     assert call.deadlines[Timer.MENU] == 23.0
     assert run(call, SILENCE) == [says(Prompt.CHOICES)]
     run(call, PLAYED)
-    assert scenes.kinds(run(call, SILENCE)) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(run(call, SILENCE)) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
     assert (call.verdict, call.ended_by) == (outcomes.MENU_OVER, EndedBy.BRIDGE)
 
 
@@ -266,10 +272,10 @@ def test_the_person_who_was_chosen_rings_while_the_phone_hears_a_ringback() -> N
 def test_the_person_answers_and_talk_begins() -> None:
     call = ringing()
     commands = run(call, hunts.answer(ALICE), now=30.0)
-    assert scenes.kinds(commands) == [cmd.SendSelectAnswer, ncmd.TakeMatrixAnswer]
+    assert scenes.kinds(commands) == [mxcmd.SendSelectAnswer, ncmd.TakeMatrixAnswer]
     assert (call.state, call.matrix_leg, call.sip_leg) == (State.CONNECTING, MatrixLeg.ANSWERED, SipLeg.ESTABLISHED)
-    run(call, ev.MediaConnected(), now=31.0)
-    run(call, ev.SipEnded(), now=90.0)
+    run(call, medev.MediaConnected(), now=31.0)
+    run(call, sipev.SipEnded(), now=90.0)
     assert (call.verdict, call.talk_s) == (outcomes.COMPLETED, 60.0)
 
 
@@ -293,7 +299,7 @@ def test_keys_that_are_under_way_when_the_person_answers_mean_nothing() -> None:
     assert call.illegal_events == 0
 
 
-@pytest.mark.parametrize("event", [EXPIRED, hunts.decline(ALICE), ev.MemberLeft(user=ALICE)])
+@pytest.mark.parametrize("event", [EXPIRED, hunts.decline(ALICE), mxev.MemberLeft(user=ALICE)])
 def test_when_the_person_does_not_take_the_call_the_phone_may_choose_anew(event: ev.Event) -> None:
     call = ringing()
     commands = run(call, event)
@@ -319,7 +325,7 @@ def test_an_offer_that_is_ready_when_nobody_is_left_for_it_is_the_next_persons()
 
 
 def test_devices_of_a_person_who_was_given_up_fall_silent() -> None:
-    assert only(run(ringing(), EXPIRED), cmd.SendHangup).reason is MatrixReason.INVITE_TIMEOUT
+    assert only(run(ringing(), EXPIRED), mxcmd.SendHangup).reason is MatrixReason.INVITE_TIMEOUT
 
 
 def test_when_nobody_had_been_chosen_the_call_ends_with_a_sentence() -> None:
@@ -328,14 +334,14 @@ def test_when_nobody_had_been_chosen_the_call_ends_with_a_sentence() -> None:
     busy = replace(hunts.judged(ALICE), refusal=outcomes.BUSY)
     assert run(call, busy) == [says(Prompt.NOBODY)]
     assert run(call, key("1")) == []
-    assert cmd.ByeSip in scenes.kinds(run(call, PLAYED))
+    assert sipcmd.ByeSip in scenes.kinds(run(call, PLAYED))
     assert call.verdict == outcomes.BUSY
 
 
 def test_a_person_with_a_message_box_takes_a_message() -> None:
     call = ringing(BOXED)
     commands = run(call, EXPIRED, now=60.0)
-    assert scenes.kinds(commands) == [cmd.SendHangup, hcmd.DropMatrixMedia, mcmd.PlayGreeting]
+    assert scenes.kinds(commands) == [mxcmd.SendHangup, hcmd.DropMatrixMedia, mcmd.PlayGreeting]
     assert (call.state, call.at.answered) == (State.ATTENDED, 60.0)
     assert call.deadlines == {Timer.MESSAGE: 210.0}
     assert run(call, PLAYED) == [mcmd.RecordMessage(longest_s=120.0)]
@@ -347,11 +353,11 @@ def test_a_choice_may_be_a_message_box() -> None:
     call = choosing()
     run(call, key("3"))
     assert run(call, BOX_ALONE) == [hcmd.DropMatrixMedia(), mcmd.PlayGreeting()]
-    run(call, ev.SipEnded())
+    run(call, sipev.SipEnded())
     assert (call.verdict, call.matrix.user) == (outcomes.MENU_LEFT, ALICE)
 
 
-FULL = ev.MediaRefused(verdict=outcomes.attendants_busy(outcomes.MENU_LEFT))
+FULL = medev.MediaRefused(verdict=outcomes.attendants_busy(outcomes.MENU_LEFT))
 
 
 @pytest.mark.parametrize("before", [(), (PLAYED,)], ids=["no place", "no recording"])
@@ -360,12 +366,12 @@ def test_a_message_box_that_takes_none_is_not_met_with_silence(before: tuple[ev.
     run(call, key("3"), BOX_ALONE, *before, now=20.0)
     assert run(call, FULL, now=21.0) == [says(Prompt.NOBODY)]
     assert run(call, key("1"), now=22.0) == [], "there is nothing to choose any more"
-    assert scenes.kinds(run(call, PLAYED, now=23.0)) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(run(call, PLAYED, now=23.0)) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
     assert (call.verdict, call.ended_by, call.talk_s) == (FULL.verdict, EndedBy.BRIDGE, 0.0)
     assert call.illegal_events == 0
 
 
-@pytest.mark.parametrize("event", [ev.SipEnded(), ev.MediaRefused(verdict=outcomes.MEDIA_FAILED)])
+@pytest.mark.parametrize("event", [sipev.SipEnded(), medev.MediaRefused(verdict=outcomes.MEDIA_FAILED)])
 def test_whatever_cuts_that_sentence_short_the_box_was_why_the_call_ended(event: ev.Event) -> None:
     call = ringing(BOXED)
     run(call, EXPIRED, FULL)
@@ -375,24 +381,24 @@ def test_whatever_cuts_that_sentence_short_the_box_was_why_the_call_ended(event:
 
 def test_a_phone_that_hangs_up_in_the_menu_has_called_nobody() -> None:
     call = choosing()
-    assert scenes.kinds(run(call, ev.SipEnded())) == [cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(run(call, sipev.SipEnded())) == [medcmd.CloseMedia, cmd.FinishCall]
     assert (call.verdict, call.ended_by) == (outcomes.MENU_LEFT, EndedBy.SIP)
 
 
 def test_a_phone_that_hangs_up_while_the_person_rings_was_missed() -> None:
     call = ringing()
-    commands = run(call, ev.SipEnded())
-    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
+    commands = run(call, sipev.SipEnded())
+    assert only(commands, mxcmd.SendHangup).reason is MatrixReason.USER_HANGUP
     assert call.verdict == outcomes.CANCELLED
 
 
 def test_a_person_who_calls_the_phone_that_rings_them_is_connected_to_it() -> None:
     call = ringing()
     commands = run(call, scenes.crossing())
-    write = only(commands, cmd.WriteBothAnswers)
+    write = only(commands, medcmd.WriteBothAnswers)
     assert write.answered
-    commands = run(call, ev.BothAnswersReady(matrix_sdp="our answer", sip_sdp=None))
-    assert commands == [cmd.SendAnswer(sdp="our answer")]
+    commands = run(call, medev.BothAnswersReady(matrix_sdp="our answer", sip_sdp=None))
+    assert commands == [mxcmd.SendAnswer(sdp="our answer")]
     assert call.state is State.CONNECTING
 
 
@@ -405,14 +411,14 @@ def test_until_somebody_has_taken_the_call_it_is_the_menus() -> None:
 
 def test_a_phone_on_hold_may_move_while_it_waits() -> None:
     for call in (choosing(), ringing()):
-        assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]
-        assert run(call, ev.ReofferAnswered(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
+        assert run(call, sipev.SipReoffered(sdp="hold")) == [medcmd.AnswerReoffer(sip_sdp="hold")]
+        assert run(call, medev.ReofferAnswered(sdp="our answer")) == [sipcmd.AcceptSip(sdp="our answer")]
 
 
 def test_a_walk_has_an_end_in_time_and_in_choices() -> None:
     call = choosing()
     assert call.deadlines[Timer.WALK] == 10.0 + turning_away.LONGEST_WALK_S
-    assert cmd.ByeSip in scenes.kinds(run(call, ev.TimerFired(timer=Timer.WALK)))
+    assert sipcmd.ByeSip in scenes.kinds(run(call, ev.TimerFired(timer=Timer.WALK)))
     assert call.verdict == outcomes.MENU_LIMIT
     call = choosing()
     for _ in range(menu_walk.MOST_CHOICES):
@@ -437,7 +443,7 @@ def test_a_phone_whose_group_does_not_answer_is_answered_for_the_menu_that_follo
     assert scenes.kinds(commands)[-1] is mcmd.WriteOwnAnswer
     assert (call.state, call.called_party) == (State.ATTENDING, "group:sales")
     assert run(call, mev.OwnAnswerReady(sdp="our answer"), now=10.0) == [
-        cmd.AcceptSip(sdp="our answer"),
+        sipcmd.AcceptSip(sdp="our answer"),
         says(Prompt.CHOICES),
     ]
     assert (call.state, call.deadlines) == (State.IN_MENU, {Timer.WALK: 610.0})
@@ -451,22 +457,22 @@ def test_who_is_chosen_in_it_is_offered_what_the_new_session_has() -> None:
     call = follows_a_group()
     run(call, mev.OwnAnswerReady(sdp="our answer"), PLAYED, key("1"), FOUND, now=10.0)
     commands = run(call, hunts.judged(ALICE), ROOM_READY)
-    assert cmd.WriteMatrixOffer in scenes.kinds(commands)
-    assert InviteMember in scenes.kinds(run(call, ev.MatrixOfferReady(sdp="another offer")))
+    assert medcmd.WriteMatrixOffer in scenes.kinds(commands)
+    assert InviteMember in scenes.kinds(run(call, medev.MatrixOfferReady(sdp="another offer")))
     run(call, hunts.answer(ALICE))
     assert (call.state, call.matrix.user) == (State.CONNECTING, ALICE)
 
 
 def test_a_phone_that_hangs_up_while_it_is_being_answered_has_been_missed_by_the_group() -> None:
     call = follows_a_group()
-    run(call, ev.SipCancelled())
+    run(call, sipev.SipCancelled())
     assert (call.verdict, call.ended_by) == (outcomes.CANCELLED, EndedBy.SIP)
 
 
 def test_a_menu_that_cannot_be_had_leaves_the_phone_with_what_its_group_has_done() -> None:
     call = follows_a_group()
-    commands = run(call, ev.MediaRefused(verdict=outcomes.MEDIA_FAILED))
-    assert only(commands, cmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
+    commands = run(call, medev.MediaRefused(verdict=outcomes.MEDIA_FAILED))
+    assert only(commands, sipcmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
     assert call.verdict == outcomes.NO_ANSWER
 
 

@@ -4,7 +4,13 @@ import pytest
 
 from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
+from bridge.calls import media_events as medev
 from bridge.calls import outcomes, snapshot
+from bridge.calls import sip_commands as sipcmd
+from bridge.calls import sip_events as sipev
 from bridge.calls.state import EndedBy, State, Timer
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from tests.calls import scenes
@@ -13,29 +19,29 @@ from tests.calls.scenes import ALICE, BRIDGE, LAPTOP, MALLORY, PHONE, THEIR_CALL
 
 def test_a_permitted_call_is_dialled_with_the_offer_of_the_media_session() -> None:
     call = scenes.outgoing()
-    assert run(call, ev.CallPermitted()) == [cmd.WriteSipOffer(matrix_sdp="alice offer")]
-    assert run(call, ev.SipOfferReady(sdp="our offer")) == [cmd.PlaceSipCall(sdp="our offer")]
+    assert run(call, ev.CallPermitted()) == [medcmd.WriteSipOffer(matrix_sdp="alice offer")]
+    assert run(call, medev.SipOfferReady(sdp="our offer")) == [sipcmd.PlaceSipCall(sdp="our offer")]
     assert call.state is State.DIALLING
 
 
 def test_ringing_sends_nothing_to_matrix_because_there_is_no_event_for_it() -> None:
     call = scenes.dialling()
-    assert run(call, ev.SipProgress(status=180), now=2.5) == []
+    assert run(call, sipev.SipProgress(status=180), now=2.5) == []
     assert call.at.ringing == 2.5
 
 
 def test_the_answer_of_the_phone_becomes_the_answer_to_the_caller() -> None:
     call = scenes.dialling()
-    assert run(call, ev.SipAnswered(sdp="phone answer")) == [cmd.WriteMatrixAnswer(sip_sdp="phone answer")]
-    assert run(call, ev.MatrixAnswerReady(sdp="our answer")) == [cmd.SendAnswer(sdp="our answer")]
-    run(call, ev.MediaConnected())
+    assert run(call, sipev.SipAnswered(sdp="phone answer")) == [medcmd.WriteMatrixAnswer(sip_sdp="phone answer")]
+    assert run(call, medev.MatrixAnswerReady(sdp="our answer")) == [mxcmd.SendAnswer(sdp="our answer")]
+    run(call, medev.MediaConnected())
     assert call.state is State.CONNECTED
 
 
 def test_an_answer_without_any_description_ends_the_call_on_both_sides() -> None:
-    commands = run(scenes.dialling(), ev.SipAnswered())
-    assert only(commands, cmd.ByeSip)
-    assert only(commands, cmd.SendReject).reason is MatrixReason.UNKNOWN_ERROR
+    commands = run(scenes.dialling(), sipev.SipAnswered())
+    assert only(commands, sipcmd.ByeSip)
+    assert only(commands, mxcmd.SendReject).reason is MatrixReason.UNKNOWN_ERROR
 
 
 @pytest.mark.parametrize(
@@ -67,55 +73,55 @@ def test_every_failure_of_the_phone_is_a_reject_with_the_reason_that_clients_kno
     status: int, reason: MatrixReason | None, result: Result
 ) -> None:
     call = scenes.dialling()
-    commands = run(call, ev.SipFailed(status=status))
-    assert only(commands, cmd.SendReject).reason is reason
-    assert not any(isinstance(command, cmd.SendHangup | cmd.CancelSip | cmd.ByeSip) for command in commands)
+    commands = run(call, sipev.SipFailed(status=status))
+    assert only(commands, mxcmd.SendReject).reason is reason
+    assert not any(isinstance(command, mxcmd.SendHangup | sipcmd.CancelSip | sipcmd.ByeSip) for command in commands)
     assert call.verdict is not None
     assert call.verdict.result is result
     assert call.ended_by is EndedBy.SIP
 
 
 def test_an_unknown_number_is_explained_in_the_room() -> None:
-    commands = run(scenes.dialling(), ev.SipFailed(status=404))
-    assert "not in service" in only(commands, cmd.SendNotice).text
+    commands = run(scenes.dialling(), sipev.SipFailed(status=404))
+    assert "not in service" in only(commands, mxcmd.SendNotice).text
 
 
 def test_a_number_that_moved_is_told_with_its_new_one() -> None:
     call = scenes.dialling()
-    commands = run(call, ev.SipFailed(status=302, redirected_to="+15550111"))
-    assert "+15550111" in only(commands, cmd.SendNotice).text
+    commands = run(call, sipev.SipFailed(status=302, redirected_to="+15550111"))
+    assert "+15550111" in only(commands, mxcmd.SendNotice).text
     assert (call.verdict and call.verdict.reason, call.peer_status) == ("redirected", 302)
 
 
 def test_a_trunk_that_does_not_answer_at_all_is_not_mistaken_for_a_phone_that_nobody_picks_up() -> None:
     call = scenes.dialling()
-    run(call, ev.SipFailed(status=408, local=True))
+    run(call, sipev.SipFailed(status=408, local=True))
     assert call.verdict is outcomes.TRUNK_UNREACHABLE
 
 
 @pytest.mark.parametrize("reason", [None, "user_hangup", "invite_timeout", "something new"])
 def test_the_caller_hanging_up_before_the_answer_cancels_the_invite_and_sends_nothing_back(reason: str | None) -> None:
     commands = run(scenes.dialling(), scenes.hangup(reason=reason))
-    assert scenes.kinds(commands) == [cmd.CancelSip, cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(commands) == [sipcmd.CancelSip, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_the_caller_hanging_up_while_the_offer_is_written_dials_nobody() -> None:
     call = scenes.outgoing()
     run(call, ev.CallPermitted(), scenes.hangup())
-    assert run(call, ev.SipOfferReady(sdp="our offer")) == []
+    assert run(call, medev.SipOfferReady(sdp="our offer")) == []
 
 
 def test_hanging_up_after_the_answer_sends_bye() -> None:
     call = scenes.talking()
     commands = run(call, scenes.hangup(reason="user_hangup"))
-    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(commands) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
     assert call.verdict is outcomes.COMPLETED
 
 
 def test_the_phone_hanging_up_sends_exactly_one_hangup_with_a_reason() -> None:
-    commands = run(scenes.talking(), ev.SipEnded())
-    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
-    assert scenes.kinds(commands) == [cmd.SendHangup, cmd.CloseMedia, cmd.FinishCall]
+    commands = run(scenes.talking(), sipev.SipEnded())
+    assert only(commands, mxcmd.SendHangup).reason is MatrixReason.USER_HANGUP
+    assert scenes.kinds(commands) == [mxcmd.SendHangup, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_only_the_device_that_called_can_hang_up() -> None:
@@ -134,8 +140,8 @@ def test_an_invite_that_runs_out_is_cancelled_and_rejected_by_us_because_some_cl
     call = scenes.dialling(remaining_s=30)
     assert call.next_deadline() == pytest.approx(29.5)
     commands = run(call, ev.TimerFired(timer=Timer.EXPIRY), now=29.5)
-    assert only(commands, cmd.CancelSip)
-    assert only(commands, cmd.SendReject).reason is MatrixReason.INVITE_TIMEOUT
+    assert only(commands, sipcmd.CancelSip)
+    assert only(commands, mxcmd.SendReject).reason is MatrixReason.INVITE_TIMEOUT
 
 
 def test_a_connected_call_has_no_deadline_left() -> None:
@@ -144,29 +150,29 @@ def test_a_connected_call_has_no_deadline_left() -> None:
 
 def test_a_media_session_that_says_nothing_cannot_hold_a_call_for_ever() -> None:
     call = scenes.dialling()
-    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), now=10.0)
+    run(call, sipev.SipAnswered(sdp="phone answer"), medev.MatrixAnswerReady(sdp="our answer"), now=10.0)
     assert call.next_deadline() == 40.0
     commands = run(call, ev.TimerFired(timer=Timer.CONNECT), now=40.0)
-    assert only(commands, cmd.ByeSip)
-    assert only(commands, cmd.SendHangup).reason is MatrixReason.ICE_FAILED
+    assert only(commands, sipcmd.ByeSip)
+    assert only(commands, mxcmd.SendHangup).reason is MatrixReason.ICE_FAILED
 
 
 def test_audio_that_is_quicker_than_signalling_counts() -> None:
     call = scenes.dialling()
-    run(call, ev.SipAnswered(sdp="phone answer"), ev.MediaConnected(), ev.MatrixAnswerReady(sdp="our answer"))
+    run(call, sipev.SipAnswered(sdp="phone answer"), medev.MediaConnected(), medev.MatrixAnswerReady(sdp="our answer"))
     assert call.state is State.CONNECTED
     assert call.next_deadline() is None
 
 
 def test_the_record_keeps_what_the_trunk_said() -> None:
     call = scenes.dialling()
-    run(call, ev.SipFailed(status=410, q850=22))
+    run(call, sipev.SipFailed(status=410, q850=22))
     assert (call.peer_status, call.peer_q850) == (410, 22)
 
 
 def test_a_number_that_cannot_be_written_as_an_address_is_not_the_trunks_fault() -> None:
     call = scenes.dialling()
-    run(call, ev.SipFailed(status=484, local=True))
+    run(call, sipev.SipFailed(status=484, local=True))
     assert call.verdict is outcomes.NOT_IN_SERVICE
     assert call.peer_status is None
 
@@ -174,33 +180,33 @@ def test_a_number_that_cannot_be_written_as_an_address_is_not_the_trunks_fault()
 def test_a_refused_call_is_rejected_with_a_notice_and_never_reaches_the_phone() -> None:
     verdict = Verdict(result=Result.POLICY, reason="not_permitted", user_text="No.")
     commands = run(scenes.outgoing(), ev.CallRefused(verdict=verdict))
-    assert scenes.kinds(commands) == [cmd.SendReject, cmd.SendNotice, cmd.CloseMedia, cmd.FinishCall]
-    assert only(commands, cmd.SendReject).reason is None
+    assert scenes.kinds(commands) == [mxcmd.SendReject, mxcmd.SendNotice, medcmd.CloseMedia, cmd.FinishCall]
+    assert only(commands, mxcmd.SendReject).reason is None
 
 
 def test_an_invite_from_a_backlog_waits_for_the_hangup_that_may_follow() -> None:
     call = scenes.outgoing()
     assert run(call, ev.CallPermitted(hold_s=1.0)) == []
     commands = run(call, scenes.hangup())
-    assert scenes.kinds(commands) == [cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(commands) == [medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_an_invite_from_a_backlog_is_dialled_when_no_hangup_follows() -> None:
     call = scenes.outgoing()
     run(call, ev.CallPermitted(hold_s=1.0), scenes.candidates(LAPTOP, THEIR_CALL))
     commands = run(call, ev.TimerFired(timer=Timer.BACKLOG), now=2.0)
-    assert scenes.kinds(commands) == [cmd.WriteSipOffer, cmd.AddCandidates]
+    assert scenes.kinds(commands) == [medcmd.WriteSipOffer, medcmd.AddCandidates]
 
 
 def test_selecting_another_answer_hangs_up_the_phone_and_says_nothing() -> None:
-    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=PHONE)
+    selected = mxev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=PHONE)
     commands = run(scenes.talking(), selected)
-    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    assert scenes.kinds(commands) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_a_device_that_did_not_call_cannot_select() -> None:
     call = scenes.talking()
-    selected = ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, selected_party=PHONE)
+    selected = mxev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, selected_party=PHONE)
     assert run(call, selected) == []
     assert call.state is State.CONNECTED
 
@@ -208,141 +214,141 @@ def test_a_device_that_did_not_call_cannot_select() -> None:
 def test_selecting_our_answer_changes_nothing() -> None:
     call = scenes.talking()
     assert (
-        run(call, ev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=BRIDGE)) == []
+        run(call, mxev.AnswerSelected(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, selected_party=BRIDGE)) == []
     )
     assert call.state is State.CONNECTED
 
 
 @pytest.mark.parametrize("reason", [MatrixReason.ICE_FAILED, MatrixReason.ICE_TIMEOUT])
 def test_lost_audio_ends_the_call_on_both_sides(reason: MatrixReason) -> None:
-    commands = run(scenes.talking(), ev.MediaLost(reason=reason))
-    assert only(commands, cmd.ByeSip)
-    assert only(commands, cmd.SendHangup).reason is reason
+    commands = run(scenes.talking(), medev.MediaLost(reason=reason))
+    assert only(commands, sipcmd.ByeSip)
+    assert only(commands, mxcmd.SendHangup).reason is reason
 
 
 def test_a_client_that_closed_its_audio_has_hung_up_though_nothing_was_heard_of_it() -> None:
     call = scenes.talking()
-    commands = run(call, ev.MediaLost(reason=MatrixReason.USER_HANGUP))
-    assert only(commands, cmd.ByeSip)
-    assert only(commands, cmd.SendHangup).reason is MatrixReason.USER_HANGUP
+    commands = run(call, medev.MediaLost(reason=MatrixReason.USER_HANGUP))
+    assert only(commands, sipcmd.ByeSip)
+    assert only(commands, mxcmd.SendHangup).reason is MatrixReason.USER_HANGUP
     assert (call.verdict, call.ended_by) == (outcomes.COMPLETED, EndedBy.MATRIX)
 
 
 def test_leaving_the_room_is_hanging_up() -> None:
-    commands = run(scenes.talking(), ev.MemberLeft(user=ALICE))
-    assert scenes.kinds(commands) == [cmd.ByeSip, cmd.CloseMedia, cmd.FinishCall]
+    commands = run(scenes.talking(), mxev.MemberLeft(user=ALICE))
+    assert scenes.kinds(commands) == [sipcmd.ByeSip, medcmd.CloseMedia, cmd.FinishCall]
 
 
 def test_somebody_else_leaving_the_room_is_not() -> None:
-    assert run(scenes.talking(), ev.MemberLeft(user=MALLORY)) == []
+    assert run(scenes.talking(), mxev.MemberLeft(user=MALLORY)) == []
 
 
 def test_a_reinvite_is_answered_by_the_media_session() -> None:
     call = scenes.talking()
-    assert run(call, ev.SipReoffered(sdp="hold")) == [cmd.AnswerReoffer(sip_sdp="hold")]
-    assert run(call, ev.ReofferAnswered(sdp="held")) == [cmd.AcceptSip(sdp="held")]
+    assert run(call, sipev.SipReoffered(sdp="hold")) == [medcmd.AnswerReoffer(sip_sdp="hold")]
+    assert run(call, medev.ReofferAnswered(sdp="held")) == [sipcmd.AcceptSip(sdp="held")]
 
 
 def test_a_reinvite_that_cannot_be_met_leaves_the_call_as_it_was() -> None:
     call = scenes.talking()
-    commands = run(call, ev.SipReoffered(sdp="x"), ev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
-    assert only(commands, cmd.RejectSip).status == 488
+    commands = run(call, sipev.SipReoffered(sdp="x"), medev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert only(commands, sipcmd.RejectSip).status == 488
     assert call.state is State.CONNECTED
 
 
 def test_a_phone_that_moves_before_it_answers_is_followed() -> None:
     call = scenes.dialling()
-    assert run(call, ev.SipReoffered(sdp="moved")) == [cmd.AnswerReoffer(sip_sdp="moved")]
-    assert run(call, ev.ReofferAnswered(sdp="our answer")) == [cmd.AcceptSip(sdp="our answer")]
-    assert run(call, ev.SipAnswered(sdp="moved")) == [cmd.WriteMatrixAnswer(sip_sdp=None)]  # it is taken already
+    assert run(call, sipev.SipReoffered(sdp="moved")) == [medcmd.AnswerReoffer(sip_sdp="moved")]
+    assert run(call, medev.ReofferAnswered(sdp="our answer")) == [sipcmd.AcceptSip(sdp="our answer")]
+    assert run(call, sipev.SipAnswered(sdp="moved")) == [medcmd.WriteMatrixAnswer(sip_sdp=None)]  # it is taken already
 
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_a_phone_that_wants_what_cannot_be_met_before_it_answers_is_told_so(answered: bool) -> None:
     call = scenes.dialling()
-    run(call, ev.SipReoffered(sdp="x"), *([ev.SipAnswered(sdp="phone answer")] if answered else []))
-    commands = run(call, ev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
-    assert only(commands, cmd.RejectSip).status == 488
+    run(call, sipev.SipReoffered(sdp="x"), *([sipev.SipAnswered(sdp="phone answer")] if answered else []))
+    commands = run(call, medev.ReofferRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert only(commands, sipcmd.RejectSip).status == 488
     assert not call.ended
 
 
 def test_a_description_that_cannot_be_used_rejects_the_call_before_anything_rings() -> None:
     call = scenes.outgoing()
     run(call, ev.CallPermitted())
-    commands = run(call, ev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
-    assert not any(isinstance(command, cmd.PlaceSipCall | cmd.CancelSip) for command in commands)
-    assert only(commands, cmd.SendReject)
+    commands = run(call, medev.MediaRefused(verdict=outcomes.NO_COMMON_CODEC))
+    assert not any(isinstance(command, sipcmd.PlaceSipCall | sipcmd.CancelSip) for command in commands)
+    assert only(commands, mxcmd.SendReject)
 
 
 def test_nothing_happens_to_a_call_that_is_over() -> None:
     call = scenes.talking()
     run(call, scenes.hangup())
-    assert run(call, ev.SipEnded(), scenes.hangup(), ev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
+    assert run(call, sipev.SipEnded(), scenes.hangup(), medev.MediaLost(reason=MatrixReason.ICE_TIMEOUT)) == []
     assert call.illegal_events == 0
 
 
 def test_hold_by_the_client_is_answered_at_once_and_told_to_the_phone() -> None:
     call = scenes.talking()
-    offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, sdp="hold")
-    assert run(call, offer) == [cmd.AnswerMatrixReoffer(matrix_sdp="hold")]
-    assert run(call, ev.MatrixReofferAnswered(sdp="held")) == [
-        cmd.SendNegotiateAnswer(sdp="held"),
-        cmd.WriteSipReoffer(),
+    offer = mxev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=LAPTOP, sdp="hold")
+    assert run(call, offer) == [medcmd.AnswerMatrixReoffer(matrix_sdp="hold")]
+    assert run(call, medev.MatrixReofferAnswered(sdp="held")) == [
+        mxcmd.SendNegotiateAnswer(sdp="held"),
+        medcmd.WriteSipReoffer(),
     ]
-    assert run(call, ev.SipReofferReady(sdp="our hold")) == [cmd.ReofferSip(sdp="our hold")]
-    assert run(call, ev.SipReofferAnswered(sdp="their answer")) == [cmd.TakeSipAnswer(sip_sdp="their answer")]
+    assert run(call, medev.SipReofferReady(sdp="our hold")) == [sipcmd.ReofferSip(sdp="our hold")]
+    assert run(call, sipev.SipReofferAnswered(sdp="their answer")) == [medcmd.TakeSipAnswer(sip_sdp="their answer")]
 
 
 def test_a_call_that_is_up_is_written_down_without_the_keys_of_its_audio() -> None:
     call = scenes.dialling()
-    run(call, ev.SipProgress(status=183), ev.SipAnswered(sdp="a=crypto"))
-    run(call, ev.MatrixAnswerReady(sdp="our answer"))
+    run(call, sipev.SipProgress(status=183), sipev.SipAnswered(sdp="a=crypto"))
+    run(call, medev.MatrixAnswerReady(sdp="our answer"))
     assert "a=crypto" not in snapshot.dump(call)
 
 
 def test_a_phone_that_refuses_hold_keeps_the_call_as_it_was() -> None:
     call = scenes.talking()
-    assert run(call, ev.SipReofferRefused()) == []
+    assert run(call, sipev.SipReofferRefused()) == []
     assert call.state is State.CONNECTED
 
 
 def test_a_session_that_nobody_confirms_any_more_is_told_apart_from_a_hangup() -> None:
     call = scenes.talking()
-    commands = run(call, ev.SipEnded(by_peer=False, expired=True))
+    commands = run(call, sipev.SipEnded(by_peer=False, expired=True))
     assert only(commands, cmd.FinishCall).verdict.reason == "session_expired"
-    assert only(commands, cmd.SendHangup).reason is MatrixReason.UNKNOWN_ERROR
+    assert only(commands, mxcmd.SendHangup).reason is MatrixReason.UNKNOWN_ERROR
 
 
 def test_who_really_answered_is_told_to_the_caller_after_the_answer() -> None:
     call = scenes.dialling()
-    assert run(call, ev.IdentityChanged(number="+15550111", name="Carol")) == []
-    run(call, ev.SipAnswered(sdp="phone answer"))
-    assert run(call, ev.MatrixAnswerReady(sdp="our answer")) == [
-        cmd.SendAnswer(sdp="our answer"),
-        cmd.SendIdentity(number="+15550111", name="Carol"),
+    assert run(call, sipev.IdentityChanged(number="+15550111", name="Carol")) == []
+    run(call, sipev.SipAnswered(sdp="phone answer"))
+    assert run(call, medev.MatrixAnswerReady(sdp="our answer")) == [
+        mxcmd.SendAnswer(sdp="our answer"),
+        mxcmd.SendIdentity(number="+15550111", name="Carol"),
     ]
 
 
 def test_somebody_else_at_the_phone_is_told_at_once_in_a_call_that_is_up() -> None:
     call = scenes.talking()
-    changed = ev.IdentityChanged(number="", name="Carol")
-    assert run(call, changed) == [cmd.SendIdentity(number="", name="Carol")]
+    changed = sipev.IdentityChanged(number="", name="Carol")
+    assert run(call, changed) == [mxcmd.SendIdentity(number="", name="Carol")]
     assert call.connected_number == ""
 
 
 def test_keys_by_signalling_go_both_ways() -> None:
     call = scenes.talking()
-    pressed = run(call, ev.ClientKeyPressed(digit="5", duration_ms=120))
-    assert pressed == [cmd.PressSipKey(digit="5", duration_ms=120)]
-    heard = run(call, ev.PhoneKeysPressed(digits="12", duration_ms=160))
-    assert heard == [cmd.PlayKeys(digits="12", duration_ms=160)]
+    pressed = run(call, medev.ClientKeyPressed(digit="5", duration_ms=120))
+    assert pressed == [sipcmd.PressSipKey(digit="5", duration_ms=120)]
+    heard = run(call, sipev.PhoneKeysPressed(digits="12", duration_ms=160))
+    assert heard == [medcmd.PlayKeys(digits="12", duration_ms=160)]
     assert "12" not in repr((pressed, heard)).replace("duration_ms=120", "")
 
 
 def test_a_change_that_cannot_be_met_or_comes_from_another_device_leaves_the_call_as_it_is() -> None:
     call = scenes.talking()
-    offer = ev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, sdp="hold")
-    assert run(call, offer, ev.MatrixReofferRefused()) == []
+    offer = mxev.MatrixReoffered(matrix_call_id=THEIR_CALL, user=ALICE, party=PHONE, sdp="hold")
+    assert run(call, offer, medev.MatrixReofferRefused()) == []
     assert call.state is State.CONNECTED
 
 
@@ -352,10 +358,10 @@ def test_a_call_that_is_hung_up_before_its_audio_came_up_says_so(
     waited_s: float, result: Result, by_phone: bool
 ) -> None:
     call = scenes.dialling()
-    run(call, ev.SipAnswered(sdp="phone answer"), ev.MatrixAnswerReady(sdp="our answer"), now=2.0)
-    event = ev.SipEnded() if by_phone else scenes.hangup(reason="user_hangup")
+    run(call, sipev.SipAnswered(sdp="phone answer"), medev.MatrixAnswerReady(sdp="our answer"), now=2.0)
+    event = sipev.SipEnded() if by_phone else scenes.hangup(reason="user_hangup")
     commands = run(call, event, now=2.0 + waited_s)
     verdict = only(commands, cmd.FinishCall).verdict
     assert (verdict.reason, verdict.result) == ("no_media", result)
-    notices = [command.text for command in commands if isinstance(command, cmd.SendNotice)]
+    notices = [command.text for command in commands if isinstance(command, mxcmd.SendNotice)]
     assert notices == (["The call was hung up before any sound came through."] if by_phone and waited_s > 3 else [])

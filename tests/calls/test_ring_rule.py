@@ -2,8 +2,10 @@
 
 import pytest
 
-from bridge.calls import commands as cmd
 from bridge.calls import events as ev
+from bridge.calls import matrix_commands as mxcmd
+from bridge.calls import matrix_events as mxev
+from bridge.calls import sip_commands as sipcmd
 from bridge.calls.state import State
 from bridge.core.presence import IDLE_S, Presence, PresenceState, RingWhen, rings
 from tests.calls import scenes
@@ -43,15 +45,15 @@ def test_somebody_who_has_long_done_nothing_is_not_there(
 def test_nothing_rings_before_it_is_known_whether_the_user_is_there() -> None:
     call = scenes.incoming()
     call.ring_when = RingWhen.NOT_OFFLINE
-    assert cmd.OpenPortal() not in scenes.run(call, ev.CallPermitted())
-    assert scenes.run(call, ev.PresenceKnown(state=ONLINE)) == [cmd.OpenPortal()]
+    assert mxcmd.OpenPortal() not in scenes.run(call, ev.CallPermitted())
+    assert scenes.run(call, mxev.PresenceKnown(state=ONLINE)) == [mxcmd.OpenPortal()]
 
 
 def test_a_caller_is_told_at_once_that_the_user_is_not_there() -> None:
     call = scenes.incoming()
     call.ring_when = RingWhen.NOT_OFFLINE
-    commands = scenes.run(call, ev.CallPermitted(), ev.PresenceKnown(state=OFFLINE))
-    assert [command for command in commands if isinstance(command, cmd.RejectSip)] == [
-        cmd.RejectSip(status=480, q850=20)
+    commands = scenes.run(call, ev.CallPermitted(), mxev.PresenceKnown(state=OFFLINE))
+    assert [command for command in commands if isinstance(command, sipcmd.RejectSip)] == [
+        sipcmd.RejectSip(status=480, q850=20)
     ]
     assert call.state is State.ENDED

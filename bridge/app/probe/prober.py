@@ -16,6 +16,7 @@ from bridge.app.probe.telling import report_of
 from bridge.app.probe.test_line import Tell, TestLine
 from bridge.app.switchboard import Switchboard
 from bridge.calls import events as ev
+from bridge.calls import matrix_events as mxev
 from bridge.calls import outbound, outcomes
 from bridge.calls.call import Call
 from bridge.calls.parties import MatrixParty
@@ -182,7 +183,7 @@ class Prober:
     def _hang_up(self, live: LiveCall) -> None:
         call = live.call
         if not call.ended:
-            hangup = ev.HangupReceived(
+            hangup = mxev.HangupReceived(
                 matrix_call_id=call.matrix.call_id, user=call.matrix.user, party=_CLIENT, reason=None
             )
             self._parts.switchboard.feed(live, hangup)

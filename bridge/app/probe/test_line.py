@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 
-from bridge.calls import commands as cmd
+from bridge.calls import matrix_commands as mxcmd
 from bridge.calls.call import Call
 from bridge.core.clock import Clock
 from bridge.core.verdict import Verdict
@@ -40,7 +40,7 @@ class TestLine:
 
     def take(self, command: object) -> None:
         """A client is answered once; what else it would be told is of no use here."""
-        if isinstance(command, cmd.SendAnswer) and not self.answer.done():
+        if isinstance(command, mxcmd.SendAnswer) and not self.answer.done():
             self.answer.set_result(command.sdp)
 
     def followed(self, call: Call) -> None:
