@@ -11,7 +11,7 @@ from bridge.calls import outcomes
 from bridge.calls import sip_commands as sipcmd
 from bridge.calls import sip_events as sipev
 from bridge.calls.call import Call
-from bridge.calls.inbound import peer_candidates
+from bridge.calls.inbound import cancelled, peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, SipLeg, State
 from bridge.calls.steps import Row, Table, abort, ignore, matrix_reoffered, media_lost, member_left, refuse
 from bridge.core.verdict import Verdict
@@ -122,6 +122,7 @@ def phone_keys_pressed(call: Call, event: sipev.PhoneKeysPressed, now: float) ->
 
 OF_THE_PHONE: dict[type[object], Row] = {
     sipev.SipEnded: Row(sip_ended, (State.ENDED,)),
+    sipev.SipCancelled: Row(cancelled, (State.ENDED,)),
     sipev.SipConfirmed: Row(sip_confirmed, (State.ENDED,)),
     sipev.SipReoffered: Row(sip_reoffered, ()),
     medev.SipReofferReady: Row(sip_reoffer_ready, ()),

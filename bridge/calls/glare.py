@@ -23,7 +23,7 @@ from bridge.calls.call import Call
 from bridge.calls.outbound import caller_hung_up
 from bridge.calls.parties import Rival
 from bridge.calls.state import MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.core.ids import MatrixCallId
 from bridge.core.verdict import MatrixReason
 
@@ -208,6 +208,7 @@ INBOUND: Table = {
     (State.REPLACED, ev.TimerFired): Row(inbound.timer_fired, (State.ENDED, State.ATTENDING)),
     (State.REPLACED, mxev.InviteDelivered): Row(inbound.invite_delivered, ()),
     (State.REPLACED, sipev.SipCancelled): Row(inbound.cancelled, (State.ENDED,)),
+    (State.REPLACED, medev.MediaLost): Row(media_lost, (State.ENDED,)),
     (State.REPLACED, ev.Aborted): Row(abort, (State.ENDED,)),
     (State.REPLACED, mxev.MemberLeft): Row(member_left, (State.ENDED,)),
     (State.REPLACED, mxev.MemberJoined): Row(ignore, ()),

@@ -18,7 +18,17 @@ from bridge.calls.menu import MenuPlan, Walk
 from bridge.calls.message import MessageBox
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, matrix_reoffered, member_left, refuse
+from bridge.calls.steps import (
+    WHILE_ANSWERING,
+    Row,
+    Table,
+    abort,
+    ignore,
+    matrix_reoffered,
+    media_lost,
+    member_left,
+    refuse,
+)
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.turning_away import turn_away
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, PartyId, SipCallId, TrunkName, UserId
@@ -216,7 +226,8 @@ def refusal(call: Call, reason: str | None) -> Verdict:
 
 
 def cancelled(call: Call, event: sipev.SipCancelled, now: float) -> list[cmd.Command]:
-    call.sip_leg = SipLeg.ENDED
+    """The phone gives up, perhaps while our 200 waits for its PRACK (RFC 3262 §3): then it was never answered."""
+    call.sip_leg, call.at.answered = SipLeg.ENDED, None
     verdict = outcomes.CALLER_GAVE_UP_ELSEWHERE if event.answered_elsewhere else outcomes.CANCELLED
     return call.end(verdict, EndedBy.SIP, now)
 
@@ -245,6 +256,7 @@ _ANY_TIME: dict[type[object], Row] = {
     ev.Aborted: Row(abort, (State.ENDED,)),
     mxev.MemberLeft: Row(member_left, (State.ENDED,)),
     sipev.SipCancelled: Row(cancelled, (State.ENDED,)),
+    medev.MediaLost: Row(media_lost, (State.ENDED,)),
     medev.MediaRefused: Row(refuse, (State.ENDED,)),
 }
 WAITING = (State.LOCATING, State.AWAITING_JOIN, State.OFFERING, State.RINGING)

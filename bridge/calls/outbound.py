@@ -15,7 +15,7 @@ from bridge.calls.call import Call
 from bridge.calls.established import reoffer_answered, reoffer_refused
 from bridge.calls.parties import MatrixParty
 from bridge.calls.state import Direction, EndedBy, MatrixLeg, SipLeg, State, Timer
-from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, member_left, refuse
+from bridge.calls.steps import WHILE_ANSWERING, Row, Table, abort, ignore, media_lost, member_left, refuse
 from bridge.calls.times import CallTimes, Milestones
 from bridge.calls.way import Way
 from bridge.core.ids import CallId
@@ -183,6 +183,7 @@ ANY_TIME: dict[type[object], Row] = {
     mxev.HangupReceived: Row(caller_hung_up, (State.ENDED,)),
     mxev.CandidatesReceived: Row(caller_candidates, ()),
     medev.MediaRefused: Row(refuse, (State.ENDED,)),
+    medev.MediaLost: Row(media_lost, (State.ENDED,)),
 }
 
 TABLE: Table = {

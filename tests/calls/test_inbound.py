@@ -1,5 +1,6 @@
 """A phone calls a Matrix user: what each side is told, in every way the call can go."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from bridge.calls import media_events as medev
 from bridge.calls import outcomes
 from bridge.calls import sip_commands as sipcmd
 from bridge.calls import sip_events as sipev
-from bridge.calls.call import MAX_BUFFERED_CANDIDATES
+from bridge.calls.call import MAX_BUFFERED_CANDIDATES, Call
 from bridge.calls.state import State, Timer
 from bridge.core.ids import PartyId
 from bridge.core.verdict import MatrixReason, Verdict
@@ -158,6 +159,28 @@ def test_the_phone_giving_up_stops_the_ringing() -> None:
     commands = run(scenes.ringing(), sipev.SipCancelled())
     assert scenes.kinds(commands) == [mxcmd.SendHangup, medcmd.CloseMedia, cmd.FinishCall]
     assert only(commands, mxcmd.SendHangup).reason is MatrixReason.USER_HANGUP
+
+
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_phone_giving_up_while_our_200_waits_for_its_prack_ends_the_call(connected: bool, elsewhere: bool) -> None:
+    """RFC 3262 §3: where ringing was sent reliably, the user agent keeps the 200 back until the PRACK has come."""
+    call = scenes.ringing()
+    run(call, scenes.answer(), medev.SipAnswerReady(sdp="our answer"), *([medev.MediaConnected()] if connected else []))
+    commands = run(call, sipev.SipCancelled(answered_elsewhere=elsewhere), now=9.0)
+    assert scenes.kinds(commands) == [mxcmd.SendHangup, medcmd.CloseMedia, cmd.FinishCall]
+    assert call.verdict == (outcomes.CALLER_GAVE_UP_ELSEWHERE if elsewhere else outcomes.CANCELLED)
+    assert (call.answered, call.talk_s, call.illegal_events) == (False, 0.0, 0), "the phone has never talked"
+
+
+LOST = medev.MediaLost(reason=MatrixReason.UNKNOWN_ERROR)
+
+
+@pytest.mark.parametrize("begin", [scenes.offering, scenes.ringing])
+def test_a_call_whose_audio_is_lost_does_not_ring_on_to_fail_when_it_is_answered(begin: Callable[[], Call]) -> None:
+    call = begin()
+    assert only(run(call, LOST), sipcmd.RejectSip).status == outcomes.MEDIA_FAILED.sip_status
+    assert (call.verdict, call.illegal_events) == (outcomes.MEDIA_FAILED, 0)
 
 
 def test_a_call_taken_on_another_phone_is_not_shown_as_missed() -> None:

@@ -1,5 +1,6 @@
 """A phone walks through a spoken menu: what its keys lead to, and what becomes of whom it chooses."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -383,6 +384,14 @@ def test_a_phone_that_hangs_up_in_the_menu_has_called_nobody() -> None:
     call = choosing()
     assert scenes.kinds(run(call, sipev.SipEnded())) == [medcmd.CloseMedia, cmd.FinishCall]
     assert (call.verdict, call.ended_by) == (outcomes.MENU_LEFT, EndedBy.SIP)
+
+
+@pytest.mark.parametrize("begin", [listening, choosing, seeking, ringing])
+def test_a_phone_that_gives_up_before_it_has_our_200_is_in_no_menu_any_more(begin: Callable[[], Call]) -> None:
+    call = begin()
+    commands = run(call, sipev.SipCancelled())
+    assert sipcmd.ByeSip not in scenes.kinds(commands)
+    assert (call.verdict, call.illegal_events) == (outcomes.CANCELLED, 0)
 
 
 def test_a_phone_that_hangs_up_while_the_person_rings_was_missed() -> None:

@@ -70,6 +70,13 @@ def test_the_phone_hears_the_greeting_and_then_is_heard() -> None:
 
 
 @pytest.mark.parametrize("begin", [greeted, recording])
+def test_a_phone_that_gives_up_before_it_has_our_200_leaves_nothing(begin: Callable[[], Call]) -> None:
+    call = begin()
+    assert scenes.kinds(run(call, sipev.SipCancelled())) == [medcmd.CloseMedia, cmd.FinishCall]
+    assert (call.verdict, call.talk_s) == (outcomes.CANCELLED, 0.0)
+
+
+@pytest.mark.parametrize("begin", [greeted, recording])
 def test_a_phone_that_leaves_a_message_is_not_moved_and_not_replaced(begin: Callable[[], Call]) -> None:
     call = begin()
     assert run(call, PERMITTED) == [sipcmd.RefuseReferral(status=403)]

@@ -148,6 +148,13 @@ def test_a_connected_call_has_no_deadline_left() -> None:
     assert scenes.talking().next_deadline() is None
 
 
+def test_a_phone_does_not_ring_on_for_a_call_whose_audio_is_lost() -> None:
+    call = scenes.dialling()
+    commands = run(call, medev.MediaLost(reason=MatrixReason.UNKNOWN_ERROR))
+    assert scenes.kinds(commands)[:2] == [sipcmd.CancelSip, mxcmd.SendReject]
+    assert (call.verdict, call.illegal_events) == (outcomes.MEDIA_FAILED, 0)
+
+
 def test_a_media_session_that_says_nothing_cannot_hold_a_call_for_ever() -> None:
     call = scenes.dialling()
     run(call, sipev.SipAnswered(sdp="phone answer"), medev.MatrixAnswerReady(sdp="our answer"), now=10.0)
