@@ -23,7 +23,7 @@ from bridge.calls.menu import KEYS, MenuStep, Prompt, Reading, Sense, Walk, read
 from bridge.calls.message_box import OVER_FOR_MATRIX
 from bridge.calls.state import EndedBy, SipLeg, State, Timer
 from bridge.calls.steps import Row, Table, abort, media_lost
-from bridge.calls.turning_away import take_message
+from bridge.calls.turning_away import say_nobody, take_message
 from bridge.core.verdict import Verdict
 
 NEXT_DIGIT_S = 3.0
@@ -151,10 +151,13 @@ def _word(plan: HuntPlan | BoxOf) -> str:
 
 
 def nothing_found(call: Call, event: nev.NothingFound, now: float) -> list[cmd.Command]:
+    """What a menu does without a choice may lead nowhere as well: to the box of a user who has blocked the phone."""
     walk = call.walk
     if walk is None or walk.step is not MenuStep.CONNECTING:
         return []
     walk.path = (*walk.path, "nothing")
+    if walk.unasked:
+        return say_nobody(call, walk, outcomes.MENU_OVER, now)
     return _missed(call, walk, Prompt.INVALID, now)
 
 

@@ -75,16 +75,17 @@ def back_to_menu(call: Call, verdict: Verdict, ended_by: EndedBy, now: float) ->
     walk = call.walk
     if walk is None:
         return call.end(verdict, ended_by, now)
-    return _say_nobody(call, walk, verdict if walk.unasked else None, now)
+    return say_nobody(call, walk, verdict if walk.unasked else None, now)
 
 
 def without_message(call: Call, walk: Walk, verdict: Verdict, now: float) -> list[cmd.Command]:
     """The message box that a menu has led to takes none: the phone hears that nobody is there before it is let go."""
     call.message, call.at.answered = None, None
-    return _say_nobody(call, walk, verdict, now)
+    return say_nobody(call, walk, verdict, now)
 
 
-def _say_nobody(call: Call, walk: Walk, leaving: Verdict | None, now: float) -> list[cmd.Command]:
+def say_nobody(call: Call, walk: Walk, leaving: Verdict | None, now: float) -> list[cmd.Command]:
+    """Then the phone may choose anew, or is let go with the verdict that is given."""
     _return(call, now)
     walk.step, walk.leaving = MenuStep.NOBODY, leaving
     return [ncmd.prompt_of(walk.menu, Prompt.NOBODY)]

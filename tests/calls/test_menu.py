@@ -339,6 +339,14 @@ def test_when_nobody_had_been_chosen_the_call_ends_with_a_sentence() -> None:
     assert call.verdict == outcomes.BUSY
 
 
+def test_when_what_a_menu_does_otherwise_is_gone_the_phone_hears_that_nobody_is_there() -> None:
+    call = choosing(MenuPlan(name="main", otherwise="group:gone", repeats=0))
+    run(call, SILENCE)
+    assert run(call, nev.NothingFound()) == [says(Prompt.NOBODY)]
+    assert cmd.FinishCall in scenes.kinds(run(call, PLAYED))
+    assert (call.verdict, call.ended_by) == (outcomes.MENU_OVER, EndedBy.BRIDGE)
+
+
 def test_a_person_with_a_message_box_takes_a_message() -> None:
     call = ringing(BOXED)
     commands = run(call, EXPIRED, now=60.0)
