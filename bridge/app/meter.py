@@ -187,7 +187,10 @@ class Meter:
         if call.ended or not self._ledger.knows(call.call_id) or call.at.answered is None:
             return
         number = paid_number(call)
-        if live.metered_since is None and number:
+        if not number and call.second is None:
+            # A transfer that came to nothing: the call goes on with the phone that has made it, and pays for it.
+            self._ledger.release(call.call_id)
+        elif live.metered_since is None and number:
             live.metered_since, live.metered_number = self._clock.monotonic(), number
             self._write(live, self._ledger.answered(call.call_id, call.trunk, day=self._today()))
             self._plan_next(live)

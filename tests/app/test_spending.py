@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.app.cash_book import UNSEEN_S
+from bridge.app.live_call import LiveCall
 from bridge.app.recovery import end_left_over_calls
 from bridge.app.suspensions import SuspensionRule
 from bridge.calls import media_events as medev
@@ -155,17 +156,7 @@ async def test_a_call_to_an_emergency_number_is_never_counted_nor_stopped(stage:
 
 async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage: Stage) -> None:
     limited(stage, day=Cap(cost=10 * CENT))
-    await stage.incoming()
-    await stage.event(
-        "m.call.answer",
-        {
-            "call_id": stage.matrix.content("m.call.invite")["call_id"],
-            "version": "1",
-            "party_id": "LAPTOP",
-            "answer": {"type": "answer", "sdp": "alice answer"},
-        },
-    )
-    live = next(iter(stage.switchboard.lives()))
+    live = await answered(stage)
     assert live.call.state is State.CONNECTING
     assert await stage.store.spending.since("") == ()
     stage.switchboard.feed(live, medev.MediaConnected())
@@ -181,15 +172,35 @@ async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage:
     assert stage.reasons() == ["limit_reached"]
 
 
-async def test_a_transfer_that_comes_too_early_holds_nothing_of_a_limit(stage: Stage) -> None:
-    limited(stage, day=Cap(cost=10 * CENT))
+async def answered(stage: Stage) -> LiveCall:
+    """Alice takes a phone's call."""
     await stage.incoming()
     call_id = stage.matrix.content("m.call.invite")["call_id"]
     answer = {"type": "answer", "sdp": "alice answer"}
     await stage.event("m.call.answer", {"call_id": call_id, "version": "1", "party_id": "LAPTOP", "answer": answer})
+    return next(iter(stage.switchboard.lives()))
+
+
+async def test_a_transfer_that_comes_too_early_holds_nothing_of_a_limit(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT), calls_at_once=1)
+    await answered(stage)
     stage.sip_intake.handle(referred(DialogKey("in-1"), "5550111"))
     await stage.settle()
     assert stage.sip.commands[-1] == ("refuse_referral", DialogKey("in-1"), 491)
+    await call(stage, "another")
+    assert stage.sip.names()[-1] == "invite"
+
+
+async def test_a_transfer_that_came_to_nothing_holds_nothing_of_a_limit_either(stage: Stage) -> None:
+    limited(stage, day=Cap(cost=10 * CENT), calls_at_once=1)
+    stage.switchboard.feed(await answered(stage), medev.MediaConnected())
+    stage.sip_intake.handle(referred(DialogKey("in-1"), "5550111"))
+    await stage.settle()
+    other = DialogKey(f"out-{len(stage.sip.commands)}")
+    await call(stage, "too many")
+    assert stage.reasons() == ["calls_at_once"], "the transfer is a call of Alice's while it lasts"
+    stage.sip_intake.handle(CallFailed(dialog=other, status=486))
+    await stage.settle()
     await call(stage, "another")
     assert stage.sip.names()[-1] == "invite"
 
