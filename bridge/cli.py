@@ -16,6 +16,7 @@ from bridge.config import Config, ConfigError, Fault, load_config, matrix_settin
 from bridge.core.entropy import SystemEntropy
 from bridge.core.errors import TrunklineError
 from bridge.core.ids import UserId
+from bridge.core.user_ids import is_user_id
 
 if TYPE_CHECKING:
     from bridge.ops.test_calls.report import TestWish
@@ -25,6 +26,13 @@ _config_option = click.option("--config", "path", type=_FILE, required=True, hel
 _TOKEN_LENGTH = 64
 _INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
+
+
+def _user_id(context: click.Context, option: click.Parameter, user: str | None) -> str | None:
+    """What is no user id would be one whom nobody knows."""
+    if user is not None and not is_user_id(user):
+        raise click.BadParameter(f"expected a user id such as @alice:example.org, found '{user}'")
+    return user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,7 +125,7 @@ def generate_registration(path: Path, output: Path, force: bool) -> None:
 
 @main.command("explain")
 @_config_option
-@click.option("--user", help="Who calls: @user:server.")
+@click.option("--user", callback=_user_id, help="Who calls: @user:server.")
 @click.option("--number", help="What is dialled, as people type it.")
 @click.option("--room", default=None, help="From which room, where a permission names rooms.")
 @click.option("--called", help="Instead: the number that a phone calls.")
@@ -225,7 +233,7 @@ def personal_records() -> None:
     """What is kept about one user: call records, past calls, settings, messages, traces."""
 
 
-_user_option = click.option("--user", required=True, help="Whose: @user:server.")
+_user_option = click.option("--user", required=True, callback=_user_id, help="Whose: @user:server.")
 
 
 @personal_records.command("export")

@@ -253,6 +253,7 @@ permissions:
     assert "permissions.limits[0]: 5.00 EUR a day (each)" in permitted.output
     refused = trunkline("explain", "--config", config, "--user", "@bob:example.org", "--number", "+44 20 7946 0018")
     assert refused.exit_code == 1
+    assert "permissions: none speaks of @bob:example.org" in refused.output
     assert "refused: outbound_is_off" in refused.output
 
 
@@ -273,6 +274,12 @@ numbers: {inbound: {"201": "group:sales"}}
 @pytest.mark.parametrize("words", [(), ("--user", "@a:b.c"), ("--called", "201", "--user", "@a:b.c", "--number", "1")])
 def test_one_question_is_asked_at_a_time(config: Path, words: tuple[str, ...]) -> None:
     assert trunkline("explain", "--config", config, *words).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("explain", "--number", "+15550100"), ("records", "erase", "--yes")])
+def test_a_user_without_a_server_is_nobody(config: Path, command: tuple[str, ...]) -> None:
+    result = trunkline(*command, "--config", config, "--user", "alice")
+    assert (result.exit_code, "expected a user id such as @alice:example.org" in result.output) == (2, True)
 
 
 def test_a_test_call_needs_a_bridge_that_knows_who_asks(config: Path) -> None:

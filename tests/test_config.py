@@ -108,3 +108,31 @@ media:
     username, password = settings.turn_servers[0].credentials(1_000_000.0)
     assert (username, password) == ("1086400:trunkline", "3Q46mX1cigBRNeneKIYcw6NHvfs=")
     assert "homeserver" not in repr(settings)
+
+
+def notes(directory: Path, text: str) -> list[str]:
+    return [note for note in warnings(load(directory, MINIMAL + text)) if "example.com" in note or "'+" in note]
+
+
+def test_users_of_another_server_are_noted_once_for_each_server(tmp_path: Path) -> None:
+    text = """
+numbers: {inbound: {"+15550100": "@alice:example.com", "+15550101": "@bob:example.com", "+15550102": "@a:example.org"}}
+groups: {sales: {members: ["@carol:example.com"]}}
+"""
+    assert notes(tmp_path, text) == [
+        "numbers.inbound.+15550100: '@alice:example.com' is not of homeserver.server_name, which is 'example.org'"
+    ]
+
+
+def test_who_may_call_out_and_is_of_another_server_is_noted(tmp_path: Path) -> None:
+    text = "permissions: {outbound: [{who: ['!room:example.com', 'example.com'], prefixes: ['+1', '*97', '201']}]}"
+    assert notes(tmp_path, text) == [
+        "permissions.outbound[0].who: 'example.com' is not of homeserver.server_name, which is 'example.org'"
+    ]
+
+
+def test_a_country_code_without_its_plus_is_noted(tmp_path: Path) -> None:
+    text = "permissions: {outbound: [{who: [example.org], prefixes: ['+1', '44', '201', '99']}]}"
+    assert notes(tmp_path, text) == [
+        "permissions.outbound[0].prefixes: '44' is one whole number; the numbers that begin with it are '+44'"
+    ]

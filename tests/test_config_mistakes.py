@@ -126,7 +126,19 @@ def test_a_fault_names_its_line(tmp_path: Path) -> None:
             "such as turn:turn.example.org:3478",
         ),
         ("media: {turn: {uris: ['turn:a.b']}}", "media.turn.password", "is required with uris"),
-        ("media: {ports: 20000}", "media.ports", "expected text, found the number 20000"),
+        ("media: {ports: 20000}", "media.ports", "expected a range such as 20000-29999, found the number 20000"),
+        ("media: {ports: [20000, 29999]}", "media.ports", "expected a range such as 20000-29999, found a list"),
+        ("sip: {listen: [udp:5060]}", "sip.listen[0]", "expected udp:address:port or tcp:address:port"),
+        (
+            "permissions: {outbound: {who: ['@a:b.c'], prefixes: ['+1']}}",
+            "permissions.outbound",
+            "begin each entry with '- '",
+        ),
+        (
+            "permissions: {outbound: [{who: ['@*:b.c'], prefixes: ['+1']}]}",
+            "permissions.outbound[0].who[0]",
+            "write 'b.c' for all users of that server",
+        ),
         ("media: {ports: 80-90}", "media.ports", "ports above 1023"),
         ('sip: {user_agent: "Trunkline\\n"}', "sip.user_agent", "must be one line"),
     ],
@@ -140,14 +152,43 @@ def test_a_mistake_is_explained(tmp_path: Path, text: str, path: str, words: str
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", "not valid YAML at line"),
+        ("a: [", "not valid YAML: the bracket that opens here"),
         ("- a", "expected settings"),
         ("\x00", "not valid YAML"),
-        ("'", "not valid YAML at line"),
+        ("'", "not valid YAML: the quotation mark that begins here"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert words in faults(tmp_path, text)[""]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a:\n  b: 1\n c: 2", 3, "not indented like the lines that it belongs to"),
+        ("a:\n  b: 1\n  - c", 3, "not indented like the lines that it belongs to"),
+        ("a:\n  b: 1\n    c: 2", 3, "no setting can stand here"),
+        ("a:\n\tb: 1", 2, "a tab stands here"),
+        ("a:\n  b:1\n  c: 2\n", 3, "has each setting a space after ':'"),
+        ("a: 1\nb:2\nc: 3\n", 2, "'name: value', with a space after the ':'"),
+        ("a: @alice:example.org", 1, "a value that begins with '@' must be put in quotes"),
+        ("a: 1\nb: %secret", 2, "a value that begins with '%' must be put in quotes"),
+        ("a: *secret", 1, "must be put in quotes"),
+        ("a: 'secret\nb: 1\nc: 2\n", 1, "the quotation mark that begins here is never closed"),
+        ('a: "secret\\s"', 1, "write \\ twice"),
+        ("a: 'it's'", 1, "put the whole value in quotes"),
+        ('a: ["1", "2"\nb: 1\n', 1, "the bracket that opens here is not closed"),
+    ],
+)
+def test_what_is_no_yaml_is_explained_to_who_does_not_know_yaml(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, text)
+    (fault,) = raised.value.faults
+    assert fault.line == line
+    assert words in fault.message
+    assert "secret" not in fault.message
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_way_to_the_first_call_uses_complete_commands() -> None:
     """What a person copies from the README runs: no required option is missing."""
     blocks = re.findall(r"```sh\n(.*?)```", text_of("README.md"), re.DOTALL)
     commands = COMMAND.findall("\n".join(blocks))
-    assert [line.split()[0] for line in commands] == ["generate-registration", "check-config", "run"]
+    assert [line.split()[0] for line in commands] == ["generate-registration", "check-config", "run", "doctor"]
     for line in commands:
         name, *words = line.rstrip(" &").split()
         with click.Context(main.commands[name]) as context:

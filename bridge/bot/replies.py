@@ -27,11 +27,11 @@ NO_OWN_NUMBER = "You have no telephone number, so no phone can call you."
 NO_VOICEMAIL = "There is no voicemail here."
 NO_HISTORY = "You have had no calls yet."
 HISTORY_IS_OFF = "Past calls are not kept here."
-TOO_MANY_NAMES = "You have named too many numbers. Forget one first."
+TOO_MANY_NAMES = "You have named too many numbers. Forget one first: name NUMBER"
 NO_ADMIN = "Only administrators of the telephone service can do that."
 NOT_SUSPENDED = "Calls of that user are not suspended."
 NOT_BLOCKED = "That number is not blocked."
-TOO_MANY_BLOCKED = "You have blocked too many numbers. Unblock one first."
+TOO_MANY_BLOCKED = "You have blocked too many numbers. Unblock one first: unblock NUMBER"
 NO_NAME = "That name cannot be shown. Please choose another."
 
 HELP = "\n".join(

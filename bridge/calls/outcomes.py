@@ -62,7 +62,7 @@ REDIRECTED = Verdict(
     sip_status=480,
     q850=23,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="This number is reached at another one now.",
+    user_text="This number has changed.",
 )
 NOT_IN_SERVICE = Verdict(
     result=Result.CLIENT,
@@ -127,7 +127,7 @@ SESSION_EXPIRED = Verdict(
     sip_status=408,
     q850=102,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="The call was ended because the telephone network did not respond any more.",
+    user_text="The call was ended because the telephone network no longer responded.",
 )
 ICE_FAILED = Verdict(
     result=Result.UPSTREAM,
@@ -143,7 +143,7 @@ ICE_TIMEOUT = Verdict(
     sip_status=480,
     q850=41,
     matrix_reason=MatrixReason.ICE_TIMEOUT,
-    user_text="The call was ended because no audio came through any more.",
+    user_text="The call was ended because no more audio came through.",
 )
 MEDIA_FAILED = Verdict(
     result=Result.SERVER,
@@ -278,7 +278,7 @@ def attendants_busy(why: Verdict) -> Verdict:
         why,
         result=ATTENDANTS_BUSY.result,
         reason=ATTENDANTS_BUSY.reason,
-        user_text="The caller could leave no message, because too many callers were doing so.",
+        user_text="The caller could not leave a message, because too many others were leaving one.",
     )
 
 
@@ -300,7 +300,7 @@ def of_sip_failure(status: int, *, local: bool, redirected_to: str = "", q850: i
     A redirection is not followed on the quiet, since it may cost more: the caller can dial the new number.
     """
     if redirected_to and 300 <= status <= 399:
-        return replace(REDIRECTED, user_text=f"This number is reached at {redirected_to} now.")
+        return replace(REDIRECTED, user_text=f"This number has changed. It is now {redirected_to}.")
     if local and status != 484:  # 484: what was dialled cannot be written as an address
         return TRUNK_UNREACHABLE
     if status in _FINAL_RESPONSES:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bridge.config.faults import ConfigError, Fault
+from bridge.config.syntax import syntax_fault
 
 Location = tuple[str | int, ...]
 """Keys and list indices that lead to a setting."""
@@ -57,7 +58,7 @@ def read_document(path: Path) -> Document:
     try:
         tree = _parse(_read(path), document)
     except yaml.YAMLError as error:
-        raise ConfigError([_syntax_fault(error)]) from None
+        raise ConfigError([syntax_fault(error)]) from None
     except (RecursionError, ValueError) as error:
         # Nested without end, an anchor within itself, a date or a number that cannot be.
         what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -134,12 +135,12 @@ def _read(path: Path) -> str:
     try:
         content = path.read_bytes()[: _MAX_BYTES + 1]
         if len(content) > _MAX_BYTES:
-            raise ConfigError([Fault(path="", message=f"{path} is larger than a configuration can be (1 MiB)")])
+            raise ConfigError([Fault(path="", message="is larger than a configuration can be (1 MiB)")])
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError([Fault(path="", message=f"cannot read {path}: {error.strerror}")]) from None
+        raise ConfigError([Fault(path="", message=f"cannot read it: {error.strerror}")]) from None
     except UnicodeDecodeError:
-        raise ConfigError([Fault(path="", message=f"{path} is not UTF-8 text")]) from None
+        raise ConfigError([Fault(path="", message="is not UTF-8 text: save it as UTF-8")]) from None
 
 
 def _walk(
@@ -169,19 +170,3 @@ def _walk_mapping(
         seen.setdefault(key, line)
         yield here, line
         yield from _walk(loader, value_node, here, faults)
-
-
-def _syntax_fault(error: yaml.YAMLError) -> Fault:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}"
-        return Fault(path="", message=f"not valid YAML at {place}: {_problem(error)}")
-    return Fault(path="", message=f"not valid YAML: {printable(str(error).partition(chr(10))[0])}")
-
-
-def _problem(error: yaml.MarkedYAMLError) -> str:
-    """YAML's own words, unless they may quote a password: `*`, `&` and `!` at the beginning have a meaning to YAML."""
-    problem = str(error.problem)
-    if any(word in problem for word in ("alias", "anchor", "tag")):
-        return "a value that begins with '*', '&' or '!' must be put in quotes"
-    return problem

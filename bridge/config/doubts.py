@@ -4,19 +4,22 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
 from bridge.config.certificates import certificate_warnings
 from bridge.config.check import shows_keys
 from bridge.config.dialling import idle_limits
-from bridge.config.document import dotted
+from bridge.config.document import Location, dotted
 from bridge.config.menus import spoken
 from bridge.config.model import Config
-from bridge.config.targets import long_hunts
+from bridge.config.targets import long_hunts, people
 from bridge.core.addresses import is_loopback
 from bridge.core.ids import TrunkName
 from bridge.media.settings import PathChoice
 from bridge.media.speech_program import PROGRAM, can_speak
 from bridge.sip.settings import TrunkAuth
 
+_SHORTEST_EXTENSION = 3
 _NARROWEST = {4: 8, 6: 16}
 """Prefix lengths by IP version: no carrier sends from more than this."""
 
@@ -27,6 +30,8 @@ def warnings(config: Config) -> list[str]:
         *_reach(config),
         *long_hunts(config),
         *_callers(config),
+        *_other_servers(config),
+        *_missing_pluses(config),
         *_loopback(config),
         *idle_limits(config),
         *_exposed_secrets(config),
@@ -99,6 +104,32 @@ def _callers(config: Config) -> Iterator[str]:
         if looks in seen and trunk.auth is not TrunkAuth.REGISTER:
             yield f"{dotted(('trunks', name, 'server'))}: calls from there are taken for calls of trunks.{seen[looks]}"
         seen.setdefault(looks, name)
+
+
+def _other_servers(config: Config) -> Iterator[str]:
+    """Servers whose users are named as if they were ours, as an example that was left in the file does."""
+    ours = config.homeserver.server_name
+    seen: dict[str, str] = {}
+    for place, who in (*people(config), *_callers_out(config)):
+        seen.setdefault(who.partition(":")[2] or who, f"{dotted(place)}: '{who}'")
+    for server, named in seen.items():
+        if server != ours:
+            yield f"{named} is not of homeserver.server_name, which is '{ours}'"
+
+
+def _callers_out(config: Config) -> Iterator[tuple[Location, str]]:
+    """Whose calls `permissions.outbound` is about; rooms may lie anywhere."""
+    for index, permission in enumerate(config.permissions.outbound):
+        yield from ((("permissions", "outbound", index, "who"), who) for who in permission.who if who[0] != "!")
+
+
+def _missing_pluses(config: Config) -> Iterator[str]:
+    """A country code alone: without a plus it is a whole number, and a very short one."""
+    for index, permission in enumerate(config.permissions.outbound):
+        for prefix in permission.prefixes:
+            if len(prefix) < _SHORTEST_EXTENSION and prefix.isdigit() and int(prefix) in COUNTRY_CODE_TO_REGION_CODE:
+                where = dotted(("permissions", "outbound", index, "prefixes"))
+                yield f"{where}: '{prefix}' is one whole number; the numbers that begin with it are '+{prefix}'"
 
 
 def _loopback(config: Config) -> Iterator[str]:

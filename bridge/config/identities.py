@@ -44,6 +44,8 @@ def parse_user_id(value: object) -> str:
 def parse_who(value: object) -> str:
     """A user id, or a server name that stands for all of its users."""
     word = text(value)
+    if word.startswith("@*:"):
+        raise ValueError(f"write {shown(word[3:])} for all users of that server, found {shown(word)}")
     return parse_user_id(word) if word.startswith("@") else parse_server_name(word)
 
 

@@ -73,6 +73,15 @@ def _targets(config: Config) -> Iterator[tuple[Location, Target]]:
             yield ("groups", name, "otherwise"), group.otherwise
 
 
+def people(config: Config) -> Iterator[tuple[Location, UserId]]:
+    """Every user whom a number, a menu or a group leads to, with its place."""
+    for location, target in _targets(config):
+        if isinstance(target, ToUser | ToMessageBox):
+            yield location, target.user
+    for name, group in config.groups.items():
+        yield from ((("groups", name, "members", index), UserId(user)) for index, user in enumerate(group.members))
+
+
 def _fault(config: Config, target: Target) -> str:
     match target:
         case ToUser(user=user):

@@ -196,9 +196,9 @@ def parse_header_lines(lines: str) -> tuple[tuple[str, str], ...]:
 
 def parse_listener(value: object) -> Listener:
     """`udp:host:port`, `tcp:host:port` or `tls:host:port`."""
-    transport, colon, rest = text(value).partition(":")
+    transport, _, rest = text(value).partition(":")
     known = [member.value for member in Transport]
-    if not colon or transport not in known:
+    if transport not in known or ":" not in rest:
         raise ValueError(f"expected {' or '.join(f'{name}:address:port' for name in known)}, found {shown(value)}")
     address = parse_address(rest)
     return Listener(transport=Transport(transport), host=parse_ip(address.host), port=address.port)
@@ -234,7 +234,7 @@ def parse_network(value: object) -> Network:
 
 def parse_port_range(value: object) -> PortRange:
     """`20000-29999`."""
-    first, dash, last = text(value).partition("-")
+    first, dash, last = value.partition("-") if isinstance(value, str) else ("", "", "")
     if not dash:
         raise ValueError(f"expected a range such as 20000-29999, found {shown(value)}")
     ports = PortRange(first=parse_port(first.strip()), last=parse_port(last.strip()))

@@ -97,6 +97,12 @@ def _text(location: Location, error: ErrorDetails) -> str:
     return f"expected text, found {shown(error['input'])}{quoting_hint(error['input'])}"
 
 
+def _list(location: Location, error: ErrorDetails) -> str:
+    if isinstance(error["input"], Mapping):
+        return "expected a list, found a group of settings: begin each entry with '- '"
+    return f"expected a list, such as [one, two], found {shown(error['input'])}"
+
+
 def _choice(location: Location, error: ErrorDetails) -> str:
     choices = str(error.get("ctx", {}).get("expected", "")).replace("'", "")
     return f"expected {choices}; found {shown(error['input'])}"
@@ -134,7 +140,7 @@ _WORDINGS: Mapping[str, Wording] = {
     "string_too_short": _expected("some text"),
     "string_too_long": _expected("a shorter text"),
     "too_short": _fixed("needs at least one entry"),
-    "tuple_type": _expected("a list, such as [one, two]"),
+    "tuple_type": _list,
     "mapping_type": _expected("a group of settings"),
     "dict_type": _expected("a group of settings"),
     "model_type": _expected("a group of settings"),

@@ -1,5 +1,7 @@
 """Hosts as sockets, URIs and settings write them: which are IP addresses, and who stands behind one."""
 
+import errno
+import os
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -50,3 +52,19 @@ def source_key(host: str) -> str | bytes:
             return address.packed[:8]
         case _:
             return host if address is None else str(address)
+
+
+def why_not_bound(error: Exception) -> str:
+    """Why a socket cannot be bound, and what an admin can do."""
+    number = error.errno if isinstance(error, OSError) else None
+    match number:
+        case errno.EADDRINUSE:
+            return "another program has that port: end it, or choose another port"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address: choose one that it has"
+        case errno.EACCES:
+            return "this user may not have that port: choose one above 1023"
+        case int():
+            return os.strerror(number)
+        case _:
+            return str(error)

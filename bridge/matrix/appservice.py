@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
+from bridge.core.addresses import why_not_bound
+from bridge.core.errors import TrunklineError
 from bridge.core.http import HttpLimits, HttpServer
 from bridge.core.ids import UserId
 from bridge.core.telemetry import Telemetry
@@ -42,6 +44,10 @@ class _Answer(Exception):  # noqa: N818 - an answer is no error of ours
         self.body = {"errcode": errcode, "error": message}
 
 
+class ListenError(TrunklineError):
+    """The address for the homeserver cannot be had; the text is for the admin."""
+
+
 class AppService:
     """The HTTP server. `start` binds it."""
 
@@ -60,8 +66,12 @@ class AppService:
         self.address: tuple[str, int] = (settings.listen_host, settings.listen_port)
 
     async def start(self) -> None:
-        """Bind and serve. Raises `OSError` when the address cannot be had."""
-        self.address = await self._http.start(self._settings.listen_host, self._settings.listen_port)
+        """Bind and serve. Raises `ListenError` when the address cannot be had."""
+        host, port = self._settings.listen_host, self._settings.listen_port
+        try:
+            self.address = await self._http.start(host, port)
+        except OSError as error:
+            raise ListenError(f"appservice.listen: cannot listen on {host}:{port}: {why_not_bound(error)}") from error
 
     async def stop(self) -> None:
         """Take no more requests; those at work are finished."""

@@ -18,6 +18,13 @@ _INTERVAL_S = 60.0
 _SECOND_S = 5.0
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 15.0
+_REMEDIES = {
+    "M_UNKNOWN_TOKEN": "list the file of generate-registration in the homeserver's configuration, and restart it",
+    "M_UNREACHABLE": "is homeserver.url right, and does the homeserver run?",
+    "M_CONNECTION_FAILED": "does the url of the registration lead to appservice.listen?",
+    "M_BAD_STATUS": "is hs_token the same here and in the registration that the homeserver has loaded?",
+}
+"""What an admin can do, by why the homeserver did not reach us (specification, "Pinging")."""
 
 
 class Pinger:
@@ -65,7 +72,8 @@ class Pinger:
                 self._note(healthy=True)
                 return
             self._note(healthy=False)
-            _log.warning("homeserver_ping_failed", reason=error.errcode, status=error.status)
+            remedy = _REMEDIES.get(error.errcode, "trunkline doctor says more")
+            _log.warning("homeserver_ping_failed", reason=error.errcode, status=error.status, remedy=remedy)
         else:
             self._note(healthy=True)
 

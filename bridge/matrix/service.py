@@ -9,7 +9,7 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import E164, EventId, RoomId, UserId
 from bridge.core.presence import PresenceState
 from bridge.core.telemetry import Telemetry
-from bridge.matrix.appservice import AppService
+from bridge.matrix.appservice import AppService, ListenError
 from bridge.matrix.client import Client
 from bridge.matrix.events import Json
 from bridge.matrix.ghosts import GhostNames, Ghosts, NameOf
@@ -115,13 +115,13 @@ class MatrixService:
         """Listen, work on what an earlier process left, and ask the homeserver to deliver.
 
         `on_event` gets every event that is not ours, in the order of its room. Does not need the homeserver to be
-        there. Raises `OSError` when the address to listen on cannot be had.
+        there. Raises `ListenError` when the address to listen on cannot be had.
         """
         await self._sender.prepare()
         self._link.open()
         try:
             await self._appservice.start()
-        except OSError:
+        except ListenError:
             await self._link.close()
             raise
         ready = asyncio.Event()

@@ -51,10 +51,14 @@ def explain(plan: NumberPlan, limits: Sequence[Limit], question: Question, *, cu
 
 def _entries(plan: NumberPlan, question: Question, number: E164 | None) -> Iterator[str]:
     """Every permission that speaks of the user, and what it says to this number."""
-    for index, entry in enumerate(plan.permissions):
-        if number is not None and entry.covers_user(question.user, question.room):
-            named = f"permission {entry.name} of the admin API" if entry.name else f"permissions.outbound[{index}]"
-            yield f"{named}: {_said(plan, entry, number)}"
+    if number is None:
+        return
+    speaking = [pair for pair in enumerate(plan.permissions) if pair[1].covers_user(question.user, question.room)]
+    for index, entry in speaking:
+        named = f"permission {entry.name} of the admin API" if entry.name else f"permissions.outbound[{index}]"
+        yield f"{named}: {_said(plan, entry, number)}"
+    if not speaking:
+        yield f"permissions: none speaks of {question.user}"
 
 
 def _said(plan: NumberPlan, entry: Permission, number: E164) -> str:

@@ -31,7 +31,7 @@ CALLS_AT_ONCE = Verdict(
     sip_status=403,
     q850=21,
     matrix_reason=MatrixReason.USER_BUSY,
-    user_text="You have as many calls to the telephone network at once as you may. Please end one first.",
+    user_text="You already have as many calls at once as you may. Please end one first.",
 )
 TOO_MANY_ATTEMPTS = Verdict(
     result=Result.POLICY,
@@ -47,7 +47,7 @@ NO_PRICE = Verdict(
     sip_status=403,
     q850=21,
     matrix_reason=MatrixReason.UNKNOWN_ERROR,
-    user_text="Nobody knows what calls to this number cost, so they cannot be made within your limit.",
+    user_text="The price of calls to this number is not known, so they cannot be made within your limit.",
 )
 
 SUSPENDED = Verdict(

@@ -21,7 +21,7 @@ class Spoken(enum.StrEnum):
 SENTENCES: Mapping[Spoken, str] = {
     Spoken.LIMIT_REACHED: "You have reached the limit of your calls to the telephone network.",
     Spoken.LIMIT_NEAR: "This call will end soon.",
-    Spoken.CALLS_AT_ONCE: "You have as many calls at once as you may. Please end one first.",
+    Spoken.CALLS_AT_ONCE: "You already have as many calls at once as you may. Please end one first.",
     Spoken.SUSPENDED: "Your calls to the telephone network have been suspended. Please ask your administrator.",
 }
 """In English, as all that the bridge writes."""

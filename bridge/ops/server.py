@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from bridge.core.addresses import why_not_bound
 from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
 from bridge.core.http import HttpLimits, HttpServer
@@ -107,7 +108,7 @@ class OpsServer:
         try:
             _, taken_port = await self._http.start(host, port)
         except OSError as error:
-            raise OpsPortError(f"ops.listen: cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise OpsPortError(f"ops.listen: cannot listen on {host}:{port}: {why_not_bound(error)}") from error
         return taken_port
 
     async def stop(self) -> None:

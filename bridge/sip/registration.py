@@ -38,6 +38,15 @@ MIN_REFRESH_S = 30.0
 MIN_GRANT_S = 10
 """A registrar that grants less, or nothing, has not let us in: keeping up with it would be a flood."""
 
+_CREDENTIALS = "are username, password, realm and domain the provider's?"
+_REMEDIES = {
+    401: _CREDENTIALS,
+    403: _CREDENTIALS,
+    404: "are username (or register_user) and domain the provider's?",
+    407: _CREDENTIALS,
+}
+"""What an admin can do, by what the registrar says."""
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Registration(Renewal):
@@ -226,7 +235,9 @@ def count(registration: Registration, event: RegistrationEvent, now: float) -> N
     name = registration.trunk.trunk.name
     registration.context.count("registrations_total", trunk=name, outcome=outcome)
     if isinstance(event, Failed | Refused | RefusedForGood):
-        registration.context.note("registration_failed", warning=True, trunk=name, sip_status=event.status)
+        remedy = _REMEDIES.get(event.status, "trunkline doctor says more")
+        status = event.status
+        registration.context.note("registration_failed", warning=True, trunk=name, sip_status=status, remedy=remedy)
 
 
 def _register(registration: Registration, expires_s: int, now: float) -> None:

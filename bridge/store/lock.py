@@ -22,7 +22,7 @@ class DatabaseLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.release()
-            raise StoreError(f"the database {path} is in use by another trunkline process") from error
+            raise StoreError(f"the database {path} is in use by another trunkline process; end that first") from error
         except OSError as error:
             self.release()
             raise StoreError(f"the database {path} cannot be locked: {error.strerror}") from error
@@ -38,4 +38,5 @@ def _open(path: Path, lock: Path) -> int:
     try:
         return os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"the database {path} cannot be opened: {error.strerror}") from error
+        remedy = "; its folder must belong to the user who runs this" if isinstance(error, PermissionError) else ""
+        raise StoreError(f"the database {path} cannot be opened: {error.strerror}{remedy}") from error

@@ -93,7 +93,7 @@ async def test_a_call_that_its_user_does_not_take_ends_without_a_message_and_the
     await stage.settle()
     assert stage.sip.commands[-1] == ("reject", "for-alice", 480)
     assert stage.reasons() == ["attendants_busy"]
-    assert "no message" in stage.matrix.content("m.room.message")["body"]
+    assert "not leave a message" in stage.matrix.content("m.room.message")["body"]
 
 
 @pytest.mark.parametrize(

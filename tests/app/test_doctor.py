@@ -119,6 +119,7 @@ async def test_a_sound_set_up_has_no_faults(tmp_path: Path, homeserver: Scripted
 async def test_a_homeserver_that_is_away_is_a_fault(tmp_path: Path) -> None:
     findings = await examined(written(tmp_path, f"http://{LOOPBACK}:{free_port()}"))
     assert faults(findings) == ["homeserver"]
+    assert about(findings, "homeserver").seen.endswith("cannot be reached (Connection refused)")
     assert "homeserver.url" in about(findings, "homeserver").advice
 
 
@@ -267,7 +268,10 @@ async def test_ports_that_others_have_are_faults(tmp_path: Path, homeserver: Scr
         http.listen()
         sip.bind((LOOPBACK, config.sip.listen[0].port))
         findings = await examined(file)
-    assert {"appservice.listen", "sip.listen"} <= set(faults(findings))
+    for setting in ("appservice.listen", "sip.listen"):
+        finding = about(findings, setting)
+        assert finding.grade is Grade.FAULT
+        assert finding.seen.endswith("another program has that port: end it, or choose another port")
 
 
 class MediaServer(asyncio.DatagramProtocol):
@@ -326,6 +330,20 @@ def test_files_that_others_read_are_told(tmp_path: Path) -> None:
     assert not [finding for finding in machine(file) if finding.subject == "files"]
     file.chmod(0o644)
     assert "has secrets in it" in about(machine(file), "files").seen
+
+
+def test_a_word_of_a_comment_is_no_secret(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, trunks={"a": {"server": "h.b", "auth": "register", "username": "u", "password_file": "pw"}}
+    )
+    (tmp_path / "pw").write_text("secrets")
+    document = yaml.safe_load(file.read_text())
+    for token in ("as_token", "hs_token"):
+        (tmp_path / token).write_text(document["appservice"].pop(token))
+        document["appservice"][f"{token}_file"] = token
+    file.write_text("# The secrets lie elsewhere.\n" + yaml.safe_dump(document))
+    file.chmod(0o644)
+    assert not [finding for finding in machine(file) if finding.subject == "files"]
 
 
 def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

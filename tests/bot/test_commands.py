@@ -86,3 +86,12 @@ def test_nothing_that_people_write_is_an_error(text: str) -> None:
 def test_numbers_do_not_show_in_logs() -> None:
     for text in ("call +15550100", "forward +15550100", "name +15550100 Jane"):
         assert "15550100" not in repr(parse(text))
+
+
+@pytest.mark.parametrize(
+    "word", ["call", "dnd", "anonymous", "forward", "ring", "unblock", "refuse", "accept", "hours", "name", "resume"]
+)
+def test_a_command_without_what_it_needs_is_answered_with_how_it_is_said(word: str) -> None:
+    command = parse(word)
+    assert isinstance(command, Misused)
+    assert word in command.usage

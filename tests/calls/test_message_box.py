@@ -234,5 +234,5 @@ def test_a_phone_that_may_not_be_answered_hears_what_it_would_without_a_message_
     call.attendable = False
     commands = run(call, EXPIRED)
     assert scenes.only(commands, sipcmd.RejectSip).status == outcomes.NO_ANSWER.sip_status
-    assert scenes.only(commands, mxcmd.SendNotice).text.startswith("The caller could leave no message")
+    assert scenes.only(commands, mxcmd.SendNotice).text.startswith("The caller could not leave a message")
     assert call.verdict == outcomes.attendants_busy(outcomes.NO_ANSWER)

@@ -1,8 +1,18 @@
 """Hosts are told apart by what they are, not by how they are written."""
 
+import errno
+
 import pytest
 
-from bridge.core.addresses import address_of, canonical_host, is_every, is_loopback, is_numeric, source_key
+from bridge.core.addresses import (
+    address_of,
+    canonical_host,
+    is_every,
+    is_loopback,
+    is_numeric,
+    source_key,
+    why_not_bound,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +54,17 @@ def test_an_ipv4_address_has_limits_of_its_own_and_an_ipv6_network_shares_its() 
     assert source_key("192.0.2.1") == source_key("::ffff:192.0.2.1") != source_key("::ffff:192.0.2.2")
     assert source_key("2001:db8::1") == source_key("2001:db8::2%eth0") != source_key("2001:db8:0:1::1")
     assert source_key("nobody") == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.EADDRINUSE, "taken"), "end it, or choose another port"),
+        (OSError(errno.EADDRNOTAVAIL, "elsewhere"), "choose one that it has"),
+        (OSError(errno.EACCES, "low"), "choose one above 1023"),
+        (OSError(errno.EMFILE, "full"), "Too many open files"),
+        (ValueError("no such scope"), "no such scope"),
+    ],
+)
+def test_why_a_port_cannot_be_had_is_told_with_what_to_do(error: Exception, remedy: str) -> None:
+    assert remedy in why_not_bound(error)

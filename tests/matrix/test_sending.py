@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+import structlog.testing
 
 from bridge.core.ids import RoomId, UserId
 from bridge.matrix.link import MatrixError
@@ -356,6 +358,21 @@ async def test_the_bridge_starts_without_a_homeserver_and_is_healthy_once_it_is_
         await hs.start(port)
         await bridge.telemetry.healthy.wait()
         assert bridge.service.healthy
+
+
+@pytest.mark.parametrize(
+    ("errcode", "remedy"), [("M_UNKNOWN_TOKEN", "configuration, and restart it"), ("M_OTHER", "trunkline doctor")]
+)
+async def test_why_the_homeserver_does_not_reach_us_is_logged_with_what_to_do(
+    hs: ScriptedHomeserver, tmp_path: Path, errcode: str, remedy: str
+) -> None:
+    hs.faults.append(Fault(path="/ping", status=401, errcode=errcode))
+    with structlog.testing.capture_logs() as lines:
+        async with running_bridge(hs, tmp_path / "db") as bridge, asyncio.timeout(PATIENCE_S):
+            await bridge.telemetry.unhealthy.wait()
+            await bridge.telemetry.healthy.wait()
+    (line,) = [line for line in lines if line["event"] == "homeserver_ping_failed"]
+    assert remedy in line["remedy"]
 
 
 async def test_a_homeserver_that_knows_no_ping_is_there_all_the_same(hs: ScriptedHomeserver, tmp_path: Path) -> None:

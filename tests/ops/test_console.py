@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+from importlib.resources import files
 from pathlib import Path
 
 import aiohttp
@@ -376,3 +377,24 @@ async def test_a_group_is_named_and_is_nobody_to_be_hidden() -> None:
         text = (await browser.get("/console"))[1]
     assert "group:sales" in text
     assert "for group sales" in text
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, "relative luminance"."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_told_from_its_ground(scheme: str) -> None:
+    """WCAG 2.2 level AA (1.4.3) wants 4.5 to 1."""
+    style = (files("bridge.ops.console") / "static" / "console.css").read_text()
+    block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme == "dark"]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+    pairs = [(ink, ground) for ink in ("ink", "soft") for ground in ("card", "ground", "calm-tint")]
+    pairs += [(word, f"{word}-tint") for word in ("good", "fair", "poor")]
+    pairs += [(word, "card") for word in ("accent", "good", "fair", "poor")] + [("accent-ink", "accent")]
+    for ink, ground in pairs:
+        low, high = sorted(luminance(colours[name]) for name in (ink, ground))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {ground}"

@@ -76,9 +76,24 @@ def test_a_port_that_is_taken_is_explained_without_secrets(tmp_path: Path) -> No
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         output = output_of("run", configuration(tmp_path, ops=f"{LOOPBACK}:{port}", homeserver_port=free_port()))
-    assert f"ops.listen: cannot listen on {LOOPBACK}:{port}" in output
+    assert f"ops.listen: cannot listen on {LOOPBACK}:{port}: another program has that port: end it" in output
     assert "media_engine_started" in output
     assert secrets_in(output) == []
+
+
+@pytest.mark.parametrize(("section", "before"), [("appservice", ""), ("sip", "udp:")])
+def test_the_setting_of_a_port_that_is_taken_is_named(tmp_path: Path, section: str, before: str) -> None:
+    file = configuration(tmp_path, ops=f"{LOOPBACK}:{free_port()}", homeserver_port=free_port())
+    kind = socket.SOCK_DGRAM if before else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind((LOOPBACK, 0))
+        address = f"{before}{LOOPBACK}:{taken.getsockname()[1]}"
+        document = yaml.safe_load(file.read_text())
+        document[section]["listen"] = [address] if before else address
+        file.write_text(yaml.safe_dump(document))
+        output = output_of("run", file)
+    assert f"Error: {section}.listen: cannot listen on {address}: another program has that port" in output
+    assert "Traceback" not in output
 
 
 def dataclasses_of_the_code() -> Iterator[type]:

@@ -11,6 +11,7 @@ from bridge.sip.actions import (
     Flow,
     LocalAddress,
     LookUp,
+    Note,
     Ping,
     Received,
     Send,
@@ -55,6 +56,7 @@ class Scripted:
         self.moves = 0
         """How often a call had to be written down anew."""
         self.counts: list[Count] = []
+        self.notes: list[Note] = []
         self.sought: list[str] = []
         self.doubts: list[DoubtFlow] = []
         self.pings: list[tuple[float, Ping]] = []
@@ -192,6 +194,8 @@ class Scripted:
                 self.events.append(event)
             case Count():
                 self.counts.append(is_declared(action, TRUNK))
+            case Note():
+                self.notes.append(action)
             case DoubtFlow():
                 self.doubts.append(action)
             case Ping():

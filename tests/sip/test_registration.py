@@ -103,6 +103,8 @@ def test_a_wrong_password_counts_as_refused() -> None:
     peer.challenge(peer.last_request("REGISTER"), 401)
     peer.challenge(peer.last_request("REGISTER"), 401, nonce="n2")
     assert peer.counted("registrations_total", outcome="refused") == 1
+    (note,) = [note for note in peer.notes if note.event == "registration_failed"]
+    assert "password" in str(note.fields["remedy"])
 
 
 def test_the_wait_doubles_after_each_failure_up_to_half_an_hour() -> None:

@@ -15,7 +15,7 @@ from bridge.store.lock import DatabaseLock
 
 async def test_a_second_process_is_told_that_the_database_is_in_use(tmp_path: Path) -> None:
     store = await Store.open(tmp_path / "store.sqlite3")
-    with pytest.raises(StoreError, match="in use by another trunkline process"):
+    with pytest.raises(StoreError, match="in use by another trunkline process; end that first"):
         await Store.open(tmp_path / "store.sqlite3")
     await store.calls.put(CallId("call"), "still written")
     await store.close()

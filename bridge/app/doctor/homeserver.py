@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class HomeserverCheck:
             versions, date = await self._versions()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             seen = f"{self.settings.homeserver_url} cannot be reached ({_words(error)})"
-            yield fault("homeserver", seen, "is homeserver.url right, and does the homeserver run?")
+            advice = "is homeserver.url right (http or https, the port, no /_matrix), and does the homeserver run?"
+            yield fault("homeserver", seen, advice)
             return
         yield ok("homeserver", f"answers, and speaks Matrix {versions[-1]}")
         if date:
@@ -147,4 +149,10 @@ def _refusal(subject: str, error: MatrixError) -> Finding:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """What went wrong on the way, without the words of libraries around it."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)
+    return getattr(cause, "strerror", None) or str(error) or type(error).__name__

@@ -1,6 +1,5 @@
 """This machine: its addresses and ports, programs, disk and files."""
 
-import errno
 import os
 import shutil
 import socket
@@ -13,7 +12,7 @@ from bridge.app.doctor.findings import Finding, fault, ok, warning
 from bridge.config import Config, media_settings, trace_settings
 from bridge.config.menus import spoken
 from bridge.config.values import Address
-from bridge.core.addresses import address_of, is_every
+from bridge.core.addresses import address_of, is_every, why_not_bound
 from bridge.media import native_path
 from bridge.media.ice import machine_addresses
 from bridge.media.settings import PathChoice
@@ -49,7 +48,7 @@ class MachineCheck:
         media = self.config.media
         for host in (media.rtp_host, *media.webrtc_hosts):
             if media.engine is not PathChoice.RTPENGINE and (error := _bind(host, 0, socket.SOCK_DGRAM)):
-                yield fault("media", f"{host} cannot be used: {error}", "name an address of this machine")
+                yield fault("media", f"{host} cannot be used: {error}", advice="")
 
     def _http_ports(self) -> Iterator[Finding]:
         for setting, address in (
@@ -134,7 +133,8 @@ class MachineCheck:
             yield warning("files", seen, f"chmod o-rwx {self.file}, or move them to files of their own")
 
     def _has_secrets(self) -> bool:
-        written = self.file.read_text(errors="replace")
+        lines = self.file.read_text(errors="replace").splitlines()
+        written = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
         secrets = [
             self.config.appservice.as_token,
             self.config.appservice.hs_token,
@@ -147,7 +147,7 @@ def _listening(setting: str, address: Address) -> Finding:
     error = _bind(address.host, address.port, socket.SOCK_STREAM)
     if error is None:
         return ok(setting, "can be listened on")
-    return fault(setting, f"{address.host}:{address.port}: {error}", "end the program that has it, or choose another")
+    return fault(setting, f"cannot listen on {address.host}:{address.port}: {error}", advice="")
 
 
 def _folder(folder: Path) -> Finding:
@@ -171,9 +171,7 @@ def _bind(host: str, port: int, kind: socket.SocketKind) -> str | None:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
     except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            return "this machine has no such address"
-        return error.strerror or str(error)
+        return why_not_bound(error)
     return None
 
 

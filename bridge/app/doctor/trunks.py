@@ -115,8 +115,7 @@ class TrunkCheck:
         try:
             await endpoint.start(lambda event: _turn_away(endpoint, event))
         except EndpointError as error:
-            advice = "end the program that has it (the bridge?), or choose an address of this machine"
-            yield fault("sip.listen", str(error), advice)
+            yield fault("sip.listen", str(error).removeprefix("sip.listen: "), advice="")
             return
         try:
             yield ok("sip.listen", "can be listened on")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from bridge.core.addresses import why_not_bound
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.errors import TrunklineError
@@ -347,7 +348,7 @@ class SipEndpoint:
             await self._network.listen(listener)
         except (OSError, ValueError) as error:
             address = f"{listener.transport}:{join_host_port(listener.host, listener.port)}"
-            raise EndpointError(f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}") from error
+            raise EndpointError(f"sip.listen: cannot listen on {address}: {why_not_bound(error)}") from error
 
     def _report(self, error: Exception) -> None:
         self._driver.report("sip_task_failed", error)
