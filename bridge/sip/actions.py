@@ -167,6 +167,14 @@ class Received:
 
 
 @record_type
+class SentBy:
+    """A request of this transaction went over this stream connection: its end is that of the request (RFC 3261 §18)."""
+
+    transaction: ClientKey
+    connection: int
+
+
+@record_type
 class SendFailed:
     """A request of this transaction could not be sent: no address, no connection, no route."""
 
@@ -209,4 +217,4 @@ class TimeElapsed:
     """Deadlines may have passed."""
 
 
-NetworkInput = Received | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | NameFound | TimeElapsed
+NetworkInput = Received | SentBy | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | NameFound | TimeElapsed

@@ -78,10 +78,8 @@ class Registration(Renewal):
 
     def goes_by(self, flow: Flow) -> bool:
         """Whether this is the connection that the newest request went by, and by which the registrar reaches us."""
-        if self.current is None:
-            return False
-        used = self.current.flow
-        return (used.transport, used.address) == (flow.transport, flow.address)
+        used = self.current.flow.connection if self.current is not None else 0
+        return used != 0 and used == flow.connection
 
     def lose_flow(self, now: float) -> None:
         """The connection is gone. To open another one at once, again and again, would be a flood (RFC 5626 §4.5)."""

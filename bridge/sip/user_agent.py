@@ -14,6 +14,7 @@ from bridge.sip.actions import (
     Received,
     Send,
     SendFailed,
+    SentBy,
     TimeElapsed,
     TrunkResolved,
     Unreachable,
@@ -202,6 +203,8 @@ class UserAgent:
                 revive(event, self._context)
             case TimeElapsed():
                 pass
+            case SentBy(transaction=key, connection=connection):
+                self._context.layer.note_connection(key, connection)
             case SendFailed(transaction=key):
                 self._context.layer.fail_client(key, now)
             case Unreachable(transport=transport, address=address):

@@ -86,7 +86,7 @@ class SipEndpoint:
             keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
             on_input=self._driver.run,
-            on_failed=self._driver.process,
+            on_sending=self._driver.process,
             on_fault=self._report,
             capture=capture,
         )
