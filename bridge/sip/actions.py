@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bridge.core.ids import TrunkName
 from bridge.core.values import record_type
 from bridge.sip.events import SipEvent
-from bridge.sip.settings import Transport
+from bridge.sip.settings import TlsFiles, Transport
 from bridge.sip.targets import Server
 
 
@@ -34,7 +34,9 @@ class Flow:
     name: str = ""
     """What the certificate of a TLS peer has to name (RFC 5922 §7): what `host` was found by; empty is `host`."""
     trunk: TrunkName | None = None
-    """Whose settings of TLS apply; `None` is those of the listeners."""
+    """Whose way it is, if a trunk's."""
+    tls: TlsFiles = TlsFiles()
+    """With which files of that trunk a connection is made; without any, those of the listeners."""
 
     @property
     def reliable(self) -> bool:

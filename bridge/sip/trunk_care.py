@@ -48,9 +48,9 @@ class TrunkCare:
         return all(upkeep.settled for upkeep in self._all())
 
     @property
-    def left(self) -> set[TrunkName]:
-        """The trunks that are being left."""
-        return {leaving.upkeep.state.trunk.name for leaving in self._leaving}
+    def left(self) -> tuple[Trunk, ...]:
+        """The trunks that are being left, as they were."""
+        return tuple(leaving.upkeep.state.trunk for leaving in self._leaving)
 
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""

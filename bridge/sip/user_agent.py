@@ -46,7 +46,7 @@ from bridge.sip.referring import ReferringTimer
 from bridge.sip.renewal import RenewalTimer
 from bridge.sip.revival import Revive, revive
 from bridge.sip.saved import SavedLeg, saved_leg
-from bridge.sip.settings import SipSettings
+from bridge.sip.settings import SipSettings, Trunk
 from bridge.sip.texts import AnswerText, SendText, Texts
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
@@ -162,8 +162,8 @@ class UserAgent:
         return state is not None and state.up
 
     @property
-    def left_trunks(self) -> set[TrunkName]:
-        """Those that are gone, and whose last calls or registration may not be over yet."""
+    def left_trunks(self) -> tuple[Trunk, ...]:
+        """Those that are gone, or are others now, and whose last calls or registration may not be over yet."""
         return self._trunks.left
 
     def trunk_standing(self, trunk: TrunkName) -> TrunkStanding:

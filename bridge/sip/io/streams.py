@@ -226,7 +226,7 @@ class StreamPool:
 
     def _client_session(self, peer: Peer) -> TlsSession:
         try:
-            return TlsSession(self._contexts.client(peer.trunk), server_name=peer.name)
+            return TlsSession(self._contexts.client(peer.tls), server_name=peer.name)
         except ValueError:  # No certificate can be made out to such a name.
             raise TlsError("name") from None
 
