@@ -20,7 +20,7 @@ from bridge.sip.registration_events import (
     RegistrationEvent,
     RegistrationState,
 )
-from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
+from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer, try_no_other
 from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 
 FLOW_RETRY_S = 1.0
@@ -144,12 +144,6 @@ class Registration(Renewal):
 def send(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Register, or refresh."""
     _register(registration, registration.expires_s, now)
-
-
-def try_no_other(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """The request that waits for its answer goes to no further server."""
-    if registration.hunt is not None:
-        registration.hunt.settle()
 
 
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:

@@ -44,8 +44,8 @@ class TrunkCare:
 
     @property
     def settled(self) -> bool:
-        """After `stop`: no registration waits for its removal."""
-        return all(upkeep.settled for upkeep in self._all())
+        """After `stop`: no registration or subscription waits for its removal."""
+        return self.phones.settled and all(upkeep.settled for upkeep in self._all())
 
     @property
     def left(self) -> tuple[Trunk, ...]:
