@@ -95,7 +95,7 @@ class UserAgent:
         )
         self._transfers = Transfers(context=self._context)
         self._keypads = Keypads(context=self._context)
-        self._trunks = TrunkCare(self._context)
+        self._trunks = TrunkCare(self._context, self._transfers)
         self._outbound = Outbound(context=self._context)
         self._texts = Texts(context=self._context)
         inside = InsideDialogs(
