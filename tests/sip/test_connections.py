@@ -1,10 +1,10 @@
 """Several streams to one server: what went over one of them ends with it, and nothing else does (RFC 3261 §18.4)."""
 
 from bridge.sip.actions import ConnectionClosed, Flow
-from bridge.sip.events import CallFailed
+from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.usage_commands import CancelAsked
-from tests.sip.scripted_peer import PEER, TRUNK, Scripted, trunk
+from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, trunk
 
 
 def over_tcp(auth: TrunkAuth = TrunkAuth.ADDRESS) -> Scripted:
@@ -58,3 +58,15 @@ def test_a_cancel_takes_the_connection_of_its_invite() -> None:
     peer.steer(dialog, CancelAsked())
     assert peer.titles()[-1] == "CANCEL"
     assert peer.sent[-1][1].connection == 1
+
+
+def test_a_server_may_close_the_connection_while_a_phone_rings_and_answer_by_another() -> None:
+    peer = over_tcp()
+    peer.call()
+    invite = peer.last_request("INVITE")
+    peer.answer(invite, 180)
+    end(peer, 1)
+    peer.answer(invite, 200, sdp=SDP)
+    end(peer, 1)
+    assert isinstance(peer.last_event(), CallAnswered)
+    assert peer.counted("sip_unexpected_events_total") == 0
