@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from bridge.media.ice_servers import StunServer, TurnServer, TurnTransport
 from bridge.sip.settings import Listener, Network, Transport
 
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9.])?\Z")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+"""Of a host name (RFC 1123 §2.1); what SIP URIs may name is no more than that (RFC 3261 §25.1)."""
+_MAX_NAME = 253
 _STUN_PORT, _STUNS_PORT = 3478, 5349
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
 _OUR_HEADERS = (
@@ -83,12 +85,22 @@ def parse_port(word: str) -> int:
 
 
 def parse_host(word: str) -> str:
-    """A host name, an IPv4 address, or an IPv6 address with or without brackets (returned without)."""
+    """A host name, an IPv4 address, or an IPv6 address with or without brackets (returned without).
+
+    What ends in a number is an address, or none: nobody could find such a name (RFC 1123 §2.1).
+    """
     bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
     if ":" in bare:
         return parse_ip(bare)
-    if not _HOST.match(bare):
-        raise ValueError(f"expected a host name or an address, found '{word}'")
+    name = bare.removesuffix(".")
+    labels = name.split(".")
+    if labels[-1].isdigit():
+        return parse_ip(bare)
+    if len(name) > _MAX_NAME or not all(map(_LABEL.match, labels)):
+        raise ValueError(
+            f"expected a host name or an address, found {shown(word)}: a name is made of letters, digits and hyphens, "
+            "with single dots between its parts, which are 63 characters long at most"
+        )
     return bare
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bridge.core.ids import TrunkName
 from bridge.core.values import record_type
 from bridge.sip.events import SipEvent
-from bridge.sip.settings import Transport
+from bridge.sip.settings import TlsFiles, Transport
 from bridge.sip.targets import Server
 
 
@@ -34,7 +34,9 @@ class Flow:
     name: str = ""
     """What the certificate of a TLS peer has to name (RFC 5922 §7): what `host` was found by; empty is `host`."""
     trunk: TrunkName | None = None
-    """Whose settings of TLS apply; `None` is those of the listeners."""
+    """Whose way it is, if a trunk's."""
+    tls: TlsFiles = TlsFiles()
+    """With which files of that trunk a connection is made; without any, those of the listeners."""
 
     @property
     def reliable(self) -> bool:
@@ -167,6 +169,14 @@ class Received:
 
 
 @record_type
+class SentBy:
+    """A request of this transaction went over this stream connection: its end is that of the request (RFC 3261 §18)."""
+
+    transaction: ClientKey
+    connection: int
+
+
+@record_type
 class SendFailed:
     """A request of this transaction could not be sent: no address, no connection, no route."""
 
@@ -209,4 +219,4 @@ class TimeElapsed:
     """Deadlines may have passed."""
 
 
-NetworkInput = Received | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | NameFound | TimeElapsed
+NetworkInput = Received | SentBy | SendFailed | Unreachable | ConnectionClosed | TrunkResolved | NameFound | TimeElapsed

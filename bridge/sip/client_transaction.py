@@ -101,15 +101,20 @@ INVITE_CLIENT: Transitions[ClientTransaction] = {
     (State.PROCEEDING, ProvisionalReceived): (State.PROCEEDING, (tell,)),
     (State.PROCEEDING, SuccessReceived): (State.ACCEPTED, (_start_m, tell)),
     (State.PROCEEDING, FailureReceived): (State.COMPLETED, (_acknowledge, _start_d, tell)),
+    (State.PROCEEDING, TransportFailed): (State.PROCEEDING, ()),
     (State.COMPLETED, FailureReceived): (State.COMPLETED, (_acknowledge,)),
     (State.COMPLETED, ProvisionalReceived): (State.COMPLETED, ()),
     (State.COMPLETED, TransportFailed): (State.TERMINATED, ()),
     (State.COMPLETED, LingeringEnded): (State.TERMINATED, ()),
     (State.ACCEPTED, SuccessReceived): (State.ACCEPTED, (tell,)),
     (State.ACCEPTED, ProvisionalReceived): (State.ACCEPTED, ()),
+    (State.ACCEPTED, TransportFailed): (State.ACCEPTED, ()),
     (State.ACCEPTED, LingeringEnded): (State.TERMINATED, ()),
 }
-"""RFC 3261 figure 5 as changed by RFC 6026 figure 1. Provisional responses that come late are swallowed."""
+"""RFC 3261 figure 5 as changed by RFC 6026 figure 1. Provisional responses that come late are swallowed.
+
+A peer that has answered may close the connection, and bring its final response by one of its own (§18.2.2).
+"""
 
 NON_INVITE_CLIENT: Transitions[ClientTransaction] = {
     (State.TRYING, RetransmissionDue): (State.TRYING, (_resend_request, _grow_interval)),
@@ -127,6 +132,7 @@ NON_INVITE_CLIENT: Transitions[ClientTransaction] = {
     (State.COMPLETED, ProvisionalReceived): (State.COMPLETED, ()),
     (State.COMPLETED, SuccessReceived): (State.COMPLETED, ()),
     (State.COMPLETED, FailureReceived): (State.COMPLETED, ()),
+    (State.COMPLETED, TransportFailed): (State.COMPLETED, ()),
     (State.COMPLETED, LingeringEnded): (State.TERMINATED, ()),
 }
 """RFC 3261 figure 6."""

@@ -35,6 +35,7 @@ def reply_flow(via: Via, source: Flow) -> Flow:
         listener=source.listener,
         name=source.name or via.host,
         trunk=source.trunk,
+        tls=source.tls,
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from bridge.sip.active_transaction import ActiveClient
 from bridge.sip.dialog import Dialog
 from bridge.sip.dialog_info import CONTENT_TYPE, DialogInfo, PhoneState, phone_state, read_dialog_info
-from bridge.sip.dialog_request import INDIFFERENT
 from bridge.sip.errors import LocalSipError, SipError
 from bridge.sip.events import PhoneStateChanged
 from bridge.sip.failover import Hop, hops_of
@@ -15,7 +14,15 @@ from bridge.sip.fields import NameAddr
 from bridge.sip.grammar import BLANKS, parse_params
 from bridge.sip.message import Request, Response
 from bridge.sip.number_forms import written_called
-from bridge.sip.renewal import MAX_EXPIRES_S, REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
+from bridge.sip.renewal import (
+    MAX_EXPIRES_S,
+    REFRESH_SHARE,
+    Renewal,
+    lengthen,
+    send_with_credentials,
+    stop_timer,
+    try_no_other,
+)
 from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 from bridge.sip.requests import new_request
 
@@ -43,6 +50,9 @@ class WatchState(enum.Enum):
     REFRESHING = enum.auto()
     WAITING = enum.auto()
     """For the next attempt."""
+    ENDING = enum.auto()
+    """Not wanted any more, and the answer to the first request has yet to say what there is to take back."""
+    UNSUBSCRIBING = enum.auto()
     STOPPED = enum.auto()
 
 
@@ -91,6 +101,11 @@ class PhoneWatch(Renewal):
         for effect in effects:
             effect(self, event, now)
         return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of this subscription is on its way any more."""
+        return self.state in (WatchState.STOPPED, WatchState.IDLE)
 
     def answered(self, client: ActiveClient, response: Response, now: float) -> None:
         """The answer of the PBX."""
@@ -281,12 +296,16 @@ def take_state(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
 
 
 def unsubscribe(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
-    """Have the PBX send no more (RFC 6665 §4.1.2.3); whether it heard that does not matter."""
-    watch.stop_timer()
-    if watch.dialog is not None:
-        watch.expires_s = 0
-        request, hop = _inside(watch)
-        watch.context.layer.send_request(request, hop.flow, INDIFFERENT, now)
+    """Have the PBX send no more (RFC 6665 §4.1.2.3)."""
+    match event:
+        case Accepted(dialog=dialog):
+            watch.dialog = dialog or watch.dialog
+    watch.expires_s = 0
+    refresh(watch, event, now)
+
+
+def forget(watch: PhoneWatch, event: WatchEvent, now: float) -> None:
+    """It is over; what a PBX sends all the same is answered with 481, which ends it there as well (§4.1.3)."""
     watch.forget()
 
 
@@ -310,21 +329,33 @@ TRANSITIONS: Mapping[tuple[W, type[WatchEvent]], tuple[W, tuple[Effect, ...]]] =
     (W.SUBSCRIBING, Failed): (W.WAITING, (schedule_retry, note_failure)),
     (W.SUBSCRIBING, Told): (W.SUBSCRIBING, (take_state,)),
     (W.SUBSCRIBING, AddressFound): (W.SUBSCRIBING, ()),
-    (W.SUBSCRIBING, StopAsked): (W.STOPPED, (unsubscribe,)),
+    (W.SUBSCRIBING, StopAsked): (W.ENDING, (try_no_other,)),
     (W.SUBSCRIBED, AttemptDue): (W.REFRESHING, (refresh,)),
     (W.SUBSCRIBED, Failed): (W.WAITING, (schedule_retry, note_failure)),
     (W.SUBSCRIBED, Told): (W.SUBSCRIBED, (take_state,)),
     (W.SUBSCRIBED, AddressFound): (W.SUBSCRIBED, ()),
-    (W.SUBSCRIBED, StopAsked): (W.STOPPED, (unsubscribe,)),
+    (W.SUBSCRIBED, StopAsked): (W.UNSUBSCRIBING, (stop_timer, unsubscribe)),
     (W.REFRESHING, Accepted): (W.SUBSCRIBED, (schedule_refresh,)),
     (W.REFRESHING, Challenged): (W.REFRESHING, (send_with_credentials,)),
     (W.REFRESHING, TooBrief): (W.REFRESHING, (lengthen, refresh)),
     (W.REFRESHING, Failed): (W.WAITING, (schedule_retry, note_failure)),
     (W.REFRESHING, Told): (W.REFRESHING, (take_state,)),
     (W.REFRESHING, AddressFound): (W.REFRESHING, ()),
-    (W.REFRESHING, StopAsked): (W.STOPPED, (unsubscribe,)),
+    (W.REFRESHING, StopAsked): (W.UNSUBSCRIBING, (stop_timer, unsubscribe)),
     (W.WAITING, AttemptDue): (W.SUBSCRIBING, (subscribe,)),
     (W.WAITING, AddressFound): (W.SUBSCRIBING, (stop_timer, subscribe)),
     (W.WAITING, StopAsked): (W.STOPPED, (stop_timer,)),
+    (W.ENDING, Accepted): (W.UNSUBSCRIBING, (unsubscribe,)),
+    (W.ENDING, Challenged): (W.STOPPED, (forget,)),
+    (W.ENDING, TooBrief): (W.STOPPED, (forget,)),
+    (W.ENDING, Failed): (W.STOPPED, (forget,)),
+    (W.ENDING, Told): (W.ENDING, ()),
+    (W.ENDING, AddressFound): (W.ENDING, ()),
+    (W.UNSUBSCRIBING, Accepted): (W.STOPPED, (forget,)),
+    (W.UNSUBSCRIBING, Challenged): (W.UNSUBSCRIBING, (send_with_credentials,)),
+    (W.UNSUBSCRIBING, TooBrief): (W.STOPPED, (forget,)),
+    (W.UNSUBSCRIBING, Failed): (W.STOPPED, (forget,)),
+    (W.UNSUBSCRIBING, Told): (W.UNSUBSCRIBING, ()),
+    (W.UNSUBSCRIBING, AddressFound): (W.UNSUBSCRIBING, ()),
     (W.STOPPED, AddressFound): (W.STOPPED, ()),
 }

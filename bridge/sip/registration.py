@@ -20,7 +20,7 @@ from bridge.sip.registration_events import (
     RegistrationEvent,
     RegistrationState,
 )
-from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer
+from bridge.sip.renewal import REFRESH_SHARE, Renewal, lengthen, send_with_credentials, stop_timer, try_no_other
 from bridge.sip.renewal_events import AddressFound, AttemptDue, Challenged, Failed, Started, StopAsked, TooBrief
 
 FLOW_RETRY_S = 1.0
@@ -87,10 +87,8 @@ class Registration(Renewal):
 
     def goes_by(self, flow: Flow) -> bool:
         """Whether this is the connection that the newest request went by, and by which the registrar reaches us."""
-        if self.current is None:
-            return False
-        used = self.current.flow
-        return (used.transport, used.address) == (flow.transport, flow.address)
+        used = self.current.flow.connection if self.current is not None else 0
+        return used != 0 and used == flow.connection
 
     def lose_flow(self, now: float) -> None:
         """The connection is gone. To open another one at once, again and again, would be a flood (RFC 5626 §4.5)."""
@@ -155,12 +153,6 @@ class Registration(Renewal):
 def send(registration: Registration, event: RegistrationEvent, now: float) -> None:
     """Register, or refresh."""
     _register(registration, registration.expires_s, now)
-
-
-def try_no_other(registration: Registration, event: RegistrationEvent, now: float) -> None:
-    """The request that waits for its answer goes to no further server."""
-    if registration.hunt is not None:
-        registration.hunt.settle()
 
 
 def send_removal(registration: Registration, event: RegistrationEvent, now: float) -> None:

@@ -150,3 +150,9 @@ def lengthen(renewal: Renewal, event: object, now: float) -> None:
 def stop_timer(renewal: Renewal, event: object, now: float) -> None:
     """No further attempts."""
     renewal.stop_timer()
+
+
+def try_no_other(renewal: Renewal, event: object, now: float) -> None:
+    """The request that waits for its answer goes to no further server."""
+    if renewal.hunt is not None:
+        renewal.hunt.settle()

@@ -65,12 +65,12 @@ def replaced_call(context: Context, replaces: Replaces, trunk: TrunkState) -> In
     """The call that an INVITE of this trunk takes the place of, or `SipError` with what the RFC answers (§3).
 
     Only a trunk that may transfer replaces calls, and only its own: whoever knows the three names of a dialog would
-    take over anybody's otherwise (§7).
+    take over anybody's otherwise (§7). Those that began when the trunk had other settings are its own as well.
     """
     if not trunk.trunk.accept_transfers:
         raise SipError(403, "Forbidden")
     usage = _find(context, replaces)
-    if usage is None or usage.trunk is not trunk or usage.state in CALLED:
+    if usage is None or usage.trunk.trunk.name != trunk.trunk.name or usage.state in CALLED:
         raise SipError(481, "Call to Replace Does Not Exist")
     if usage.state in OVER:
         raise SipError(603, "Decline")

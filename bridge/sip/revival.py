@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bridge.core.ids import DialogKey, SipCallId
 from bridge.core.values import record_type
+from bridge.sip.actions import Flow
 from bridge.sip.context import Context
 from bridge.sip.credentials import Attempts, Credentials
 from bridge.sip.dialog import Dialog
@@ -44,7 +45,7 @@ def revive(asked: Revive, context: Context) -> None:
         key=asked.dialog,
         trunk=state,
         context=context,
-        flow=replace(asked.leg.flow, connection=0),
+        flow=_way(asked.leg.flow, state),
         state=UsageState.ESTABLISHED,
         local_tag=asked.leg.local_tag,
         secure=asked.leg.secure,
@@ -57,6 +58,12 @@ def revive(asked: Revive, context: Context) -> None:
         return
     usage.whereabouts = whereabouts(usage)
     context.usages[usage.key] = usage
+
+
+def _way(flow: Flow, state: TrunkState) -> Flow:
+    """By a connection that the settings of now make, if it was one that we had made."""
+    flow = replace(flow, connection=0)
+    return flow if flow.trunk is None else state.secured(flow)
 
 
 def _former_trunk(leg: SavedLeg, context: Context) -> TrunkState | None:

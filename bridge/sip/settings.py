@@ -148,6 +148,11 @@ class TrunkTls(TlsFiles):
     server_name: str = ""
     """The name that its certificate must have; empty is the one that it is looked up by (RFC 5922 §7)."""
 
+    @property
+    def files(self) -> TlsFiles:
+        """Without the name."""
+        return TlsFiles(certificate=self.certificate, private_key=self.private_key, ca_file=self.ca_file)
+
 
 class Reliable(enum.StrEnum):
     """Whether provisional responses are made reliable (RFC 3262)."""

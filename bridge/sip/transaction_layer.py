@@ -1,6 +1,7 @@
 """All transactions of one user agent: begun, found for a message, forgotten (RFC 3261 §17.1.3, §17.2.3, §18)."""
 
 from collections import Counter
+from dataclasses import replace
 
 from bridge.core.entropy import Entropy
 from bridge.sip.actions import Action, ClientKey, Flow, LocalAddress, Send
@@ -140,6 +141,12 @@ class TransactionLayer:
         """Repeat a request no longer, and wait without limit: its user sets one, and abandons it then."""
         self._runner.stop_timers(client)
 
+    def note_connection(self, key: ClientKey, connection: int) -> None:
+        """What else belongs to the transaction takes the connection of its request, and so does its end."""
+        client = self._clients.get(key)
+        if client is not None:
+            client.flow = replace(client.flow, connection=connection)
+
     def fail_client(self, key: ClientKey, now: float) -> None:
         """The request could not be sent."""
         client = self._clients.get(key)
@@ -153,8 +160,10 @@ class TransactionLayer:
                 self._runner.drive(client, TransportFailed(), now)
 
     def fail_connection(self, flow: Flow, now: float) -> None:
-        """Fail all requests that wait for a peer whose connection is gone (RFC 3261 §18.4)."""
-        self.fail_unreachable(flow.transport, flow.host, flow.port, now)
+        """Fail all requests that went over a connection that is gone (RFC 3261 §18.4), and no others to its peer."""
+        for client in list(self._clients.values()):
+            if client.flow.connection == flow.connection:
+                self._runner.drive(client, TransportFailed(), now)
 
     # Requests that we receive.
 

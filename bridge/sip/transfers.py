@@ -1,6 +1,8 @@
 """All REFERs of a user agent, received and sent: one of each at a time in a dialog (RFC 3515)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from bridge.core.ids import DialogKey
 from bridge.sip.active_transaction import ActiveServer
@@ -15,6 +17,7 @@ from bridge.sip.referral import DECISION_S, Referral
 from bridge.sip.referral_commands import ReferAsked, ReferralCommand
 from bridge.sip.referring import Referring
 from bridge.sip.replaces import Replaces
+from bridge.sip.trunks import TrunkState
 
 MAX_REFERRALS = 500
 """Subscriptions outlive calls: a peer that refers and hangs up in a loop must not pile them up."""
@@ -32,6 +35,12 @@ class Transfers:
     context: Context
     received: dict[DialogKey, Referral] = field(default_factory=dict)
     sent: dict[DialogId, Referring] = field(default_factory=dict)
+
+    @property
+    def trunks(self) -> Iterator[TrunkState]:
+        """Those that reports of a transfer may yet come from, or go to."""
+        usages = chain((one.usage for one in self.received.values()), (one.usage for one in self.sent.values()))
+        return (usage.trunk for usage in usages)
 
     # What the peer asks.
 

@@ -1,6 +1,7 @@
 """The trunks: what goes on with them while nobody calls, and how they come and go."""
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from bridge.core.ids import TrunkName
 from bridge.sip.actions import Flow, TrunkResolved
@@ -8,13 +9,14 @@ from bridge.sip.context import Context
 from bridge.sip.events import TrunkLeft
 from bridge.sip.phone_watches import PhoneWatches
 from bridge.sip.settings import Trunk
+from bridge.sip.transfers import Transfers
 from bridge.sip.trunk_changes import ChangeTrunks, has_same_servers, is_another, takes_binding
 from bridge.sip.trunks import TrunkState
 from bridge.sip.upkeep import Upkeep
 
 LOOK_S = 10.0
 LINGER_S = 40.0
-"""After its last call a trunk that is left is listened to for as long as requests are repeated (64 T1), and more."""
+"""After its last call or transfer a trunk is listened to for as long as requests are repeated (64 T1), and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,21 +38,22 @@ class Leaving:
 class TrunkCare:
     """One for all trunks, from `start` to `stop`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, transfers: Transfers) -> None:
         self.phones = PhoneWatches(context=context)
         self._context = context
+        self._transfers = transfers
         self._upkeeps = [Upkeep(state=state, context=context) for state in context.trunks]
         self._leaving: list[Leaving] = []
 
     @property
     def settled(self) -> bool:
-        """After `stop`: no registration waits for its removal."""
-        return all(upkeep.settled for upkeep in self._all())
+        """After `stop`: no registration or subscription waits for its removal."""
+        return self.phones.settled and all(upkeep.settled for upkeep in self._all())
 
     @property
-    def left(self) -> set[TrunkName]:
-        """The trunks that are being left."""
-        return {leaving.upkeep.state.trunk.name for leaving in self._leaving}
+    def left(self) -> tuple[Trunk, ...]:
+        """The trunks that are being left, as they were."""
+        return tuple(leaving.upkeep.state.trunk for leaving in self._leaving)
 
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to a trunk, or the one that a registrar knows of: it has to stay open."""
@@ -116,7 +119,8 @@ class TrunkCare:
 
     def fire(self, now: float) -> None:
         """Forget those that nobody needs any more."""
-        used = {id(usage.trunk) for usage in self._context.usages.values()}
+        calling = (usage.trunk for usage in self._context.usages.values())
+        used = {id(state) for state in chain(calling, self._transfers.trunks)}
         for leaving in list(self._leaving):
             state = leaving.upkeep.state
             if id(state) in used or not leaving.upkeep.settled:

@@ -214,7 +214,8 @@ class TrunkState:
             return flow
         trunk = self.trunk
         ours = flow.host == trunk.host or is_numeric(flow.host)
-        return replace(flow, name=(trunk.tls.server_name or trunk.host) if ours else flow.host, trunk=trunk.name)
+        name = (trunk.tls.server_name or trunk.host) if ours else flow.host
+        return replace(flow, name=name, trunk=trunk.name, tls=trunk.tls.files)
 
     def resolve(self, servers: tuple[Server, ...], now: float) -> None:
         """Take the name's newest servers; what was known goes on being used when there are none."""
@@ -240,6 +241,10 @@ class TrunkState:
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to one of its servers."""
         return _target(flow) in self.targets
+
+    def made(self, flow: Flow) -> bool:
+        """Whether a connection is one that a request to its servers would take, or open."""
+        return self.leads_to(flow) and self.secured(flow) == flow
 
     def may_be_sent_to(self, host: str) -> bool:
         """Whether this numeric address is one of the trunk's own."""

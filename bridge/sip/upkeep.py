@@ -43,7 +43,7 @@ class Upkeep:
 
     def leads_to(self, flow: Flow) -> bool:
         """Whether this is the way to the trunk, or the one that its registrar knows of."""
-        return self.state.leads_to(flow) or (self.registration is not None and self.registration.goes_by(flow))
+        return self.state.made(flow) or (self.registration is not None and self.registration.goes_by(flow))
 
     def start(self, now: float) -> None:
         """Register, ping and ask."""

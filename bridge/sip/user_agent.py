@@ -14,6 +14,7 @@ from bridge.sip.actions import (
     Received,
     Send,
     SendFailed,
+    SentBy,
     TimeElapsed,
     TrunkResolved,
     Unreachable,
@@ -45,7 +46,7 @@ from bridge.sip.referring import ReferringTimer
 from bridge.sip.renewal import RenewalTimer
 from bridge.sip.revival import Revive, revive
 from bridge.sip.saved import SavedLeg, saved_leg
-from bridge.sip.settings import SipSettings
+from bridge.sip.settings import SipSettings, Trunk
 from bridge.sip.texts import AnswerText, SendText, Texts
 from bridge.sip.timers import TimerHeap
 from bridge.sip.transaction import Timing
@@ -94,7 +95,7 @@ class UserAgent:
         )
         self._transfers = Transfers(context=self._context)
         self._keypads = Keypads(context=self._context)
-        self._trunks = TrunkCare(self._context)
+        self._trunks = TrunkCare(self._context, self._transfers)
         self._outbound = Outbound(context=self._context)
         self._texts = Texts(context=self._context)
         inside = InsideDialogs(
@@ -161,8 +162,8 @@ class UserAgent:
         return state is not None and state.up
 
     @property
-    def left_trunks(self) -> set[TrunkName]:
-        """Those that are gone, and whose last calls or registration may not be over yet."""
+    def left_trunks(self) -> tuple[Trunk, ...]:
+        """Those that are gone, or are others now, and whose last calls or registration may not be over yet."""
         return self._trunks.left
 
     def trunk_standing(self, trunk: TrunkName) -> TrunkStanding:
@@ -202,6 +203,8 @@ class UserAgent:
                 revive(event, self._context)
             case TimeElapsed():
                 pass
+            case SentBy(transaction=key, connection=connection):
+                self._context.layer.note_connection(key, connection)
             case SendFailed(transaction=key):
                 self._context.layer.fail_client(key, now)
             case Unreachable(transport=transport, address=address):

@@ -15,6 +15,7 @@ from bridge.sip.actions import (
     Ping,
     Received,
     Send,
+    SentBy,
     TimeElapsed,
     TrunkResolved,
 )
@@ -51,6 +52,8 @@ class Scripted:
     ) -> None:
         self.now = 1000.0
         self.transport = transport
+        self.connection = 1
+        """Number of the stream by which new requests leave."""
         self.sent: list[tuple[Request | Response, Flow]] = []
         self.events: list[SipEvent] = []
         self.moves = 0
@@ -186,8 +189,10 @@ class Scripted:
 
     def _take(self, action: Action) -> None:
         match action:
-            case Send(payload=payload, flow=flow):
+            case Send(payload=payload, flow=flow, transaction=key):
                 self.sent.append((parse_message(payload), flow))
+                if flow.reliable and key is not None:
+                    self.feed(SentBy(transaction=key, connection=flow.connection or self.connection))
             case Emit(event=CallMoved()):
                 self.moves += 1
             case Emit(event=event):

@@ -15,6 +15,7 @@ from bridge.sip.phone_watch import TRANSITIONS, WatchState
 from bridge.sip.requests import new_request
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
+from bridge.sip.trunk_changes import ChangeTrunks
 from tests.sip.scripted_peer import PEER, TRUNK, Scripted, trunk
 from tests.sip.test_dialog_info import document
 
@@ -275,13 +276,68 @@ def test_when_we_stop_the_pbx_is_told() -> None:
     peer.feed(Stop())
     last = peer.last_request("SUBSCRIBE")
     assert (last.call_id, last.headers.get("Expires")) == (first.call_id, "0")
+    before = peer.agent.settled
+    assert notify(peer, first, substate="terminated;reason=timeout") == 200
+    assert (before, peer.agent.settled) == (False, True)
+    peer.answer(last, 200, Expires="0")
+    assert notify(peer, first, substate="terminated;reason=timeout", cseq=2) == 481
+
+
+def test_a_subscription_that_is_under_way_is_answered_before_it_is_taken_back() -> None:
+    peer = watching()
+    peer.feed(Stop())
+    peer.advance(3.0)
+    first = peer.last_request("SUBSCRIBE")
+    assert first.headers.get("Expires") == "3600", "repeated, as over UDP it has to be"
+    assert notify(peer, first, document("confirmed")) == 200
+    before = peer.agent.settled
+    accept(peer)
+    last = peer.last_request("SUBSCRIBE")
+    assert (last.call_id, last.to.tag, last.headers.get("Expires")) == (first.call_id, "peer", "0")
+    peer.answer(last, 200, Expires="0")
+    assert (before, peer.agent.settled) == (False, True)
+    assert states(peer) == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 423, 503])
+def test_a_subscription_that_is_refused_while_it_is_not_wanted_any_more_is_over(status: int) -> None:
+    peer = watching(TrunkAuth.DIGEST)
+    request = peer.last_request("SUBSCRIBE")
+    peer.feed(Stop())
+    peer.sent.clear()
+    if status == 401:
+        peer.challenge(request, 401)
+    else:
+        peer.answer(request, status, Min_Expires="7200")
+    assert peer.titles() == []
     assert peer.agent.settled
-    assert notify(peer, first, substate="terminated;reason=timeout") == 481
+
+
+@pytest.mark.parametrize("refreshing", [False, True])
+def test_a_challenge_is_answered_also_when_it_is_taken_back(refreshing: bool) -> None:
+    peer = watching(TrunkAuth.DIGEST)
+    accept(peer)
+    if refreshing:
+        attempt_s(peer)
+    peer.feed(Stop())
+    peer.challenge(peer.last_request("SUBSCRIBE"), 401)
+    last = peer.last_request("SUBSCRIBE")
+    assert (last.headers.get("Expires"), "Authorization" in last.headers) == ("0", True)
+    peer.answer(last, 200, Expires="0")
+    assert peer.agent.settled
+
+
+def test_phones_of_a_trunk_that_changes_while_it_is_asked_are_watched_once() -> None:
+    peer = watching()
+    first = peer.last_request("SUBSCRIBE")
+    peer.feed(ChangeTrunks(trunks=(trunk(),), emergency=frozenset()))
+    peer.answer(first, 200, Expires="600", Contact=CONTACT)
+    assert (peer.last_request("SUBSCRIBE").call_id, peer.last_request("SUBSCRIBE").expires) == (first.call_id, 0)
 
 
 def test_every_state_can_be_stopped() -> None:
     stoppable = {state for state, event in TRANSITIONS if event.__name__ == "StopAsked"}
-    assert stoppable == set(WatchState) - {WatchState.STOPPED}
+    assert stoppable == set(WatchState) - {WatchState.ENDING, WatchState.UNSUBSCRIBING, WatchState.STOPPED}
 
 
 SUBSTATES = ("active", "pending", "terminated", "terminated;reason=deactivated", "terminated;retry-after=5", "", "x;=")

@@ -1,5 +1,7 @@
 """Our REFER, as a peer sees it, and what the application is told of its outcome (RFC 3515)."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from bridge.core.ids import DialogKey
@@ -7,6 +9,8 @@ from bridge.sip.events import CallAnswered, CallReferred, ReferralProgress
 from bridge.sip.message import Request
 from bridge.sip.referral_commands import ReferAsked
 from bridge.sip.settings import NumberFormat, TrunkAuth
+from bridge.sip.trunk_care import LINGER_S, LOOK_S
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import HangUpAsked
 from tests.sip.scripted_peer import PEER, SDP, US, Scripted, trunk
 from tests.sip.transferring import notify, refer, talking
@@ -140,6 +144,20 @@ def test_a_report_is_read_after_the_call_is_over() -> None:
     peer.receive(notify(request, "SIP/2.0 200 OK\r\n", cseq=11, state="terminated;reason=noresource"))
     assert peer.last_response().status == 200
     assert progress(peer) == [100, 200]
+
+
+def test_a_report_is_read_from_any_address_of_a_trunk_that_has_been_left_since() -> None:
+    peer, dialog, request = referring(Scripted(trunk(sources=(ip_network("198.51.100.0/24"),))))
+    peer.answer(request, 202)
+    peer.receive(notify(request))
+    peer.steer(dialog, HangUpAsked())
+    peer.answer(peer.last_request("BYE"), 200)
+    peer.feed(ChangeTrunks(trunks=(), emergency=frozenset()))
+    peer.advance(120)
+    peer.receive(notify(request, "SIP/2.0 200 OK\r\n", cseq=11), source="198.51.100.7")
+    assert progress(peer) == [100, 200]
+    peer.advance(LINGER_S + 2 * LOOK_S)
+    assert not peer.agent.left_trunks
 
 
 def test_a_report_is_read_from_where_the_peer_is_after_the_call_is_over() -> None:

@@ -3,12 +3,13 @@
 import pytest
 
 from bridge.core.entropy import SeededEntropy
-from bridge.core.ids import DialogKey
+from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.errors import SipError
 from bridge.sip.events import OutgoingCall
-from bridge.sip.inputs import PlaceCall
+from bridge.sip.inputs import PlaceCall, Start
 from bridge.sip.message import Request
 from bridge.sip.replaces import Replaces, replaced_call
+from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.trunks import Directory
 from bridge.sip.uri import SipUri
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RingAsked
@@ -107,12 +108,21 @@ def test_nothing_is_replaced_by_a_trunk_that_may_not() -> None:
 
 def test_no_trunk_replaces_the_call_of_another() -> None:
     peer, _, tag = talking()
-    another = Directory((trunk(accept_transfers=True),), SeededEntropy(2)).get(TRUNK)
+    name = TrunkName("another")
+    another = Directory((trunk(accept_transfers=True, name=name),), SeededEntropy(2)).get(name)
     assert another is not None
     replaces = Replaces(sip_call_id="peer-call", to_tag=tag, from_tag="peer")
     with pytest.raises(SipError) as caught:
         replaced_call(peer.agent._context, replaces, another)
     assert caught.value.status == 481
+
+
+def test_a_call_of_before_is_replaced_by_the_trunk_that_other_settings_have_made() -> None:
+    peer, dialog, tag = talking()
+    peer.feed(ChangeTrunks(trunks=(trunk(accept_transfers=True, keep_alive_s=30.0),), emergency=frozenset()))
+    peer.feed(Start())
+    peer.receive(replacing(f"peer-call;to-tag={tag};from-tag=peer"))
+    assert peer.incoming.replaces == dialog
 
 
 def test_replaces_belongs_into_an_invite() -> None:

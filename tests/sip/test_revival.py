@@ -1,6 +1,7 @@
 """A process dies in the middle of a call: the next one ends it at the phone, by what was written down."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
@@ -10,7 +11,7 @@ from bridge.sip.events import CallCancelled, CallEnded, CallFailed
 from bridge.sip.message import Request
 from bridge.sip.revival import CSEQ_GAP, Revive
 from bridge.sip.saved import SavedLeg
-from bridge.sip.settings import Transport, Trunk, TrunkAuth
+from bridge.sip.settings import Transport, Trunk, TrunkAuth, TrunkTls
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, ReofferAsked, RingAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
 from tests.sip.test_wire import QUIET_S, assert_nothing_left
@@ -237,6 +238,18 @@ def test_a_call_over_tls_of_a_trunk_that_was_taken_away_is_let_go() -> None:
     again.feed(Revive(dialog=dialog, leg=leg))
     again.steer(dialog, HangUpAsked())
     assert again.agent.open_dialogs == 0
+
+
+def test_a_call_over_tls_is_ended_by_what_is_believed_now() -> None:
+    before, after = (TrunkTls(ca_file=Path(name)) for name in ("before.pem", "after.pem"))
+    peer = Scripted(trunk(transport=Transport.TLS, tls=before), transport=Transport.TLS)
+    dialog = peer.call()
+    peer.answer(peer.last_request("INVITE"), 180)
+    again = Scripted(trunk(transport=Transport.TLS, tls=after), transport=Transport.TLS)
+    again.feed(Revive(dialog=dialog, leg=_written(peer, dialog)))
+    again.steer(dialog, CancelAsked())
+    assert again.titles() == ["CANCEL"]
+    assert again.sent[-1][1].tls == after.files
 
 
 def test_what_cannot_be_understood_any_more_is_let_go() -> None:

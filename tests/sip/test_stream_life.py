@@ -23,6 +23,8 @@ class Peer:
 
     pool: StreamPool
     closed: list[Flow] = field(default_factory=list)
+    sent: list[tuple[ClientKey, int]] = field(default_factory=list)
+    """Which request went by which stream."""
     port: int = 0
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -53,29 +55,32 @@ class Peer:
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
-    accepted: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-    accepted = asyncio.get_running_loop().create_future()
-    server = await asyncio.start_server(lambda *ends: accepted.set_result(ends), LOOPBACK, 0)
+    accepted: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    server = await asyncio.start_server(lambda *ends: accepted.append(ends), LOOPBACK, 0)
     closed: list[Flow] = []
     failed: list[ClientKey] = []
+    sent: list[tuple[ClientKey, int]] = []
     pool = StreamPool(
         telemetry=CountingTelemetry(),
         contexts=TlsContexts(SipSettings(listeners=()), NoTelemetry()),
         admits=lambda host: True,
         keeps=lambda flow: True,
         on_message=lambda payload, flow: None,
+        on_sent=lambda key, number: sent.append((key, number)),
         on_failed=failed.append,
         on_closed=closed.append,
         on_insecure=lambda peer, direction, reason: None,
     )
     port = server.sockets[0].getsockname()[1]
     pool.send(b"x", Flow(transport=Transport.TCP, host=LOOPBACK, port=port), None)
-    reader, writer = await asyncio.wait_for(accepted, PATIENCE_S)
+    await eventually(lambda: len(accepted) == 1)
+    reader, writer = accepted[0]
     await asyncio.wait_for(reader.readexactly(1), PATIENCE_S)
-    yield Peer(pool=pool, closed=closed, port=port, reader=reader, writer=writer)
+    yield Peer(pool=pool, closed=closed, sent=sent, port=port, reader=reader, writer=writer)
     await pool.close()
-    writer.close()
-    await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+    for _, end in accepted:
+        end.close()
+        await asyncio.gather(end.wait_closed(), return_exceptions=True)
     server.close()
     await server.wait_closed()
 
@@ -133,6 +138,19 @@ async def test_a_stream_by_which_other_messages_came_is_kept(peer: Peer) -> None
 async def test_the_kernel_gives_up_on_what_is_not_acknowledged(peer: Peer) -> None:
     connection = peer.stream._transport.get_extra_info("socket")  # type: ignore[union-attr]
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == USER_TIMEOUT_S * 1000
+
+
+async def test_it_is_told_by_which_stream_a_request_has_left(peer: Peer) -> None:
+    first, second = ClientKey("one", "OPTIONS"), ClientKey("two", "OPTIONS")
+    peer.pool.send(b"y", peer.flow, first)
+    peer.pool.send(b"z", peer.flow, None)
+    number = peer.stream.number
+    peer.stream.close()
+    await eventually(lambda: len(peer.closed) == 1)
+    peer.pool.send(b"x", peer.flow, second)
+    await eventually(lambda: len(peer.sent) == 2)
+    assert peer.sent == [(first, number), (second, peer.stream.number)]
+    assert peer.stream.number != number == peer.closed[0].connection
 
 
 async def test_a_peer_that_has_promised_pongs_is_gone_without_the_first(peer: Peer) -> None:

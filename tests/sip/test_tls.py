@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from bridge.core.ids import TrunkName
 from bridge.core.telemetry import NoTelemetry
-from bridge.sip.events import CallAnswered, CallFailed, IncomingCall
+from bridge.sip.events import CallAnswered, CallEnded, CallFailed, IncomingCall
 from bridge.sip.io import stream as stream_module
 from bridge.sip.io import streams as streams_module
 from bridge.sip.io.certificates import CertificateError
@@ -404,10 +404,46 @@ def test_a_trunk_that_is_left_is_believed_by_its_own_authority_until_its_calls_a
     settings = SipSettings(listeners=(), trunks=(trunk,))
     contexts = TlsContexts(settings, NoTelemetry())
     contexts.load()
-    known = contexts.client(TRUNK)
-    for left, is_known in (({TRUNK}, True), (set[TrunkName](), False)):
+    known = contexts.client(trunk.tls.files)
+    for left, is_known in (((trunk,), True), ((), False)):
         contexts.take(contexts.prepare(replace(settings, trunks=()), left))
-        assert (contexts.client(TRUNK) is known) is is_known
+        assert (contexts.client(trunk.tls.files) is known) is is_known
+
+
+async def believe(phone: Phone, ca_file: Path) -> None:
+    """Another configuration of the trunk."""
+    settings = phone.endpoint._settings
+    (trunk,) = settings.trunks
+    other = replace(trunk, tls=TrunkTls(ca_file=ca_file))
+    phone.endpoint.change_trunks(await phone.endpoint.prepare(replace(settings, trunks=(other,))))
+
+
+async def test_a_trunk_that_is_believed_no_more_gets_no_call_by_the_open_connection_and_the_last_one_may_end(
+    lab: Lab, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path, "Another Authority").ca_file
+    async with lab.callee() as callee, lab.caller(callee) as caller:
+        dialog = caller.call("+15550100")
+        await caller.wait(CallAnswered)
+        await believe(caller, stranger)
+        assert (await failure(caller)).status == 503
+        assert refusals(caller, "out", "untrusted") == 1
+        assert len(callee.of(IncomingCall)) == 1
+        caller.endpoint.bye(dialog)
+        await callee.wait(CallEnded)
+        assert refusals(caller, "out", "untrusted") == 1
+
+
+async def test_a_trunk_with_other_files_gets_a_connection_that_is_made_with_them(lab: Lab, tmp_path: Path) -> None:
+    same = Path(shutil.copy(lab.authority.ca_file, tmp_path / "copy.pem"))
+    async with lab.callee() as callee, lab.caller(callee) as caller:
+        caller.call("+15550100")
+        await caller.wait(CallAnswered)
+        await believe(caller, same)
+        caller.call("+15550100")
+        await caller.wait(CallAnswered, count=2)
+        streams = caller.endpoint._network._pool._streams.values()
+        assert [stream.flow.tls.ca_file for stream in streams] == [None, same]
 
 
 async def test_a_broken_new_certificate_leaves_the_old_one_in_use(lab: Lab) -> None:
@@ -448,7 +484,7 @@ def test_no_end_is_told_of_a_certificate_that_only_a_trunk_had_which_is_gone(lab
     settings, telemetry = SipSettings(listeners=(), trunks=(trunk,)), CountingTelemetry(TRUNK)
     contexts = TlsContexts(settings, telemetry)
     contexts.load()
-    ready = contexts.prepare(replace(settings, trunks=()), {TRUNK})
+    ready = contexts.prepare(replace(settings, trunks=()), (trunk,))
     assert telemetry.levels["tls_certificate_expires_timestamp_seconds"] > 1_700_000_000, "nothing has changed yet"
     contexts.take(ready)
     assert telemetry.levels["tls_certificate_expires_timestamp_seconds"] == 0

@@ -90,12 +90,14 @@ ROWS = {
         proceeding  1xx         proceeding  tell:ProvisionalReceived
         proceeding  2xx         accepted    M=32 tell:SuccessReceived
         proceeding  300-699     completed   send:ACK D=32 tell:FailureReceived
+        proceeding  transport   proceeding
         completed   300-699     completed   send:ACK
         completed   1xx         completed
         completed   transport   terminated
         completed   lingered    terminated
         accepted    2xx         accepted    tell:SuccessReceived
         accepted    1xx         accepted
+        accepted    transport   accepted
         accepted    lingered    terminated
     """,
     "non-INVITE client": """
@@ -114,6 +116,7 @@ ROWS = {
         completed   1xx         completed
         completed   2xx         completed
         completed   300-699     completed
+        completed   transport   completed
         completed   lingered    terminated
     """,
     "INVITE server": """

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,11 @@ from bridge.sip.events import CallEnded, CallFailed, IncomingCall, TrunkLeft
 from bridge.sip.inputs import Start, Stop
 from bridge.sip.registration import MAX_REFUSALS
 from bridge.sip.renewal import RETRY_BASE_S
-from bridge.sip.settings import Trunk, TrunkAuth
+from bridge.sip.settings import TlsFiles, Transport, Trunk, TrunkAuth, TrunkTls
 from bridge.sip.targets import server_at
 from bridge.sip.trunk_care import LINGER_S, LOOK_S
 from bridge.sip.trunk_changes import ChangeTrunks, is_another, takes_binding
+from bridge.sip.usage_commands import HangUpAsked
 from tests.sip.scripted_peer import PEER, SDP, TRUNK, Scripted, peer_request, trunk
 
 OTHER = "192.0.2.77"
@@ -121,7 +123,7 @@ def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
     change(peer)
     peer.advance(600)
     assert peer.agent.admits(PEER)
-    assert peer.agent.left_trunks == {TRUNK}
+    assert [left.name for left in peer.agent.left_trunks] == [TRUNK]
     peer.receive(peer_request("BYE", cseq=2, to_tag=tag, branch="bye"))
     assert peer.titles() == ["200 BYE"]
     assert isinstance(ended := peer.last_event(), CallEnded)
@@ -129,7 +131,7 @@ def test_calls_of_a_trunk_that_is_gone_go_on_and_then_it_is_forgotten() -> None:
     peer.advance(LINGER_S + 2 * LOOK_S)
     assert peer.last_event() == TrunkLeft(trunk=TRUNK)
     assert not peer.agent.admits(PEER)
-    assert peer.agent.left_trunks == set()
+    assert not peer.agent.left_trunks
     assert peer.agent.next_deadline() is None
 
 
@@ -242,3 +244,21 @@ def test_calls_that_wait_for_their_turn_at_a_trunk_that_goes_may_try_another() -
     change(peer)
     failed = [event for event in peer.events if isinstance(event, CallFailed)]
     assert [(event.dialog, event.status) for event in failed] == [("two", 503)]
+
+
+def test_a_connection_that_the_settings_of_before_made_is_kept_open_as_long_as_their_calls() -> None:
+    secure = trunk(transport=Transport.TLS, tls=TrunkTls(ca_file=Path("before.pem")))
+    peer = Scripted(secure, transport=Transport.TLS)
+    peer.answered_call()
+    peer.call("one")
+    before = peer.sent[-1][1]
+    change(peer, replace(secure, tls=TrunkTls(ca_file=Path("after.pem"))))
+    peer.call("two")
+    after = peer.sent[-1][1]
+    assert (before.tls, after.tls) == (TlsFiles(ca_file=Path("before.pem")), TlsFiles(ca_file=Path("after.pem")))
+    assert peer.agent.is_next_hop(before)
+    peer.steer(DialogKey("call"), HangUpAsked())
+    assert peer.sent[-1][1].tls == before.tls
+    peer.advance(32 + LINGER_S + 2 * LOOK_S)
+    assert TrunkLeft(trunk=TRUNK) in peer.events
+    assert (peer.agent.is_next_hop(before), peer.agent.is_next_hop(after)) == (False, True)

@@ -87,7 +87,7 @@ class SipEndpoint:
             keeps=lambda flow: self._core is not None and self._core.is_next_hop(flow),
             on_message=self._take_message,
             on_input=self._driver.run,
-            on_failed=self._driver.process,
+            on_sending=self._driver.process,
             on_fault=self._report,
             capture=capture,
         )
@@ -159,7 +159,7 @@ class SipEndpoint:
         """Make ready what other trunks need; raises `CertificateError`, and changes nothing yet."""
         ours = tuple(trunk for trunk in self._settings.trunks if trunk.internal)
         wanted = replace(self._settings, trunks=(*settings.trunks, *ours), emergency=settings.emergency)
-        left = {trunk.name for trunk in self._settings.trunks} | (self._core.left_trunks if self._core else set())
+        left = (*self._settings.trunks, *(self._core.left_trunks if self._core is not None else ()))
         return TrunkChange(settings=wanted, contexts=await asyncio.to_thread(self._contexts.prepare, wanted, left))
 
     def change_trunks(self, ready: TrunkChange) -> None:

@@ -17,6 +17,7 @@ from bridge.sip.actions import (
     NetworkInput,
     Send,
     SendFailed,
+    SentBy,
     Unreachable,
 )
 from bridge.sip.io.capture import Capture, Captured, nobody
@@ -50,16 +51,16 @@ class Network:
         keeps: Callable[[Flow], bool],
         on_message: Callable[[bytes, Flow], None],
         on_input: Callable[[NetworkInput], None],
-        on_failed: Callable[[SendFailed], None],
+        on_sending: Callable[[SentBy | SendFailed], None],
         on_fault: Callable[[Exception], None],
         capture: Capture = nobody,
     ) -> None:
-        """`on_input` hears of what happens by itself, `on_failed` of what fails while it is being sent."""
+        """`on_input` hears of what happens by itself, `on_sending` of what becomes of a message while it is sent."""
         self._resolver = resolver
         self._floodgate = floodgate
         self._on_message = on_message
         self._on_input = on_input
-        self._on_failed = on_failed
+        self._on_sending = on_sending
         self._capture = capture
         self._sockets: list[UdpSocket] = []
         self._bound: list[Listener] = []
@@ -71,6 +72,7 @@ class Network:
             admits=admits,
             keeps=keeps,
             on_message=on_message,
+            on_sent=lambda key, number: on_sending(SentBy(transaction=key, connection=number)),
             on_failed=self._take_failure,
             on_closed=lambda flow: on_input(ConnectionClosed(flow=flow)),
             on_insecure=self._warn_insecure,
@@ -168,7 +170,7 @@ class Network:
 
     def _fail(self, action: Send) -> None:
         if action.transaction is not None and not self._take_detour(action.transaction):
-            self._on_failed(SendFailed(transaction=action.transaction))
+            self._on_sending(SendFailed(transaction=action.transaction))
 
     def _take_failure(self, transaction: ClientKey) -> None:
         if not self._take_detour(transaction):

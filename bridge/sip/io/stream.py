@@ -11,7 +11,7 @@ from bridge.sip.actions import Flow
 from bridge.sip.errors import SipError
 from bridge.sip.framer import KeepAlive, StreamFramer
 from bridge.sip.io.tls import TlsError, TlsSession
-from bridge.sip.settings import Transport
+from bridge.sip.settings import TlsFiles, Transport
 
 HANDSHAKE_LIMIT_S = 5.0
 """A peer that connects has to prove that it speaks TLS by then."""
@@ -33,19 +33,23 @@ _PONG = b"\r\n"
 
 
 class Peer(NamedTuple):
-    """Whom a connection leads to: two requests share one only if the same certificate satisfies both."""
+    """Whom a connection leads to: two requests share one only if the same certificates satisfy both, theirs and ours.
+
+    So those of a trunk whose settings have changed take a new one, while calls that are up keep the old one.
+    """
 
     transport: Transport
     host: str
     port: int
     name: str = ""
     trunk: TrunkName | None = None
+    tls: TlsFiles = TlsFiles()
 
     @classmethod
     def of(cls, flow: Flow) -> "Peer":
         """The peer at the end of a flow."""
         if flow.transport is Transport.TLS:
-            return cls(flow.transport, flow.host, flow.port, flow.name or flow.host, flow.trunk)
+            return cls(flow.transport, flow.host, flow.port, flow.name or flow.host, flow.trunk, flow.tls)
         return cls(flow.transport, flow.host, flow.port)
 
 
@@ -106,6 +110,7 @@ class Stream(asyncio.Protocol):
             listener=self.listener,
             name=self.peer.name,
             trunk=self.peer.trunk,
+            tls=self.peer.tls,
         )
 
     @property

@@ -52,6 +52,7 @@ class StreamPool:
         admits: Callable[[str], bool],
         keeps: Callable[[Flow], bool],
         on_message: Callable[[bytes, Flow], None],
+        on_sent: Callable[[ClientKey, int], None],
         on_failed: Callable[[ClientKey], None],
         on_closed: Callable[[Flow], None],
         on_insecure: Callable[[Peer, str, str], None],
@@ -61,6 +62,7 @@ class StreamPool:
         self._admits = admits
         self._keeps = keeps
         self._on_message = on_message
+        self._on_sent = on_sent
         self._on_failed = on_failed
         self._on_closed = on_closed
         self._on_insecure = on_insecure
@@ -92,7 +94,7 @@ class StreamPool:
         self._watch()
         peer = Peer.of(flow)
         stream = self._streams.get(flow.connection) or self._by_peer.get(peer)
-        if stream is not None and stream.write(payload):
+        if stream is not None and self._write(stream, payload, transaction):
             return
         dialling = self._dialling.get(peer) or self._dial(peer)
         if dialling is None or len(dialling.waiting) >= MAX_WAITING:
@@ -204,7 +206,7 @@ class StreamPool:
         finally:
             dialling = self._dialling.pop(peer)
         for payload, transaction in dialling.waiting:
-            if stream is None or not stream.write(payload):
+            if stream is None or not self._write(stream, payload, transaction):
                 self._fail(transaction)
 
     async def _open(self, peer: Peer) -> Stream:
@@ -224,9 +226,15 @@ class StreamPool:
 
     def _client_session(self, peer: Peer) -> TlsSession:
         try:
-            return TlsSession(self._contexts.client(peer.trunk), server_name=peer.name)
+            return TlsSession(self._contexts.client(peer.tls), server_name=peer.name)
         except ValueError:  # No certificate can be made out to such a name.
             raise TlsError("name") from None
+
+    def _write(self, stream: Stream, payload: bytes, transaction: ClientKey | None) -> bool:
+        written = stream.write(payload)
+        if written and transaction is not None:
+            self._on_sent(transaction, stream.number)
+        return written
 
     def _fail(self, transaction: ClientKey | None) -> None:
         if transaction is not None:

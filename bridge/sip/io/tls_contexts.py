@@ -2,13 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from bridge.core.ids import TrunkName
 from bridge.core.telemetry import Telemetry
 from bridge.sip.io.certificates import CertificateError, client_context, expires_at, server_context
 from bridge.sip.settings import SipSettings, TlsFiles, Transport, Trunk
@@ -49,7 +48,7 @@ class TlsContexts:
         self._settings = settings
         self._telemetry = telemetry
         self._server: _Kept | None = None
-        self._clients: dict[TrunkName | None, _Kept] = {}
+        self._clients: dict[TlsFiles, _Kept] = {}
 
     def load(self) -> None:
         """Make what will surely be needed; raises `CertificateError` when a file cannot be used."""
@@ -61,20 +60,17 @@ class TlsContexts:
             self.server()
         for trunk in self._settings.trunks:
             if trunk.transport is Transport.TLS:
-                self.client(trunk.name)
+                self.client(trunk.tls.files)
 
-    def prepare(self, settings: SipSettings, left: Collection[TrunkName] = ()) -> "TlsContexts":
+    def prepare(self, settings: SipSettings, left: Collection[Trunk] = ()) -> "TlsContexts":
         """The same for other trunks, with what need not be read again; raises `CertificateError`. On any thread.
 
         Calls of trunks that are `left` may need a new connection yet, with the certificates of then.
         """
         ready = TlsContexts(settings, self._telemetry)
         ready._server = self._server
-        known = {trunk.name: trunk for trunk in settings.trunks}
-        for name, kept in list(self._clients.items()):
-            trunk = known.get(name) if name is not None else None
-            if ready._files_of(trunk) == kept.files or (trunk is None and name in left):
-                ready._clients[name] = kept
+        needed = ready._files_of((*settings.trunks, *left))
+        ready._clients = {files: kept for files, kept in list(self._clients.items()) if files in needed}
         ready._make()
         return ready
 
@@ -92,12 +88,12 @@ class TlsContexts:
             self._server = _Kept(files=tls, make=lambda: server_context(tls))
         return self._server.context
 
-    def client(self, trunk: TrunkName | None) -> ssl.SSLContext:
-        """For connections that we open to a trunk, or to a peer that none of them told of."""
-        kept = self._clients.get(trunk)
+    def client(self, own: TlsFiles) -> ssl.SSLContext:
+        """For connections that we open, with a trunk's own files, or none; ours are for what it has none of."""
+        files = self._completed(own)
+        kept = self._clients.get(files)
         if kept is None:
-            files = self._files_of(next((known for known in self._settings.trunks if known.name == trunk), None))
-            kept = self._clients[trunk] = _Kept(files=files, make=lambda: client_context(files))
+            kept = self._clients[files] = _Kept(files=files, make=lambda: client_context(files))
         return kept.context
 
     async def refresh(self) -> None:
@@ -121,8 +117,8 @@ class TlsContexts:
 
     def _tell_expiry(self) -> None:
         """0 where there is no certificate; for those of trunks that are left nobody has to care any more."""
-        trunks = {trunk.name for trunk in self._settings.trunks}
-        clients = [kept for name, kept in self._clients.items() if name is None or name in trunks]
+        needed = self._files_of(self._settings.trunks)
+        clients = [kept for files, kept in self._clients.items() if files in needed]
         used = [*([self._server] if self._server else []), *clients]
         ends = [kept.expires for kept in used if kept.expires is not None]
         self._telemetry.gauge("tls_certificate_expires_timestamp_seconds", min(ends, default=0.0))
@@ -130,16 +126,17 @@ class TlsContexts:
     def _all(self) -> list[_Kept]:
         return [*([self._server] if self._server else []), *self._clients.values()]
 
-    def _files_of(self, trunk: Trunk | None) -> TlsFiles:
-        """The trunk's own files, and ours for what it has none of."""
+    def _files_of(self, trunks: Iterable[Trunk]) -> set[TlsFiles]:
+        """What connections to these trunks are made with, and those to peers that none of them told of."""
+        return {self._completed(files) for files in (TlsFiles(), *(trunk.tls.files for trunk in trunks))}
+
+    def _completed(self, own: TlsFiles) -> TlsFiles:
         ours = self._settings.tls
-        if trunk is None:
-            return ours
-        identity = trunk.tls if trunk.tls.certificate is not None else ours
+        identity = own if own.certificate is not None else ours
         return TlsFiles(
             certificate=identity.certificate,
             private_key=identity.private_key,
-            ca_file=trunk.tls.ca_file or ours.ca_file,
+            ca_file=own.ca_file or ours.ca_file,
         )
 
 
