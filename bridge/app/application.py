@@ -56,6 +56,7 @@ from bridge.config import (
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
 from bridge.core.ids import TrunkName
+from bridge.core.turn import Turn
 from bridge.matrix.service import MatrixService
 from bridge.media.engines import make_engine
 from bridge.numbers.abuse import Watch
@@ -109,7 +110,8 @@ class Application:
         async with AsyncExitStack() as stack:
             store = await Store.open(self._config.store.path, self.telemetry)
             stack.push_async_callback(store.close)
-            entries = AddedEntries(self._live, store.admin_entries)
+            turn = Turn()
+            entries = AddedEntries(self._live, store.admin_entries, turn)
             await entries.load()
             background = await self._start_background(stack)
             self._sip.add_trunks(await self._self_calls.open(stack))
@@ -131,12 +133,13 @@ class Application:
                 history_days=self._config.calls.history_days,
                 clock=self._clock,
                 name_of=address_book.name_of,
+                turn=turn,
             )
             memory = Memory(store, self._sip, self._clock, self.telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
             meter = await self._meter(store, matrix)
-            service = TrunkService(self._live.trunks, store.trunks_out)
+            service = TrunkService(self._live.trunks, store.trunks_out, turn)
             await service.load()
             self._live.take(self._live.worked_out(self._config, await rehearse(self._config)))
             voice = Announcements(self._live.sounds, self._live.language_of, self._clock)

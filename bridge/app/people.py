@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge.app.history import History
 from bridge.app.user_settings import UserSettings
 from bridge.core.clock import Clock
+from bridge.core.turn import Turn
 from bridge.matrix.ghosts import NameOf
 from bridge.store import Store
 from bridge.store.people import OwnNames
@@ -20,9 +21,11 @@ class People:
     name_of: NameOf
 
     @classmethod
-    async def load(cls, store: Store, *, history_days: int, clock: Clock, name_of: NameOf) -> "People":
+    async def load(
+        cls, store: Store, *, history_days: int, clock: Clock, name_of: NameOf, turn: Turn | None = None
+    ) -> "People":
         """Read what must be at hand at once."""
-        settings = UserSettings(store)
+        settings = UserSettings(store, turn)
         await settings.load()
         return cls(
             settings=settings,
