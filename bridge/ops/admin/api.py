@@ -133,6 +133,8 @@ class AdminApi:
             begun = await self._trail.begin(who=who, action=f"{request.method} {path}", subject=name, body=body)
             status = 500
             try:
+                # What is refused on any condition is refused for that, and no condition looked at (RFC 9110 §13.2.1).
+                self.routes.targets[path][request.method](name)
                 require(request, await self._current(actions, name))
                 reply = await actions[request.method](Asked(name=name, body=body))
                 status = reply.status
