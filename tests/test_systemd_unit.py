@@ -48,8 +48,10 @@ def test_the_service_can_do_little_besides_its_work() -> None:
 
 
 def test_every_command_of_the_unit_exists() -> None:
-    commands = [line.split() for line in settings("ExecStartPre") + settings("ExecStart")]
-    assert [command[1] for command in commands] == ["check-config", "run"]
+    reloads = settings("ExecReload")
+    assert reloads[-1] == "kill -HUP $MAINPID"
+    commands = [line.split() for line in [*settings("ExecStartPre"), *settings("ExecStart"), *reloads[:-1]]]
+    assert [command[1] for command in commands] == ["check-config", "run", "check-config"]
     for command in commands:
         help_text = CliRunner().invoke(main, [command[1], "--help"])
         assert help_text.exit_code == 0

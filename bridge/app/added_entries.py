@@ -21,6 +21,7 @@ from bridge.config.additions import (
 )
 from bridge.config.reached import InboundConfig
 from bridge.core.pii import Pii
+from bridge.core.turn import Turn
 from bridge.store.administration import EntryTable, StoredEntry
 
 log = structlog.get_logger(__name__)
@@ -56,10 +57,10 @@ def read_entries(config: Config, stored: Iterable[StoredEntry]) -> Additions:
 class AddedEntries:
     """One change at a time: each is judged together with all others."""
 
-    def __init__(self, live: LivePlan, table: EntryTable) -> None:
+    def __init__(self, live: LivePlan, table: EntryTable, turn: Turn | None = None) -> None:
         self._live = live
         self._table = table
-        self._lock = asyncio.Lock()
+        self._turn = turn or Turn()
 
     async def load(self) -> None:
         """Take up what was set before."""
@@ -71,7 +72,7 @@ class AddedEntries:
 
         Raises `ConfigError` for what the file could not say either, `InFileError`, `TooManyEntriesError`, `StoreError`.
         """
-        async with self._lock:
+        async with self._turn.taken():
             file, added = self._live.file(), self._live.additions()
             key, entry = read_number(file, number, body)
             if key in file.numbers.inbound:
@@ -82,7 +83,7 @@ class AddedEntries:
 
     async def drop_number(self, number: str) -> bool:
         """Take a number away; false when it was not assigned here. Raises as `set_number`."""
-        async with self._lock:
+        async with self._turn.taken():
             try:
                 key = called_number(self._live.file(), number)
             except ValueError:
@@ -96,7 +97,7 @@ class AddedEntries:
 
     async def set_permission(self, name: str, body: Mapping[str, Any]) -> bool:
         """Permit calls; gives whether the name is new. Raises as `set_number`."""
-        async with self._lock:
+        async with self._turn.taken():
             added = self._live.additions()
             permission = read_permission(self._live.file(), name, body)
             candidate = replace(added, permissions={**added.permissions, name: permission})
@@ -106,7 +107,7 @@ class AddedEntries:
 
     async def drop_permission(self, name: str) -> bool:
         """Permit them no more; false when there is none of that name."""
-        async with self._lock:
+        async with self._turn.taken():
             known = name in self._live.additions().permissions
             if known:
                 await self._drop((PERMISSION, name))

@@ -73,6 +73,14 @@ class BridgeAdminDesk:
         added = self.live.additions()
         return new, documents.of_number(key, added.numbers[key], added)
 
+    def settable_number(self, number: str) -> None:
+        if self._key(number) in self.live.file().numbers.inbound:
+            raise _in_file()
+
+    def droppable_number(self, number: str) -> None:
+        self.settable_number(number)
+        self.number(number)
+
     async def drop_number(self, number: str) -> None:
         with _as_problems():
             known = await self.entries.drop_number(number)
@@ -91,10 +99,13 @@ class BridgeAdminDesk:
         return documents.of_permission(entry, rests=self.live.left_out().get((PERMISSION, name), ""))
 
     async def set_permission(self, name: str, body: Document) -> tuple[bool, Document]:
-        _require(is_name(name), "Names have a-z, 0-9, '_' and '-', at most 32 characters.")
+        self.settable_permission(name)
         with _as_problems():
             new = await self.entries.set_permission(name, body)
         return new, documents.of_permission(self.live.additions().permissions[name])
+
+    def settable_permission(self, name: str) -> None:
+        _require(is_name(name), "Names have a-z, 0-9, '_' and '-', at most 32 characters.")
 
     async def drop_permission(self, name: str) -> None:
         _require(await self.entries.drop_permission(name), "There is no permission of that name.")
@@ -141,8 +152,12 @@ class BridgeAdminDesk:
         await self.settings.block_only(who, read.blocked)
         return self.settings_of(who)
 
+    def suspended(self, user: str) -> None:
+        _require(_user(user) in dict(self.meter.suspended()), "Calls of that user are not suspended.")
+
     async def end_suspension(self, user: str) -> None:
-        _require(await self.meter.resume(_user(user)), "Calls of that user are not suspended.")
+        self.suspended(user)
+        await self.meter.resume(_user(user))
 
     # Money.
 
@@ -172,8 +187,13 @@ class BridgeAdminDesk:
     async def _traced(self, wanted: CallFilter) -> list[TracedCall]:
         return [] if self.traces is None else await asyncio.to_thread(self.traces.calls, wanted)
 
+    def live_call(self, call_id: str) -> None:
+        found = self.console.switchboard.directory.by_call_id(CallId(call_id))
+        _require(found is not None, "There is no such call, or it is over.")
+
     def end_call(self, call_id: str) -> None:
-        _require(self.console.end_call(CallId(call_id)), "There is no such call, or it is over.")
+        self.live_call(call_id)
+        self.console.end_call(CallId(call_id))
 
     def trunks(self) -> Document:
         return {"trunks": [documents.of_trunk(view) for view in self.console.trunks()]}
@@ -216,6 +236,10 @@ def _pointer(path: str) -> str:
     return "/" + path.replace("[", "/").replace("]", "").replace(".", "/") if path else ""
 
 
+def _in_file() -> Problem:
+    return Problem(409, "This stands in the configuration file: change it there.")
+
+
 @contextmanager
 def _as_problems() -> Iterator[None]:
     """What keeps an entry from being set, as an answer."""
@@ -224,6 +248,6 @@ def _as_problems() -> Iterator[None]:
     except ConfigError as error:
         raise _mistakes(error.faults) from error
     except InFileError as error:
-        raise Problem(409, "This stands in the configuration file: change it there.") from error
+        raise _in_file() from error
     except TooManyEntriesError as error:
         raise Problem(409, "There are as many of them as can be.") from error

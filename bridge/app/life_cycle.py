@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from bridge.config import Config, ConfigError
+from bridge.core import start_signals
 from bridge.core.telemetry import Telemetry
 from bridge.ops.service_manager import ServiceManager
 
@@ -56,11 +57,12 @@ class LifeCycle:
         self._reload_due = False
 
     def listen(self) -> None:
-        """Take the signals of the process."""
+        """Take the signals of the process, and those that were held until now."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.terminate)
         loop.add_signal_handler(signal.SIGINT, self.interrupt)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        start_signals.release()
 
     def started(self, bridge: Drainable) -> None:
         """The bridge runs; a signal that came before has its effect now."""

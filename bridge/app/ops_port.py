@@ -155,6 +155,7 @@ class OpsPort:
             tokens={name: read_secret(file) for name, file in tokens.items()},
             desk=desk,
             changes=self.store.admin_changes,
+            turn=self.settings.turn,
             clock=self.clock,
             telemetry=self.telemetry,
         )

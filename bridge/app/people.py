@@ -6,6 +6,7 @@ from bridge.app.forward_book import ForwardBook
 from bridge.app.history import History
 from bridge.app.user_settings import UserSettings
 from bridge.core.clock import Clock
+from bridge.core.turn import Turn
 from bridge.matrix.ghosts import NameOf
 from bridge.store import Store
 from bridge.store.people import OwnNames
@@ -23,10 +24,17 @@ class People:
 
     @classmethod
     async def load(
-        cls, store: Store, *, history_days: int, forwards: ForwardBook, clock: Clock, name_of: NameOf
+        cls,
+        store: Store,
+        *,
+        history_days: int,
+        forwards: ForwardBook,
+        clock: Clock,
+        name_of: NameOf,
+        turn: Turn | None = None,
     ) -> "People":
         """Read what must be at hand at once."""
-        settings = UserSettings(store)
+        settings = UserSettings(store, turn)
         await settings.load()
         await forwards.load()
         return cls(

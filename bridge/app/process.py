@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.app.application import VERSION, Application
+from bridge.app.application import Application
+from bridge.app.foundation import VERSION
 from bridge.app.life_cycle import LifeCycle
 from bridge.config import Config
 from bridge.core.descriptors import raise_descriptor_limit

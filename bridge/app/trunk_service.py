@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from bridge.core.ids import TrunkName
+from bridge.core.turn import Turn
 from bridge.core.verdict import MatrixReason, Result, Verdict
 from bridge.numbers.policy import Decision
 from bridge.store.trunks import TrunksOut
@@ -26,9 +27,15 @@ OUT_OF_SERVICE = Verdict(
 class TrunkService:
     """At hand in memory, because a call must not wait for the disk."""
 
-    def __init__(self, trunks: Callable[[], Collection[TrunkName]] = tuple, table: TrunksOut | None = None) -> None:
+    def __init__(
+        self,
+        trunks: Callable[[], Collection[TrunkName]] = tuple,
+        table: TrunksOut | None = None,
+        turn: Turn | None = None,
+    ) -> None:
         self._trunks = trunks
         self._table = table
+        self._turn = turn or Turn()
         self._out: set[TrunkName] = set()
 
     async def load(self) -> None:
@@ -42,12 +49,13 @@ class TrunkService:
 
     async def switch(self, trunk: TrunkName, *, on: bool) -> bool:
         """Put a trunk into service or out of it; false when there is none of that name. Raises `StoreError`."""
-        if trunk not in self._trunks():
-            return False
-        if self._table is not None:
-            await (self._table.drop(trunk) if on else self._table.put(trunk))
-        (self._out.discard if on else self._out.add)(trunk)
-        return True
+        async with self._turn.taken():
+            if trunk not in self._trunks():
+                return False
+            if self._table is not None:
+                await (self._table.drop(trunk) if on else self._table.put(trunk))
+            (self._out.discard if on else self._out.add)(trunk)
+            return True
 
     def narrow(self, decision: Decision) -> Decision | Verdict:
         """The ways of a call that are left. Whoever calls for help gets the others as well, when nothing else helps."""

@@ -13,6 +13,7 @@ from bridge.core.clock import Clock
 from bridge.core.ids import TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
+from bridge.core.turn import Turn
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.forwards import NotForwarded
 from bridge.numbers.hours import parse_hours
@@ -67,10 +68,14 @@ class Changes(TypedDict, total=False):
 
 
 class UserSettings:
-    """All settings, read once: few users change any, and a call must not wait for the disk."""
+    """All settings, read once: few users change any, and a call must not wait for the disk.
 
-    def __init__(self, store: Store) -> None:
+    `turn` is for changes of users and of programs alike: of two at the same time none is lost.
+    """
+
+    def __init__(self, store: Store, turn: Turn | None = None) -> None:
         self._store = store
+        self.turn = turn or Turn()
         self._settings: dict[UserId, StoredSettings] = {}
         self._blocked: dict[UserId, set[str]] = {}
 
@@ -85,10 +90,11 @@ class UserSettings:
 
     async def change(self, user: UserId, **changes: Unpack[Changes]) -> StoredSettings:
         """Set what is given, on disk first; returns all of the user's settings."""
-        settings = replace(self.of(user), **changes)
-        await self._store.settings.put(user, settings)
-        self._settings[user] = settings
-        return settings
+        async with self.turn.taken():
+            settings = replace(self.of(user), **changes)
+            await self._store.settings.put(user, settings)
+            self._settings[user] = settings
+            return settings
 
     def blocked(self, user: UserId) -> frozenset[str]:
         """The numbers that a user does not want to be called by."""
@@ -96,25 +102,28 @@ class UserSettings:
 
     async def block(self, user: UserId, number: str) -> bool:
         """Want no calls from a number; false when the user has blocked as many as one may."""
-        mine = self._blocked.setdefault(user, set())
-        if number not in mine and len(mine) >= MAX_BLOCKED:
-            return False
-        await self._store.blocked.put(user, number)
-        mine.add(number)
-        return True
+        async with self.turn.taken():
+            mine = self._blocked.setdefault(user, set())
+            if number not in mine and len(mine) >= MAX_BLOCKED:
+                return False
+            await self._store.blocked.put(user, number)
+            mine.add(number)
+            return True
 
     async def block_only(self, user: UserId, numbers: Collection[str]) -> None:
         """Want no calls from these, `MAX_BLOCKED` at most, and from all others again."""
-        await self._store.blocked.put_all(user, numbers)
-        self._blocked[user] = set(numbers)
+        async with self.turn.taken():
+            await self._store.blocked.put_all(user, numbers)
+            self._blocked[user] = set(numbers)
 
     async def unblock(self, user: UserId, number: str) -> bool:
         """Let a number through again; false when it was not blocked."""
-        if number not in self._blocked.get(user, ()):
-            return False
-        await self._store.blocked.drop(user, number)
-        self._blocked[user].discard(number)
-        return True
+        async with self.turn.taken():
+            if number not in self._blocked.get(user, ()):
+                return False
+            await self._store.blocked.drop(user, number)
+            self._blocked[user].discard(number)
+            return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +170,7 @@ class Wishes:
         self._time_zone = time_zone
         self._telemetry = telemetry or NoTelemetry()
         self._forwards = forwards
-        self._turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
+        self.turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
         """`None` rings the user. Forwarding comes before not being disturbed: it disturbs nobody."""
@@ -228,7 +237,7 @@ class Wishes:
             return NotForwarded.NOT_PERMITTED
         if (refusal := self._forwards.refuses(user, caller)) is not None:
             return refusal
-        if not self._turns.spend(user, now):
+        if not self.turns.spend(user, now):
             return NotForwarded.CIRCLE
         if not self._pays(user, route):
             return NotForwarded.UNPAID

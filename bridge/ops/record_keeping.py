@@ -1,8 +1,10 @@
 """How long call records stay, and whose: lines are taken out of the file, and nothing of them stays on the disk."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,34 @@ _NEWEST_OCTETS = 16_000_000
 _PEOPLE = ("user", "caller", "called", "connected")
 
 
-def forget_older(path: Path, before: float) -> int:
+def forget_older(path: Path, before: float, now: float) -> int:
     """Take out records of calls that ended before `before` (seconds since 1970); gives how many. Raises `OSError`.
 
-    Records stand in the order in which calls ended, so a look at the first tells whether there is anything to do.
+    Records stand in the order in which calls ended, so those behind the first that is to stay are not looked at. What
+    is no record, or one of the time to come, by a clock that was wrong, says nothing of those behind it.
     """
-    first = next(record_lines(path), None)
-    if first is None or not _ended_before(first, before):
+    moments = ((line, _ended_at(line)) for line in record_lines(path))
+    head = itertools.takewhile(lambda found: found[1] is None or not before <= found[1] <= now, moments)
+    if not any(moment is not None and moment < before for _, moment in head):
         return 0
-    return _take_out(path, lambda line: _ended_before(line, before))
+    return _take_out(path, _Oldest(before, now))
+
+
+@dataclass(slots=True)
+class _Oldest:
+    """Says which lines, asked in their order, are to be taken out."""
+
+    before: float
+    now: float
+    has_ended: bool = False
+    """The first record that is to stay was met."""
+
+    def __call__(self, line: str) -> bool:
+        if self.has_ended:
+            return False
+        moment = _ended_at(line)
+        self.has_ended = moment is not None and self.before <= moment <= self.now
+        return moment is not None and moment < self.before
 
 
 def forget_user(path: Path, user: UserId) -> int:
@@ -107,13 +128,13 @@ def _names_in(record: dict[str, Any]) -> set[str]:
     return {value for name in _PEOPLE if isinstance(value := record.get(name), str)}
 
 
-def _ended_before(line: str, before: float) -> bool:
-    """A line that is no record says no: it is for a person to look at."""
+def _ended_at(line: str) -> float | None:
+    """In seconds since 1970; `None` for a line that is no record, which is for a person to look at."""
     record = _record(line)
     try:
-        return record is not None and datetime.fromisoformat(record["t_end"]).timestamp() < before
+        return None if record is None else datetime.fromisoformat(record["t_end"]).timestamp()
     except (KeyError, TypeError, ValueError):
-        return False
+        return None
 
 
 def _record(line: str) -> dict[str, Any] | None:

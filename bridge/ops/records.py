@@ -215,7 +215,8 @@ class CallRecords:
             return
         self._tidied_at = self._clock.monotonic()
         try:
-            expired = await asyncio.to_thread(forget_older, self._path, self._clock.wall() - self._keep_s)
+            now = self._clock.wall()
+            expired = await asyncio.to_thread(forget_older, self._path, now - self._keep_s, now)
         except OSError as error:
             _log.error("call_records_not_forgotten", error=str(error))
             return
@@ -248,7 +249,7 @@ class RecordFile:
         """Write and fsync `lines`. On failure none of them is in the file, so that no half line spoils the next."""
         descriptor = self._open()
         before = os.fstat(descriptor).st_size
-        rest = memoryview("".join(f"{line}\n" for line in lines).encode())
+        rest = memoryview((_line_end(descriptor, before) + "".join(f"{line}\n" for line in lines)).encode())
         try:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
@@ -268,7 +269,7 @@ class RecordFile:
         if self._descriptor is not None and self._is_in_place(self._descriptor):
             return self._descriptor
         self.close()
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         return self._descriptor
 
     def _is_in_place(self, descriptor: int) -> bool:
@@ -278,3 +279,8 @@ class RecordFile:
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def _line_end(descriptor: int, size: int) -> str:
+    """What a file lacks whose last line a power cut has halved, so that the next one is whole; a device has no size."""
+    return "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""

@@ -143,8 +143,10 @@ async def open_house(
     file.write_text(yaml.safe_dump({**SECTIONS, **(sections or {})}, sort_keys=False))
     config = load_config(file, TOKENS)
     live, store = LivePlan(config), await open_store(directory / "store.sqlite3")
-    stage, entries = Stage(store=store, limits=limits(config)), AddedEntries(live, store.admin_entries)
-    stage.switchboard.service = TrunkService(live.trunks, store.trunks_out)
+    stage = Stage(store=store, limits=limits(config))
+    turn = stage.settings.turn
+    entries = AddedEntries(live, store.admin_entries, turn)
+    stage.switchboard.service = TrunkService(live.trunks, store.trunks_out, turn)
     await stage.settings.load()
     await entries.load()
     console = ConsoleDesk(
@@ -164,7 +166,14 @@ async def open_house(
     )
     telemetry = PrometheusTelemetry(trunks=tuple(config.trunks), version="1", strict=True)
     api = AdminApi(
-        AdminParts(tokens={WHO: TOKEN}, desk=desk, changes=store.admin_changes, clock=clock, telemetry=telemetry)
+        AdminParts(
+            tokens={WHO: TOKEN},
+            desk=desk,
+            changes=store.admin_changes,
+            turn=turn,
+            clock=clock,
+            telemetry=telemetry,
+        )
     )
     heartbeat = Heartbeat(clock=clock, telemetry=telemetry)
     server = OpsServer(telemetry=telemetry, heartbeat=heartbeat, checks={}, admin=api)

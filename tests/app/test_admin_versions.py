@@ -11,6 +11,7 @@ import pytest_asyncio
 from bridge.store.database import StoreError
 from tests.app.admin_house import House, open_house
 from tests.app.outsides import ALICE, BOB
+from tests.patience import PATIENCE_S
 
 NUMBER, PERMISSION = "/numbers/{number}", "/permissions/{name}"
 SETTINGS, SERVICE = "/users/{user}/settings", "/trunks/{trunk}/service"
@@ -105,9 +106,76 @@ async def test_a_tag_is_the_same_until_something_changes_and_weak_ones_fit_no_ch
     assert (await house.ask("PUT", NUMBER, "+15550101", body={"to": BOB}, headers=weak))[0] == 412
 
 
-async def test_what_has_no_versions_fits_no_condition(house: House) -> None:
-    anything = {"If-Match": "*"}
-    assert (await house.ask("DELETE", "/calls/{call_id}", "none", headers=anything))[0] == 412
+@pytest.mark.parametrize(
+    ("method", "path", "name", "body", "status"),
+    [
+        ("DELETE", NUMBER, "+15550101", None, 404),
+        ("DELETE", NUMBER, "+15550100", None, 409),
+        ("PUT", NUMBER, "+15550100", {"to": BOB}, 409),
+        ("DELETE", PERMISSION, "none", None, 404),
+        ("PUT", PERMISSION, "no name", {"who": [ALICE], "prefixes": ["+44"]}, 404),
+        ("PUT", SETTINGS, "nobody", {}, 404),
+        ("PUT", SERVICE, "none", {"in_service": True}, 404),
+        ("DELETE", "/users/{user}/suspension", ALICE, None, 404),
+        ("DELETE", "/calls/{call_id}", "none", None, 404),
+    ],
+)
+@pytest.mark.parametrize("headers", [{"If-Match": "*"}, {"If-Match": '"stale"'}, {"If-None-Match": "*"}, {}])
+async def test_what_is_refused_on_any_condition_is_refused_for_that(
+    house: House, method: str, path: str, name: str, body: object, status: int, headers: dict[str, str]
+) -> None:
+    """RFC 9110 §13.2.1: a condition counts only where the answer would otherwise be a success."""
+    assert (await house.ask(method, path, name, body=body, headers=headers))[0] == status
+
+
+async def test_what_a_user_tells_the_bot_while_a_program_changes_the_same_is_not_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, table = house.stage.settings, house.stage.store.settings
+    begun, go_on, put = asyncio.Event(), asyncio.Event(), table.put
+
+    async def slow(*arguments: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await put(*arguments)
+
+    monkeypatch.setattr(table, "put", slow)
+    program = asyncio.create_task(house.put(SETTINGS, ALICE, hours="mon 9:00-17:00"))
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
+    user = asyncio.create_task(settings.change(ALICE, do_not_disturb=True))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (await program)[0] == 200
+    await user
+    assert (settings.of(ALICE).hours, settings.of(ALICE).do_not_disturb) == ("mon 9:00-17:00", True)
+    assert (await table.all())[ALICE] == settings.of(ALICE)
+
+
+async def test_whoever_changes_something_by_a_condition_has_it_to_themselves_until_then(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, changes = house.stage.settings, house.stage.store.admin_changes
+    read, begun, go_on, add = (
+        {"If-Match": await tag_of(house, SETTINGS, ALICE)},
+        asyncio.Event(),
+        asyncio.Event(),
+        changes.add,
+    )
+
+    async def slow(*arguments: Any) -> int:
+        begun.set()
+        await go_on.wait()
+        return await add(*arguments)
+
+    monkeypatch.setattr(changes, "add", slow)
+    program = asyncio.create_task(house.ask("PUT", SETTINGS, ALICE, body={}, headers=read))
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
+    user = asyncio.create_task(settings.block(ALICE, "+15550177"))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (await program)[0] == 200
+    assert await user
+    assert settings.blocked(ALICE) == {"+15550177"}
 
 
 @pytest.mark.parametrize(

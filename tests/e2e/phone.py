@@ -8,6 +8,7 @@ import numpy as np
 from tests.e2e.sound import Heard, Samples, Tone, level_db, measure, recorded_rate_hz, recorded_so_far
 from tests.patience import PATIENCE_S
 from tests.peers.baresip import Baresip
+from tests.peers.process import PeerTooSlowError
 
 RATE_HZ = 8000
 """Of what a phone records that speaks G.711."""
@@ -43,8 +44,10 @@ class Phone(Baresip):
     async def listen(self, *, limit_s: float = PATIENCE_S) -> Heard:
         """Pitch and level of half a second of steady sound."""
         try:
-            await self.wait_until(lambda: _is_steady(self.recorded()[-_WINDOW:]), limit_s=limit_s)
-        except RuntimeError as error:
+            await self.wait_until(
+                lambda: _is_steady(self.recorded()[-_WINDOW:]), limit_s=limit_s, awaited="hear steady sound"
+            )
+        except PeerTooSlowError as error:
             raise AssertionError(f"the phone heard no steady sound, last {self.heard()}") from error
         return self.heard()
 
@@ -70,7 +73,7 @@ class Phone(Baresip):
         """Wait until as many digits as in `digits` have come; gives what came."""
         try:
             await self.wait_event("CALL_DTMF_START", count=len(digits), limit_s=limit_s)
-        except RuntimeError as error:
+        except PeerTooSlowError as error:
             raise AssertionError(f"the phone got the digits {self.digits()!r}, not {digits!r}") from error
         return self.digits()
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,15 @@ from tests.media.waiting import Collected
 SPEECH = g711.ulaw_encode(tone_frames(700, 1)[0])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def earlier_tests_put_aside() -> Iterator[None]:
+    """What they have left is collected once: to look through it for each count of files takes most of a test's time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 async def test_ports_that_run_out_are_told_not_waited_for(
     settings: MediaSettings, telemetry: CountingTelemetry, events: Collected[MediaEvent]
 ) -> None:
@@ -54,7 +64,7 @@ async def test_ports_that_run_out_are_told_not_waited_for(
 
 
 def resources(engine: EmbeddedEngine) -> tuple[int, int, int]:
-    """Open files, threads and ports; without what earlier tests have dropped and nobody has collected yet."""
+    """Open files, threads and ports; without what earlier tests here have dropped and nobody has collected yet."""
     gc.collect()
     return len(os.listdir("/proc/self/fd")), threading.active_count(), engine._ports.in_use
 

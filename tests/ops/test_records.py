@@ -231,6 +231,47 @@ async def test_records_are_forgotten_after_their_time(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+async def test_neither_half_a_line_nor_a_clock_that_was_wrong_keeps_old_records(tmp_path: Path) -> None:
+    """The one is what a power cut leaves; both come to stand first one day, and stay for a person to look at."""
+    file, now = tmp_path / "records.jsonl", time.time()
+    half, wrong = '{"call_id":"half', ending_at(now + 10 * 365 * 86_400, "wrong").to_json(reveal=False)
+    old, late = (ending_at(now - ago, name).to_json(reveal=False) for ago, name in ((1000, "old"), (500, "late")))
+    file.write_text(f"{half}\n{old}\n{wrong}\n{late}\n")
+    counted = telemetry()
+    await written(CallRecords(file, telemetry=counted, keep_s=100), ending_at(now, "new"))
+    lines = file.read_text().splitlines()
+    assert lines[:2] == [half, wrong]
+    assert [json.loads(line)["call_id"] for line in lines[1:]] == ["wrong", "new"]
+    assert outcome(counted, "expired") == 2
+
+
+async def test_of_a_million_records_only_those_are_read_that_are_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, now, read = tmp_path / "records.jsonl", time.time(), list[str]()
+    old, new = (ending_at(now - ago, "call").to_json(reveal=False) for ago in (1000, 0))
+    file.write_text(f"{old}\n" + f"{new}\n" * 1000)
+    understand = record_keeping._record
+
+    def counting(line: str) -> object:
+        read.append(line)
+        return understand(line)
+
+    monkeypatch.setattr(record_keeping, "_record", counting)
+    assert record_keeping.forget_older(file, now - 100, now + 1) == 1
+    assert len(read) == 3  # The first one twice.
+    assert file.read_text() == f"{new}\n" * 1000
+
+
+async def test_a_line_that_a_power_cut_has_halved_spoils_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    file.write_text('{"call_id":"half')
+    await written(CallRecords(file, telemetry=telemetry()), record("whole"))
+    half, whole = file.read_text().splitlines()
+    assert half == '{"call_id":"half'
+    assert json.loads(whole)["call_id"] == "whole"
+
+
 async def test_a_file_with_nothing_old_in_it_is_left_as_it_is(tmp_path: Path) -> None:
     file = file_of(tmp_path / "records", ending_at(time.time(), "young"))
     before = file.stat().st_ino

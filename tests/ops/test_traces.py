@@ -1,7 +1,9 @@
 """The life of a call: what is kept of it, what is not, and what an operator sees."""
 
 import socket
+import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,31 @@ def test_old_calls_are_forgotten_and_a_file_that_grows_too_large_loses_the_oldes
     assert reader.call(CallId("call5")) is None
     assert len(reader.entries(CallId("call39"))) == 3
     file.close()
+
+
+def test_traces_that_cannot_be_opened_for_a_while_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup holds the file, or the disk is full: that ends, and what was traced before is wanted then."""
+    path = tmp_path / "traces"
+    file = TraceFile(path)
+    file.write(calls=[begun()])
+    file.close()
+    monkeypatch.setattr("bridge.store.traces.tables.BUSY_S", 0.0)
+    with closing(sqlite3.connect(path)) as backup:
+        backup.execute("PRAGMA locking_mode = EXCLUSIVE")
+        backup.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked"):
+            TraceFile(path)
+    TraceFile(path).close()
+    assert TraceReader(path).call(CALL) is not None
+
+
+def test_a_file_that_holds_no_traces_makes_room_for_one_that_does(tmp_path: Path) -> None:
+    path = tmp_path / "traces"
+    path.write_bytes(b"no database at all, and larger than a header of one" * 100)
+    file = TraceFile(path)
+    file.write(calls=[begun()])
+    file.close()
+    assert TraceReader(path).call(CALL) is not None
 
 
 def test_a_call_that_a_dead_process_left_is_ended(tmp_path: Path) -> None:

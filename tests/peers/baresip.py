@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority, Identity
-from tests.peers.process import LOOPBACK, PeerProcess, free_port, port_is_bound
+from tests.peers.process import LOOPBACK, PeerProcess, PeerTooSlowError, free_port, port_is_bound
 
 _EVENTS_KEPT = 1000
 
@@ -228,7 +228,7 @@ class Baresip(PeerProcess):
                 await self._changed.wait_for(lambda: len(self.events(kind)) >= count)
         except TimeoutError:
             seen = [event.get("type") for event in self._events]
-            raise RuntimeError(f"{self.name}: no {kind} in {limit_s} s; saw {seen}\n{self.log_tail()}") from None
+            raise PeerTooSlowError(f"{self.name}: no {kind} in {limit_s} s; saw {seen}\n{self.log_tail()}") from None
         return self.events(kind)[count - 1]
 
     def directions(self) -> list[str]:

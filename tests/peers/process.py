@@ -100,6 +100,14 @@ def port_is_bound(port: int, transport: str) -> bool:
     return any(row[1].endswith(suffix) and (transport == "udp" or row[3] == "0A") for row in rows)
 
 
+class PeerEndedError(RuntimeError):
+    """The process is gone that something was waited for from."""
+
+
+class PeerTooSlowError(RuntimeError):
+    """What was waited for did not happen in time."""
+
+
 class PeerProcess:
     """One child process, leader of a group of its own: an asynchronous context that starts it and ends the group."""
 
@@ -139,13 +147,18 @@ class PeerProcess:
                 start_new_session=True,
             )
 
-    async def wait_until(self, ready: Callable[[], bool], *, limit_s: float = READY_LIMIT_S) -> None:
-        """Poll `ready` until it is true; a process that died or was too slow fails with its log."""
+    async def wait_until(
+        self, ready: Callable[[], bool], *, limit_s: float = READY_LIMIT_S, awaited: str = "become ready"
+    ) -> None:
+        """Poll `ready` until it is true; a process that died or was too slow to do what is `awaited` says which."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_s
         while not ready():
-            if self.pid is None or loop.time() > deadline:
-                raise RuntimeError(f"{self.name} did not become ready:\n{self.log_tail()}")
+            if self.pid is None:
+                status = self.returncode
+                raise PeerEndedError(f"{self.name} ended ({status}) and did not {awaited}:\n{self.log_tail()}")
+            if loop.time() > deadline:
+                raise PeerTooSlowError(f"{self.name} did not {awaited} in {limit_s} s:\n{self.log_tail()}")
             await asyncio.sleep(POLL_S)
 
     def signal(self, number: signal.Signals) -> None:

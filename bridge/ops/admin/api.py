@@ -1,6 +1,5 @@
 """The admin API over HTTP: who may ask, what a request is, and how an answer looks."""
 
-import asyncio
 import importlib.resources
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from aiohttp import web
 from bridge.core.clock import Clock
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
+from bridge.core.turn import Turn
 from bridge.ops.admin.desk import AdminDesk, Document
 from bridge.ops.admin.preconditions import is_known, require, tag_of
 from bridge.ops.admin.problems import CONTENT_TYPE, Problem
@@ -45,6 +45,8 @@ class AdminParts:
     """By the name that the trail has of whoever holds one."""
     desk: AdminDesk
     changes: ChangeTable
+    turn: Turn
+    """For every change, also of those who change the same in other ways: the bot's users, and the console."""
     clock: Clock
     telemetry: Telemetry
 
@@ -57,7 +59,7 @@ class AdminApi:
         self._telemetry = parts.telemetry
         self._trail = Trail(table=parts.changes, clock=parts.clock)
         self.routes = Routes(parts.desk, self._trail, description())
-        self._changing = asyncio.Lock()
+        self._turn = parts.turn
 
     def add_to(self, application: web.Application) -> None:
         """Serve everything under `/admin`."""
@@ -127,10 +129,12 @@ class AdminApi:
         Written down before it is done, so that a crash leaves no change that nobody knows of; what comes of it, after.
         """
         body = await read_body(request) if request.method in _WITH_BODY else {}
-        async with self._changing:
+        async with self._turn.taken():
             begun = await self._trail.begin(who=who, action=f"{request.method} {path}", subject=name, body=body)
             status = 500
             try:
+                # What is refused on any condition is refused for that, and no condition looked at (RFC 9110 §13.2.1).
+                self.routes.targets[path][request.method](name)
                 require(request, await self._current(actions, name))
                 reply = await actions[request.method](Asked(name=name, body=body))
                 status = reply.status

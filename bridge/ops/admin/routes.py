@@ -43,10 +43,12 @@ class Reply:
 
 
 Action = Callable[[Asked], Awaitable[Reply]]
+Target = Callable[[str], object]
+"""Raises the problem that a change meets whatever it says, if there is one; gives nothing that matters."""
 
 
 class Routes:
-    """`table` has an action for each path and method."""
+    """`table` has an action for each path and method, `targets` what is to be so before it for each that changes."""
 
     def __init__(self, desk: AdminDesk, trail: Trail, description: Document) -> None:
         self._desk = desk
@@ -72,6 +74,14 @@ class Routes:
             "/trunks": {"GET": self._trunks},
             "/trunks/{trunk}/service": {"GET": self._service, "PUT": self._set_service},
             "/changes": {"GET": self._changes},
+        }
+        self.targets: Mapping[str, Mapping[str, Target]] = {
+            "/numbers/{number}": {"PUT": desk.settable_number, "DELETE": desk.droppable_number},
+            "/permissions/{name}": {"PUT": desk.settable_permission, "DELETE": desk.permission},
+            "/users/{user}/settings": {"PUT": desk.settings_of},
+            "/users/{user}/suspension": {"DELETE": desk.suspended},
+            "/calls/{call_id}": {"DELETE": desk.live_call},
+            "/trunks/{trunk}/service": {"PUT": desk.service},
         }
 
     async def _openapi(self, asked: Asked) -> Reply:

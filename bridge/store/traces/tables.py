@@ -32,11 +32,14 @@ ENTRY_FIELDS = ", ".join(field.name for field in fields(TraceEntry))
 
 
 def open_anew(path: Path) -> sqlite3.Connection:
-    """Open the file; one that cannot be read, or is of another version, makes room for an empty one."""
+    """Open the file; one that is damaged, or of another version, makes room for an empty one."""
     path.touch(mode=0o600)
     try:
         connection = _connect(path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.OperationalError:
+        # The disk is full, or another program holds the file: that passes, and the traces are wanted then.
+        raise
     except sqlite3.DatabaseError:
         version = -1
     if version == VERSION:
