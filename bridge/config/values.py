@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from bridge.media.ice_servers import StunServer, TurnServer, TurnTransport
 from bridge.sip.settings import Listener, Network, Transport
 
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
-"""Of a host name (RFC 1123 §2.1); what SIP URIs may name is no more than that (RFC 3261 §25.1)."""
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+"""Of a host name (RFC 1123 §2.1), and underscores: names in networks of containers have them, and resolve."""
 _MAX_NAME = 253
 _STUN_PORT, _STUNS_PORT = 3478, 5349
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
@@ -98,8 +98,8 @@ def parse_host(word: str) -> str:
         return parse_ip(bare)
     if len(name) > _MAX_NAME or not all(map(_LABEL.match, labels)):
         raise ValueError(
-            f"expected a host name or an address, found {shown(word)}: a name is made of letters, digits and hyphens, "
-            "with single dots between its parts, which are 63 characters long at most"
+            f"expected a host name or an address, found {shown(word)}: a name is made of letters, digits, "
+            "hyphens and underscores, with single dots between its parts, which are 63 characters long at most"
         )
     return bare
 
