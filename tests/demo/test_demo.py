@@ -21,6 +21,7 @@ async def demo(directory: Path, *options: str) -> AsyncIterator[asyncio.subproce
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=hear_ctrl_c,
         env={name: value for name, value in os.environ.items() if name != "ONCE"},
     )
     try:
@@ -29,6 +30,11 @@ async def demo(directory: Path, *options: str) -> AsyncIterator[asyncio.subproce
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+def hear_ctrl_c() -> None:
+    """In the child: as from a terminal. What a shell without job control runs in the background ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def read_until(process: asyncio.subprocess.Process, text: str) -> str:
