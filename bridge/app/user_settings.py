@@ -170,7 +170,7 @@ class Wishes:
         self._time_zone = time_zone
         self._telemetry = telemetry or NoTelemetry()
         self._forwards = forwards
-        self.turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
+        self._turns = Budgets(burst=FORWARDS_AT_ONCE, refill_s=FORWARD_INTERVAL_S)
 
     def for_call(self, user: UserId, event: IncomingCall) -> Wish | None:
         """`None` rings the user. Forwarding comes before not being disturbed: it disturbs nobody."""
@@ -237,7 +237,7 @@ class Wishes:
             return NotForwarded.NOT_PERMITTED
         if (refusal := self._forwards.refuses(user, caller)) is not None:
             return refusal
-        if not self.turns.spend(user, now):
+        if not self._turns.spend(user, now):
             return NotForwarded.CIRCLE
         if not self._pays(user, route):
             return NotForwarded.UNPAID

@@ -7,7 +7,7 @@ from bridge.sip.context import Context
 from bridge.sip.dialog import DialogId
 from bridge.sip.dialog_info import PhoneState
 from bridge.sip.errors import SipError
-from bridge.sip.phone_watch import PhoneWatch, WatchName, WatchState
+from bridge.sip.phone_watch import PhoneWatch, WatchName
 from bridge.sip.renewal_events import AddressFound, Started, StopAsked
 from bridge.sip.trunks import TrunkState
 
@@ -61,12 +61,14 @@ class PhoneWatches:
         self.stop(trunk, now)
         for watch in self._of(trunk):
             watch.show(PhoneState.UNKNOWN)
-        self.watches = [watch for watch in self.watches if watch.state is not WatchState.STOPPED]
 
-    @property
-    def settled(self) -> bool:
-        """After `stop`: no subscription waits for its removal."""
-        return all(watch.settled for watch in self.watches)
+    def forget(self, trunk: TrunkState) -> None:
+        """Know of its phones no more; when they are `settled`."""
+        self.watches = [watch for watch in self.watches if watch.trunk is not trunk]
+
+    def settled(self, trunk: TrunkState) -> bool:
+        """After `stop`: no subscription of its waits for its removal."""
+        return all(watch.settled for watch in self._of(trunk))
 
     def _of(self, trunk: TrunkState) -> list[PhoneWatch]:
         return [watch for watch in self.watches if watch.trunk is trunk]

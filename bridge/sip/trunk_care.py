@@ -48,7 +48,7 @@ class TrunkCare:
     @property
     def settled(self) -> bool:
         """After `stop`: no registration or subscription waits for its removal."""
-        return self.phones.settled and all(upkeep.settled for upkeep in self._all())
+        return all(self._is_settled(upkeep) for upkeep in self._all())
 
     @property
     def left(self) -> tuple[Trunk, ...]:
@@ -123,14 +123,18 @@ class TrunkCare:
         used = {id(state) for state in chain(calling, self._transfers.trunks)}
         for leaving in list(self._leaving):
             state = leaving.upkeep.state
-            if id(state) in used or not leaving.upkeep.settled:
+            if id(state) in used or not self._is_settled(leaving.upkeep):
                 leaving.busy_at = now
             elif now - leaving.busy_at >= LINGER_S:
                 self._leaving.remove(leaving)
                 self._context.trunks.forget(state)
+                self.phones.forget(state)
                 self._context.emit(TrunkLeft(trunk=state.trunk.name))
         if self._leaving:
             self._plan(now)
+
+    def _is_settled(self, upkeep: Upkeep) -> bool:
+        return upkeep.settled and self.phones.settled(upkeep.state)
 
     def _plan(self, now: float) -> None:
         self._context.timers.schedule(now + LOOK_S, LeavingTimer(care=self))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.core.ids import UserId
@@ -49,10 +49,11 @@ class ForwardTable:
 
         return await self._database.read(work)
 
-    async def prune(self, *, before: float) -> None:
-        """Forget those that no limit counts any more."""
+    async def prune(self, *, before: float, after: float) -> None:
+        """Forget those that no limit counts any more, and those of the time to come, by a clock that was wrong."""
+        at = forwarded_calls.c.at
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(forwarded_calls).where(forwarded_calls.c.at < before))
+            connection.execute(delete(forwarded_calls).where(or_(at < before, at > after)))
 
         await self._database.write(work, durable=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, func, select
+from sqlalchemy import Column, Connection, Table, delete, func, inspect, select
 
 from bridge.core.ids import UserId
 from bridge.store.beside import open_beside
@@ -52,13 +52,18 @@ Row = Mapping[str, Any]
 
 
 def personal_rows(path: Path, user: UserId) -> dict[str, Sequence[Row]]:
-    """Every row about a user, by table. Raises :class:`StoreError`."""
+    """Every row about a user, by table. Raises :class:`StoreError`.
+
+    A bridge of the version before may have the file open, which has less to tell then.
+    """
     if not path.exists():
         return {}
     with open_beside(path) as connection:
+        there = inspect(connection).get_table_names()
         return {
             table.name: [dict(row) for row in connection.execute(select(table).where(owner == user)).mappings()]
             for table, owner in (*_ERASED, *_KEPT)
+            if table.name in there
         }
 
 

@@ -82,4 +82,4 @@ class Store:
         await self.inbox.prune(before=now - _KEPT_S)
         await self.outbox.prune(before=now - _KEPT_S)
         await self.ended_calls.prune(before=now - _TOMBSTONE_S)
-        await self.forwards.prune(before=now - _FORWARDS_COUNT_S)
+        await self.forwards.prune(before=now - _FORWARDS_COUNT_S, after=now + _FORWARDS_COUNT_S)

@@ -1,6 +1,8 @@
 """One user's data is handed out whole, and erased wherever it lies, while that of others stays."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from bridge.store.people import PastCall, StoredSettings
 from bridge.store.personal import _ERASED, _KEPT
 from bridge.store.rooms import StoredPortal
 from bridge.store.spending import StoredSuspension, StoredUse
+from bridge.store.tables import forwarded_calls
 from bridge.store.traces.file import TraceFile
 from bridge.store.traces.rows import TracedCall, TraceEntry
 
@@ -116,6 +119,18 @@ async def test_everything_about_a_user_is_handed_out(file: Path, tmp_path: Path)
     assert [record["call_id"] for record in known["call_records"]] == ["call-of-a"]
     assert known["traces"][0]["entries"][0]["title"] == "INVITE"
     assert known["recordings"][0].endswith("ofa.ogg")
+
+
+async def test_what_a_bridge_of_the_version_before_has_is_handed_out(file: Path, tmp_path: Path) -> None:
+    """It finishes its calls after an upgrade, for as long as `calls.drain_timeout_s`."""
+    config = load_config(file, {})
+    await lived(config)
+    with closing(sqlite3.connect(config.store.path)) as database:
+        database.execute(f"DROP TABLE {forwarded_calls.name}")
+    output = tmp_path / "alice.json"
+    result = trunkline("records", "export", "--config", file, "--user", ALICE, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert json.loads(output.read_text())["database"]["past_calls"]
 
 
 async def test_a_user_is_erased_and_others_are_not(file: Path, tmp_path: Path) -> None:

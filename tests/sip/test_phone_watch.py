@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from bridge.sip.actions import TrunkResolved
 from bridge.sip.dialog_info import CONTENT_TYPE, PhoneState
-from bridge.sip.events import PhoneStateChanged
+from bridge.sip.events import PhoneStateChanged, TrunkLeft
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.phone_watch import TRANSITIONS, WatchState
 from bridge.sip.requests import new_request
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
+from bridge.sip.trunk_care import LINGER_S, LOOK_S
 from bridge.sip.trunk_changes import ChangeTrunks
 from tests.sip.scripted_peer import PEER, TRUNK, Scripted, trunk
 from tests.sip.test_dialog_info import document
@@ -333,6 +334,20 @@ def test_phones_of_a_trunk_that_changes_while_it_is_asked_are_watched_once() -> 
     peer.feed(ChangeTrunks(trunks=(trunk(),), emergency=frozenset()))
     peer.answer(first, 200, Expires="600", Contact=CONTACT)
     assert (peer.last_request("SUBSCRIBE").call_id, peer.last_request("SUBSCRIBE").expires) == (first.call_id, 0)
+
+
+def test_a_trunk_is_listened_to_until_the_last_of_its_phones_is_taken_back() -> None:
+    peer = watching(TrunkAuth.DIGEST)
+    accept(peer)
+    peer.feed(ChangeTrunks(trunks=(), emergency=frozenset()))
+    peer.advance(31.0)
+    peer.challenge(peer.last_request("SUBSCRIBE"), 401)
+    peer.advance(31.0)
+    assert TrunkLeft(trunk=TRUNK) not in peer.events
+    peer.answer(peer.last_request("SUBSCRIBE"), 200, Expires="0")
+    peer.advance(LINGER_S + 2 * LOOK_S)
+    assert peer.last_event() == TrunkLeft(trunk=TRUNK)
+    assert peer.agent.next_deadline() is None
 
 
 def test_every_state_can_be_stopped() -> None:

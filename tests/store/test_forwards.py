@@ -27,3 +27,14 @@ async def test_the_newest_are_read_in_their_order_and_old_ones_forgotten(tmp_pat
         assert await again.forwards.since(0.0, limit=9) == (forward(30.0), forward(40.0, caller=""))
     finally:
         await again.close()
+
+
+async def test_those_of_a_clock_that_was_wrong_do_not_count_for_ever(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "db")
+    try:
+        for at in (1_000.0, 1_060.0, 4e9):
+            await store.forwards.add(forward(at))
+        await store.prune(now=1_000.0)
+        assert await store.forwards.since(0.0, limit=9) == (forward(1_000.0), forward(1_060.0))
+    finally:
+        await store.close()
