@@ -70,6 +70,13 @@ def test_what_the_service_writes_lies_where_it_may(root: Path) -> None:
     assert re.search(rf"^  call_records: {state}/\S+$", shipped, re.MULTILINE)
 
 
+def test_the_operators_pages_are_where_the_readme_links_to(root: Path) -> None:
+    pages = root / "usr/share/doc/trunkline"
+    linked = re.findall(r"\]\((deploy/[\w-]+\.md)\b", (pages / "README.md").read_text())
+    assert linked
+    assert [page for page in linked if not (pages / page).is_file()] == []
+
+
 def test_nothing_tells_where_it_was_built(root: Path) -> None:
     assert (root / "opt/trunkline/bin/trunkline").read_text().startswith("#!/opt/trunkline/bin/python\n")
     assert (root / "opt/trunkline/bin/python").resolve() == Path("/usr/bin/python3").resolve()

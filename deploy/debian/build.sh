@@ -40,6 +40,7 @@ sed -e 's|^  #path: trunkline.sqlite3|  path: /var/lib/trunkline/trunkline.sqlit
     -e 's|^  #call_records: call-records.jsonl|  call_records: /var/lib/trunkline/call-records.jsonl|' \
     config/trunkline.example.yaml >"$stage/usr/share/trunkline/trunkline.yaml"
 install -m 644 README.md "$here/copyright" "$stage/usr/share/doc/trunkline/"
+install -D -m 644 -t "$stage/usr/share/doc/trunkline/deploy" deploy/*.md
 gzip -9n <CHANGELOG.md >"$stage/usr/share/doc/trunkline/CHANGELOG.md.gz"
 install -D -m 644 "$here/lintian-overrides" "$stage/usr/share/lintian/overrides/trunkline"
 
