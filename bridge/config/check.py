@@ -86,7 +86,10 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _admin(config)
     yield from _test_calls(config)
     if config.ops.telemetry.otlp_url and not can_send():
-        yield ("ops", "telemetry", "otlp_url"), f"needs what is not installed: pip install '{EXTRA}'"
+        yield (
+            ("ops", "telemetry", "otlp_url"),
+            f"needs what is not installed: pip install '{EXTRA}' where Trunkline's source is",
+        )
 
 
 def number_findings(config: Config) -> Iterator[Finding]:

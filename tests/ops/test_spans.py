@@ -132,4 +132,4 @@ def test_the_configuration_says_what_is_missing(tmp_path: Path, monkeypatch: pyt
         load_config(file, {})
     (fault,) = caught.value.faults
     assert "ops.telemetry.otlp_url" in str(fault.located)
-    assert "pip install 'trunkline[otel]'" in str(fault.located)
+    assert "pip install '.[otel]'" in str(fault.located)

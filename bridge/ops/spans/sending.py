@@ -1,6 +1,6 @@
 """Sends spans to a collector, on a thread of its own: one that is away costs spans, never a call.
 
-The libraries come with `pip install trunkline[otel]`. Headers that a collector wants are taken from
+The libraries come with the extra `otel`. Headers that a collector wants are taken from
 `OTEL_EXPORTER_OTLP_HEADERS`, as its own programs do.
 """
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
-EXTRA = "trunkline[otel]"
+EXTRA = ".[otel]"
+"""As pip is told it beside Trunkline's `pyproject.toml`."""
 QUEUE_CALLS = 1_000
 """Calls that may wait for the collector."""
 _MODULE = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
