@@ -5,6 +5,8 @@ import sqlite3
 import struct
 from contextlib import closing
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -251,10 +253,41 @@ def test_a_call_that_a_dead_process_left_is_ended(tmp_path: Path) -> None:
     file = TraceFile(tmp_path / "traces")
     file.write(calls=[begun()])
     file.close()
-    TraceFile(tmp_path / "traces").close()
+    recorder = CallRecorder(TraceSettings(path=tmp_path / "traces", days=100_000.0), telemetry=NoTelemetry())
+    recorder.start()
+    recorder.stop()
     found = TraceReader(tmp_path / "traces").call(CALL)
     assert found is not None
     assert (found.reason, found.ended_at) == ("abnormal", 1_000.0)
+
+
+def test_a_call_that_goes_on_is_not_ended_when_the_file_is_opened_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error of the disk, or by a command beside the bridge."""
+    monkeypatch.setattr("bridge.ops.traces.recorder._RETRY_S", 0.0)
+    began, failed, write = Event(), Event(), TraceFile.write
+
+    def fails_once(file: TraceFile, **rows: Any) -> None:
+        if began.is_set() and not failed.is_set():
+            failed.set()
+            raise StoreError("disk I/O error")
+        write(file, **rows)
+        began.set()
+
+    monkeypatch.setattr(TraceFile, "write", fails_once)
+    recorder = CallRecorder(TraceSettings(path=tmp_path / "traces", days=100_000.0), telemetry=NoTelemetry())
+    recorder.start()
+    recorder.add(CallSeen(call=begun()))
+    assert began.wait(PATIENCE_S)
+    recorder.add(Noted(entry=step(Kind.STATE, "lost")))
+    assert failed.wait(PATIENCE_S)
+    recorder.add(Noted(entry=step(Kind.STATE, "kept")))
+    recorder.stop()
+    TraceFile(tmp_path / "traces").close()
+    found = TraceReader(tmp_path / "traces").call(CALL)
+    assert found is not None
+    assert (found.reason, found.ended_at) == ("", None)
 
 
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b""])
