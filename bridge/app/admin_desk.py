@@ -176,12 +176,12 @@ class BridgeAdminDesk:
 
     # Calls and trunks.
 
-    async def calls(self, filters: Mapping[str, str], *, before: float | None, limit: int) -> Document:
+    async def calls(self, filters: Mapping[str, str], *, before: str, limit: int) -> Document:
         found = await self._traced(CallFilter(**filters, before=before, limit=limit))
         traced = {call.call_id for call in found}
-        unwritten = [] if before is not None or any(filters.values()) else self.console.live_calls()
+        unwritten = [] if before or any(filters.values()) else self.console.live_calls()
         live = [documents.of_live_call(view) for view in unwritten if view.call_id not in traced]
-        more = {"next": found[-1].began_at} if len(found) == limit else {}
+        more = {"next": found[-1].call_id} if len(found) == limit else {}
         return {"calls": [*live, *map(documents.of_call, found)], **more}
 
     async def _traced(self, wanted: CallFilter) -> list[TracedCall]:

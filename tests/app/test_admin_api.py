@@ -261,7 +261,7 @@ async def test_paths_and_methods_that_there_are_not(house: House) -> None:
     assert (await house.ask("PUT", "/trunks/{trunk}/service", "nowhere", body={"in_service": True}))[0] == 404
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"before": "nan"}])
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}])
 async def test_parameters_out_of_their_range_are_refused(house: House, query: dict[str, str]) -> None:
     assert (await house.ask("GET", "/calls", query=query))[0] == 400
 
