@@ -148,8 +148,7 @@ class BridgeAdminDesk:
             forward = judged.number
         if read.ring_when is not None and not self.live.knows_presence():
             raise _mistakes([Fault(path="ring_when", message="nobody's presence is known: calls.ring_when is empty")])
-        await self.settings.change(who, **read.changes(forward))
-        await self.settings.block_only(who, read.blocked)
+        await self.settings.set_all(who, read.blocked, **read.changes(forward))
         return self.settings_of(who)
 
     def suspended(self, user: str) -> None:

@@ -65,6 +65,7 @@ class Application:
                 name_of=address_book.name_of,
                 turn=turn,
             )
+            stack.push_async_callback(people.forwards.drain)
             memory = Memory(store, base.sip, base.clock, self.telemetry)
             # Read before anything can call: what is written from here on belongs to this process.
             left_over = await memory.left_over()
@@ -150,4 +151,5 @@ class Application:
         stack.push_async_callback(texts.stop)
         stack.push_async_callback(matrix.stop)
         await matrix.start(lambda event: route_matrix_event(matrix_intake, bot, texts, event))
+        stack.push_async_callback(meter.drain)
         stack.push_async_callback(switchboard.shut_down, FAREWELL_LIMIT_S)

@@ -21,7 +21,7 @@ from bridge.matrix.link import HomeserverLink, MatrixError, RetryPolicy
 from bridge.matrix.settings import MatrixSettings
 
 CONNECT_S = 5.0
-"""So long may it take to reach the homeserver, TLS included: a port of plain HTTP may wait for more of what it reads."""
+"""So long may it take to reach the homeserver, TLS included: a port of plain HTTP may wait for more than it got."""
 LATE_S, WRONG_S = 5.0, 60.0
 """Clocks this far apart: an invite that is a minute old is no longer rung for."""
 _DAY_S = 86_400
