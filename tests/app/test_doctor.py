@@ -319,6 +319,14 @@ def test_an_address_that_is_elsewhere_is_a_fault(tmp_path: Path) -> None:
     assert "192.0.2.77" in about(findings, "media").seen
 
 
+@pytest.mark.parametrize(("user", "told"), [(0, True), (998, False)])
+def test_root_is_told_that_another_user_may_not_write_where_root_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, told: bool
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    assert any("as root" in finding.seen for finding in machine(written(tmp_path))) is told
+
+
 def test_ports_of_the_audio_that_are_taken_are_a_fault(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((LOOPBACK, 0))
