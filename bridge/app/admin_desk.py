@@ -148,8 +148,7 @@ class BridgeAdminDesk:
             forward = judged.number
         if read.ring_when is not None and not self.live.knows_presence():
             raise _mistakes([Fault(path="ring_when", message="nobody's presence is known: calls.ring_when is empty")])
-        await self.settings.change(who, **read.changes(forward))
-        await self.settings.block_only(who, read.blocked)
+        await self.settings.set_all(who, read.blocked, **read.changes(forward))
         return self.settings_of(who)
 
     def suspended(self, user: str) -> None:
@@ -176,12 +175,12 @@ class BridgeAdminDesk:
 
     # Calls and trunks.
 
-    async def calls(self, filters: Mapping[str, str], *, before: float | None, limit: int) -> Document:
+    async def calls(self, filters: Mapping[str, str], *, before: str, limit: int) -> Document:
         found = await self._traced(CallFilter(**filters, before=before, limit=limit))
         traced = {call.call_id for call in found}
-        unwritten = [] if before is not None or any(filters.values()) else self.console.live_calls()
+        unwritten = [] if before or any(filters.values()) else self.console.live_calls()
         live = [documents.of_live_call(view) for view in unwritten if view.call_id not in traced]
-        more = {"next": found[-1].began_at} if len(found) == limit else {}
+        more = {"next": found[-1].call_id} if len(found) == limit else {}
         return {"calls": [*live, *map(documents.of_call, found)], **more}
 
     async def _traced(self, wanted: CallFilter) -> list[TracedCall]:

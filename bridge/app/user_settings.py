@@ -96,6 +96,13 @@ class UserSettings:
             self._settings[user] = settings
             return settings
 
+    async def set_all(self, user: UserId, blocked: Collection[str], **changes: Unpack[Changes]) -> None:
+        """Set all of it or nothing, and want no calls from these numbers, `MAX_BLOCKED` at most, and no others."""
+        async with self.turn.taken():
+            settings = StoredSettings(**changes)
+            await self._store.settings.put(user, settings, blocked)
+            self._settings[user], self._blocked[user] = settings, set(blocked)
+
     def blocked(self, user: UserId) -> frozenset[str]:
         """The numbers that a user does not want to be called by."""
         return frozenset(self._blocked.get(user, ()))
@@ -109,12 +116,6 @@ class UserSettings:
             await self._store.blocked.put(user, number)
             mine.add(number)
             return True
-
-    async def block_only(self, user: UserId, numbers: Collection[str]) -> None:
-        """Want no calls from these, `MAX_BLOCKED` at most, and from all others again."""
-        async with self.turn.taken():
-            await self._store.blocked.put_all(user, numbers)
-            self._blocked[user] = set(numbers)
 
     async def unblock(self, user: UserId, number: str) -> bool:
         """Let a number through again; false when it was not blocked."""

@@ -44,8 +44,11 @@ class SettingsTable:
 
         return await self._database.read(work)
 
-    async def put(self, user_id: UserId, settings: StoredSettings) -> None:
-        """Remember what a user has set; the user was told so, so it is on disk when this returns."""
+    async def put(self, user_id: UserId, settings: StoredSettings, blocked: Collection[str] | None = None) -> None:
+        """Remember what a user has set; the user was told so, so it is on disk when this returns.
+
+        `blocked` are the callers that the user blocks with it, and no others.
+        """
         values = {
             "do_not_disturb": settings.do_not_disturb,
             "forward": settings.forward,
@@ -58,7 +61,13 @@ class SettingsTable:
         if settings != StoredSettings():
             row = insert(user_settings).values(user_id=user_id, **values)
             statement = row.on_conflict_do_update(index_elements=["user_id"], set_=values)
-        await _write(self._database, statement)
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
+            if blocked is not None:
+                _block_only(connection, user_id, blocked)
+
+        await self._database.write(work)
 
 
 def _settings(row: Row[Any]) -> StoredSettings:
@@ -91,21 +100,17 @@ class BlockedNumbers:
         row = insert(blocked_numbers).values(user_id=user_id, number=number)
         await _write(self._database, row.on_conflict_do_nothing())
 
-    async def put_all(self, user_id: UserId, numbers: Collection[str]) -> None:
-        """Block these callers and no others."""
-        rows = [{"user_id": user_id, "number": number} for number in numbers]
-
-        def work(connection: Connection) -> None:
-            connection.execute(delete(blocked_numbers).where(blocked_numbers.c.user_id == user_id))
-            if rows:
-                connection.execute(insert(blocked_numbers).on_conflict_do_nothing(), rows)
-
-        await self._database.write(work)
-
     async def drop(self, user_id: UserId, number: str) -> None:
         """Let a caller through again."""
         mine = (blocked_numbers.c.user_id == user_id, blocked_numbers.c.number == number)
         await _write(self._database, delete(blocked_numbers).where(*mine))
+
+
+def _block_only(connection: Connection, user_id: UserId, numbers: Collection[str]) -> None:
+    rows = [{"user_id": user_id, "number": number} for number in numbers]
+    connection.execute(delete(blocked_numbers).where(blocked_numbers.c.user_id == user_id))
+    if rows:
+        connection.execute(insert(blocked_numbers).on_conflict_do_nothing(), rows)
 
 
 class OwnNames:

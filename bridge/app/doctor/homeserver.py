@@ -20,6 +20,8 @@ from bridge.matrix.client import Client
 from bridge.matrix.link import HomeserverLink, MatrixError, RetryPolicy
 from bridge.matrix.settings import MatrixSettings
 
+CONNECT_S = 5.0
+"""So long may it take to reach the homeserver, TLS included: a port of plain HTTP may wait for more than it got."""
 LATE_S, WRONG_S = 5.0, 60.0
 """Clocks this far apart: an invite that is a minute old is no longer rung for."""
 _DAY_S = 86_400
@@ -38,7 +40,7 @@ class HomeserverCheck:
         try:
             versions, date = await self._versions()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            seen = f"{self.settings.homeserver_url} cannot be reached ({_words(error)})"
+            seen = f"{self.settings.homeserver_url} cannot be reached ({self._why(error)})"
             advice = "is homeserver.url right (http or https, the port, no /_matrix), and does the homeserver run?"
             yield fault("homeserver", seen, advice)
             return
@@ -52,7 +54,7 @@ class HomeserverCheck:
 
     async def _versions(self) -> tuple[list[str], str]:
         """Versions of the specification, oldest first, and the Date field of the answer. Raises `ValueError`."""
-        limit = aiohttp.ClientTimeout(total=self.settings.request_timeout_s)
+        limit = aiohttp.ClientTimeout(total=self.settings.request_timeout_s, sock_connect=CONNECT_S)
         url = URL(self.settings.homeserver_url.rstrip("/") + "/_matrix/client/versions")
         async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as answer:
             body = json.loads(await bounded_body(answer))
@@ -60,6 +62,14 @@ class HomeserverCheck:
             if answer.status != 200 or not isinstance(versions, list) or not versions:
                 raise ValueError(f"status {answer.status}, and no Matrix versions")
             return [str(version)[:20] for version in versions], answer.headers.get("Date", "")
+
+    def _why(self, error: BaseException) -> str:
+        if self.settings.homeserver_url.startswith("https:"):
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                return f"no TLS within {CONNECT_S:.0f} s: a port of plain HTTP, or a firewall"
+            if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in str(error):
+                return "what answers speaks no TLS: plain HTTP"
+        return _words(error)
 
     def _clocks(self, date: str) -> Finding:
         """Ours and the homeserver's (RFC 9110 §6.6.1)."""

@@ -38,6 +38,7 @@ class MachineCheck:
         if not bridge_runs:
             yield from self._http_ports()
             yield from self._media_ports()
+            yield from _as_whom()
         yield from self._nat(trunk_hosts)
         yield self._engine()
         yield from self._speech()
@@ -148,6 +149,13 @@ def _listening(setting: str, address: Address) -> Finding:
     if error is None:
         return ok(setting, "can be listened on")
     return fault(setting, f"cannot listen on {address.host}:{address.port}: {error}", advice="")
+
+
+def _as_whom() -> Iterator[Finding]:
+    """A bridge that runs has shown that it may write; of one that does not, root cannot tell."""
+    if os.geteuid() == 0:
+        seen = "looked at as root, who may write everywhere: whether the bridge may is not known"
+        yield warning("doctor", seen, "run this as the user of the bridge (sudo -u trunkline, runuser -u trunkline --)")
 
 
 def _folder(folder: Path) -> Finding:

@@ -72,7 +72,7 @@ class AdminDesk(Protocol):
         """Whom a number reaches that a phone calls at this hour."""
         ...
 
-    async def calls(self, filters: Mapping[str, str], *, before: float | None, limit: int) -> Document:
+    async def calls(self, filters: Mapping[str, str], *, before: str, limit: int) -> Document:
         """Calls by the time of their beginning, the newest first."""
         ...
 

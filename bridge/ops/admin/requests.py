@@ -69,17 +69,3 @@ def whole_number(query: Mapping[str, str], name: str, *, otherwise: int, most: i
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
         raise Problem(400, f"{name} has to be a whole number from 1 to {most}")
     return int(text)
-
-
-def moment(query: Mapping[str, str], name: str) -> float | None:
-    """A parameter in seconds since 1970, as answers have them; `None` when it is not there."""
-    text = query.get(name, "")
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise Problem(400, f"{name} has to be a number of seconds") from error
-    if not 0 <= value < 1e12:
-        raise Problem(400, f"{name} has to be a number of seconds")
-    return value

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bridge.ops.admin.desk import AdminDesk, Document
 from bridge.ops.admin.problems import Problem
-from bridge.ops.admin.requests import moment, whole_number
+from bridge.ops.admin.requests import whole_number
 from bridge.ops.admin.trail import Trail
 
 _PAGE, _MOST = 100, 1_000
@@ -143,7 +143,8 @@ class Routes:
     async def _calls(self, asked: Asked) -> Reply:
         limit = whole_number(asked.query, "limit", otherwise=_PAGE, most=_MOST)
         filters = {name: asked.query.get(name, "")[:_MAX_TEXT] for name in _FILTERS}
-        return Reply(document=await self._desk.calls(filters, before=moment(asked.query, "before"), limit=limit))
+        before = asked.query.get("before", "")[:_MAX_TEXT]
+        return Reply(document=await self._desk.calls(filters, before=before, limit=limit))
 
     async def _end_call(self, asked: Asked) -> Reply:
         self._desk.end_call(asked.name)

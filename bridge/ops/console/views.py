@@ -54,13 +54,13 @@ class Views:
     async def calls(self, query: Mapping[str, str], numbers: bool) -> Values:
         """Calls of the past that a filter lets pass."""
         wanted = {name: query.get(name, "")[:_MAX_TEXT] for name in _FILTERS}
-        before = _number(query.get("before"))
+        before = query.get("before", "")[:_MAX_TEXT]
         found = await self._ask(
             lambda traces: traces.calls(CallFilter(**wanted, before=before, limit=PAGE + 1)), list[TracedCall]()
         )
         return {
             "found": found[:PAGE],
-            "older": found[PAGE - 1].began_at if len(found) > PAGE else None,
+            "older": found[PAGE - 1].call_id if len(found) > PAGE else None,
             "wanted": wanted,
             "trunks": self._desk.trunks(),
             "directions": DIRECTIONS,
@@ -142,10 +142,3 @@ def _begun(live: LiveCallView) -> TracedCall:
 
 def _page(text: str) -> int:
     return min(max(int(text), 1), _MOST_PAGES) if text.isascii() and text.isdigit() and len(text) < 10 else 1
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None

@@ -69,6 +69,8 @@ class CallRecorder:
         self._sorter = Sorter(Cleaner(self._secret))
         self._hep = HepSender(settings.hep) if settings.hep is not None else None
         self._file: TraceFile | None = None
+        self._is_ours = False
+        """Calls in the file that have not ended are of this process."""
         self._next_try = self._next_prune = 0.0
         self._thread: threading.Thread | None = None
 
@@ -162,6 +164,9 @@ class CallRecorder:
         if self._file is None and self._settings.path is not None and time.monotonic() >= self._next_try:
             try:
                 self._file = TraceFile(self._settings.path)
+                if not self._is_ours:
+                    self._file.end_left_over()
+                    self._is_ours = True
             except StoreError as error:
                 self._give_up(error)
         return self._file

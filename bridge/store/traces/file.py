@@ -24,14 +24,22 @@ class TraceFile:
         """Open or make the file. Raises :class:`StoreError` when it cannot be written at all."""
         try:
             self._connection = open_anew(path)
-            with self._connection:
-                # Whatever an earlier process has not ended: those that can be taken up again are ended once more.
-                self._connection.execute(
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the file of traces {path} cannot be used: {error}") from error
+
+    def end_left_over(self) -> None:
+        """End what an earlier process has not, before the first call of this one is written. Raises `StoreError`.
+
+        Those that can be taken up again are ended once more.
+        """
+        try:
+            with self._connection as connection:
+                connection.execute(
                     "UPDATE calls SET ended_at = began_at, result = 'server', reason = 'abnormal' "
                     "WHERE ended_at IS NULL"
                 )
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"the file of traces {path} cannot be used: {error}") from error
+        except sqlite3.Error as error:
+            raise StoreError(f"writing traces failed: {error}") from error
 
     def write(
         self,

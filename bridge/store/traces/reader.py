@@ -79,7 +79,7 @@ class TraceReader:
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with self._open() as connection:
             rows = connection.execute(
-                f"{_CALLS} {where} ORDER BY began_at DESC LIMIT ?", (*values, wanted.limit)
+                f"{_CALLS} {where} ORDER BY began_at DESC, call_id DESC LIMIT ?", (*values, wanted.limit)
             ).fetchall()
         return [_call(row) for row in rows]
 
@@ -140,8 +140,8 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], list[object]]:
         if value := getattr(wanted, name):
             conditions.append(f"{name} = ?")
             values.append(value)
-    if wanted.before is not None:
-        conditions.append("began_at < ?")
+    if wanted.before:
+        conditions.append("(began_at, call_id) < (SELECT began_at, call_id FROM calls WHERE call_id = ?)")
         values.append(wanted.before)
     if wanted.text:
         part = "%" + wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -56,8 +56,8 @@ class CallFilter:
     trunk: str = ""
     result: str = ""
     reason: str = ""
-    before: float | None = None
-    """Begun earlier than this."""
+    before: str = ""
+    """The call behind which to go on, in the order of the answer: several may have begun at one moment."""
     limit: int = 50
 
 
