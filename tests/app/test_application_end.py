@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bridge.app.user_settings import Wishes
 from bridge.config import Config, load_config
 from bridge.core.ids import UserId
 from bridge.numbers.abuse import Suspicion
+from bridge.numbers.ledger import Booking
 from bridge.store.forwards import ForwardTable
 from bridge.store.spending import SuspensionTable
 from tests.e2e.running_bridge import Bridge
@@ -24,6 +26,8 @@ from tests.peers.process import LOOPBACK, free_port
 from tests.stores import open_store
 
 ALICE = UserId("@alice:example.org")
+MANY = 500
+"""More than are written while the other parts stop."""
 
 
 @pytest.fixture
@@ -78,5 +82,18 @@ async def test_what_was_forwarded_and_who_was_suspended_is_written_before_the_en
     try:
         assert [known.user_id for known in await store.forwards.since(0.0, limit=9)] == [ALICE]
         assert [known.user_id for known in await store.suspensions.all()] == [ALICE]
+    finally:
+        await store.close()
+
+
+async def test_what_was_booked_last_is_written_before_the_end(config: Config) -> None:
+    today = datetime.now(UTC).date()
+    async with Application(config).running() as bridge:
+        for _ in range(MANY):
+            bridge.meter.cash_book.note([Booking(account=ALICE, day=today, seconds=1.0, cost=1)])
+    store = await open_store(config.store.path)
+    try:
+        (use,) = await store.spending.since(today.isoformat())
+        assert use.seconds == MANY
     finally:
         await store.close()
