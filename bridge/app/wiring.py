@@ -36,6 +36,7 @@ from bridge.store import Store
 
 
 def make_matrix(base: Foundation, store: Store, address_book: AddressBookFile) -> MatrixService:
+    """The Matrix side, with how numbers are read and shown there."""
     return MatrixService(
         matrix_settings(base.config),
         store=store,
@@ -52,6 +53,7 @@ def make_matrix(base: Foundation, store: Store, address_book: AddressBookFile) -
 def make_sip_intake(
     base: Foundation, switchboard: Switchboard, people: People, meter: Meter, wishes: Wishes, messages: MessageDesk
 ) -> SipIntake:
+    """What is done with what phones send."""
     live = base.live
     return SipIntake(
         switchboard=switchboard,
@@ -80,6 +82,7 @@ def make_matrix_intake(
     meter: Meter,
     voice: Announcements,
 ) -> MatrixIntake:
+    """What is done with what Matrix users send."""
     live = base.live
     return MatrixIntake(
         switchboard=switchboard,
@@ -128,6 +131,7 @@ def make_switchboard(
     voice: Announcements,
     service: TrunkService,
 ) -> Switchboard:
+    """The live calls, and all that a call makes use of."""
     reporting = Reporting(records=base.records, history=people.history, clock=base.clock, telemetry=base.telemetry)
     return Switchboard(
         engine=base.engine,
@@ -151,6 +155,7 @@ def make_switchboard(
 def make_bot(
     base: Foundation, store: Store, matrix: MatrixService, switchboard: Switchboard, people: People, meter: Meter
 ) -> BotRoom:
+    """The room of the bridge's own user."""
     desk = BotDesk(
         plan=base.live.numbers,
         trunk_up=base.sip.trunk_up,
@@ -166,6 +171,7 @@ def make_bot(
 
 
 def make_messages(base: Foundation, store: Store, matrix: MatrixService) -> MessageDesk:
+    """The messages that phones leave, in a folder beside the database."""
     return MessageDesk(
         folder=message_folder(base.config.store.path),
         greetings=Greetings(base.live.sounds),
@@ -177,6 +183,7 @@ def make_messages(base: Foundation, store: Store, matrix: MatrixService) -> Mess
 
 
 def make_wishes(base: Foundation, people: People, meter: Meter) -> Wishes:
+    """What users have set for calls of phones."""
     live = base.live
     return Wishes(
         people.settings,
@@ -193,6 +200,7 @@ def make_wishes(base: Foundation, people: People, meter: Meter) -> Wishes:
 def make_texts(
     base: Foundation, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService
 ) -> TextDesk:
+    """Text messages, both ways."""
     return TextDesk(
         sip=base.sip,
         rooms=matrix,
@@ -209,6 +217,7 @@ def make_texts(
 
 
 def prober_of(base: Foundation, switchboard: Switchboard, meter: Meter) -> Prober:
+    """What places a call to try whether calls work."""
     return make_prober(
         base.config,
         switchboard=switchboard,
@@ -232,6 +241,7 @@ def make_ops_port(
     entries: AddedEntries,
     people: People,
 ) -> OpsPort:
+    """Metrics, health, console and admin API, on one port."""
     desk = ConsoleDesk(config=base.live.config, switchboard=switchboard, sip=base.sip, meter=meter, clock=base.clock)
     return OpsPort(
         config=base.config,
