@@ -1,7 +1,7 @@
 """Ghosts and rooms: ghosts accept invitations, and leave when nobody is left to talk to."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import structlog
 
@@ -50,7 +50,7 @@ class Membership:
         """Do what an event asks of our users; returns the recent history of a room that was joined, oldest first.
 
         A homeserver delivers nothing of a room in which our ghost is only invited, and clients call at once after they
-        invited it: without the history that call would be lost.
+        invited it, and people write: without the history that call and that text would be lost.
         """
         event = arrival.event
         self._rooms.observe(event)
@@ -127,7 +127,7 @@ class Membership:
                 return
 
     async def _history(self, room_id: RoomId, ghost: UserId) -> list[object]:
-        """Call events of people, or what they said to the bot; their receiver judges whether they are recent enough."""
+        """Calls of people, and what they said to a ghost; their receiver judges whether they are recent enough."""
         try:
             messages = await self._client.messages(room_id, ghost, limit=_HISTORY)
         except MatrixError as error:
@@ -135,16 +135,23 @@ class Membership:
             _log.warning("history_not_read", room_id=room_id, reason=error.errcode, status=error.status)
             return []
         # A homeserver need not repeat the room's id in each event of its history.
-        return [
-            {**raw, "room_id": room_id} for raw in messages if isinstance(raw, Mapping) and self._is_missed(raw, ghost)
-        ]
+        return [{**raw, "room_id": room_id} for raw in self._missed(messages, ghost)]
 
-    def _is_missed(self, raw: Mapping[str, object], ghost: UserId) -> bool:
-        kind, sender = raw.get("type"), raw.get("sender")
-        if not isinstance(kind, str) or not isinstance(sender, str):
-            return False
-        wanted = kind == "m.room.message" if ghost == self._names.bot else kind.startswith("m.call.")
-        return wanted and not self._names.is_ours(sender)
+    def _missed(self, messages: list[object], ghost: UserId) -> Iterator[Mapping[str, object]]:
+        """Words count from the invitation on: what was said before was said to others, and goes to no phone."""
+        invited = False
+        for raw in messages:
+            if not isinstance(raw, Mapping):
+                continue
+            kind, sender = raw.get("type"), raw.get("sender")
+            if not isinstance(kind, str) or not isinstance(sender, str):
+                continue
+            if kind == "m.room.member" and raw.get("state_key") == ghost:
+                invited = _membership(raw) in {"invite", "join"}
+            heard = invited or ghost == self._names.bot
+            wanted = heard if kind == "m.room.message" else kind.startswith("m.call.")
+            if wanted and not self._names.is_ours(sender):
+                yield raw
 
     # --- departures -----------------------------------------------------------------------------------------------
 
@@ -176,3 +183,9 @@ class Membership:
         if event.content.get("membership") == "invite":
             self._telemetry.count("matrix_invites_total", outcome="failed")
         _log.warning("membership_not_followed", room_id=event.room_id, reason=error.errcode, status=error.status)
+
+
+def _membership(raw: Mapping[str, object]) -> str:
+    content = raw.get("content")
+    membership = content.get("membership") if isinstance(content, Mapping) else None
+    return membership if isinstance(membership, str) else ""

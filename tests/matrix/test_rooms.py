@@ -65,6 +65,35 @@ async def test_old_calls_in_the_history_are_left_alone(hs: ScriptedHomeserver, b
     assert event.content["call_id"] == "c1"
 
 
+async def test_what_is_written_to_a_ghost_before_it_joined_is_not_lost(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
+) -> None:
+    hs.faults.append(Fault(path="/join/", status=502))
+    room = await hs.create_dm(alice, GHOST, wait=False)
+    await hs.send_as(alice, room, "m.room.message", {"msgtype": "m.text", "body": "Is anybody there?"})
+    await hs.wait_member(room, GHOST, "join")
+    (event,) = await bridge.handled.wait("m.room.message")
+    assert event.content["body"] == "Is anybody there?"
+
+
+async def test_what_was_said_while_no_ghost_was_invited_goes_to_no_phone(
+    hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
+) -> None:
+    room = await hs.create_room(alice)
+    await hs.send_as(alice, room, "m.room.message", {"msgtype": "m.text", "body": "To myself"})
+    await hs.invite_as(alice, room, GHOST)
+    await hs.wait_member(room, GHOST, "join")
+    await hs.leave_as(GHOST, room)
+    await hs.send_as(alice, room, "m.room.message", {"msgtype": "m.text", "body": "To myself again"})
+    hs.faults.append(Fault(path="/join/", status=502))
+    await hs.invite_as(alice, room, GHOST)
+    await hs.send_as(alice, room, "m.room.message", {"msgtype": "m.text", "body": "To the phone"})
+    await hs.wait_member(room, GHOST, "join")
+    await bridge.handled.wait("m.room.message")
+    said = [event.content["body"] for event in bridge.handled.of_type("m.room.message")]
+    assert said == ["To the phone"]
+
+
 async def test_a_hidden_history_does_not_keep_the_ghost_out(
     hs: ScriptedHomeserver, bridge: Bridge, alice: UserId
 ) -> None:
