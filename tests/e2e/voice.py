@@ -13,7 +13,7 @@ from bridge.media.dtmf import TelephoneEvent
 from bridge.media.keypad import KEYS
 from bridge.media.rtp import RtpPacket, is_rtcp
 from tests.e2e.sound import Heard, Samples, Tone, level_db, measure, sine
-from tests.peers.process import LOOPBACK
+from tests.peers.process import LOOPBACK, free_port
 
 RATE_HZ = 8000
 FRAME = 160
@@ -46,8 +46,9 @@ class Voice(threading.Thread):
     def __init__(self, tone: Tone) -> None:
         super().__init__(name="voice", daemon=True)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((LOOPBACK, 0))
-        self.port: int = self._socket.getsockname()[1]
+        self.port = free_port(span=2)
+        """The next one is nobody else's, who would be sent our RTCP (RFC 3550 §11)."""
+        self._socket.bind((LOOPBACK, self.port))
         self.speaks = False
         self._target: tuple[str, int] | None = None
         self._waves: Samples | None = None

@@ -9,6 +9,7 @@ from bridge.media.dtmf import TelephoneEvent
 from bridge.media.rtp import RtpPacket
 from bridge.media.sdp import address_lines
 from tests.media.waiting import Collected
+from tests.peers.process import free_port
 
 FRAME_S = 0.020
 FRAME = 160
@@ -29,9 +30,9 @@ class Phone(asyncio.DatagramProtocol):
 
     @classmethod
     async def open(cls, host: str = "127.0.0.1") -> "Phone":
-        """Bind a free port."""
+        """Bind a port of which the next one is nobody else's, who would be sent our RTCP (RFC 3550 §11)."""
         loop = asyncio.get_running_loop()
-        _, phone = await loop.create_datagram_endpoint(cls, local_addr=(host, 0))
+        _, phone = await loop.create_datagram_endpoint(cls, local_addr=(host, free_port(span=2)))
         return phone
 
     def connection_made(self, transport: Any) -> None:
@@ -42,8 +43,9 @@ class Phone(asyncio.DatagramProtocol):
         self._closed.set_result(None)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        packet = RtpPacket.parse(data)
         self.sources.add((addr[0], addr[1]))
-        self.received.add(RtpPacket.parse(data))
+        self.received.add(packet)
 
     def sdp(self, formats: str = "0 8 101", flow: str = "sendrecv", host: str | None = None, version: int = 1) -> str:
         """A description as phones write it."""

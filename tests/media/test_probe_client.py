@@ -19,6 +19,7 @@ from bridge.media.tones import sine
 from tests.media.counting import CountingTelemetry
 from tests.media.phone import Phone
 from tests.patience import PATIENCE_S
+from tests.peers.process import free_port
 
 SECOND = 8000
 
@@ -46,8 +47,8 @@ def _without_candidates(offer: str) -> str:
 
 
 async def test_an_echo_is_heard_with_its_level_and_its_delay(engine: EmbeddedEngine, settings: MediaSettings) -> None:
-    loop = asyncio.get_running_loop()
-    transport, echo = await loop.create_datagram_endpoint(lambda: EchoAudio(77), local_addr=("127.0.0.1", 0))
+    loop, local = asyncio.get_running_loop(), ("127.0.0.1", free_port(span=2))  # the second is for RTCP
+    transport, echo = await loop.create_datagram_endpoint(lambda: EchoAudio(77), local_addr=local)
     description = (
         f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {echo.port} RTP/AVP 8"
     )

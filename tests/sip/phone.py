@@ -1,6 +1,7 @@
 """An endpoint with a script, for tests against real peers."""
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Callable
 from typing import Self, TypeVar
@@ -13,16 +14,23 @@ from bridge.sip.io.endpoint import SipEndpoint
 from bridge.sip.io.resolver import Resolver
 from bridge.sip.settings import Listener, SipSettings, TlsSettings, Transport, Trunk
 from tests.patience import PATIENCE_S
+from tests.peers.process import free_port
 from tests.sip.declared import strict_telemetry
 
 LOOPBACK = "127.0.0.1"
 Wanted = TypeVar("Wanted", bound=SipEvent)
 
 
-def sdp(port: int = 40_000) -> str:
-    """An offer or answer of PCMU and PCMA."""
+@functools.cache
+def _deaf_port() -> int:
+    """Where nothing listens as long as these tests run: what peers say to it disturbs nobody."""
+    return free_port(span=2, kept=True)
+
+
+def sdp(port: int | None = None) -> str:
+    """An offer or answer of PCMU and PCMA; nobody hears the peer unless the test has a port of its own."""
     lines = ("v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0")
-    media = (f"m=audio {port} RTP/AVP 0 8", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000")
+    media = (f"m=audio {port or _deaf_port()} RTP/AVP 0 8", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000")
     return "\r\n".join((*lines, *media, ""))
 
 

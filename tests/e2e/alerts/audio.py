@@ -15,7 +15,7 @@ from tests.e2e.waiting import until
 from tests.e2e.webrtc import WebRtcPeer, loopback_candidates, mute_offer
 from tests.media.rough_network import Conditions, RoughNetwork
 from tests.patience import PATIENCE_S
-from tests.peers.process import LOOPBACK
+from tests.peers.process import LOOPBACK, free_port
 from tests.sip.phone import Phone, answer_at_once, ring, sdp
 
 _SMOOTH = Conditions()
@@ -144,12 +144,12 @@ async def a_phone_rings_late(scene: Talkers) -> None:
 @asynccontextmanager
 async def _opened(directory: Path) -> AsyncIterator[Talkers]:
     media = {"silence_first_s": 1.5, "connect_timeout_s": 4.0}
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(LOOPBACK, 0))
+    loop, port = asyncio.get_running_loop(), free_port(span=2)  # the second is for RTCP, which nobody reads
+    transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=(LOOPBACK, port))
     try:
         with loopback_candidates():
             async with callers(directory, media=media) as scene:
-                yield Talkers(callers=scene, echo_port=transport.get_extra_info("sockname")[1])
+                yield Talkers(callers=scene, echo_port=port)
     finally:
         transport.close()
 
