@@ -8,6 +8,7 @@ from tests.e2e.phone import Phone
 from tests.e2e.running_bridge import Section
 from tests.e2e.scripted_users import ScriptedUser
 from tests.e2e.webrtc import mute_offer
+from tests.patience import PATIENCE_S
 from tests.peers.sipp import SippUas
 
 _AT_ONCE = 25
@@ -59,7 +60,8 @@ async def test_many_calls_at_once_do_not_outrun_a_limit(tmp_path: Path) -> None:
         users = [await exchange.user(f"thief{number}") for number in range(_AT_ONCE)]
         offers = [mute_offer(number + 1, port=exchange.mute_port) for number in range(_AT_ONCE)]
         await asyncio.gather(*(user.invite("call", offer) for user, offer in zip(users, offers, strict=True)))
-        await exchange.bridge.wait_metric("calls_total", _AT_ONCE, reason="limit_reached", limit_s=30)
+        limit_s = _SHARED_S + PATIENCE_S
+        await exchange.bridge.wait_metric("calls_total", _AT_ONCE, reason="limit_reached", limit_s=limit_s)
         records = exchange.bridge.records()
         assert sum(record["t_answer"] is not None for record in records) == 2, "ten seconds for one, two for another"
-        assert sum(record["duration_s"] for record in records) <= _SHARED_S + 2, "and some for a busy machine"
+        assert sum(record["duration_s"] for record in records) <= _SHARED_S + 10, "what a busy machine may be late by"

@@ -121,7 +121,7 @@ async def test_a_name_server_in_trouble_keeps_nobody_waiting_and_the_trunk_is_fo
         serve(server, uas.port)
         async with asyncio.timeout(PATIENCE_S), phone_of(server) as phone:
             phone.call(NUMBER)
-            assert (await phone.wait(CallFailed, limit_s=2.0)).status == 503
+            assert (await phone.wait(CallFailed, limit_s=10.0)).status == 503
             setattr(server, fault, False)
             await eventually(lambda: bool(phone.endpoint._core and phone.endpoint._core.is_next_hop(flow_to(uas))))
             phone.call(NUMBER)
