@@ -118,7 +118,7 @@ class BridgeAdminDesk:
         mine = zip(plan.permissions, self.live.config().permissions.outbound, strict=True)
         return {
             "user": who,
-            "numbers": plan.numbers_of(who),
+            "numbers": [*plan.numbers_of(who), *plan.blocks_of(who)],
             "shown": {trunk.name: plan.caller_of(who, trunk.name) for trunk in plan.trunks},
             "permissions": [documents.of_permission(entry) for rule, entry in mine if rule.covers_user(who)],
             "settings": documents.of_settings(self.settings.of(who), self.settings.blocked(who)),

@@ -19,6 +19,7 @@ from bridge.numbers.address_book import readable_name
 from bridge.numbers.groups import Group
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import NumberPlan
+from bridge.numbers.reach import RANGE_MARK
 from bridge.numbers.refusals import NO_NUMBER
 
 HISTORY_LENGTH = 10
@@ -123,14 +124,15 @@ class BotDesk:
         if not typed:
             await self._settings.change(user, forward="")
             return replies.not_forwarded()
-        if self._plan().number_of(user) is None:
-            return replies.NO_OWN_NUMBER
+        if not self._plan().is_called(user):
+            return replies.NOTHING_TO_FORWARD
         judged = forwarding(self._plan(), user, typed, may_forward=self._meter.may_forward(user))
         if isinstance(judged, Verdict):
             return judged.user_text or replies.FAILED
         await self._settings.change(user, forward=judged.number)
         shown = await self._shown(user)
-        return replies.forwarded(shown(judged.number), not_over=judged.not_over)
+        in_groups = bool(self._groups_of(user))
+        return replies.forwarded(shown(judged.number), not_over=judged.not_over, in_groups=in_groups)
 
     async def _ring(self, user: UserId, when: RingWhen) -> str:
         if not self._knows_presence():
@@ -188,7 +190,8 @@ class BotDesk:
         calls = [live.call for live in self._directory.of_user(user)]
         state = replies.State(
             own_numbers=self._plan().numbers_of(user),
-            groups=[name for name, group in self._groups().items() if user in group.members],
+            own_blocks=[block.removesuffix(RANGE_MARK) for block in self._plan().blocks_of(user)],
+            groups=self._groups_of(user),
             prefixes=self._plan().prefixes_of(user),
             trunks={trunk.name: self._trunk_up(trunk.name) for trunk in self._plan().trunks},
             settings=self._settings.of(user),
@@ -202,6 +205,9 @@ class BotDesk:
             ],
         )
         return replies.status(state, await self._shown(user))
+
+    def _groups_of(self, user: UserId) -> list[GroupName]:
+        return [name for name, group in self._groups().items() if user in group.members]
 
     async def _shown(self, user: UserId) -> replies.Shown:
         """Numbers by the name that the user has for them, else by everybody's."""

@@ -23,7 +23,8 @@ RINGING: Mapping[RingWhen, str] = {
     RingWhen.NOT_OFFLINE: "Phones that call you ring unless you are offline.",
     RingWhen.ONLINE: "Phones that call you ring only while you are online and not idle.",
 }
-NO_OWN_NUMBER = "You have no telephone number, so no phone can call you."
+NO_OWN_NUMBER = "You have no telephone number of your own."
+NOTHING_TO_FORWARD = "No telephone number rings you alone, and calls to a group or through a menu are not forwarded."
 NO_VOICEMAIL = "There is no voicemail here."
 NO_HISTORY = "You have had no calls yet."
 HISTORY_IS_OFF = "Past calls are not kept here."
@@ -100,10 +101,11 @@ def do_not_disturb(settings: StoredSettings) -> str:
     return 'Phones that call you now hear that you are busy. "dnd off" ends it.'
 
 
-def forwarded(number: str, *, not_over: Sequence[str]) -> str:
-    """After a change; calls over some trunks may ring all the same."""
-    exception = f" Calls over {_listed(not_over)} still ring you." if not_over else ""
-    return f'Calls from phones now go to {number}. "forward off" ends it.{exception}'
+def forwarded(number: str, *, not_over: Sequence[str], in_groups: bool) -> str:
+    """After a change; calls over some trunks, and those of groups, ring all the same."""
+    trunks = f" Calls over {_listed(not_over)} still ring you." if not_over else ""
+    groups = " Calls to your groups still ring you." if in_groups else ""
+    return f'Calls from phones now go to {number}. "forward off" ends it.{trunks}{groups}'
 
 
 def anonymous(*, on: bool) -> str:
@@ -162,6 +164,8 @@ class State:
     """Whether each is in service."""
     settings: StoredSettings
     calls: Sequence[CallNow]
+    own_blocks: Sequence[str] = ()
+    """How the numbers begin of each."""
     groups: Sequence[str] = ()
 
 
@@ -175,11 +179,11 @@ _RING_WHEN = {
 def status(state: State, shown: Shown) -> str:
     """A line for each subject; for presence, only if the user has said something about it."""
     when = state.settings.ring_when
-    own, forward, withheld = state.own_numbers, state.settings.forward, state.settings.withheld
+    forward, withheld = state.settings.forward, state.settings.withheld
     trunks = _listed([f"{name} {'works' if up else 'is out of service'}" for name, up in state.trunks.items()])
     return "\n".join(
         (
-            f"Your number: {_listed([shown(number) for number in own])}" if own else NO_OWN_NUMBER,
+            _own(state, shown),
             *([f"Groups that ring you: {_listed(state.groups)}"] if state.groups else []),
             f"You may call: {_permitted(state.prefixes)}",
             f"Do not disturb: {'on' if state.settings.do_not_disturb else 'off'}",
@@ -192,6 +196,11 @@ def status(state: State, shown: Shown) -> str:
             f"Telephone network: {trunks or 'not connected'}",
         )
     )
+
+
+def _own(state: State, shown: Shown) -> str:
+    own = [*map(shown, state.own_numbers), *(f"all that begin with {begin}" for begin in state.own_blocks)]
+    return f"Your number: {_listed(own)}" if own else NO_OWN_NUMBER
 
 
 def _permitted(prefixes: Sequence[str]) -> str:

@@ -275,11 +275,21 @@ class NumberPlan:
 
     def numbers_of(self, user: UserId) -> list[E164]:
         """All numbers under which phones reach a user."""
-        return [
-            E164(number)
-            for number, reach in self.inbound.items()
-            if reach.to == ToUser(user) and not number.endswith(RANGE_MARK)
-        ]
+        return [E164(number) for number in self._inbound_of(user) if not number.endswith(RANGE_MARK)]
+
+    def blocks_of(self, user: UserId) -> list[str]:
+        """All blocks of numbers under which phones reach a user, each as a beginning and a `*`."""
+        return [number for number in self._inbound_of(user) if number.endswith(RANGE_MARK)]
+
+    def _inbound_of(self, user: UserId) -> list[str]:
+        return [number for number, reach in self.inbound.items() if reach.to == ToUser(user)]
+
+    def is_called(self, user: UserId) -> bool:
+        """Whether calls to some number are this user's own, at some hour at least.
+
+        Those of a group or a menu are nobody's own, and a message box rings nobody.
+        """
+        return any(ToUser(user) in reach.targets for reach in self.inbound.values())
 
     def prefixes_of(self, user: UserId) -> list[str]:
         """How the numbers begin that a user may call, each once."""

@@ -282,6 +282,11 @@ async def test_a_number_reaches_its_user_until_it_is_taken_away(house: House) ->
     assert house.live.numbers().user_of("15550101") is None
 
 
+async def test_a_block_of_numbers_is_among_those_of_its_user(house: House) -> None:
+    await house.put(NUMBER, "+1555020*", to=BOB)
+    assert (await house.get(USER, BOB))["numbers"] == ["+1555020*"]
+
+
 async def test_it_is_explained_whom_a_called_number_reaches(house: House) -> None:
     await house.put(NUMBER, "+15550101", to=BOB)
     answer = await house.get("/explain", called="+15550101")

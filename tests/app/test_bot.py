@@ -15,7 +15,7 @@ from bridge.app.history import History
 from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.bot import replies
-from bridge.bot.commands import Resume, Ring, Status
+from bridge.bot.commands import Forward, Resume, Ring, Status
 from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, GroupName, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
@@ -23,9 +23,10 @@ from bridge.core.telemetry import NoTelemetry
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
+from bridge.numbers.hours import parse_hours
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import NumberPlan, TrunkChoice
-from bridge.numbers.reach import Reach
+from bridge.numbers.reach import Reach, ToGroup, ToUser
 from bridge.numbers.refusals import NO_NUMBER, NOT_PERMITTED
 from bridge.store.people import PastCall
 from bridge.store.spending import StoredSuspension
@@ -36,6 +37,7 @@ from tests.matrix.bridge_fixture import Bridge, Handled, running_bridge
 NUMBER = "+15550100"
 GHOST = UserId("@_sip_+15550100:example.org")
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
+SALES = GroupName("sales")
 CARRIER, PBX = TrunkName("carrier"), TrunkName("pbx")
 
 
@@ -126,10 +128,15 @@ def desk_of(
     *,
     admins: Callable[[], Container[UserId]] = tuple,
     groups: Callable[[], Mapping[GroupName, Group]] = dict,
+    inbound: Mapping[str, Reach] | None = None,
 ) -> BotDesk:
     """A desk beside the scene's own, which knows of nobody's presence."""
     return BotDesk(
-        plan=lambda: NumberPlan(inbound={}),
+        plan=lambda: NumberPlan(
+            permissions=(Permission(who=(ALICE,), prefixes=("+1555",)),),
+            trunks=(TrunkChoice(name=CARRIER, forwards=True),),
+            inbound=inbound or {},
+        ),
         trunk_up=lambda trunk: True,
         rooms=scene.bridge.service,
         directory=Directory(),
@@ -317,6 +324,36 @@ async def test_forwarding_is_refused_as_a_call_there_would_be(scene: Scene) -> N
     assert scene.people.settings.of(ALICE).forward == ""
 
 
+@pytest.mark.parametrize(
+    ("number", "reach"),
+    [
+        ("+1555020*", Reach.of_user(ALICE)),
+        ("201", Reach.of_user(ALICE)),
+        ("+15550199", Reach(to=ToGroup(SALES), hours=parse_hours("mon 9:00-17:00"), otherwise=ToUser(ALICE))),
+    ],
+    ids=["block", "extension", "outside of hours"],
+)
+async def test_whoever_a_number_rings_can_forward(scene: Scene, number: str, reach: Reach) -> None:
+    desk = desk_of(scene, inbound={number: reach})
+    assert "now go to" in await desk.do(ALICE, Forward(number="+1 555 5550122"))
+    assert scene.people.settings.of(ALICE).forward == "+15555550122"
+
+
+async def test_calls_to_a_group_ring_its_members_and_are_forwarded_by_none(scene: Scene) -> None:
+    reached: dict[str, Reach] = {"+15550190": Reach(to=ToGroup(SALES))}
+    groups = {SALES: Group(members=(ALICE,))}
+    desk = desk_of(scene, groups=lambda: groups, inbound=reached)
+    assert await desk.do(ALICE, Forward(number="+1 555 5550122")) == replies.NOTHING_TO_FORWARD
+    assert scene.people.settings.of(ALICE).forward == ""
+    desk = desk_of(scene, groups=lambda: groups, inbound={**reached, "+1555020*": Reach.of_user(ALICE)})
+    assert "Calls to your groups still ring you." in await desk.do(ALICE, Forward(number="+1 555 5550122"))
+
+
+async def test_status_knows_a_block_of_numbers(scene: Scene) -> None:
+    desk = desk_of(scene, inbound={"+1555020*": Reach.of_user(ALICE)})
+    assert "Your number: all that begin with +1555020\n" in await desk.do(ALICE, Status())
+
+
 async def test_numbers_are_blocked_listed_and_let_through_again(scene: Scene) -> None:
     room = await scene.invite_bot()
     assert await scene.ask(room, "block") == replies.blocked([])
@@ -442,6 +479,6 @@ async def test_nobody_else_ends_a_suspension(scene: Scene) -> None:
 
 
 async def test_who_is_rung_for_a_group_is_told_so(scene: Scene) -> None:
-    groups = {GroupName("sales"): Group(members=(ALICE,)), GroupName("office"): Group(members=(BOB,))}
+    groups = {SALES: Group(members=(ALICE,)), GroupName("office"): Group(members=(BOB,))}
     desk = desk_of(scene, groups=lambda: groups)
     assert "Groups that ring you: sales\n" in await desk.do(ALICE, Status())

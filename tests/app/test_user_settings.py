@@ -12,6 +12,7 @@ from bridge.core.ids import DialogKey, SipCallId, UserId
 from bridge.core.presence import RingWhen
 from bridge.numbers.forwards import DAY_S, ForwardLimits
 from bridge.numbers.policy import NumberPlan
+from bridge.numbers.reach import Reach
 from bridge.sip.events import IncomingCall
 from bridge.store.people import StoredSettings
 from tests.app.conftest import open_stage
@@ -45,6 +46,17 @@ async def test_a_forwarded_call_is_sent_to_the_other_number(stage: Stage) -> Non
     assert stage.sip.commands == [("reject", "in-1", 302, MOBILE)]
     assert stage.matrix.sent == []
     assert stage.reasons() == ["forwarded"]
+
+
+async def test_calls_to_a_block_of_numbers_are_forwarded_but_not_in_a_circle(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, inbound={"+1555020*": Reach.of_user(ALICE)}) as stage:
+        await stage.settings.change(ALICE, forward=MOBILE)
+        await stage.incoming(called="+15550207")
+        assert stage.sip.commands == [("reject", "in-1", 302, MOBILE)]
+        await stage.incoming("in-2", called="+15550207", diverted_from=("+15550208",))
+        await stage.settings.change(ALICE, forward="+15550209")
+        await stage.incoming("in-3", called="+15550207")
+        assert stage.sip.names() == ["reject", "ring", "ring"], "two circles within the block"
 
 
 async def test_forwarding_comes_before_not_being_disturbed(stage: Stage) -> None:

@@ -69,6 +69,19 @@ def test_status_tells_everything_at_a_glance() -> None:
     ]
 
 
+def test_status_names_blocks_of_numbers_by_how_they_begin() -> None:
+    state = replies.State(
+        own_numbers=["201"],
+        own_blocks=["+1555020", "3"],
+        prefixes=[],
+        trunks={},
+        settings=StoredSettings(),
+        calls=[],
+    )
+    (first, *_) = replies.status(state, str).splitlines()
+    assert first == "Your number: 201, all that begin with +1555020, all that begin with 3"
+
+
 def test_status_of_somebody_who_has_nothing() -> None:
     state = replies.State(own_numbers=[], prefixes=[], trunks={}, settings=StoredSettings(), calls=[])
     assert replies.status(state, str).splitlines() == [

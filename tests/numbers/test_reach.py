@@ -92,6 +92,29 @@ def test_a_range_is_nobody_s_own_number() -> None:
     assert PLAN.user_of("+49301234569") is None
 
 
+def test_blocks_of_a_user_are_known_beside_the_numbers() -> None:
+    assert PLAN.blocks_of(BOB) == ["+49301234561*", "2*"]
+    assert PLAN.blocks_of(ALICE) == []
+
+
+@pytest.mark.parametrize(
+    ("reach", "is_called"),
+    [
+        (Reach.of_user(ALICE), True),
+        (Reach(to=SALES, hours=parse_hours("mon 9:00-10:00"), otherwise=ToUser(ALICE)), True),
+        (Reach.of_user(BOB), False),
+        (Reach(to=SALES), False),
+        (Reach(to=ToMenu(MenuName("main"))), False),
+        (Reach(to=ToMessageBox(ALICE)), False),
+    ],
+)
+@pytest.mark.parametrize("number", ["+15550199", "+1555020*", "201"])
+def test_a_call_is_a_user_s_own_where_its_number_rings_the_user_alone(
+    number: str, reach: Reach, is_called: bool
+) -> None:
+    assert NumberPlan(inbound={number: reach}).is_called(ALICE) is is_called
+
+
 WORK = parse_hours("mon-fri 9:00-17:00")
 MONDAY_NOON, MONDAY_NIGHT = datetime(2026, 11, 30, 12), datetime(2026, 11, 30, 22)
 
