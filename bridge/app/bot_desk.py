@@ -1,6 +1,6 @@
 """Does what users ask of the bot, and says what came of it."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol, assert_never
 
 from bridge.app.directory import Directory
@@ -52,7 +52,9 @@ class BotDesk:
         admins: Callable[[], Container[UserId]] = tuple,
         knows_presence: Callable[[], bool] = lambda: False,
         groups: Callable[[], Mapping[GroupName, Group]] = dict,
+        message_reasons: Callable[[UserId], Sequence[str] | None] = lambda user: None,
     ) -> None:
+        """`message_reasons` are those of calls that are over for which a user takes a message, if they take any."""
         self._plan = plan
         self._trunk_up = trunk_up
         self._rooms = rooms
@@ -65,6 +67,7 @@ class BotDesk:
         self._name_of = people.name_of
         self._knows_presence = knows_presence
         self._groups = groups
+        self._message_reasons = message_reasons
 
     async def do(self, user: UserId, command: said.Command) -> str:
         """Raises `bridge.core.errors.TrunklineError` when the homeserver or the store does not cooperate."""
@@ -117,8 +120,13 @@ class BotDesk:
         return replies.call_from(shown(number), portal.room_id, joined=portal.user_joined)
 
     async def _voicemail(self, user: UserId) -> str:
-        box = next((trunk.voicemail for trunk in self._plan().trunks if trunk.voicemail), "")
-        return await self._call(user, box) if box else replies.NO_VOICEMAIL
+        """A message box of our own, that of a PBX, or both; there is no word of one that the user may not call."""
+        reasons, plan = self._message_reasons(user), self._plan()
+        boxes = [] if reasons is None else [replies.message_box(reasons)]
+        number = next((trunk.voicemail for trunk in plan.trunks if trunk.voicemail), "")
+        if number and not (boxes and isinstance(plan.route(user, number, self._trunk_up), Verdict)):
+            boxes.append(await self._call(user, number))
+        return "\n".join(boxes) or replies.NO_VOICEMAIL
 
     async def _forward(self, user: UserId, typed: str) -> str:
         if not typed:

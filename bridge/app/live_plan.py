@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bridge.app.plan import call_times, groups, max_attended, menu_plans, number_plan, text_sides, trunk_sides
+from bridge.app.plan import (
+    call_times,
+    groups,
+    max_attended,
+    menu_plans,
+    message_reasons,
+    number_plan,
+    text_sides,
+    trunk_sides,
+)
 from bridge.app.repertoire import Repertoire
 from bridge.app.text_desk import TextSide
 from bridge.app.transfer_desk import TrunkSide
@@ -194,6 +203,10 @@ class LivePlan:
     def rings_s(self) -> float:
         """How long it rings before a message can be left."""
         return self._now.config.voicemail.after_s
+
+    def message_reasons(self, user: UserId) -> tuple[str, ...] | None:
+        """Why a call is over for which a user takes a message; `None` for who takes none."""
+        return message_reasons(self._now.config, user)
 
     def forwarded_s(self) -> float:
         """For how long a call counts that a trunk makes by itself."""

@@ -134,18 +134,23 @@ def ring_rule(
     return of
 
 
+def message_reasons(config: Config, user: UserId) -> tuple[str, ...] | None:
+    """Why a call is over for which a user takes a message; `None` for who takes none."""
+    if not belongs(user, config.voicemail.users):
+        return None
+    return tuple(reason for when in config.voicemail.when for reason in _UNANSWERED.get(when, (when.value,)))
+
+
 def message_box_rule(
     config: Callable[[], Config], greeting_s: Callable[[], float]
 ) -> Callable[[UserId], MessageBox | None]:
     """Which users take messages, and of which calls."""
 
     def of(user: UserId) -> MessageBox | None:
-        settings = config().voicemail
-        if not belongs(user, settings.users):
+        if (reasons := message_reasons(config(), user)) is None:
             return None
-        reasons = tuple(reason for when in settings.when for reason in _UNANSWERED.get(when, (when.value,)))
-        limit_s = greeting_s() + settings.longest_s + _MESSAGE_SLACK_S
-        return MessageBox(reasons=reasons, longest_s=settings.longest_s, limit_s=limit_s)
+        longest_s = config().voicemail.longest_s
+        return MessageBox(reasons=reasons, longest_s=longest_s, limit_s=greeting_s() + longest_s + _MESSAGE_SLACK_S)
 
     return of
 

@@ -166,6 +166,7 @@ def make_bot(
         admins=base.live.admins,
         knows_presence=base.live.knows_presence,
         groups=base.live.groups,
+        message_reasons=base.live.message_reasons,
     )
     return BotRoom(desk=desk, matrix=matrix, store=store, clock=base.clock, telemetry=base.telemetry)
 

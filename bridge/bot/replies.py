@@ -25,7 +25,7 @@ RINGING: Mapping[RingWhen, str] = {
 }
 NO_OWN_NUMBER = "You have no telephone number of your own."
 NOTHING_TO_FORWARD = "No telephone number rings you alone, and calls to a group or through a menu are not forwarded."
-NO_VOICEMAIL = "There is no voicemail here."
+NO_VOICEMAIL = "You have no voicemail here."
 NO_HISTORY = "You have had no calls yet."
 HISTORY_IS_OFF = "Past calls are not kept here."
 TOO_MANY_NAMES = "You have named too many numbers. Forget one first: name NUMBER"
@@ -48,7 +48,7 @@ HELP = "\n".join(
         "block NUMBER, unblock NUMBER, block: numbers that cannot call you",
         "refuse anonymous, accept anonymous: whether callers who show no number can call you",
         "name NUMBER NAME: what you want to call a number; without a name I forget it",
-        "voicemail: a room from which you can call your voicemail",
+        "voicemail: when phones can leave you a message, and where you find it",
     )
 )
 
@@ -83,6 +83,19 @@ _ENDS: Mapping[str, Mapping[str, str]] = {
 """How a call that nobody answered ended, by direction and reason; what is not here failed."""
 
 
+_NOT_TAKEN: Mapping[str, str] = {
+    "no_answer": "you do not answer",
+    "busy": "you are busy",
+    "declined": "you decline",
+    "do_not_disturb": "do not disturb is on",
+    "out_of_hours": "it is outside of your hours",
+    "not_there": "you are away",
+    "homeserver_unreachable": "you cannot be reached",
+    "homeserver_refused": "you cannot be reached",
+}
+"""Why a call is over for which a message can be left."""
+
+
 def misused(usage: str) -> str:
     return f"Please say it like this: {usage}"
 
@@ -92,6 +105,17 @@ def call_from(number: str, room_id: RoomId, *, joined: bool) -> str:
     link = f"https://matrix.to/#/{quote(room_id)}?via={quote(room_id.partition(':')[2])}"
     invited = "" if joined else " I have invited you to it."
     return f"To call {number}, open this room and press its call button: {link}{invited}"
+
+
+def message_box(reasons: Sequence[str]) -> str:
+    """Where messages are, and which calls leave one."""
+    cases = list(dict.fromkeys(_NOT_TAKEN[reason] for reason in reasons))
+    where = "It comes into the room of the number that called, as a voice message."
+    if not cases:
+        return f"Phones that are led to your voicemail can leave a message. {where}"
+    *others, last = cases
+    when = f"{_listed(others)}, or {last}" if others else last
+    return f"A phone that calls you can leave a message when {when}. {where}"
 
 
 def do_not_disturb(settings: StoredSettings) -> str:

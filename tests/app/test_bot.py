@@ -1,7 +1,7 @@
 """The bot in a room with one person, on a homeserver."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bridge.app.history import History
 from bridge.app.meter import Meter
 from bridge.app.people import People
 from bridge.bot import replies
-from bridge.bot.commands import Forward, Resume, Ring, Status
+from bridge.bot.commands import Forward, Resume, Ring, Status, Voicemail
 from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, GroupName, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
@@ -129,12 +129,14 @@ def desk_of(
     admins: Callable[[], Container[UserId]] = tuple,
     groups: Callable[[], Mapping[GroupName, Group]] = dict,
     inbound: Mapping[str, Reach] | None = None,
+    message_reasons: Callable[[UserId], Sequence[str] | None] = lambda user: None,
+    pbx_voicemail: str = "",
 ) -> BotDesk:
     """A desk beside the scene's own, which knows of nobody's presence."""
     return BotDesk(
         plan=lambda: NumberPlan(
             permissions=(Permission(who=(ALICE,), prefixes=("+1555",)),),
-            trunks=(TrunkChoice(name=CARRIER, forwards=True),),
+            trunks=(TrunkChoice(name=CARRIER, forwards=True, voicemail=pbx_voicemail),),
             inbound=inbound or {},
         ),
         trunk_up=lambda trunk: True,
@@ -144,6 +146,7 @@ def desk_of(
         meter=scene.meter,
         admins=admins,
         groups=groups,
+        message_reasons=message_reasons,
     )
 
 
@@ -411,6 +414,30 @@ async def test_history_that_is_not_kept_is_said_to_be_so(scene: Scene) -> None:
 
 async def test_without_voicemail_it_is_honest(scene: Scene) -> None:
     assert await scene.ask(await scene.invite_bot(), "voicemail") == replies.NO_VOICEMAIL
+
+
+async def test_who_has_a_message_box_is_told_when_a_message_is_left_and_where_it_comes(scene: Scene) -> None:
+    desk = desk_of(scene, message_reasons={ALICE: ("no_answer", "busy")}.get)
+    answer = await desk.do(ALICE, Voicemail())
+    assert answer == replies.message_box(("no_answer", "busy"))
+    assert await desk.do(BOB, Voicemail()) == replies.NO_VOICEMAIL
+
+
+async def test_voicemail_of_a_pbx_is_a_room_to_call_it_from_beside_a_message_box_of_ours(scene: Scene) -> None:
+    desk = desk_of(scene, pbx_voicemail="+15555550197")
+    assert (await desk.do(ALICE, Voicemail())).startswith("To call +1 555-555-0197, open this room")
+    desk = desk_of(scene, pbx_voicemail="+15555550197", message_reasons=lambda user: ("no_answer",))
+    ours, theirs = (await desk.do(ALICE, Voicemail())).splitlines()
+    assert ours == replies.message_box(("no_answer",))
+    assert theirs.startswith("To call +1 555-555-0197, open this room")
+
+
+async def test_nothing_is_said_of_the_voicemail_of_a_pbx_to_who_has_a_message_box_and_may_not_call_it(
+    scene: Scene,
+) -> None:
+    desk = desk_of(scene, pbx_voicemail="*97", message_reasons=lambda user: ("no_answer",))
+    assert await desk.do(ALICE, Voicemail()) == replies.message_box(("no_answer",))
+    assert await desk_of(scene, pbx_voicemail="*97").do(ALICE, Voicemail()) == NOT_PERMITTED.user_text
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

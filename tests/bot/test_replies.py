@@ -2,7 +2,10 @@
 
 import pytest
 
+from bridge.app.plan import message_reasons
 from bridge.bot import replies
+from bridge.config import Config
+from bridge.config.voicemail import VoicemailConfig
 from bridge.core.ids import RoomId, UserId
 from bridge.ops.declarations.label_values import REASONS
 from bridge.store.people import PastCall, StoredSettings
@@ -38,6 +41,34 @@ def test_a_past_call_is_one_line(call: PastCall, line: str) -> None:
 
 def test_the_words_for_how_calls_end_belong_to_reasons_that_exist() -> None:
     assert {reason for words in replies._ENDS.values() for reason in words} <= REASONS
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (("no_answer",), "A phone that calls you can leave a message when you do not answer."),
+        (
+            ("busy", "do_not_disturb", "out_of_hours"),
+            "A phone that calls you can leave a message when you are busy, do not disturb is on, or it is outside of "
+            "your hours.",
+        ),
+        (
+            ("homeserver_unreachable", "homeserver_refused"),
+            "A phone that calls you can leave a message when you cannot be reached.",
+        ),
+        ((), "Phones that are led to your voicemail can leave a message."),
+    ],
+)
+def test_who_has_a_message_box_reads_which_calls_leave_a_message(reasons: tuple[str, ...], words: str) -> None:
+    where = "It comes into the room of the number that called, as a voice message."
+    assert replies.message_box(reasons) == f"{words} {where}"
+
+
+def test_there_are_words_for_every_call_that_can_leave_a_message() -> None:
+    config = Config.model_construct(voicemail=VoicemailConfig(users=("example.org",)))
+    reasons = message_reasons(config, UserId("@alice:example.org"))
+    assert reasons is not None
+    assert set(reasons) == set(replies._NOT_TAKEN)
 
 
 def test_without_calls_it_says_so() -> None:

@@ -48,6 +48,14 @@ async def test_a_forwarded_call_is_sent_back_to_its_trunk(lab: Lab) -> None:
         assert "forwarded" in await device.ask(room_id, "history")
 
 
+async def test_who_has_a_message_box_is_told_where_messages_come(lab: Lab) -> None:
+    person, boxed = await lab.person(), await lab.person_with_box()
+    async with lab.device(boxed) as device:
+        assert "into the room of the number that called" in await device.ask(await talk(device), "voicemail")
+    async with lab.device(person) as device:
+        assert "no voicemail" in await device.ask(await talk(device), "voicemail")
+
+
 async def test_the_bot_makes_a_room_from_which_a_number_can_be_called(lab: Lab) -> None:
     person = await lab.person()
     async with lab.device(person) as device, lab.phone() as phone:
