@@ -1,4 +1,4 @@
-"""What phones hear before they leave a message: a user's own recording, everybody's, or a spoken text."""
+"""What phones hear before they leave a message: a user's own greeting or everybody's, each recorded or spoken."""
 
 from collections.abc import Callable
 

@@ -8,7 +8,7 @@ from bridge.calls.menu import Prompt
 from bridge.config import Config
 from bridge.config.announcements import LONGEST_S as LONGEST_ANNOUNCEMENT_S
 from bridge.config.document import Location
-from bridge.config.menus import recording
+from bridge.config.sentences import recording
 from bridge.config.voicemail import VoicemailConfig
 from bridge.media.settings import PathChoice
 from bridge.media.sounds import LONGEST_S
@@ -60,10 +60,13 @@ def _greetings(box: VoicemailConfig) -> Iterator[Saying]:
     words = Script(words=((box.greeting_text, box.language),))
     default = "greeting_text" if box.greeting is None else "greeting"
     yield Saying(name=(GREETING,), setting=("voicemail", default), script=words, recording=box.greeting)
-    for user, path in box.greetings.items():
-        if path is not None:
-            place = ("voicemail", "greetings", user)
-            yield Saying(name=(GREETING, user), setting=place, script=words, recording=path)
+    for user, sentence in box.greetings.items():
+        yield Saying(
+            name=(GREETING, user),
+            setting=("voicemail", "greetings", user),
+            script=Script(words=((sentence, box.language),)),
+            recording=recording(sentence),
+        )
 
 
 def _announcements(config: Config) -> Iterator[Saying]:

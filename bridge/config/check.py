@@ -2,7 +2,6 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -16,6 +15,7 @@ from bridge.config.menus import menu_contradictions
 from bridge.config.model import Config, TrunkConfig, TurnConfig
 from bridge.config.secrets import read_secret
 from bridge.config.targets import target_contradictions
+from bridge.config.voicemail import unplayable_greetings
 from bridge.core.addresses import is_every
 from bridge.core.ids import TrunkName
 from bridge.media import native_path
@@ -78,7 +78,7 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _trunk(config, name, trunk)
     yield from number_findings(config)
     yield from _media(config)
-    yield from _voicemail(config)
+    yield from unplayable_greetings(config.voicemail)
     yield from _announcements(config)
     yield from menu_contradictions(config.menus, config.numbers.inbound)
     yield from _places(config)
@@ -96,20 +96,6 @@ def number_findings(config: Config) -> Iterator[Finding]:
     """Of these, what concerns numbers and who may call which."""
     yield from target_contradictions(config)
     yield from dialling_contradictions(config)
-
-
-def _voicemail(config: Config) -> Iterator[Finding]:
-    """Greetings that cannot be played."""
-    box = config.voicemail
-    own: list[tuple[Location, Path | None]] = [
-        (("voicemail", "greetings", user), path) for user, path in box.greetings.items()
-    ]
-    for location, path in [(("voicemail", "greeting"), box.greeting), *own]:
-        if path is not None:
-            try:
-                read_wav(path)
-            except SoundError as error:
-                yield location, f"{path} {error}"
 
 
 def _announcements(config: Config) -> Iterator[Finding]:

@@ -10,9 +10,10 @@ from bridge.config.certificates import certificate_warnings
 from bridge.config.check import shows_keys
 from bridge.config.dialling import idle_limits
 from bridge.config.document import Location, dotted
-from bridge.config.menus import spoken
+from bridge.config.menus import spoken_in_menus
 from bridge.config.model import Config
 from bridge.config.targets import long_hunts, people
+from bridge.config.voicemail import spoken_greetings
 from bridge.core.addresses import is_loopback
 from bridge.core.ids import TrunkName
 from bridge.media.settings import PathChoice
@@ -46,8 +47,8 @@ def warnings(config: Config) -> list[str]:
 
 def _unspoken(config: Config) -> Iterator[str]:
     if not can_speak():
-        for setting in spoken(config.menus):
-            yield f"{setting}: is silent, for {PROGRAM} is not installed; install it, or give a WAV file instead"
+        for setting in (*spoken_in_menus(config.menus), *spoken_greetings(config.voicemail)):
+            yield f"{setting}: is not heard, for {PROGRAM} is not installed; install it, or give a WAV file instead"
 
 
 def _whole_shares(config: Config) -> Iterator[str]:

@@ -14,11 +14,12 @@ from bridge.config.document import Document, Location, read_document
 from bridge.config.faults import ConfigError, Fault
 from bridge.config.identities import parse_region
 from bridge.config.kinds import DEFAULT_REGION
-from bridge.config.menus import SENTENCES, recording
+from bridge.config.menus import SENTENCES
 from bridge.config.model import Config, StoreConfig, TlsFilesConfig
 from bridge.config.operations import OpsConfig
 from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
+from bridge.config.sentences import recording
 from bridge.config.wording import follows, location_of, worded
 
 _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
@@ -97,14 +98,16 @@ def _make_paths_absolute(tree: dict[str, Any], base: Path) -> None:
     if isinstance(media, dict):
         _make_absolute(media.get("turn"), "password_file", base)
         _make_absolute(media.get("turn"), "shared_secret_file", base)
-    for section, files in (("voicemail", "greetings"), ("announcements", "recordings")):
-        group = tree.get(section)
-        paths = group.get(files) if isinstance(group, dict) else None
-        for key in paths if isinstance(paths, dict) else ():
-            _make_absolute(paths, key, base)
+    announcements = tree.get("announcements")
+    recordings = announcements.get("recordings") if isinstance(announcements, dict) else None
+    for key in recordings if isinstance(recordings, dict) else ():
+        _make_absolute(recordings, key, base)
+    voicemail = tree.get("voicemail")
+    greetings = voicemail.get("greetings") if isinstance(voicemail, dict) else None
+    _make_recordings_absolute(greetings, greetings or (), base)
     menus = tree.get("menus")
     for menu in menus.values() if isinstance(menus, dict) else ():
-        _make_recordings_absolute(menu, base)
+        _make_recordings_absolute(menu, SENTENCES, base)
     ops = tree.get("ops")
     if isinstance(ops, dict):
         _make_absolute(ops.get("console"), "token_file", base)
@@ -126,10 +129,11 @@ def _make_tls_absolute(group: Any, base: Path) -> None:
             _make_absolute(group.get("tls"), key, base)
 
 
-def _make_recordings_absolute(menu: Any, base: Path) -> None:
-    for setting in SENTENCES if isinstance(menu, dict) else ():
-        if isinstance(sentence := menu.get(setting), str) and recording(sentence) is not None:
-            _make_absolute(menu, setting, base)
+def _make_recordings_absolute(group: Any, settings: Iterable[str], base: Path) -> None:
+    """Of settings that are each a text or a file."""
+    for setting in settings if isinstance(group, dict) else ():
+        if isinstance(sentence := group.get(setting), str) and recording(sentence) is not None:
+            _make_absolute(group, setting, base)
 
 
 def _make_absolute(group: Any, key: str, base: Path) -> None:

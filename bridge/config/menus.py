@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PlainValidator
@@ -13,20 +12,12 @@ from bridge.config.document import Location
 from bridge.config.kinds import Flag, Language
 from bridge.config.reached import OptionalTarget, ReachTarget
 from bridge.config.section import Section
-from bridge.media.sounds import SoundError, read_wav
+from bridge.config.sentences import Sentence, recording, unplayable
 from bridge.numbers.reach import ToMenu
 
 Finding = tuple[Location, str]
-WAV = ".wav"
 SENTENCES = ("prompt", "invalid", "nobody")
 """The settings of a menu that are heard: each a text that is spoken, or a recording."""
-
-
-def _sentence(value: object) -> str:
-    words = values.line(value)
-    if not words.strip():
-        raise ValueError("expected a text to be spoken, or a WAV file, found nothing")
-    return words
 
 
 def _key(value: object) -> str:
@@ -36,7 +27,6 @@ def _key(value: object) -> str:
     return key
 
 
-Sentence = Annotated[str, PlainValidator(_sentence)]
 Key = Annotated[str, PlainValidator(_key)]
 
 
@@ -59,11 +49,6 @@ class MenuConfig(Section):
         return {name: getattr(self, name) for name in SENTENCES}
 
 
-def recording(sentence: str) -> Path | None:
-    """The file that is meant, where it is one."""
-    return Path(sentence) if sentence.lower().endswith(WAV) else None
-
-
 def menu_contradictions(menus: Mapping[str, MenuConfig], numbers: Iterable[str]) -> Iterator[Finding]:
     """What is wrong with menus, besides targets that are none: recordings, extensions, circles."""
     yield from _circles(menus)
@@ -72,14 +57,10 @@ def menu_contradictions(menus: Mapping[str, MenuConfig], numbers: Iterable[str])
         if menu.dial_extensions and not extensions:
             yield ("menus", name, "dial_extensions"), "needs extensions among numbers.inbound, and there is none"
         for setting, sentence in menu.sentences.items():
-            if (path := recording(sentence)) is not None:
-                try:
-                    read_wav(path)
-                except SoundError as error:
-                    yield ("menus", name, setting), f"{path} {error}"
+            yield from unplayable(("menus", name, setting), recording(sentence))
 
 
-def spoken(menus: Mapping[str, MenuConfig]) -> list[str]:
+def spoken_in_menus(menus: Mapping[str, MenuConfig]) -> list[str]:
     """The settings whose text needs a program that can speak."""
     return [
         f"menus.{name}.{setting}"

@@ -1,13 +1,15 @@
 """The section `voicemail` of the configuration: messages that phones leave."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import Field
 
+from bridge.config.document import Location, dotted
 from bridge.config.kinds import Language, Line, LocalUser, OptionalPath, Who
 from bridge.config.section import Section
+from bridge.config.sentences import Sentence, recording, unplayable
 
 DEFAULT_GREETING = "The person you are calling cannot take your call now. Please leave a message after the tone."
 
@@ -36,4 +38,17 @@ class VoicemailConfig(Section):
     greeting: OptionalPath = None
     greeting_text: Line = DEFAULT_GREETING
     language: Language = "en"
-    greetings: Mapping[LocalUser, OptionalPath] = Field(default_factory=dict)
+    greetings: Mapping[LocalUser, Sentence] = Field(default_factory=dict)
+
+
+def unplayable_greetings(box: VoicemailConfig) -> Iterator[tuple[Location, str]]:
+    """Recordings that cannot be played."""
+    yield from unplayable(("voicemail", "greeting"), box.greeting)
+    for user, sentence in box.greetings.items():
+        yield from unplayable(("voicemail", "greetings", user), recording(sentence))
+
+
+def spoken_greetings(box: VoicemailConfig) -> list[str]:
+    """The settings of users' own greetings whose text needs a program that can speak."""
+    texts = [user for user, sentence in box.greetings.items() if box.users and recording(sentence) is None]
+    return [dotted(("voicemail", "greetings", user)) for user in texts]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from aiohttp import web
@@ -26,6 +27,7 @@ from bridge.core.ids import TrunkName
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.sip import Request, parse_message
+from tests.e2e.sound import write_wav
 from tests.homeserver import ScriptedHomeserver
 from tests.patience import PATIENCE_S
 from tests.peers.certificates import Authority
@@ -377,6 +379,9 @@ def test_a_disk_that_is_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_voice_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.app.doctor.machine.can_speak", lambda: False)
     assert "espeak-ng" in about(machine(written(tmp_path, voicemail={"users": ["example.org"]})), "voicemail").seen
+    everybody_s = str(write_wav(tmp_path / "all.wav", np.zeros(8_000), rate_hz=8_000))
+    own = {"users": ["example.org"], "greeting": everybody_s, "greetings": {"@alice:example.org": "Speak."}}
+    assert "1 of voicemail.greetings" in about(machine(written(tmp_path, voicemail=own)), "voicemail").seen
     menus = {"main": {"prompt": "Hello."}}
     assert "silence for 3 texts" in about(machine(written(tmp_path, menus=menus)), "menus").seen
     assert "emergency_refused" in about(machine(written(tmp_path)), "announcements").seen

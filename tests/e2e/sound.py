@@ -66,6 +66,15 @@ def level_near(samples: Samples, rate_hz: float, pitch_hz: float, *, width_hz: f
     return max(_SILENCE_DB, 10 * float(np.log10(2 * power + 1e-12)))
 
 
+def likeness(heard: Samples, wanted: Samples) -> float:
+    """How much the stretch of `heard` that is most like `wanted` is like it: 1 is the same, however loud."""
+    if heard.size < wanted.size:
+        return 0.0
+    loudness = np.sqrt(np.convolve(np.square(heard), np.ones(wanted.size), mode="valid"))
+    products = np.correlate(heard, wanted, mode="valid")
+    return float(np.max(products / (loudness * np.linalg.norm(wanted) + 1e-9)))
+
+
 def sine(tone: Tone, *, rate_hz: int, seconds: float) -> Samples:
     """`tone` as samples."""
     times = np.arange(round(seconds * rate_hz)) / rate_hz

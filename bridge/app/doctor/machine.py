@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bridge.app.doctor.findings import Finding, fault, ok, warning
 from bridge.config import Config, media_settings, trace_settings
-from bridge.config.menus import spoken
+from bridge.config.menus import spoken_in_menus
 from bridge.config.values import Address
+from bridge.config.voicemail import spoken_greetings
 from bridge.core.addresses import address_of, is_every, why_not_bound
 from bridge.media import native_path
 from bridge.media.ice import machine_addresses
@@ -107,7 +108,10 @@ class MachineCheck:
         if voicemail.users and voicemail.greeting is None and not can_speak():
             seen = f"{PROGRAM} is not installed, so callers hear a beep and no greeting"
             yield warning("voicemail", seen, f"install {PROGRAM}, or set voicemail.greeting")
-        if (texts := spoken(self.config.menus)) and not can_speak():
+        elif (texts := spoken_greetings(voicemail)) and not can_speak():
+            seen = f"{PROGRAM} is not installed, so callers do not hear {len(texts)} of voicemail.greetings"
+            yield warning("voicemail", seen, f"install {PROGRAM}, or give WAV files instead")
+        if (texts := spoken_in_menus(self.config.menus)) and not can_speak():
             seen = f"{PROGRAM} is not installed, so callers hear silence for {len(texts)} texts of menus"
             yield warning("menus", seen, f"install {PROGRAM}, or give WAV files instead")
         aloud, engine = self.config.announcements, self.config.media.engine
