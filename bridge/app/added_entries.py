@@ -57,10 +57,10 @@ def read_entries(config: Config, stored: Iterable[StoredEntry]) -> Additions:
 class AddedEntries:
     """One change at a time: each is judged together with all others."""
 
-    def __init__(self, live: LivePlan, table: EntryTable, turn: Turn | None = None) -> None:
+    def __init__(self, live: LivePlan, table: EntryTable, turn: Turn) -> None:
         self._live = live
         self._table = table
-        self._turn = turn or Turn()
+        self._turn = turn
 
     async def load(self) -> None:
         """Take up what was set before."""

@@ -31,7 +31,7 @@ class People:
         forwards: ForwardBook,
         clock: Clock,
         name_of: NameOf,
-        turn: Turn | None = None,
+        turn: Turn,
     ) -> "People":
         """Read what must be at hand at once."""
         settings = UserSettings(store, turn)

@@ -91,14 +91,14 @@ class Switchboard:
         clock: Clock,
         telemetry: Telemetry,
         on_finished: OnFinished,
+        service: TrunkService,
         tracing: CallTracing | None = None,
-        service: TrunkService | None = None,
         max_attended: Callable[[TrunkName], int] = lambda trunk: MAX_ATTENDED_OF_A_TRUNK,
     ) -> None:
         self.directory = Directory()
         self.accepting = True
         self.tracing = tracing or CallTracing()
-        self.service = service or TrunkService()
+        self.service = service
         self._clock = clock
         self._telemetry = telemetry
         self._on_finished = on_finished

@@ -27,21 +27,15 @@ OUT_OF_SERVICE = Verdict(
 class TrunkService:
     """At hand in memory, because a call must not wait for the disk."""
 
-    def __init__(
-        self,
-        trunks: Callable[[], Collection[TrunkName]] = tuple,
-        table: TrunksOut | None = None,
-        turn: Turn | None = None,
-    ) -> None:
+    def __init__(self, trunks: Callable[[], Collection[TrunkName]], table: TrunksOut, turn: Turn) -> None:
         self._trunks = trunks
         self._table = table
-        self._turn = turn or Turn()
+        self._turn = turn
         self._out: set[TrunkName] = set()
 
     async def load(self) -> None:
         """Learn what an operator has decided before."""
-        if self._table is not None:
-            self._out |= await self._table.all()
+        self._out |= await self._table.all()
 
     def carries(self, trunk: TrunkName) -> bool:
         """Whether a trunk takes new calls."""
@@ -52,8 +46,7 @@ class TrunkService:
         async with self._turn.taken():
             if trunk not in self._trunks():
                 return False
-            if self._table is not None:
-                await (self._table.drop(trunk) if on else self._table.put(trunk))
+            await (self._table.drop(trunk) if on else self._table.put(trunk))
             (self._out.discard if on else self._out.add)(trunk)
             return True
 

@@ -73,9 +73,9 @@ class UserSettings:
     `turn` is for changes of users and of programs alike: of two at the same time none is lost.
     """
 
-    def __init__(self, store: Store, turn: Turn | None = None) -> None:
+    def __init__(self, store: Store, turn: Turn) -> None:
         self._store = store
-        self.turn = turn or Turn()
+        self.turn = turn
         self._settings: dict[UserId, StoredSettings] = {}
         self._blocked: dict[UserId, set[str]] = {}
 

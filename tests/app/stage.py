@@ -26,6 +26,7 @@ from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import BotVoice, SuspensionRule, Suspensions
 from bridge.app.switchboard import Switchboard
 from bridge.app.transfer_desk import TrunkSide
+from bridge.app.trunk_service import TrunkService
 from bridge.app.user_settings import UserSettings, Wishes
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
@@ -35,6 +36,7 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import DialogKey, EventId, GroupName, MenuName, SipCallId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.telemetry import NoTelemetry, Telemetry
+from bridge.core.turn import Turn
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.media.policy import SipMediaPolicy
@@ -158,7 +160,7 @@ class Stage:
             emergency=frozenset({"112"}),
             regions=self.regions,
         )
-        self.settings = UserSettings(self.store)
+        self.settings = UserSettings(self.store, Turn())
         self.forwards = ForwardBook(lambda: self.forward_limits, self.store, clock, self.telemetry)
         self.memory = Memory(self.store, self.sip, clock, self.telemetry)
         self.meter = meter_of(
@@ -195,6 +197,7 @@ class Stage:
             clock=clock,
             telemetry=self.telemetry,
             on_finished=self._on_finished,
+            service=TrunkService(lambda: (TRUNK, PBX), self.store.trunks_out, self.settings.turn),
             max_attended=lambda trunk: self.max_attended,
         )
         sides = {

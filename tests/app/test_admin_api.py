@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from bridge.app import added_entries
 from bridge.app.user_settings import UserSettings
 from bridge.core.ids import UserId
+from bridge.core.turn import Turn
 from bridge.numbers.abuse import Suspicion
 from bridge.numbers.policy import Decision
 from bridge.ops.admin.api import ROOT, description
@@ -464,7 +465,7 @@ async def test_settings_of_which_a_part_cannot_be_written_are_not_written_at_all
             database.execute(f"CREATE TRIGGER broken {broken}")
         status, _ = await house.put(SETTINGS, ALICE, do_not_disturb=True, blocked=["+15550177"])
         assert status >= 500
-        again = UserSettings(house.stage.store)
+        again = UserSettings(house.stage.store, Turn())
         await again.load()
         for settings in (again, house.desk.settings):
             assert (settings.of(ALICE), settings.blocked(ALICE)) == (StoredSettings(), frozenset())

@@ -20,6 +20,7 @@ from bridge.core.clock import SystemClock
 from bridge.core.ids import E164, GroupName, RoomId, TrunkName, UserId
 from bridge.core.presence import RingWhen
 from bridge.core.telemetry import NoTelemetry
+from bridge.core.turn import Turn
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.forwards import ForwardLimits
 from bridge.numbers.groups import Group
@@ -94,7 +95,12 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             clock = SystemClock()
             forwards = ForwardBook(ForwardLimits, bridge.store, clock, NoTelemetry())
             people = await People.load(
-                bridge.store, history_days=90, forwards=forwards, clock=clock, name_of={"+15550177": "Joan"}.get
+                bridge.store,
+                history_days=90,
+                forwards=forwards,
+                clock=clock,
+                name_of={"+15550177": "Joan"}.get,
+                turn=Turn(),
             )
             meter = meter_of(bridge.store, plan, bridge.service, admins=(ALICE,))
             desk = BotDesk(

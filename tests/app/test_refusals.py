@@ -193,7 +193,12 @@ async def test_what_the_bot_is_refused_is_explained(tmp_path: Path, name: str) -
         trunks = [trunk for trunk in stage.plan.trunks if name != "NO_FORWARDING" or not trunk.forwards]
         plan = replace(stage.plan, trunks=tuple(trunks))
         people = await People.load(
-            stage.store, history_days=0, forwards=stage.forwards, clock=stage.clock, name_of=lambda number: None
+            stage.store,
+            history_days=0,
+            forwards=stage.forwards,
+            clock=stage.clock,
+            name_of=lambda number: None,
+            turn=stage.settings.turn,
         )
         desk = BotDesk(
             plan=lambda: plan,

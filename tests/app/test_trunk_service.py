@@ -2,6 +2,7 @@
 
 from bridge.app.trunk_service import TrunkService
 from bridge.core.ids import E164, TrunkName
+from bridge.core.turn import Turn
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import Decision, Route
 from tests.app.outsides import ALICE, PBX, PHONE, TRUNK
@@ -10,8 +11,7 @@ from tests.app.test_trunk_failover import dialog_of, over_two_trunks, placed
 
 
 async def out_of_service(stage: Stage, trunk: TrunkName) -> TrunkService:
-    service = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
-    stage.switchboard.service = service
+    service = stage.switchboard.service
     assert await service.switch(trunk, on=False)
     return service
 
@@ -48,19 +48,18 @@ async def test_a_call_that_is_up_goes_on(stage: Stage) -> None:
 
 
 async def test_it_is_out_of_service_after_a_restart_as_well(stage: Stage) -> None:
-    before = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
+    before = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out, Turn())
     await before.switch(TRUNK, on=False)
     await before.switch(PBX, on=False)
     await before.switch(PBX, on=True)
     assert not await before.switch(TrunkName("nowhere"), on=False)
-    after = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out)
+    after = TrunkService(lambda: (TRUNK, PBX), stage.store.trunks_out, Turn())
     await after.load()
     assert (after.carries(TRUNK), after.carries(PBX)) == (False, True)
 
 
-async def test_whoever_calls_for_help_may_use_it_when_nothing_else_helps() -> None:
-    service = TrunkService(lambda: (TRUNK, PBX))
-    await service.switch(TRUNK, on=False)
+async def test_whoever_calls_for_help_may_use_it_when_nothing_else_helps(stage: Stage) -> None:
+    service = await out_of_service(stage, TRUNK)
     routes = tuple(Route(trunk=trunk, number=E164(PHONE), caller="") for trunk in (TRUNK, PBX))
     permission = Permission(who=(ALICE,), prefixes=())
     decisions = (Decision(routes=routes), Decision(routes=routes, permission=permission))

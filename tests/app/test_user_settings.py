@@ -10,6 +10,7 @@ from bridge.app.plan import ring_rule
 from bridge.app.user_settings import BLOCKED, FORWARDS_AT_ONCE, MAX_DIVERSIONS, UserSettings, Wishes
 from bridge.core.ids import DialogKey, SipCallId, UserId
 from bridge.core.presence import RingWhen
+from bridge.core.turn import Turn
 from bridge.numbers.forwards import DAY_S, ForwardLimits
 from bridge.numbers.policy import NumberPlan
 from bridge.numbers.reach import Reach
@@ -152,7 +153,7 @@ async def test_a_restart_gives_a_stranger_no_more_forwarded_calls(tmp_path: Path
 
 async def test_settings_survive_a_restart_and_the_defaults_leave_nothing_behind(stage: Stage) -> None:
     await stage.settings.change(ALICE, do_not_disturb=True, forward=MOBILE, ring_when=RingWhen.ONLINE)
-    after = UserSettings(stage.store)
+    after = UserSettings(stage.store, Turn())
     await after.load()
     assert after.of(ALICE) == stage.settings.of(ALICE)
     await stage.store.settings.put(ALICE, StoredSettings())
@@ -197,7 +198,7 @@ async def test_a_code_before_the_number_hides_the_caller_in_this_one_call(stage:
 
 async def test_the_wish_to_be_anonymous_is_remembered(stage: Stage) -> None:
     await stage.settings.change(ALICE, withheld=False)
-    again = UserSettings(stage.store)
+    again = UserSettings(stage.store, Turn())
     await again.load()
     assert again.of(ALICE) == StoredSettings(withheld=False)
 
@@ -215,7 +216,7 @@ async def test_a_blocked_number_is_declined_and_another_rings(stage: Stage) -> N
 
 async def test_blocked_numbers_are_there_after_a_restart(stage: Stage) -> None:
     await stage.settings.block(ALICE, PHONE)
-    again = UserSettings(stage.store)
+    again = UserSettings(stage.store, Turn())
     await again.load()
     assert again.blocked(ALICE) == {PHONE}
     assert again.blocked(BOB) == frozenset()
