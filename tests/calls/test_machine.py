@@ -29,8 +29,7 @@ from bridge.core.ids import DialogKey, MatrixCallId, PartyId
 from bridge.core.presence import PresenceState
 from bridge.core.verdict import MatrixReason
 from bridge.numbers.limits import LIMIT_REACHED
-from tests.calls import hunts, scenes
-from tests.calls import test_menu as menus
+from tests.calls import hunts, menus, scenes
 from tests.calls.test_announcement import refusing, spoken_to, stopped, telling
 from tests.calls.test_early_media import dialling as early_media
 from tests.calls.test_handover import (
