@@ -17,7 +17,8 @@ from bridge.calls.state import Direction
 from bridge.core.clock import Clock
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
-from bridge.numbers.ledger import Booking, Ledger, Use
+from bridge.numbers.accounts import Booking, Use
+from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Span
 from bridge.numbers.policy import NumberPlan
 from bridge.store import Store, StoreError
@@ -105,12 +106,12 @@ class CashBook:
     async def forget_old(self) -> None:
         """Let go of days that no limit adds up any more."""
         month = self.today().replace(day=1)
-        self._ledger.forget(before=month)
+        self._ledger.accounts.forget(before=month)
         await self._store.spending.prune(before=month.isoformat())
 
     def books(self, *, limit: int) -> list[Books]:
         """What is booked on each account, those with most this month first."""
-        books = [self.of(account) for account in self._ledger.accounts()]
+        books = [self.of(account) for account in self._ledger.accounts.names()]
         used = [book for book in books if book.month.seconds or book.month.cost]
         return sorted(used, key=lambda book: (book.month.cost, book.month.seconds), reverse=True)[:limit]
 
@@ -119,8 +120,8 @@ class CashBook:
         today = self.today()
         return Books(
             account=account,
-            day=self._ledger.used(account, Span.DAY, today),
-            month=self._ledger.used(account, Span.MONTH, today),
+            day=self._ledger.accounts.used(account, Span.DAY, today),
+            month=self._ledger.accounts.used(account, Span.MONTH, today),
         )
 
     # Writing

@@ -21,7 +21,8 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
 from bridge.numbers.abuse import Suspicion, Thresholds, Watch
-from bridge.numbers.ledger import Booking, Ledger
+from bridge.numbers.accounts import Booking
+from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
@@ -166,7 +167,7 @@ class Meter:
         self._suspensions.follow(rule)
         if limits == self._ledger.limits or self._outlets is None:
             return
-        self._ledger.limits = limits
+        self._ledger.follow(limits)
         for live in self._outlets.lives():
             begun = live.metered_since
             talked_s = 0.0 if begun is None else self._clock.monotonic() - begun
