@@ -67,10 +67,7 @@ class CashBook:
     async def load(self) -> None:
         """Read the books of this month."""
         uses = await self._store.spending.since(self.today().replace(day=1).isoformat())
-        self._ledger.load(
-            Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
-            for use in uses
-        )
+        self._ledger.load(map(booking_of, uses))
 
     async def settle(self, left_over: Sequence[Call]) -> None:
         """Book what calls of the last process have cost since it died. They are hung up on next."""
@@ -154,6 +151,11 @@ class CashBook:
 
 def _uses(bookings: Sequence[Booking]) -> list[StoredUse]:
     return [StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings]
+
+
+def booking_of(use: StoredUse) -> Booking:
+    """What was written down, as it was booked."""
+    return Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
 
 
 def paid_number(call: Call) -> str:

@@ -44,6 +44,11 @@ class Running:
     """What was booked before the present price."""
     warned: bool = False
 
+    @property
+    def trunks(self) -> tuple[TrunkName, ...]:
+        """Over which the call can go, where its price must be known; nothing where any will do."""
+        return tuple(price.trunk for price in self.prices) if any(limit.counts_money for limit in self.limits) else ()
+
     def cost_until(self, seconds: float) -> int:
         """What the call costs if it is over by then."""
         return self.base_cost + self.price.until(max(0.0, seconds - self.base_s))
@@ -97,34 +102,47 @@ class Ledger:
 
         `prices` are those of its trunks, `None` where nobody knows: over such a trunk no limit of money could be kept.
         """
+        judged = self.judge(user, prices, day=day, now=now)
+        if judged is not TOO_MANY_ATTEMPTS:
+            self._note_attempt(user, now)
+        if isinstance(judged, Verdict):
+            return judged
+        left = self._left(judged, day)
+        self._running[call_id] = judged
+        self._book(judged, SLICE_S if left is None else min(SLICE_S, left.seconds), day)
+        return judged.trunks
+
+    def judge(self, user: UserId, prices: Sequence[Price | None], *, day: date, now: float) -> Running | Verdict:
+        """What becomes of a call, and of one that is only asked about: nothing is held, and nothing counted."""
         limits = self._of(user)
         if (verdict := self._too_often(user, limits, now) or self._too_many(user, limits)) is not None:
             return verdict
-        money = any(limit.counts_money for limit in limits)
         known = tuple(price for price in prices if price is not None)
-        if not known and money:
+        if not known and self.counts_money(user):
             return NO_PRICE
         call = Running(
             user=user, prices=known, limits=limits, booked=bool(limits), price=Dearest(prices=known), held_on=day
         )
         left = self._left(call, day)
-        if left is not None and left.seconds < MIN_SLICE_S:
-            return spent(left.span)
-        self._running[call_id] = call
-        self._book(call, SLICE_S if left is None else min(SLICE_S, left.seconds), day)
-        return tuple(price.trunk for price in known) if money else ()
+        return spent(left.span) if left is not None and left.seconds < MIN_SLICE_S else call
+
+    def counts_money(self, user: UserId) -> bool:
+        """Whether a user's calls can only be made where their price is known."""
+        return any(limit.counts_money for limit in self._of(user))
 
     def _too_often(self, user: UserId, limits: Sequence[Limit], now: float) -> Verdict | None:
-        """Attempts count whatever becomes of them, those that are refused for this very reason left out."""
-        caps = [(limit.account(user), limit.attempts_per_minute) for limit in limits]
-        for account, cap in caps:
-            if cap is not None:
-                attempts = self._recent(account, now)
-                if len(attempts) >= cap:
-                    return TOO_MANY_ATTEMPTS
-        for account in {account for account, cap in caps if cap is not None}:
-            self._recent(account, now).append(now)
+        for limit in limits:
+            attempts = self._attempts.get(limit.account(user), ())
+            recent = sum(at > now - MINUTE_S for at in attempts)
+            if limit.attempts_per_minute is not None and recent >= limit.attempts_per_minute:
+                return TOO_MANY_ATTEMPTS
         return None
+
+    def _note_attempt(self, user: UserId, now: float) -> None:
+        """Whatever becomes of it, but for one that was refused because there were too many."""
+        limits = (limit for limit in self._of(user) if limit.attempts_per_minute is not None)
+        for account in {limit.account(user) for limit in limits}:
+            self._recent(account, now).append(now)
 
     def _recent(self, account: str, now: float) -> deque[float]:
         """Whoever has been quiet for the longest is forgotten first."""
