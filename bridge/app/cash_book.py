@@ -7,14 +7,14 @@ crash and the restart, which hangs up, is booked then: the trunk has charged for
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import structlog
 
 from bridge.app.lane import Lane
 from bridge.calls.call import Call
 from bridge.calls.state import Direction
-from bridge.core.clock import Clock
+from bridge.core.clock import Clock, local_day
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
 from bridge.numbers.accounts import Booking, Use
@@ -62,7 +62,7 @@ class CashBook:
         self._left_over: dict[CallId, int] = {}
 
     def today(self) -> date:
-        return datetime.fromtimestamp(self._clock.wall()).astimezone().date()
+        return local_day(self._clock)
 
     async def load(self) -> None:
         """Read the books of this month."""
