@@ -115,6 +115,7 @@ class TextDesk:
         sides: Callable[[], Mapping[TrunkName, TextSide]],
         meter: Meter,
         refuses: Callable[[UserId, str], Verdict | None],
+        hides_number: Callable[[UserId], bool | None] = lambda user: None,
         carries: Callable[[TrunkName], bool] = lambda trunk: True,
         spend: Callable[[UserId, int], Awaitable[bool]],
         clock: Clock,
@@ -127,6 +128,7 @@ class TextDesk:
         self._sides = sides
         self._meter = meter
         self._refuses = refuses
+        self._hides_number = hides_number
         self._carries = carries
         self._clock = clock
         self._entropy = entropy
@@ -217,7 +219,8 @@ class TextDesk:
         """The first way of a call to that number whose trunk takes texts, or why there is none."""
         if self._plan().is_emergency(number, event.sender):
             return EMERGENCY
-        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
+        hidden = self._hides_number(event.sender)
+        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id, withheld=hidden)
         if isinstance(decision, Verdict):
             return f"Your message was not sent. {decision.user_text or ''}".strip()
         sides = self._sides()

@@ -199,7 +199,13 @@ def make_wishes(base: Foundation, people: People, meter: Meter) -> Wishes:
 
 
 async def open_texts(
-    base: Foundation, store: Store, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService
+    base: Foundation,
+    store: Store,
+    matrix: MatrixService,
+    people: People,
+    meter: Meter,
+    wishes: Wishes,
+    service: TrunkService,
 ) -> TextDesk:
     """Text messages, both ways; how many were sent today is known before anybody can write."""
     book = TextBook(base.live.texts_per_day, store, base.clock, base.telemetry)
@@ -211,6 +217,7 @@ async def open_texts(
         sides=base.live.texts,
         meter=meter,
         refuses=wishes.refuses,
+        hides_number=lambda user: people.settings.of(user).withheld,
         carries=service.carries,
         spend=book.spend,
         clock=base.clock,

@@ -98,6 +98,7 @@ class Texts:
             sides=lambda: sides,
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
+            hides_number=lambda user: stage.settings.of(user).withheld,
             carries=lambda trunk: self.in_service,
             spend=self.book.spend,
             clock=stage.clock,
@@ -156,6 +157,11 @@ class TestToAPhone:
         assert sent.body == "Grüße"
         assert texts.said() == []
         assert texts.counted(direction="outbound", trunk=TRUNK, outcome="delivered")
+
+    async def test_who_hides_their_number_hides_it_in_texts_as_well(self, texts: Texts) -> None:
+        await texts.stage.settings.change(ALICE, withheld=True)
+        await texts.write()
+        assert texts.sip.sent[0].withheld
 
     async def test_a_long_one_goes_in_parts_in_their_order(self, texts: Texts) -> None:
         await texts.write("word " * 60)
