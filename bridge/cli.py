@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,31 +132,22 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
     """Say what would become of a call, and why, without calling: permissions, trunks, caller number, price and limits.
 
     With --called it is a call from a phone: whom the number reaches at this hour, and who is rung after whom. What was
-    set over the admin API counts as well. Exits with 1 when the call would be refused. Which trunks are in service,
-    only a running bridge knows.
+    set over the admin API counts as well, and so do the user's own setting, what is used of limits, suspensions, and
+    trunks that were taken out of service. Exits with 1 when the call would be refused. Which trunks answer, and what is
+    held for calls that go on, only a running bridge knows: ask its admin API.
     """
     if (called is None) is (user is None or number is None):
         raise click.UsageError("say who dials what (--user, --number), or which number a phone calls (--called)")
     config = _load(path)
-    from bridge.app.added_entries import read_entries
-    from bridge.app.live_plan import LivePlan
-    from bridge.app.plan import limits, menu_choices
+    from bridge.app.explaining import explain_beside, explain_called_beside
     from bridge.core.ids import RoomId
-    from bridge.numbers.explain import Question, explain
-    from bridge.numbers.explain_called import explain_called
-    from bridge.store.administration import stored_entries
+    from bridge.numbers.explain import Question
 
-    plan = LivePlan(config)
+    question = Question(user=UserId(user or ""), dialled=number or "", room=RoomId(room) if room else None)
     try:
-        plan.add(plan.added_to(read_entries(config, stored_entries(config.store.path))))
+        answer = explain_beside(config, question) if called is None else explain_called_beside(config, called)
     except TrunklineError as error:
         raise click.ClickException(str(error)) from error
-    if called is not None:
-        moment = datetime.now(plan.time_zone())
-        answer = explain_called(plan.numbers(), plan.groups(), called, moment, menus=menu_choices(config))
-    else:
-        question = Question(user=UserId(user or ""), dialled=number or "", room=RoomId(room) if room else None)
-        answer = explain(plan.numbers(), limits(config), question, currency=config.permissions.currency)
     click.echo("\n".join(answer.lines))
     if not answer.permitted:
         raise SystemExit(1)

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import stat
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,11 @@ import bridge.app
 from bridge.cli import main
 from bridge.config import Config
 from bridge.core.errors import TrunklineError
+from bridge.core.ids import TrunkName, UserId
 from bridge.store import Store
 from bridge.store.administration import StoredEntry
+from bridge.store.people import StoredSettings
+from bridge.store.spending import StoredSuspension, StoredUse
 
 CONFIG = """
 homeserver: {url: "http://127.0.0.1:8008", server_name: example.org}
@@ -255,6 +260,54 @@ permissions:
     assert refused.exit_code == 1
     assert "permissions: none speaks of @bob:example.org" in refused.output
     assert "refused: outbound_is_off" in refused.output
+
+
+LIMITED = """
+trunks:
+  carrier: {server: h.b, caller_id: "+15550199", rates: {"+44": "0.6"}}
+  pbx: {server: h.c, rates: {"+49": "0.6"}}
+permissions:
+  outbound: [{who: ["@alice:example.org"], prefixes: ["+"]}]
+  limits: [{who: [example.org], day_cost: "5"}]
+"""
+
+
+@pytest.fixture
+def limited(config: Path) -> Path:
+    write_tokens(config)
+    config.write_text(CONFIG + LIMITED)
+    return config
+
+
+async def test_what_the_bridge_has_written_of_a_caller_is_explained_as_well(limited: Path) -> None:
+    """Nothing is there before the bridge has run; then it runs, and nobody else may write."""
+    config = limited
+    question = ("explain", "--config", config, "--user", "@alice:example.org", "--number")
+    assert trunkline(*question, "+44 20 7946 0018").exit_code == 0
+    assert not config.with_name("trunkline.sqlite3").exists()
+    store, user = await Store.open(config.with_name("trunkline.sqlite3")), UserId("@alice:example.org")
+    today = datetime.now().astimezone().date().isoformat()
+    await store.settings.put(user, StoredSettings(withheld=True))
+    await store.spending.add([StoredUse(account=user, day=today, seconds=90, cost=1_200_000)])
+    hidden = trunkline(*question, "+44 20 7946 0018")
+    assert (hidden.exit_code, "number withheld" in hidden.output) == (0, True)
+    assert "5.00 a day, 1.20 used" in hidden.output
+    await store.spending.add([StoredUse(account=user, day=today, seconds=0, cost=3_800_000)])
+    spent = trunkline(*question, "+44 20 7946 0018")
+    assert (spent.exit_code, "refused: limit_reached" in spent.output) == (1, True)
+    await store.suspensions.put(StoredSuspension(user_id=user, reason="countries", until=time.time() + 3600))
+    suspended = trunkline(*question, "+44 20 7946 0018")
+    assert (suspended.exit_code, "refused: suspended" in suspended.output) == (1, True)
+    await store.suspensions.put(StoredSuspension(user_id=user, reason="countries", until=time.time() - 1))
+    assert "refused: limit_reached" in trunkline(*question, "+44 20 7946 0018").output
+    await store.trunks_out.put(TrunkName("carrier"))
+    assert "trunk carrier: is not used" in trunkline(*question, "+44 20 7946 0018").output
+    await store.close()
+
+
+def test_a_call_without_a_price_is_not_explained_as_one_that_can_be_made(limited: Path) -> None:
+    answer = trunkline("explain", "--config", limited, "--user", "@alice:example.org", "--number", "+1 202 555 0147")
+    assert (answer.exit_code, "refused: no_price" in answer.output) == (1, True)
 
 
 def test_it_is_explained_whom_a_number_reaches(config: Path) -> None:

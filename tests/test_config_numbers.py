@@ -206,6 +206,35 @@ def test_a_limit_that_limits_nothing_is_noted(tmp_path: Path) -> None:
     assert [note for note in warnings(config) if "limits" in note] == ["permissions.limits[1]: limits nothing"]
 
 
+WORLD = "permissions.outbound[0]: reaches the whole world, and no entry of permissions.limits has minutes or money"
+
+
+@pytest.mark.parametrize(
+    ("outbound", "limits", "note"),
+    [
+        ("{who: [example.org], prefixes: ['+']}", "", f"{WORLD} of a day or a month for 'example.org'"),
+        ("{who: ['@a:example.org', '@b:example.org'], prefixes: ['+']}", "{who: ['@a:example.org'], day_minutes: 60}",
+         f"{WORLD} of a day or a month for '@b:example.org'"),
+        ("{who: [example.org], prefixes: ['+']}", "{who: [example.org], call_minutes: 60, calls_at_once: 2}", WORLD),
+        ("{who: [example.org], prefixes: ['+']}", "{who: ['@a:example.org'], month_minutes: 60}", WORLD),
+        ("{who: ['!room:example.org'], prefixes: ['+']}", "{who: ['@a:example.org'], month_minutes: 60}", WORLD),
+        ("{who: ['!room:example.org'], prefixes: ['+']}", "{who: [example.org], month_minutes: 60}", ""),
+        ("{who: ['@a:example.org'], prefixes: ['+']}", "{who: [example.org], day_cost: '5'}", ""),
+        ("{who: [example.org], prefixes: ['+44', '201']}", "", ""),
+        ("{who: [example.org], prefixes: ['+44'], costly: true}", "", "reaches numbers at special rates"),
+    ],
+)  # fmt: skip
+def test_callers_whom_no_limit_of_minutes_or_money_holds_are_noted(
+    tmp_path: Path, outbound: str, limits: str, note: str
+) -> None:
+    trunks = "trunks: {a: {server: h.b, rates: {'+': '1'}}}"
+    text = f"{trunks}\npermissions: {{outbound: [{outbound}], limits: [{limits}]}}\n"
+    notes = [
+        line for line in warnings(load(tmp_path, MINIMAL + text)) if line.startswith("permissions.outbound[0]: reach")
+    ]
+    assert [note in line for line in notes] == ([True] if note else [])
+
+
 def test_groups_that_lead_to_each_other_in_a_circle_are_refused(tmp_path: Path) -> None:
     text = """
 groups:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -14,7 +14,7 @@ from bridge.app.added_entries import AddedEntries, InFileError, TooManyEntriesEr
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.live_plan import LivePlan
 from bridge.app.meter import Meter
-from bridge.app.plan import limits
+from bridge.app.plan import limits, menu_choices
 from bridge.app.settings_body import SettingsBody
 from bridge.app.user_settings import Forwarding, UserSettings, forwarding
 from bridge.config import ConfigError, Fault
@@ -165,13 +165,21 @@ class BridgeAdminDesk:
         return {"currency": self.live.config().permissions.currency, "accounts": accounts}
 
     def explain(self, user: str, number: str, room: str) -> Document:
-        config = self.live.config()
-        question = Question(user=_user(user), dialled=number, room=RoomId(room) if room else None)
-        return _said(explain(self.live.numbers(), limits(config), question, currency=config.permissions.currency))
+        who, up = _user(user), {view.name for view in self.console.trunks() if view.up}
+        question = Question(user=who, dialled=number, room=RoomId(room) if room else None)
+        standing = replace(
+            self.meter.standing(who),
+            withheld=self.settings.of(who).withheld,
+            is_up=lambda trunk: trunk in up,
+            narrow=self.console.switchboard.service.narrow,
+        )
+        currency = self.live.config().permissions.currency
+        return _said(explain(self.live.numbers(), question, standing, currency=currency))
 
     def explain_called(self, number: str) -> Document:
         now = datetime.fromtimestamp(self.console.clock.wall(), self.live.time_zone())
-        return _said(explain_called(self.live.numbers(), self.live.groups(), number, now))
+        menus = menu_choices(self.live.config())
+        return _said(explain_called(self.live.numbers(), self.live.groups(), number, now, menus=menus))
 
     # Calls and trunks.
 

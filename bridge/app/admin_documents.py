@@ -7,7 +7,7 @@ from bridge.app.cash_book import Books
 from bridge.config.additions import Additions, GrantedPermission
 from bridge.config.model import OutboundPermission
 from bridge.config.reached import InboundConfig
-from bridge.numbers.ledger import Use
+from bridge.numbers.accounts import Use
 from bridge.numbers.limits import Cap, Limit, Span
 from bridge.numbers.money import shown
 from bridge.ops.admin.desk import Document

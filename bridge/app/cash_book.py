@@ -7,17 +7,18 @@ crash and the restart, which hangs up, is booked then: the trunk has charged for
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import structlog
 
 from bridge.app.lane import Lane
 from bridge.calls.call import Call
 from bridge.calls.state import Direction
-from bridge.core.clock import Clock
+from bridge.core.clock import Clock, local_day
 from bridge.core.ids import CallId
 from bridge.core.telemetry import Telemetry
-from bridge.numbers.ledger import Booking, Ledger, Use
+from bridge.numbers.accounts import Booking, Use
+from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Span
 from bridge.numbers.policy import NumberPlan
 from bridge.store import Store, StoreError
@@ -61,15 +62,12 @@ class CashBook:
         self._left_over: dict[CallId, int] = {}
 
     def today(self) -> date:
-        return datetime.fromtimestamp(self._clock.wall()).astimezone().date()
+        return local_day(self._clock)
 
     async def load(self) -> None:
         """Read the books of this month."""
         uses = await self._store.spending.since(self.today().replace(day=1).isoformat())
-        self._ledger.load(
-            Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
-            for use in uses
-        )
+        self._ledger.load(map(booking_of, uses))
 
     async def settle(self, left_over: Sequence[Call]) -> None:
         """Book what calls of the last process have cost since it died. They are hung up on next."""
@@ -105,12 +103,12 @@ class CashBook:
     async def forget_old(self) -> None:
         """Let go of days that no limit adds up any more."""
         month = self.today().replace(day=1)
-        self._ledger.forget(before=month)
+        self._ledger.accounts.forget(before=month)
         await self._store.spending.prune(before=month.isoformat())
 
     def books(self, *, limit: int) -> list[Books]:
         """What is booked on each account, those with most this month first."""
-        books = [self.of(account) for account in self._ledger.accounts()]
+        books = [self.of(account) for account in self._ledger.accounts.names()]
         used = [book for book in books if book.month.seconds or book.month.cost]
         return sorted(used, key=lambda book: (book.month.cost, book.month.seconds), reverse=True)[:limit]
 
@@ -119,8 +117,8 @@ class CashBook:
         today = self.today()
         return Books(
             account=account,
-            day=self._ledger.used(account, Span.DAY, today),
-            month=self._ledger.used(account, Span.MONTH, today),
+            day=self._ledger.accounts.used(account, Span.DAY, today),
+            month=self._ledger.accounts.used(account, Span.MONTH, today),
         )
 
     # Writing
@@ -153,6 +151,11 @@ class CashBook:
 
 def _uses(bookings: Sequence[Booking]) -> list[StoredUse]:
     return [StoredUse(account=b.account, day=b.day.isoformat(), seconds=b.seconds, cost=b.cost) for b in bookings]
+
+
+def booking_of(use: StoredUse) -> Booking:
+    """What was written down, as it was booked."""
+    return Booking(account=use.account, day=date.fromisoformat(use.day), seconds=use.seconds, cost=use.cost)
 
 
 def paid_number(call: Call) -> str:

@@ -216,6 +216,10 @@ class LivePlan:
         """How many calls of a trunk menus and message boxes may hold."""
         return max_attended(self._now.config.trunks.get(trunk))
 
+    def texts_per_day(self) -> int:
+        """How many text messages a user may send."""
+        return self._now.config.permissions.texts_per_day
+
     def forward_limits(self) -> ForwardLimits:
         """How many calls a trunk makes by itself for one user, and for one caller."""
         permissions = self._now.config.permissions

@@ -5,7 +5,7 @@ The rules are in `numbers.ledger`, `numbers.limits` and `numbers.abuse`; this gi
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from bridge.app.cash_book import CashBook, paid_number
@@ -21,10 +21,12 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
 from bridge.numbers.abuse import Suspicion, Thresholds, Watch
-from bridge.numbers.ledger import Booking, Ledger
+from bridge.numbers.accounts import Booking
+from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Limit
 from bridge.numbers.money import MICRO
 from bridge.numbers.policy import Decision, NumberPlan, Route
+from bridge.numbers.standing import Standing
 from bridge.store.spending import StoredMeter
 
 AHEAD_S = 1.5
@@ -92,12 +94,18 @@ class Meter:
         if watched and (suspicion := self._watch.dialled(user, number, now)) is not None:
             self._suspend(user, suspicion)
             return limits.SUSPENDED
-        prices = [self._plan().price_over(route.trunk, route.number) for route in decision.routes]
+        prices = self._plan().prices_of(decision)
         admitted = self._ledger.admit(call_id, user, prices, day=self._today(), now=now)
-        if isinstance(admitted, Verdict):
-            return admitted
-        priced = tuple(route for route in decision.routes if route.trunk in admitted)
-        return replace(decision, routes=priced) if priced else decision
+        return admitted if isinstance(admitted, Verdict) else decision.over(admitted)
+
+    def standing(self, user: UserId) -> Standing:
+        """What is known of a user who asks what would become of a call."""
+        return Standing(
+            ledger=self._ledger,
+            day=self._today(),
+            now=self._clock.monotonic(),
+            suspended_until=dict(self.suspended()).get(user),
+        )
 
     def may_forward(self, user: UserId) -> bool:
         """Whether a trunk may make calls by itself at this user's cost: nobody here sees how long they last."""
@@ -166,7 +174,7 @@ class Meter:
         self._suspensions.follow(rule)
         if limits == self._ledger.limits or self._outlets is None:
             return
-        self._ledger.limits = limits
+        self._ledger.follow(limits)
         for live in self._outlets.lives():
             begun = live.metered_since
             talked_s = 0.0 if begun is None else self._clock.monotonic() - begun

@@ -79,8 +79,6 @@ class RunningBridge:
         self.live.take(ready, editions_in_use=editions, trunks_in_use={call.trunk for call in calls})
         self.meter.warn_before(config.permissions.limit_warning_s)
         self.meter.change_rules(limits(config), thresholds(config), suspension_rule(config))
-        if config.permissions.texts_per_day != before.permissions.texts_per_day:
-            self.texts.allow(config.permissions.texts_per_day)
         self.telemetry.know_trunks(config.trunks)
         self.observers.keep_secret(secret_headers(config))
         self.sip.change_trunks(trunks)

@@ -5,7 +5,7 @@ What was not delivered is said in the room, as an answer to the message that it 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,7 +40,6 @@ KEPT_FOR_S = 7 * 86_400.0
 """How long a phone's text waits for a homeserver that is away: it was acknowledged."""
 MAX_ROOMS = 200
 """Rooms whose texts are under way at once."""
-DAY_S = 86_400.0
 RECEIVED_AT_ONCE = 60
 NOTICE_PAUSE_S = 600.0
 REFUSAL_PAUSE_S = 60.0
@@ -116,8 +115,9 @@ class TextDesk:
         sides: Callable[[], Mapping[TrunkName, TextSide]],
         meter: Meter,
         refuses: Callable[[UserId, str], Verdict | None],
+        hides_number: Callable[[UserId], bool | None] = lambda user: None,
         carries: Callable[[TrunkName], bool] = lambda trunk: True,
-        per_day: int,
+        spend: Callable[[UserId, int], Awaitable[bool]],
         clock: Clock,
         entropy: Entropy,
         telemetry: Telemetry,
@@ -128,22 +128,18 @@ class TextDesk:
         self._sides = sides
         self._meter = meter
         self._refuses = refuses
+        self._hides_number = hides_number
         self._carries = carries
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
-        self._sent: Budgets | None = None
-        self.allow(per_day)
+        self._spend = spend
         self._received = Budgets(burst=RECEIVED_AT_ONCE, refill_s=1.0)
         self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
         self._refusals = Budgets(burst=1, refill_s=REFUSAL_PAUSE_S)
         self._waiting: dict[TextKey, asyncio.Future[TextDelivered | TextFailed]] = {}
         self._lanes: dict[RoomId, Lane] = {}
         self._arrivals: set[asyncio.Task[None]] = set()
-
-    def allow(self, per_day: int) -> None:
-        """Let each user send so many in a day; those that were sent before are forgotten."""
-        self._sent = Budgets(burst=per_day, refill_s=DAY_S / per_day) if per_day else None
 
     # From Matrix.
 
@@ -213,9 +209,8 @@ class TextDesk:
         parts = parts_of(text.body, side.texting)
         if not parts:
             return self._refused(event.sender, TOO_LONG, route.trunk)
-        for _ in parts:
-            if self._sent is None or not self._sent.spend(event.sender, now):
-                return self._refused(event.sender, TOO_MANY, route.trunk)
+        if not await self._spend(event.sender, len(parts)):
+            return self._refused(event.sender, TOO_MANY, route.trunk)
         if not await self._meter.pay_for_text(event.sender, side.price, parts=len(parts)):
             return self._refused(event.sender, LIMIT_REACHED, route.trunk)
         return await self._deliver(route, parts, await self._rooms.display_name(event.sender))
@@ -224,7 +219,8 @@ class TextDesk:
         """The first way of a call to that number whose trunk takes texts, or why there is none."""
         if self._plan().is_emergency(number, event.sender):
             return EMERGENCY
-        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id)
+        hidden = self._hides_number(event.sender)
+        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id, withheld=hidden)
         if isinstance(decision, Verdict):
             return f"Your message was not sent. {decision.user_text or ''}".strip()
         sides = self._sides()

@@ -51,8 +51,13 @@ class TrunkService:
             return True
 
     def narrow(self, decision: Decision) -> Decision | Verdict:
-        """The ways of a call that are left. Whoever calls for help gets the others as well, when nothing else helps."""
-        left = tuple(route for route in decision.routes if self.carries(route.trunk))
-        if decision.is_emergency:
-            return replace(decision, routes=(*left, *(route for route in decision.routes if route not in left)))
-        return replace(decision, routes=left) if left else OUT_OF_SERVICE
+        """The ways of a call that are left."""
+        return narrowed(decision, self.carries)
+
+
+def narrowed(decision: Decision, carries: Callable[[TrunkName], bool]) -> Decision | Verdict:
+    """The ways over trunks that take new calls. Whoever calls for help gets the others too, when nothing else helps."""
+    left = tuple(route for route in decision.routes if carries(route.trunk))
+    if decision.is_emergency:
+        return replace(decision, routes=(*left, *(route for route in decision.routes if route not in left)))
+    return replace(decision, routes=left) if left else OUT_OF_SERVICE

@@ -24,6 +24,7 @@ from bridge.app.reporting import Reporting
 from bridge.app.sip_intake import SipIntake
 from bridge.app.suspensions import Suspensions
 from bridge.app.switchboard import Switchboard
+from bridge.app.text_book import TextBook
 from bridge.app.text_desk import TextDesk
 from bridge.app.trunk_service import TrunkService
 from bridge.app.user_settings import Wishes
@@ -198,10 +199,18 @@ def make_wishes(base: Foundation, people: People, meter: Meter) -> Wishes:
     )
 
 
-def make_texts(
-    base: Foundation, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService
+async def open_texts(
+    base: Foundation,
+    store: Store,
+    matrix: MatrixService,
+    people: People,
+    meter: Meter,
+    wishes: Wishes,
+    service: TrunkService,
 ) -> TextDesk:
-    """Text messages, both ways."""
+    """Text messages, both ways; how many were sent today is known before anybody can write."""
+    book = TextBook(base.live.texts_per_day, store, base.clock, base.telemetry)
+    await book.load()
     return TextDesk(
         sip=base.sip,
         rooms=matrix,
@@ -209,8 +218,9 @@ def make_texts(
         sides=base.live.texts,
         meter=meter,
         refuses=wishes.refuses,
+        hides_number=lambda user: people.settings.of(user).withheld,
         carries=service.carries,
-        per_day=base.config.permissions.texts_per_day,
+        spend=book.spend,
         clock=base.clock,
         entropy=base.entropy,
         telemetry=base.telemetry,

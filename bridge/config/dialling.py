@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bridge.config.document import Location
 from bridge.config.model import Config, DialRuleConfig, LimitConfig
+from bridge.core.ids import UserId
 from bridge.numbers.dial_plan import Choose
 from bridge.numbers.limits import Cap, Limit
 from bridge.numbers.money import parse_price
@@ -76,6 +77,27 @@ def idle_limits(config: Config) -> Iterator[str]:
     for index, entry in enumerate(config.permissions.limits):
         if limit_of(entry) == Limit(who=entry.who, together=entry.together):
             yield f"permissions.limits[{index}]: limits nothing"
+
+
+def limitless_callers(config: Config) -> Iterator[str]:
+    """Who can spend as much as trunks take, as whoever steals their account can; call lengths alone do not end that."""
+    limits = [
+        limit for limit in map(limit_of, config.permissions.limits) if not (limit.day.is_none and limit.month.is_none)
+    ]
+    for index, entry in enumerate(config.permissions.outbound):
+        where = "the whole world" if "+" in entry.prefixes else "numbers at special rates" if entry.costly else ""
+        who = next((who for who in entry.who if not any(_speaks_of(limit, who, config) for limit in limits)), "")
+        if where and who:
+            yield (
+                f"permissions.outbound[{index}]: reaches {where}, and no entry of permissions.limits "
+                f"has minutes or money of a day or a month for '{who}'"
+            )
+
+
+def _speaks_of(limit: Limit, who: str, config: Config) -> bool:
+    """Of a user, a whole server, or, for a room, of those of our own server at least."""
+    server = config.homeserver.server_name if who.startswith("!") else who
+    return server in limit.who or limit.covers(UserId(who))
 
 
 def limit_of(entry: LimitConfig) -> Limit:

@@ -8,7 +8,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from bridge.config.certificates import certificate_warnings
 from bridge.config.check import shows_keys
-from bridge.config.dialling import idle_limits
+from bridge.config.dialling import idle_limits, limitless_callers
 from bridge.config.document import Location, dotted
 from bridge.config.menus import spoken_in_menus
 from bridge.config.model import Config
@@ -35,6 +35,7 @@ def warnings(config: Config) -> list[str]:
         *_missing_pluses(config),
         *_loopback(config),
         *idle_limits(config),
+        *limitless_callers(config),
         *_exposed_secrets(config),
         *_exposed_console(config),
         *_lenient_servers(config),

@@ -1,6 +1,7 @@
 """Time as a dependency: production reads the system's clocks, tests bring their own."""
 
 import time
+from datetime import date, datetime
 from typing import Protocol
 
 
@@ -24,3 +25,8 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.time()
+
+
+def local_day(clock: Clock) -> date:
+    """The day of this machine's time zone, by which what is allowed for a day is counted."""
+    return datetime.fromtimestamp(clock.wall()).astimezone().date()

@@ -5,13 +5,14 @@ it is dialled; so neither many calls at once nor a crash can spend more than the
 that has begun is booked as a whole.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
+from bridge.numbers.accounts import Accounts, Booking, Use
 from bridge.numbers.limits import CALLS_AT_ONCE, NO_PRICE, TOO_MANY_ATTEMPTS, Cap, Limit, Span, spent
 from bridge.numbers.money import Dearest, Price, Pricing
 
@@ -24,31 +25,14 @@ MAX_ACCOUNTS = 50_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Use:
-    """Booked on an account on one day."""
-
-    seconds: float = 0.0
-    cost: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """What is to be written down."""
-
-    account: str
-    day: date
-    seconds: float
-    cost: int
-
-
-@dataclass(slots=True, kw_only=True)
 class Running:
     """A call that is dialled or up."""
 
     user: UserId
     prices: tuple[Price, ...]
     limits: tuple[Limit, ...]
-    accounts: tuple[str, ...]
+    booked: bool
+    """Whether it is booked, since a limit speaks of its user, or has."""
     price: Pricing
     """Of the trunk that carries it; until that is known, of the most expensive one."""
     seconds: float = 0.0
@@ -59,6 +43,11 @@ class Running:
     base_cost: int = 0
     """What was booked before the present price."""
     warned: bool = False
+
+    @property
+    def trunks(self) -> tuple[TrunkName, ...]:
+        """Over which the call can go, where its price must be known; nothing where any will do."""
+        return tuple(price.trunk for price in self.prices) if any(limit.counts_money for limit in self.limits) else ()
 
     def cost_until(self, seconds: float) -> int:
         """What the call costs if it is over by then."""
@@ -84,14 +73,25 @@ class Ledger:
     limits: tuple[Limit, ...] = ()
     warn_s: float = 60.0
     """How long before its end a call is warned; 0 does not."""
-    _days: dict[str, dict[date, Use]] = field(default_factory=lambda: defaultdict(dict))
+    accounts: Accounts = field(default_factory=Accounts)
     _running: dict[CallId, Running] = field(default_factory=dict)
     _attempts: dict[str, deque[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.follow(self.limits)
+
+    def follow(self, limits: tuple[Limit, ...]) -> None:
+        """Go by these limits from now on; each call that is up has to be renewed then."""
+        self.limits = limits
+        self.accounts.follow(limits)
+
+    def _of(self, user: UserId) -> tuple[Limit, ...]:
+        return tuple(limit for limit in self.limits if limit.covers(user))
 
     def load(self, bookings: Iterable[Booking]) -> None:
         """Take over what an earlier process has booked."""
         for booking in bookings:
-            self._add(booking)
+            self.accounts.add(booking)
 
     # Before a call.
 
@@ -102,35 +102,47 @@ class Ledger:
 
         `prices` are those of its trunks, `None` where nobody knows: over such a trunk no limit of money could be kept.
         """
-        limits = tuple(limit for limit in self.limits if limit.covers(user))
+        judged = self.judge(user, prices, day=day, now=now)
+        if judged is not TOO_MANY_ATTEMPTS:
+            self._note_attempt(user, now)
+        if isinstance(judged, Verdict):
+            return judged
+        left = self._left(judged, day)
+        self._running[call_id] = judged
+        self._book(judged, SLICE_S if left is None else min(SLICE_S, left.seconds), day)
+        return judged.trunks
+
+    def judge(self, user: UserId, prices: Sequence[Price | None], *, day: date, now: float) -> Running | Verdict:
+        """What becomes of a call, and of one that is only asked about: nothing is held, and nothing counted."""
+        limits = self._of(user)
         if (verdict := self._too_often(user, limits, now) or self._too_many(user, limits)) is not None:
             return verdict
-        money = any(limit.counts_money for limit in limits)
         known = tuple(price for price in prices if price is not None)
-        if not known and money:
+        if not known and self.counts_money(user):
             return NO_PRICE
-        accounts = tuple(dict.fromkeys(limit.account(user) for limit in limits))
         call = Running(
-            user=user, prices=known, limits=limits, accounts=accounts, price=Dearest(prices=known), held_on=day
+            user=user, prices=known, limits=limits, booked=bool(limits), price=Dearest(prices=known), held_on=day
         )
         left = self._left(call, day)
-        if left is not None and left.seconds < MIN_SLICE_S:
-            return spent(left.span)
-        self._running[call_id] = call
-        self._book(call, SLICE_S if left is None else min(SLICE_S, left.seconds), day)
-        return tuple(price.trunk for price in known) if money else ()
+        return spent(left.span) if left is not None and left.seconds < MIN_SLICE_S else call
+
+    def counts_money(self, user: UserId) -> bool:
+        """Whether a user's calls can only be made where their price is known."""
+        return any(limit.counts_money for limit in self._of(user))
 
     def _too_often(self, user: UserId, limits: Sequence[Limit], now: float) -> Verdict | None:
-        """Attempts count whatever becomes of them, those that are refused for this very reason left out."""
-        caps = [(limit.account(user), limit.attempts_per_minute) for limit in limits]
-        for account, cap in caps:
-            if cap is not None:
-                attempts = self._recent(account, now)
-                if len(attempts) >= cap:
-                    return TOO_MANY_ATTEMPTS
-        for account in {account for account, cap in caps if cap is not None}:
-            self._recent(account, now).append(now)
+        for limit in limits:
+            attempts = self._attempts.get(limit.account(user), ())
+            recent = sum(at > now - MINUTE_S for at in attempts)
+            if limit.attempts_per_minute is not None and recent >= limit.attempts_per_minute:
+                return TOO_MANY_ATTEMPTS
         return None
+
+    def _note_attempt(self, user: UserId, now: float) -> None:
+        """Whatever becomes of it, but for one that was refused because there were too many."""
+        limits = (limit for limit in self._of(user) if limit.attempts_per_minute is not None)
+        for account in {limit.account(user) for limit in limits}:
+            self._recent(account, now).append(now)
 
     def _recent(self, account: str, now: float) -> deque[float]:
         """Whoever has been quiet for the longest is forgotten first."""
@@ -144,8 +156,8 @@ class Ledger:
 
     def _too_many(self, user: UserId, limits: Sequence[Limit]) -> Verdict | None:
         for limit in limits:
-            account = limit.account(user)
-            at_once = sum(account in call.accounts for call in self._running.values())
+            own = (call for call in self._running.values() if limit.covers(call.user))
+            at_once = sum(limit.account(call.user) == limit.account(user) for call in own)
             if limit.calls_at_once is not None and at_once >= limit.calls_at_once:
                 return CALLS_AT_ONCE
         return None
@@ -202,22 +214,20 @@ class Ledger:
     def renew(self, call_id: CallId, *, day: date, talked_s: float) -> list[Booking]:
         """Put a call under `limits` after these have changed, with all that it has used; gives what is new.
 
-        An account that no longer limits it goes on being charged: what was held there has to be released there.
+        One that no limit speaks of any more goes on being booked: what was held has to be released.
         """
         call = self._running.get(call_id)
         if call is None:
             return []
-        call.limits = tuple(limit for limit in self.limits if limit.covers(call.user))
-        if not call.accounts and call.held_on is None and talked_s > call.seconds:
+        call.limits = self._of(call.user)
+        if call.booked or not call.limits:
+            return []
+        if call.held_on is None and talked_s > call.seconds:
             call.seconds, call.cost = talked_s, call.cost_until(talked_s)
-        accounts = dict.fromkeys(limit.account(call.user) for limit in call.limits)
-        new = tuple(account for account in accounts if account not in call.accounts)
-        call.accounts += new
-        held = call.held_on or day
-        bookings = [Booking(account=account, day=held, seconds=call.seconds, cost=call.cost) for account in new]
-        for booking in bookings:
-            self._add(booking)
-        return bookings if call.held_on is None else []
+        call.booked = True
+        booking = Booking(account=call.user, day=call.held_on or day, seconds=call.seconds, cost=call.cost)
+        self.accounts.add(booking)
+        return [booking] if call.held_on is None else []
 
     def moved(self, call_id: CallId, price: Price) -> None:
         """The call is with somebody else from here on, who costs something else."""
@@ -256,7 +266,7 @@ class Ledger:
         `None` when a limit leaves no room, or nobody knows what it costs.
         """
         for account, span, cap in self.caps(user):
-            used = Use() if span is Span.CALL else self.used(account, span, day)
+            used = Use() if span is Span.CALL else self.accounts.used(account, span, day)
             if cap.cost is not None and (cost is None or used.cost + cost > cap.cost):
                 return None
             if cap.seconds is not None and seconds and used.seconds + seconds > cap.seconds:
@@ -265,36 +275,17 @@ class Ledger:
 
     def add(self, user: UserId, *, seconds: float, cost: int, day: date) -> list[Booking]:
         """Book what has been used, whatever the limits say."""
-        accounts = dict.fromkeys(limit.account(user) for limit in self.limits if limit.covers(user))
-        bookings = [Booking(account=account, day=day, seconds=seconds, cost=cost) for account in accounts]
-        for booking in bookings:
-            self._add(booking)
-        return bookings
+        if not self._of(user):
+            return []
+        booking = Booking(account=user, day=day, seconds=seconds, cost=cost)
+        self.accounts.add(booking)
+        return [booking]
 
     def caps(self, user: UserId) -> list[tuple[str, Span, Cap]]:
         """All that limits a user's minutes or money, with the account that each adds up."""
-        mine = (limit for limit in self.limits if limit.covers(user))
-        return [(limit.account(user), span, cap) for limit in mine for span, cap in limit.caps()]
+        return [(limit.account(user), span, cap) for limit in self._of(user) for span, cap in limit.caps()]
 
     # The books.
-
-    def used(self, account: str, span: Span, day: date) -> Use:
-        """What is booked on an account this day or month."""
-        days = self._days.get(account, {})
-        if span is Span.DAY:
-            return days.get(day, Use())
-        month = [use for at, use in days.items() if (at.year, at.month) == (day.year, day.month)]
-        return Use(seconds=sum(use.seconds for use in month), cost=sum(use.cost for use in month))
-
-    def accounts(self) -> list[str]:
-        """Everybody on whom anything is booked."""
-        return list(self._days)
-
-    def forget(self, *, before: date) -> None:
-        """Let go of days that no limit adds up any more."""
-        for days in self._days.values():
-            for day in [day for day in days if day < before]:
-                del days[day]
 
     def _left(self, call: Running, day: date) -> Left | None:
         """The tightest of all caps."""
@@ -302,27 +293,23 @@ class Ledger:
         for limit in call.limits:
             for span, cap in limit.caps():
                 own = Use(seconds=call.seconds, cost=call.cost)
-                used = own if span is Span.CALL else self.used(limit.account(call.user), span, day)
+                used = own if span is Span.CALL else self.accounts.used(limit.account(call.user), span, day)
                 lefts.append(Left(seconds=_seconds_left(call, cap, used), span=span))
         return min(lefts, key=lambda left: left.seconds, default=None)
 
     def _book(self, call: Running, seconds: float, day: date) -> list[Booking]:
         cost = max(0, call.cost_until(call.seconds + seconds) - call.cost)
         call.seconds, call.cost = call.seconds + seconds, call.cost + cost
-        bookings = [Booking(account=account, day=day, seconds=seconds, cost=cost) for account in call.accounts]
-        for booking in bookings:
-            self._add(booking)
-        return bookings
+        if not call.booked:
+            return []
+        booking = Booking(account=call.user, day=day, seconds=seconds, cost=cost)
+        self.accounts.add(booking)
+        return [booking]
 
     def _release(self, call: Running, day: date) -> None:
-        for account in call.accounts:
-            self._add(Booking(account=account, day=day, seconds=-call.seconds, cost=-call.cost))
+        if call.booked:
+            self.accounts.add(Booking(account=call.user, day=day, seconds=-call.seconds, cost=-call.cost))
         call.seconds, call.cost = 0.0, 0
-
-    def _add(self, booking: Booking) -> None:
-        use = self._days[booking.account].setdefault(booking.day, Use())
-        use.seconds += booking.seconds
-        use.cost += booking.cost
 
 
 def _seconds_left(call: Running, cap: Cap, used: Use) -> float:

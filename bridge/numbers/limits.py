@@ -115,9 +115,14 @@ class Limit:
         """Whether this entry speaks of a user."""
         return belongs(user, self.who)
 
+    @property
+    def everybody(self) -> str:
+        """Under which name adds up what all of them use together (see `accounts`)."""
+        return " ".join(sorted(set(self.who)))
+
     def account(self, user: UserId) -> str:
         """Under which name its use adds up: the user's, or that of all."""
-        return " ".join(self.who) if self.together else user
+        return self.everybody if self.together else user
 
     def caps(self) -> Iterator[tuple[Span, Cap]]:
         """Those that limit anything."""

@@ -3,8 +3,8 @@
 Off until the configuration says otherwise. Pure: which trunks are in service, and chance, are arguments.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -95,6 +95,10 @@ class Decision:
         """Whether neither limits nor prices may stop it."""
         return self.permission is None
 
+    def over(self, trunks: Collection[TrunkName]) -> "Decision":
+        """Over these trunks only; nothing leaves it as it is."""
+        return replace(self, routes=tuple(r for r in self.routes if r.trunk in trunks)) if trunks else self
+
 
 def straight(total: int) -> int:
     """No chance at all: the first of those that could be drawn."""
@@ -147,6 +151,10 @@ class NumberPlan:
             written = [*(number[code:] for code in range(1, 5)), national_form(number, region)]
         candidates = (split_code(each, region, self.emergency)[1] for each in written)
         return next((number for number in candidates if number in self.emergency), "")
+
+    def prices_of(self, decision: Decision) -> list[Price | None]:
+        """What a call costs on each of its ways; `None` where nobody knows."""
+        return [self.price_over(route.trunk, route.number) for route in decision.routes]
 
     def price_over(self, trunk: TrunkName, number: str) -> Price | None:
         """What a call to a number costs over a trunk; `None` when nobody knows."""

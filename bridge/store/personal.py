@@ -24,6 +24,7 @@ from bridge.store.tables import (
     own_names,
     past_calls,
     portals,
+    sent_texts,
     spending,
     suspensions,
     user_settings,
@@ -43,6 +44,7 @@ _KEPT: tuple[tuple[Table, Column[str]], ...] = (
     (spending, spending.c.account),
     (suspensions, suspensions.c.user_id),
     (forwarded_calls, forwarded_calls.c.user_id),
+    (sent_texts, sent_texts.c.user_id),
     (admin_changes, admin_changes.c.subject),
 )
 """Handed out and not erased: limits and suspensions must not end by it, nor does the trail of those who administer the

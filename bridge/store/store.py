@@ -15,6 +15,7 @@ from bridge.store.outbox import Outbox
 from bridge.store.people import BlockedNumbers, OwnNames, PastCalls, SettingsTable
 from bridge.store.rooms import GhostRooms, GhostTable, NoticeTable, PortalTable
 from bridge.store.spending import SpendTable, SuspensionTable
+from bridge.store.texts import SentTexts
 from bridge.store.trunks import TrunksOut
 from bridge.store.upgrade import upgrade_database
 
@@ -22,6 +23,8 @@ _KEPT_S = 7 * 24 * 3600.0
 """How long what has been dealt with is remembered; a homeserver repeats a transaction for as long as we are away."""
 _TOMBSTONE_S = 3600.0
 _FORWARDS_COUNT_S = 24 * 3600.0
+_TEXTS_COUNT_S = 2 * 24 * 3600.0
+"""A day, wherever this machine is."""
 
 
 class Store:
@@ -46,6 +49,7 @@ class Store:
         self.spending = SpendTable(database)
         self.suspensions = SuspensionTable(database)
         self.forwards = ForwardTable(database)
+        self.sent_texts = SentTexts(database)
         self.trunks_out = TrunksOut(database)
         self.admin_entries = EntryTable(database)
         self.admin_changes = ChangeTable(database)
@@ -83,3 +87,4 @@ class Store:
         await self.outbox.prune(before=now - _KEPT_S)
         await self.ended_calls.prune(before=now - _TOMBSTONE_S)
         await self.forwards.prune(before=now - _FORWARDS_COUNT_S, after=now + _FORWARDS_COUNT_S)
+        await self.sent_texts.prune(before=now - _TEXTS_COUNT_S, after=now + _TEXTS_COUNT_S)

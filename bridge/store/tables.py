@@ -194,6 +194,15 @@ forwarded_calls = Table(
 )
 """Calls that trunks were asked to make for users whose calls are forwarded, for as long as a limit counts them."""
 
+sent_texts = Table(
+    "sent_texts",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("day", String, primary_key=True, index=True),
+    Column("parts", Integer, nullable=False),
+)
+"""How many text messages users have sent on each day (ISO 8601), for as long as a limit counts them."""
+
 trunks_out = Table("trunks_out", metadata, Column("trunk", String, primary_key=True))
 """Trunks that an operator has taken out of service."""
 

@@ -16,6 +16,7 @@ from bridge.app.user_settings import UserSettings
 from bridge.core.ids import UserId
 from bridge.core.turn import Turn
 from bridge.numbers.abuse import Suspicion
+from bridge.numbers.accounts import Booking
 from bridge.numbers.policy import Decision
 from bridge.ops.admin.api import ROOT, description
 from bridge.ops.admin.requests import MAX_BODY
@@ -295,6 +296,36 @@ async def test_it_is_explained_whom_a_called_number_reaches(house: House) -> Non
     assert any(BOB in line for line in answer["lines"])
     for query in ({}, {"user": ALICE}, {"user": ALICE, "number": "1", "called": "2"}):
         assert (await house.ask("GET", "/explain", query=query))[0] == 400
+
+
+MENUS = {
+    "menus": {"main": {"prompt": "Sales is one.", "digits": {"1": ALICE}, "otherwise": BOB}},
+    "numbers": {"inbound": {"+15550100": ALICE, "+15550110": "menu:main"}},
+}
+
+
+async def test_what_each_key_of_a_menu_leads_to_is_explained_too(tmp_path: Path) -> None:
+    async with open_house(tmp_path, sections=MENUS) as house:
+        lines = (await house.get("/explain", called="+15550110"))["lines"]
+        assert lines[-2:] == [f"menus.main: 1: {ALICE}", f"menus.main: otherwise: {BOB}"]
+
+
+async def test_what_the_bridge_knows_of_a_caller_is_explained_as_it_would_be_said_to_them(house: House) -> None:
+    question = {"user": ALICE, "number": "+15550177"}
+    await house.stage.settings.change(ALICE, withheld=True)
+    answer = await house.get("/explain", **question)
+    assert answer["permitted"]
+    assert any("number withheld" in line for line in answer["lines"])
+    today = house.stage.meter.cash_book.today()
+    house.stage.meter.standing(ALICE).ledger.load([Booking(account=ALICE, day=today, seconds=3_600, cost=0)])
+    answer = await house.get("/explain", **question)
+    assert (answer["permitted"], "refused: limit_reached" in answer["lines"][-1]) == (False, True)
+    house.stage.meter._suspensions.suspend(ALICE, Suspicion.COUNTRIES)
+    answer = await house.get("/explain", **question)
+    assert (answer["permitted"], "refused: suspended" in answer["lines"][-1]) == (False, True)
+    assert (await house.put("/trunks/{trunk}/service", "carrier", in_service=False))[0] == 200
+    answer = await house.get("/explain", **question)
+    assert (answer["permitted"], "refused: trunk_out_of_service" in answer["lines"][-1]) == (False, True)
 
 
 async def test_a_block_of_numbers_and_hours_are_said_as_in_the_file(house: House) -> None:

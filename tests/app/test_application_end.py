@@ -18,7 +18,7 @@ from bridge.app.user_settings import Wishes
 from bridge.config import Config, load_config
 from bridge.core.ids import UserId
 from bridge.numbers.abuse import Suspicion
-from bridge.numbers.ledger import Booking
+from bridge.numbers.accounts import Booking
 from bridge.store.forwards import ForwardTable
 from bridge.store.spending import SuspensionTable
 from tests.e2e.running_bridge import Bridge

@@ -86,6 +86,7 @@ async def _in_the_database(store: Store, user: UserId) -> None:
     message = StoredMessage(message_id=f"of{user[1]}", user_id=user, number=NUMBER, caller_name="", left_at=1.0)
     await store.messages.begin(message)
     await store.spending.add([StoredUse(account=user, day="2026-11-28", seconds=60.0, cost=10)])
+    await store.sent_texts.add(user, "2026-11-28", 3)
     await store.forwards.add(StoredForward(user_id=user, caller="+15550177", at=9e9))
     await store.suspensions.put(StoredSuspension(user_id=user, reason="countries", until=9e9))
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.app.text_book import TextBook
 from bridge.app.text_desk import (
     EMERGENCY,
     LIMIT_REACHED,
@@ -20,7 +22,7 @@ from bridge.app.text_desk import (
     TextSide,
 )
 from bridge.app.user_settings import BLOCKED
-from bridge.core.clock import SystemClock
+from bridge.core.clock import SystemClock, local_day
 from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
 from bridge.core.verdict import Verdict
@@ -28,12 +30,15 @@ from bridge.matrix.events import RoomEvent
 from bridge.numbers.limits import Cap, Limit
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
+from tests.app.conftest import open_stage
 from tests.app.outsides import ALICE, BOB, GHOST, PBX, PHONE, ROOM, TRUNK
 from tests.app.stage import Stage
+from tests.clock import ManualClock
 from tests.patience import PATIENCE_S
 
 OTHER_ROOM = RoomId("!other:example.org")
 CENT = 10_000
+NOON, DAY_S = 1_700_049_600.0, 86_400.0
 
 
 @dataclass(slots=True)
@@ -83,6 +88,8 @@ class Texts:
         self.sip = StageTexts()
         self.refusal: Verdict | None = None
         self.in_service = True
+        self.per_day = per_day
+        self.book = TextBook(lambda: self.per_day, stage.store, stage.clock, stage.telemetry)
         sides = {TRUNK: TextSide(texting=texting, price=price), PBX: TextSide(texting=Texting.NONE, price=0)}
         self.desk = TextDesk(
             sip=self.sip,
@@ -91,8 +98,9 @@ class Texts:
             sides=lambda: sides,
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
+            hides_number=lambda user: stage.settings.of(user).withheld,
             carries=lambda trunk: self.in_service,
-            per_day=per_day,
+            spend=self.book.spend,
             clock=stage.clock,
             entropy=SeededEntropy(2),
             telemetry=stage.telemetry,
@@ -149,6 +157,11 @@ class TestToAPhone:
         assert sent.body == "Grüße"
         assert texts.said() == []
         assert texts.counted(direction="outbound", trunk=TRUNK, outcome="delivered")
+
+    async def test_who_hides_their_number_hides_it_in_texts_as_well(self, texts: Texts) -> None:
+        await texts.stage.settings.change(ALICE, withheld=True)
+        await texts.write()
+        assert texts.sip.sent[0].withheld
 
     async def test_a_long_one_goes_in_parts_in_their_order(self, texts: Texts) -> None:
         await texts.write("word " * 60)
@@ -210,6 +223,33 @@ class TestToAPhone:
         clock.later_s += REFUSAL_PAUSE_S
         await texts.write()
         assert texts.said() == [TOO_MANY] * 2
+
+    async def test_a_restart_gives_nobody_more_texts_but_a_new_day_does(self, tmp_path: Path) -> None:
+        clock = ManualClock(epoch=NOON)
+        async with open_stage(tmp_path, clock=clock) as stage:
+            texts = Texts(stage, per_day=4)
+            await texts.book.load()
+            await texts.write("word " * 60)
+        async with open_stage(tmp_path, clock=clock) as stage:
+            texts = Texts(stage, per_day=4)
+            await texts.book.load()
+            for _ in range(2):
+                await texts.write()
+            assert (len(texts.sip.sent), texts.said()) == (1, [TOO_MANY]), "three parts were sent before"
+            clock.now += DAY_S
+            await texts.write()
+            assert len(texts.sip.sent) == 2
+            await stage.store.prune(now=clock.wall() + 3 * DAY_S)
+            assert await stage.store.sent_texts.on(local_day(clock).isoformat()) == {}
+
+    async def test_another_number_of_texts_a_day_counts_at_once_with_those_that_were_sent(self, stage: Stage) -> None:
+        texts = Texts(stage, per_day=1)
+        for _ in range(2):
+            await texts.write()
+        texts.per_day = 2
+        for _ in range(2):
+            await texts.write()
+        assert len(texts.sip.sent) == 2
 
     async def test_a_number_that_may_not_be_called_may_not_be_written_to(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({BOB, GHOST})

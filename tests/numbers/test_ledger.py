@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bridge.core.ids import CallId, TrunkName, UserId
 from bridge.core.verdict import Verdict
-from bridge.numbers.ledger import SLICE_S, Booking, Ledger
+from bridge.numbers.accounts import Booking
+from bridge.numbers.ledger import SLICE_S, Ledger
 from bridge.numbers.limits import CALLS_AT_ONCE, NO_PRICE, TOO_MANY_ATTEMPTS, Cap, Limit, Span, spent, warning
 from bridge.numbers.money import Price
 
@@ -51,10 +52,10 @@ def test_days_that_no_limit_adds_up_any_more_are_forgotten() -> None:
     cap = limit(month=Cap(seconds=100))
     books = ledger(cap)
     admit(books, "a")
-    books.forget(before=DAY)
-    assert books.used(cap.account(ALICE), Span.MONTH, DAY).seconds == SLICE_S
-    books.forget(before=DAY + timedelta(days=1))
-    assert books.used(cap.account(ALICE), Span.MONTH, DAY).seconds == 0
+    books.accounts.forget(before=DAY)
+    assert books.accounts.used(cap.account(ALICE), Span.MONTH, DAY).seconds == SLICE_S
+    books.accounts.forget(before=DAY + timedelta(days=1))
+    assert books.accounts.used(cap.account(ALICE), Span.MONTH, DAY).seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -150,15 +151,15 @@ def test_what_is_held_for_a_call_that_nobody_answers_is_free_again() -> None:
     assert admit(books, "two") == spent(Span.DAY)
     assert books.finish(CallId("one")) == 0
     assert not isinstance(admit(books, "three"), Verdict)
-    assert books.used(ALICE, Span.DAY, DAY + timedelta(days=1)).cost == 0
+    assert books.accounts.used(ALICE, Span.DAY, DAY + timedelta(days=1)).cost == 0
 
 
 def test_a_call_is_charged_at_the_price_of_the_trunk_that_carries_it() -> None:
     books = ledger(limit(day=Cap(cost=100 * CENT)))
     admit(books, "one", prices=(price(1), price(90, trunk=DEAR)))
-    assert books.used(ALICE, Span.DAY, DAY).cost == 90 * CENT
+    assert books.accounts.used(ALICE, Span.DAY, DAY).cost == 90 * CENT
     books.answered(CallId("one"), CHEAP, day=DAY)
-    assert books.used(ALICE, Span.DAY, DAY).cost == 1 * CENT
+    assert books.accounts.used(ALICE, Span.DAY, DAY).cost == 1 * CENT
 
 
 def test_a_call_that_is_transferred_costs_what_the_other_number_costs_from_then_on() -> None:
@@ -168,7 +169,7 @@ def test_a_call_that_is_transferred_costs_what_the_other_number_costs_from_then_
     books.moved(CallId("one"), price(60, step_s=1))
     for _ in range(6):
         books.go_on(CallId("one"), day=DAY)
-    assert books.used(ALICE, Span.DAY, DAY).cost == 70 * CENT
+    assert books.accounts.used(ALICE, Span.DAY, DAY).cost == 70 * CENT
     assert books.finish(CallId("one"), talked_s=65.5) == 66 * CENT
 
 
@@ -193,7 +194,7 @@ def test_the_books_are_read_back_after_a_crash() -> None:
     admit(books, "one")
     written = [*books.answered(CallId("one"), CHEAP, day=DAY), *books.go_on(CallId("one"), day=DAY)]
     again.load(written)
-    assert again.used(ALICE, Span.DAY, DAY) == books.used(ALICE, Span.DAY, DAY)
+    assert again.accounts.used(ALICE, Span.DAY, DAY) == books.accounts.used(ALICE, Span.DAY, DAY)
     admit(again, "two")
     assert talk(again, "two") == 120
 
@@ -254,7 +255,7 @@ class Attacker:
         """The next process hangs up all that is up, and knows what was written down."""
         for call_id in list(self.up):
             self._hang_up(call_id, self.now)
-        used = self.books.used(ALICE, Span.MONTH, DAY)
+        used = self.books.accounts.used(ALICE, Span.MONTH, DAY)
         again = Ledger(limits=self.books.limits)
         again.load([Booking(account=ALICE, day=DAY, seconds=used.seconds, cost=used.cost)])
         self.books = again
@@ -304,3 +305,67 @@ def test_what_is_no_call_counts_towards_limits_of_money(
     books = ledger(limit)
     cents = (None if cost is None else cost * CENT for cost in costs)
     assert tuple(books.charge(ALICE, cost, day=DAY) is not None for cost in cents) == charged
+
+
+BOTH = (ALICE, BOB)
+
+
+def shared(*who: str, seconds: float = 60, **more: object) -> Limit:
+    return Limit(who=who, together=True, day=Cap(seconds=seconds), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("who", [(ALICE, BOB, EVE), (BOB, ALICE), (EVE, "example.org")])
+def test_what_is_used_of_a_shared_limit_is_not_forgotten_when_others_join_or_the_order_changes(
+    who: tuple[str, ...],
+) -> None:
+    books = ledger(shared(*BOTH))
+    admit(books, "one")
+    assert talk(books, "one") == 60
+    books.follow((shared(*who),))
+    assert admit(books, "two", user=BOB) == spent(Span.DAY)
+
+
+def test_what_somebody_has_used_counts_where_that_somebody_is() -> None:
+    books = ledger(shared(*BOTH), shared(EVE))
+    for user in (ALICE, BOB):
+        admit(books, user, user=user)
+        talk(books, user, longest_s=20)
+    books.follow((shared(BOB), shared(ALICE, EVE)))
+    admit(books, "alone", user=BOB)
+    assert talk(books, "alone") == 40, "Bob's own twenty seconds are all that counts of him"
+    admit(books, "elsewhere", user=EVE)
+    assert talk(books, "elsewhere") == 40, "Alice has brought hers along"
+
+
+def test_what_is_held_for_calls_counts_for_those_who_join_meanwhile() -> None:
+    """Many calls at once, dialled before the limit is shared by more, leave no more than it allows."""
+    books = ledger(shared(*BOTH, seconds=25))
+    admit(books, "one")
+    admit(books, "two", user=BOB)
+    books.follow((shared(*BOTH, EVE, seconds=25, calls_at_once=3),))
+    admit(books, "three", user=EVE)
+    assert books.booked_s(CallId("three")) == 5.0
+    assert admit(books, "four", user=EVE) is CALLS_AT_ONCE
+    books.finish(CallId("one"))
+    books.follow((shared(*BOTH, EVE, seconds=15),))
+    assert admit(books, "five", user=EVE) == spent(Span.DAY)
+    books.finish(CallId("two"))
+    assert not isinstance(admit(books, "six"), Verdict)
+
+
+def test_what_was_booked_for_a_shared_limit_as_one_counts_where_all_of_its_users_are() -> None:
+    books = ledger(shared(*BOTH, EVE), shared(ALICE))
+    books.load([Booking(account=" ".join(BOTH), day=DAY, seconds=50, cost=0)])
+    admit(books, "one", user=EVE)
+    assert talk(books, "one") == 10
+    books.follow((shared(ALICE),))
+    admit(books, "two")
+    assert talk(books, "two") == 60, "nobody knows how much of it was hers"
+
+
+def test_days_of_a_shared_limit_are_forgotten_as_well() -> None:
+    books = ledger(shared(*BOTH))
+    admit(books, "one")
+    assert books.accounts.used(shared(*BOTH).everybody, Span.MONTH, DAY).seconds == SLICE_S
+    books.accounts.forget(before=DAY + timedelta(days=1))
+    assert books.accounts.used(shared(*BOTH).everybody, Span.MONTH, DAY).seconds == 0

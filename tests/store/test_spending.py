@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine
 
 from bridge.core.ids import CallId, UserId
-from bridge.store import Store
+from bridge.store import Store, migrations
 from bridge.store.spending import StoredMeter, StoredSuspension, StoredUse
 
 ALICE, BOB = UserId("@alice:example.org"), UserId("@bob:example.org")
@@ -65,3 +68,34 @@ async def test_a_suspension_lasts_until_it_is_dropped(store: Store) -> None:
     assert set(await store.suspensions.all()) == {longer, other}
     await store.suspensions.drop(ALICE)
     assert await store.suspensions.all() == (other,)
+
+
+def test_what_users_have_used_does_not_count_twice_for_those_who_share_a_limit(tmp_path: Path) -> None:
+    """Until then a shared limit had an account of its own, beside those of users with a limit of their own."""
+    day, bob, couple = "2026-03-31", "@bob:example.org", "@alice:example.org @bob:example.org"
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+    with engine.connect() as connection:
+        move_to(connection, "0015")
+        for account, seconds in (("example.org", 100.0), (couple, 70.0), (bob, 30.0), ("@eve:elsewhere.net", 5.0)):
+            connection.exec_driver_sql(
+                "INSERT INTO spending VALUES (?, ?, ?, ?)", (account, day, seconds, int(seconds))
+            )
+        connection.exec_driver_sql("INSERT INTO spending VALUES (?, '2026-03-30', 9.0, 9)", ("example.org",))
+        move_to(connection, "0016")
+        rows = connection.exec_driver_sql("SELECT account, day, seconds, cost FROM spending")
+        assert {(account, at): (seconds, cost) for account, at, seconds, cost in rows} == {
+            ("example.org", day): (30.0, 30),
+            (couple, day): (40.0, 40),
+            (bob, day): (30.0, 30),
+            ("@eve:elsewhere.net", day): (5.0, 5),
+            ("example.org", "2026-03-30"): (9.0, 9),
+        }
+    engine.dispose()
+
+
+def move_to(connection: Connection, revision: str) -> None:
+    """Bring a database to the shape of a version."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,0 +1,56 @@
+"""How many text messages each user has sent today: in memory, and on disk for a restart.
+
+Days begin at midnight of this machine, as those of limits.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from bridge.core.clock import Clock, local_day
+from bridge.core.ids import UserId
+from bridge.core.telemetry import Telemetry
+from bridge.store import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+
+class TextBook:
+    """`load` it before the first text."""
+
+    def __init__(self, per_day: Callable[[], int], store: Store, clock: Clock, telemetry: Telemetry) -> None:
+        self._per_day = per_day
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._day = ""
+        self._sent: dict[UserId, int] = {}
+
+    async def load(self) -> None:
+        """Learn what the last process has sent today."""
+        self._day = self._today()
+        self._sent = await self._store.sent_texts.on(self._day)
+
+    async def spend(self, user: UserId, parts: int) -> bool:
+        """Whether a user may send so many more today; if so, they are counted."""
+        if (today := self._today()) != self._day:
+            self._day, self._sent = today, {}
+        sent = self._sent.get(user, 0) + parts
+        if sent > self._per_day():
+            return False
+        self._sent[user] = sent
+        await self._write(user, parts)
+        return True
+
+    async def _write(self, user: UserId, parts: int) -> None:
+        """A store in trouble costs what a restart would know of it, never the text."""
+        try:
+            await self._store.sent_texts.add(user, self._day, parts)
+        except StoreError as error:
+            log.warning("text_not_counted", reason=str(error))
+        except Exception:
+            log.exception("text_not_counted")
+            self._telemetry.count("internal_errors_total", component="store")
+
+    def _today(self) -> str:
+        return local_day(self._clock).isoformat()

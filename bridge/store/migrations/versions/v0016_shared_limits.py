@@ -1,0 +1,57 @@
+"""What is used of a shared limit is the sum over its users: what they are booked for themselves must not count twice.
+
+So far it was booked on an account of its own, named after all of them, and beside it only on users who have a limit of
+their own. What remains of that account is what nobody knows any more who has used it.
+"""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+SPENDING = sa.table("spending", sa.column("account"), sa.column("day"), sa.column("seconds"), sa.column("cost"))
+
+
+def upgrade() -> None:
+    """Take from each shared account what is booked on its users, the accounts of few before those of many."""
+    connection = op.get_bind()
+    accounts = connection.execute(sa.select(SPENDING.c.account).distinct()).scalars().all()
+    for shared in sorted(filter(_is_shared, accounts), key=_size):
+        for day, seconds, cost in list(_booked(connection, [shared])):
+            parts = [part for part in accounts if part != shared and _is_part(part, shared)]
+            own = [(s, c) for at, s, c in _booked(connection, parts) if at == day]
+            left = {
+                "seconds": max(0.0, seconds - sum(s for s, _ in own)),
+                "cost": max(0, cost - sum(c for _, c in own)),
+            }
+            row = (SPENDING.c.account == shared, SPENDING.c.day == day)
+            connection.execute(sa.update(SPENDING).where(*row).values(left))
+
+
+def _booked(connection: sa.Connection, accounts: list[str]) -> Iterator[tuple[str, float, int]]:
+    for account in accounts:
+        rows = connection.execute(sa.select(SPENDING).where(SPENDING.c.account == account))
+        yield from ((row.day, row.seconds, row.cost) for row in rows)
+
+
+def _is_shared(account: str) -> bool:
+    return " " in account or not account.startswith("@")
+
+
+def _is_part(account: str, shared: str) -> bool:
+    who = shared.split()
+    return all(user in who or user.partition(":")[2] in who for user in account.split())
+
+
+def _size(account: str) -> tuple[bool, int]:
+    """Users are fewer than those of a server."""
+    return any(not user.startswith("@") for user in account.split()), len(account.split())
+
+
+def downgrade() -> None:
+    """Nothing: an earlier version goes on with what is left."""
