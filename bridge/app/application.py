@@ -81,7 +81,7 @@ class Application:
             phones = PhoneStates(matrix, base.live.caller_number)
             bot = wiring.make_bot(base, store, matrix, switchboard, people, meter)
             wishes = wiring.make_wishes(base, people, meter)
-            texts = wiring.make_texts(base, matrix, meter, wishes, service)
+            texts = wiring.make_texts(base, matrix, people, meter, wishes, service)
             await self._start_parts(
                 stack, matrix, switchboard, people, phones, bot, texts, meter, wishes, messages, voice
             )

@@ -58,6 +58,7 @@ class SipIntake:
         sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         meter: Meter,
         wishes: Wishes,
+        hides_number: Callable[[UserId], bool | None],
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
         rings_s: Callable[[], float | None] = lambda: None,
@@ -71,7 +72,7 @@ class SipIntake:
     ) -> None:
         self._switchboard = switchboard
         self._plan = plan
-        self._transfers = TransferDesk(plan, sides, meter)
+        self._transfers = TransferDesk(plan, sides, meter, hides_number)
         self._wishes = wishes
         self._ring_when = ring_when
         self._message_box_of = message_box_of

@@ -98,6 +98,7 @@ class SipWork:
             trunk=live.call.trunk,
             called=second.number,
             caller=second.caller,
+            withheld=second.withheld,
             sdp=command.sdp,
             target=SipUri.parse(second.uri) if second.uri else None,
             replaces=second.replaces,

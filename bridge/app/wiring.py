@@ -60,6 +60,7 @@ def make_sip_intake(
         plan=live.numbers,
         sides=live.sides,
         meter=meter,
+        hides_number=people.settings.hides_number,
         ring_when=ring_rule(live.config, lambda user: people.settings.of(user).ring_when),
         message_box_of=message_box_rule(live.config, lambda: messages.greeting_s),
         menus=live.menus,
@@ -92,7 +93,7 @@ def make_matrix_intake(
         sides=live.sides,
         meter=meter,
         announcements=voice,
-        hides_number=lambda user: people.settings.of(user).withheld,
+        hides_number=people.settings.hides_number,
         call_waiting=live.call_waiting,
         times=live.times,
         clock=base.clock,
@@ -198,7 +199,7 @@ def make_wishes(base: Foundation, people: People, meter: Meter) -> Wishes:
 
 
 def make_texts(
-    base: Foundation, matrix: MatrixService, meter: Meter, wishes: Wishes, service: TrunkService
+    base: Foundation, matrix: MatrixService, people: People, meter: Meter, wishes: Wishes, service: TrunkService
 ) -> TextDesk:
     """Text messages, both ways."""
     return TextDesk(
@@ -208,6 +209,7 @@ def make_texts(
         sides=base.live.texts,
         meter=meter,
         refuses=wishes.refuses,
+        hides_number=people.settings.hides_number,
         carries=service.carries,
         per_day=base.config.permissions.texts_per_day,
         clock=base.clock,

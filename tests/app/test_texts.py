@@ -1,7 +1,7 @@
 """Texts between a room and a phone: who may write, what it costs, what is said when it fails, what one becomes."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from bridge.app.text_desk import (
     LIMIT_REACHED,
     NO_TEXTS,
     NOT_TEXT,
+    NUMBER_SHOWN,
     OUT_OF_SERVICE,
     REFUSAL_PAUSE_S,
     TOO_LONG,
@@ -26,6 +27,7 @@ from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.numbers.limits import Cap, Limit
+from bridge.numbers.policy import WITHHELD
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
 from tests.app.outsides import ALICE, BOB, GHOST, PBX, PHONE, ROOM, TRUNK
@@ -91,6 +93,7 @@ class Texts:
             sides=lambda: sides,
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
+            hides_number=stage.settings.hides_number,
             carries=lambda trunk: self.in_service,
             per_day=per_day,
             clock=stage.clock,
@@ -140,6 +143,14 @@ def texts(stage: Stage) -> Texts:
     return Texts(stage)
 
 
+async def hide(stage: Stage, *, configured: bool) -> None:
+    """Alice's number is hidden, by the configuration or by herself."""
+    if configured:
+        stage.plan = replace(stage.plan, caller_ids={ALICE: WITHHELD})
+    else:
+        await stage.settings.change(ALICE, withheld=True)
+
+
 class TestToAPhone:
     async def test_a_text_goes_out_with_the_number_that_calls_show(self, texts: Texts) -> None:
         texts.stage.matrix.names[ALICE] = "Alice"
@@ -181,6 +192,29 @@ class TestToAPhone:
         texts.desk.handle(TextDelivered(text=TextKey("1")))
         await asyncio.gather(event, other)
         assert [sent.body for sent in texts.sip.sent] == ["first", "second"]
+
+    @pytest.mark.parametrize("configured", [True, False])
+    async def test_who_shows_no_number_shows_none_in_a_text(self, stage: Stage, configured: bool) -> None:
+        await hide(stage, configured=configured)
+        texts = Texts(stage, texting=Texting.PAGE)
+        await texts.write()
+        assert [sent.withheld for sent in texts.sip.sent] == [True]
+
+    @pytest.mark.parametrize("configured", [True, False])
+    async def test_a_text_that_would_show_a_hidden_number_is_not_sent(self, stage: Stage, configured: bool) -> None:
+        """A mobile network tells who has sent a short message, whatever is wished."""
+        await hide(stage, configured=configured)
+        texts = Texts(stage)
+        await texts.write()
+        assert (texts.sip.sent, texts.said()) == ([], [NUMBER_SHOWN])
+        assert texts.counted(direction="outbound", trunk="none", outcome="refused")
+
+    async def test_who_wants_to_be_seen_writes_as_ever(self, stage: Stage) -> None:
+        await hide(stage, configured=True)
+        await stage.settings.change(ALICE, withheld=False)
+        texts = Texts(stage)
+        await texts.write()
+        assert [sent.withheld for sent in texts.sip.sent] == [False]
 
     @pytest.mark.parametrize(
         ("options", "message", "sentence"),
