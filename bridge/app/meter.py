@@ -115,6 +115,10 @@ class Meter:
         self.cash_book.note(bookings)
         return True
 
+    def suspends(self, user: UserId) -> bool:
+        """Whether a user may neither call out nor write."""
+        return self._suspensions.concerns(user)
+
     async def pay_for_text(self, user: UserId, price: int | None, *, parts: int) -> bool:
         """Book a text message; false when the user may spend no more, or nobody knows what it costs."""
         if self._suspensions.concerns(user):

@@ -23,6 +23,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.texts import Text, UnsupportedText, answer_to, plain, read_text
+from bridge.numbers.limits import SUSPENDED
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.sip.events import OutgoingText, TextDelivered, TextEvent, TextFailed, TextReceived
 from bridge.sip.settings import Texting
@@ -213,6 +214,8 @@ class TextDesk:
         route = self._route(event, talk.number)
         if isinstance(route, str):
             return self._refused(event.sender, route)
+        if self._meter.suspends(event.sender):
+            return self._refused(event.sender, _not_sent(SUSPENDED), route.trunk)
         side = self._sides()[route.trunk]
         parts = parts_of(text.body, side.texting)
         if not parts:
@@ -231,7 +234,7 @@ class TextDesk:
         user, withheld = event.sender, self._hides_number(event.sender)
         decision = self._plan().decide(user, number, self._sip.trunk_up, room=event.room_id, withheld=withheld)
         if isinstance(decision, Verdict):
-            return f"Your message was not sent. {decision.user_text or ''}".strip()
+            return _not_sent(decision)
         sides = self._sides()
         takers = [route for route in decision.routes if sides[route.trunk].texting is not Texting.NONE]
         routes = [route for route in takers if not (route.withheld and sides[route.trunk].texting is Texting.SMS)]
@@ -347,3 +350,7 @@ class TextDesk:
         for task in list(self._arrivals):
             task.cancel()
         await asyncio.gather(*self._arrivals, return_exceptions=True)
+
+
+def _not_sent(why: Verdict) -> str:
+    return f"Your message was not sent. {why.user_text or ''}".strip()

@@ -26,7 +26,8 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
-from bridge.numbers.limits import Cap, Limit
+from bridge.numbers.abuse import Suspicion
+from bridge.numbers.limits import SUSPENDED, Cap, Limit
 from bridge.numbers.policy import WITHHELD
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
@@ -244,6 +245,13 @@ class TestToAPhone:
         clock.later_s += REFUSAL_PAUSE_S
         await texts.write()
         assert texts.said() == [TOO_MANY] * 2
+
+    async def test_who_is_suspended_is_told_so_and_sends_nothing(self, texts: Texts) -> None:
+        texts.stage.meter._suspend(ALICE, Suspicion.WANGIRI)
+        await texts.write()
+        assert texts.said() == [f"Your message was not sent. {SUSPENDED.user_text}"]
+        assert not texts.sip.sent
+        assert texts.counted(direction="outbound", trunk=TRUNK, outcome="refused")
 
     async def test_a_number_that_may_not_be_called_may_not_be_written_to(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({BOB, GHOST})
