@@ -3,15 +3,16 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.calls import events as ev
 from bridge.calls.state import Timer
 from bridge.core.ids import RoomId, UserId
-from bridge.numbers.abuse import Thresholds
+from bridge.numbers.abuse import Suspicion, Thresholds
 from bridge.numbers.permission import Permission
 from bridge.sip.events import CallProgress
 from tests.app.conftest import open_stage
-from tests.app.outsides import ALICE, BOT, ROOM
+from tests.app.outsides import ALICE, BOT, ROOM, StagePortal
 from tests.app.stage import Stage
 from tests.app.test_spending import call, hang_up, talk
 from tests.clock import ManualClock
@@ -44,6 +45,19 @@ async def test_who_dials_like_a_thief_is_stopped_and_an_administrator_is_told(st
     assert not await again.meter.resume(ALICE)
     await again.invite("later")
     assert again.sip.names() == ["invite"]
+
+
+async def test_an_administrator_who_has_never_talked_to_the_bot_gets_a_room_for_it(stage: Stage) -> None:
+    other, room = UserId("@other:example.org"), RoomId("!made:example.org")
+    stage.admins = (other, ADMIN)
+    stage.__post_init__()
+    stage.matrix.portals[ADMIN] = StagePortal(room_id=room)
+    stage.matrix.refusing = {other}
+    with capture_logs() as logs:
+        stage.meter._suspend(ALICE, Suspicion.WANGIRI)
+        await stage.settle()
+    assert [kind for kind, _ in stage.matrix.told[room]] == ["m.room.message"]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["user_suspended", "admin_not_reached"]
 
 
 async def test_who_lets_many_calls_go_at_once_is_stopped(stage: Stage) -> None:
