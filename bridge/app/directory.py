@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from bridge.app.live_call import LiveCall
+from bridge.calls.call import Call
 from bridge.calls.state import USER_IS_FREE, Direction
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, UserId
 
@@ -15,6 +16,10 @@ MAX_ATTENDED_OF_A_TRUNK = 100
 MAX_TOMBSTONES = 10_000
 TOMBSTONE_S = 600.0
 """How long an ended Matrix call is remembered, so that late or repeated events of it do not begin it again."""
+
+CALL_BACK_S = 3_600.0
+"""Whoever has called for help may be called back for so long, whatever would keep other calls from them."""
+MAX_CALL_BACKS = 10_000
 
 K = TypeVar("K")
 MatrixCallKey = tuple[RoomId, MatrixCallId]
@@ -35,6 +40,8 @@ class Directory:
         """Calls from phones that menus and message boxes have."""
         self._counts = dict.fromkeys(Direction, 0)
         self._tombstones: OrderedDict[MatrixCallKey, float] = OrderedDict()
+        self._called_for_help: OrderedDict[UserId, float] = OrderedDict()
+        """When each user's last emergency call was over; the next process does not know."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -120,6 +127,7 @@ class Directory:
         call = live.call
         if self._calls.pop(call.call_id, None) is None:
             return
+        self._note_call_for_help(call, now)
         self._counts[call.direction] -= not call.test
         self._index(self._by_room, live, live.rooms, set())
         self._index(self._by_user, live, live.users, set())
@@ -130,6 +138,21 @@ class Directory:
         for room_id, matrix_call_id in live.matrix_calls:
             self._by_matrix_call.pop((room_id, matrix_call_id), None)
             self.bury(room_id, matrix_call_id, now)
+
+    def _note_call_for_help(self, call: Call, now: float) -> None:
+        if not _calls_for_help(call):
+            return
+        self._called_for_help[call.matrix.user] = now
+        self._called_for_help.move_to_end(call.matrix.user)
+        if len(self._called_for_help) > MAX_CALL_BACKS:
+            self._called_for_help.popitem(last=False)
+
+    def awaits_call_back(self, user: UserId, now: float) -> bool:
+        """Whether a user calls for help, or has lately: whoever helps must be able to call back."""
+        if any(_calls_for_help(live.call) for live in self._of_user(user)):
+            return True
+        called = self._called_for_help.get(user)
+        return called is not None and now - called <= CALL_BACK_S
 
     def bury(self, room_id: RoomId, matrix_call_id: MatrixCallId, now: float) -> None:
         """Remember that a Matrix call is over, whether or not it was ever ours."""
@@ -173,6 +196,11 @@ class Directory:
     def count(self, direction: Direction) -> int:
         """How many live calls of users there are."""
         return self._counts[direction]
+
+
+def _calls_for_help(call: Call) -> bool:
+    """Whether anybody who helps can have heard of it."""
+    return call.emergency and call.at.dialled is not None
 
 
 def _discard(index: dict[K, dict[CallId, LiveCall]], key: K, call_id: CallId) -> None:

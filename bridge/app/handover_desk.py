@@ -107,7 +107,7 @@ class HandoverDesk:
         Never an emergency number, to which the phone would be a stranger.
         """
         if other is not None:
-            return (Way(trunk=other.trunk, number=other.number, caller=other.caller),)
+            return (Way(trunk=other.trunk, number=other.number, caller=other.caller, withheld=other.withheld),)
         if self._plan().is_emergency(dialled, call.matrix.user):
             return NO_EMERGENCY_CALLS
         return self._ways_of(call, dialled)

@@ -34,6 +34,7 @@ class HuntDesk:
         call_waiting: Callable[[], bool],
         ring_s: Callable[[MessageBox | None], float],
         menus: Menus,
+        is_called_back: Callable[[UserId], bool],
         entropy: Entropy,
     ) -> None:
         """`ring_s` is how long a call rings to somebody with a message box, or without."""
@@ -45,6 +46,7 @@ class HuntDesk:
         self._call_waiting = call_waiting
         self._ring_s = ring_s
         self._menus = menus
+        self._is_called_back = is_called_back
         self._entropy = entropy
 
     def plan_for(self, target: Target, caller: str) -> HuntPlan | BoxOf | None:
@@ -100,10 +102,12 @@ class HuntDesk:
 
     def judge(self, call: Call, user: UserId) -> Verdict | RingWhen:
         """Whether a member can be rung for a call now."""
+        dialled = bool(call.number) and self._directory.dials(user, call.number)
+        if self._is_called_back(user):
+            return outcomes.BUSY if dialled else RingWhen.ALWAYS
         refusal = self._wishes.for_member(user, call.caller)
         if refusal is not None:
             return refusal
-        dialled = bool(call.number) and self._directory.dials(user, call.number)
         engaged = self._directory.is_engaged(user, call_waiting=self._call_waiting())
         return outcomes.BUSY if dialled or engaged else self._ring_when(user)
 

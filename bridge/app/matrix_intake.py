@@ -77,7 +77,7 @@ class MatrixIntake:
         sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         meter: Meter,
         announcements: Announcements,
-        hides_number: Callable[[UserId], bool | None] = lambda user: None,
+        hides_number: Callable[[UserId], bool | None],
         call_waiting: Callable[[], bool],
         times: Callable[[], CallTimes],
         clock: Clock,
@@ -267,9 +267,12 @@ class MatrixIntake:
         return decision if isinstance(decision, Verdict) else self._meter.admit(call_id, user, decision)
 
     def _ways(self, call: Call, dialled: str) -> tuple[Way, ...] | Verdict:
-        """How a call that the user leaves to another number would go on to it."""
+        """How a call that the user leaves to another number would go on to it; a hidden caller stays hidden."""
         decision = self._decide(partner_id(call), call.matrix.user, call.matrix.room_id, dialled)
-        return decision if isinstance(decision, Verdict) else tuple(map(self._way, decision.routes))
+        if isinstance(decision, Verdict):
+            return decision
+        ways = map(self._way, decision.routes)
+        return tuple(replace(way, withheld=way.withheld or call.withheld) for way in ways)
 
     def _way(self, route: Route) -> Way:
         return Way(

@@ -12,6 +12,7 @@ from bridge.app.cash_book import CashBook, paid_number
 from bridge.app.live_call import LiveCall
 from bridge.app.suspensions import SuspensionRule, Suspensions
 from bridge.calls import events as ev
+from bridge.calls import outcomes
 from bridge.calls.call import Call
 from bridge.calls.handover import partner_id
 from bridge.calls.state import Direction, EndedBy, State
@@ -20,7 +21,7 @@ from bridge.core.ids import CallId, UserId
 from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.numbers import limits
-from bridge.numbers.abuse import Suspicion, Thresholds, Watch
+from bridge.numbers.abuse import SHORT_CALL_S, Suspicion, Thresholds, Watch
 from bridge.numbers.accounts import Booking
 from bridge.numbers.ledger import Ledger
 from bridge.numbers.limits import Limit
@@ -122,6 +123,10 @@ class Meter:
             return False
         self.cash_book.note(bookings)
         return True
+
+    def suspends(self, user: UserId) -> bool:
+        """Whether a user may neither call out nor write."""
+        return self._suspensions.concerns(user)
 
     async def pay_for_text(self, user: UserId, price: int | None, *, parts: int) -> bool:
         """Book a text message; false when the user may spend no more, or nobody knows what it costs."""
@@ -233,7 +238,7 @@ class Meter:
         if call.direction is not Direction.OUTBOUND or not heard_of:
             return
         user, now = call.matrix.user, self._clock.monotonic()
-        by_caller = call.ended_by is EndedBy.MATRIX
+        by_caller = call.ended_by is EndedBy.MATRIX or _was_let_run_out(call)
         suspicion = self._watch.ended(user, call.number, talked_s=talked_s, by_caller=by_caller, now=now)
         if suspicion is not None and not self._suspensions.concerns(user):
             self._suspend(user, suspicion)
@@ -292,3 +297,10 @@ class Meter:
 
     def _today(self) -> date:
         return self.cash_book.today()
+
+
+def _was_let_run_out(call: Call) -> bool:
+    """Whether it has rung no longer than a call that is let go: a client says itself how long its invite is good."""
+    if call.verdict is not outcomes.NO_ANSWER or call.ended_by is not EndedBy.BRIDGE:
+        return False
+    return call.at.ringing is not None and call.at.ended is not None and call.at.ended - call.at.ringing < SHORT_CALL_S

@@ -31,7 +31,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers.groups import Group
 from bridge.numbers.policy import NumberPlan
-from bridge.numbers.reach import ToGroup, ToMenu, ToMessageBox, ToUser, person
+from bridge.numbers.reach import Reach, Target, ToGroup, ToMenu, ToMessageBox, ToUser, person
 from bridge.numbers.refusals import UNKNOWN_NUMBER
 from bridge.sip import events as sip
 
@@ -58,6 +58,7 @@ class SipIntake:
         sides: Callable[[], Mapping[TrunkName, TrunkSide]],
         meter: Meter,
         wishes: Wishes,
+        hides_number: Callable[[UserId], bool | None],
         ring_when: Callable[[UserId], RingWhen] = lambda user: RingWhen.ALWAYS,
         message_box_of: Callable[[UserId], MessageBox | None] = lambda user: None,
         rings_s: Callable[[], float | None] = lambda: None,
@@ -71,7 +72,7 @@ class SipIntake:
     ) -> None:
         self._switchboard = switchboard
         self._plan = plan
-        self._transfers = TransferDesk(plan, sides, meter)
+        self._transfers = TransferDesk(plan, sides, meter, hides_number)
         self._wishes = wishes
         self._ring_when = ring_when
         self._message_box_of = message_box_of
@@ -89,6 +90,7 @@ class SipIntake:
             call_waiting=call_waiting,
             ring_s=lambda box: self._times_of(box).ring_s,
             menus=menus,
+            is_called_back=self._is_called_back,
             entropy=entropy,
         )
         switchboard.ask_of_members(self._hunts.judge)
@@ -159,8 +161,8 @@ class SipIntake:
     def _ring(self, event: sip.IncomingCall) -> None:
         """Let the called number's target have the call, or nobody."""
         reach = self._plan().reach_of(event.called)
-        target = reach.at(self._wishes.local_time()) if reach is not None else None
-        match self._overload(event), target:
+        target = self._target(reach) if reach is not None else None
+        match self._overload(event, target), target:
             case Verdict() as refusal, _:
                 self._refuse(event, refusal, person(target))
             case _, ToUser(user=user):
@@ -174,10 +176,22 @@ class SipIntake:
             case _:
                 self._refuse(event, OUT_OF_HOURS if reach is not None and target is None else UNKNOWN_NUMBER, None)
 
-    def _overload(self, event: sip.IncomingCall) -> Verdict | None:
+    def _target(self, reach: Reach) -> Target | None:
+        """Who is reached now; whoever is called back after a call for help, at all hours."""
+        if isinstance(reach.to, ToUser) and self._is_called_back(reach.to.user):
+            return reach.to
+        return reach.at(self._wishes.local_time())
+
+    def _is_called_back(self, user: UserId) -> bool:
+        """Whether a call to this user may be from whoever helps: nothing that is set may keep it away."""
+        return self._switchboard.directory.awaits_call_back(user, self._clock.monotonic())
+
+    def _overload(self, event: sip.IncomingCall, target: Target | None) -> Verdict | None:
         """Why no call of this trunk is taken, whoever it is for."""
         if not self._switchboard.accepting:
             return outcomes.SHUTTING_DOWN
+        if isinstance(target, ToUser) and self._is_called_back(target.user):
+            return None
         if not self._switchboard.service.carries(event.trunk):
             return OUT_OF_SERVICE
         if self._switchboard.directory.unanswered_of_trunk(event.trunk) >= MAX_UNANSWERED_OF_A_TRUNK:
@@ -231,6 +245,8 @@ class SipIntake:
 
         `dialled` is a phone that the user calls at this moment and that may not be joined to that call.
         """
+        if self._is_called_back(user):
+            return outcomes.BUSY if dialled else None, ""
         if (wish := self._wishes.for_call(user, event)) is not None:
             return wish.verdict, wish.forward_to
         engaged = self._switchboard.directory.is_engaged(user, call_waiting=self._call_waiting())
@@ -266,7 +282,7 @@ class SipIntake:
             caller=event.caller,
             caller_name=plain_name(event.caller_name),
             called=event.called,
-            ring_when=self._ring_when(user),
+            ring_when=RingWhen.ALWAYS if self._is_called_back(user) else self._ring_when(user),
             message_box=box,
             menu=menu,
             sip_call_id=event.sip_call_id,

@@ -84,7 +84,7 @@ class SipWork:
             caller_name=call.caller_name,
             withheld=call.withheld,
             sdp=command.sdp,
-            has_alternative=bool(call.further),
+            impatient=bool(call.further) or call.emergency,
         )
         call.dialog = self._sip.invite(outgoing)
         call.sip_call_id = self._sip.sip_call_id(call.dialog)
@@ -98,6 +98,7 @@ class SipWork:
             trunk=live.call.trunk,
             called=second.number,
             caller=second.caller,
+            withheld=second.withheld,
             sdp=command.sdp,
             target=SipUri.parse(second.uri) if second.uri else None,
             replaces=second.replaces,

@@ -1,5 +1,6 @@
 """Users who may not call out for a while, because their calls looked like fraud, and who is told of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ import structlog
 
 from bridge.app.lane import Lane
 from bridge.core.clock import Clock
+from bridge.core.errors import TrunklineError
 from bridge.core.ids import RoomId, UserId
 from bridge.core.pii import Pii
 from bridge.core.telemetry import Telemetry
@@ -18,7 +20,8 @@ from bridge.store.spending import StoredSuspension
 
 log = structlog.get_logger(__name__)
 
-_ROOMS_OF_AN_ADMIN = 5
+ROOM_LIMIT_S = 5.0
+"""For the homeserver to make a room with an administrator: the end of the process may wait for it."""
 
 _LOOKS_LIKE = {
     Suspicion.COUNTRIES: "they called many countries within an hour",
@@ -41,13 +44,15 @@ class BotVoice(Protocol):
     @property
     def bot(self) -> UserId: ...
 
+    async def bot_room(self, user: UserId) -> RoomId: ...
+
     async def send(
         self, *, room_id: RoomId, sender: UserId, event_type: str, content: Mapping[str, Any], txn_id: str
     ) -> None: ...
 
 
 class Suspensions:
-    """At hand in memory, because a call must not wait for the disk; written and told in order behind it."""
+    """At hand in memory, because a call must not wait for the disk; written and told behind it, each in order."""
 
     def __init__(
         self, rule: SuspensionRule, *, store: Store, rooms: BotVoice, clock: Clock, telemetry: Telemetry
@@ -58,7 +63,7 @@ class Suspensions:
         self._clock = clock
         self._telemetry = telemetry
         self._until: dict[UserId, float] = {}
-        self._lane = Lane()
+        self._lane, self._notices = Lane(), Lane()
 
     def follow(self, rule: SuspensionRule) -> None:
         """Suspend by another rule from now on."""
@@ -97,7 +102,7 @@ class Suspensions:
             f"Calls of {user} to the telephone network are suspended for {self._rule.hours:g} hours: "
             f'{_LOOKS_LIKE[suspicion]}. "resume {user}" ends that.'
         )
-        self._lane.submit(lambda: self._guarded(lambda: self._tell(self._rule.admins, text, f"{user}.{until}")))
+        self._notices.submit(lambda: self._guarded(lambda: self._tell(self._rule.admins, text, f"{user}.{until}")))
 
     async def resume(self, user: UserId) -> bool:
         """An administrator has looked at it; false when there was nothing to end."""
@@ -112,15 +117,13 @@ class Suspensions:
     async def drain(self) -> None:
         """Wait until everything is written and told."""
         await self._lane.drain()
+        await self._notices.drain()
 
     async def _tell(self, admins: Sequence[UserId], text: str, key: str) -> None:
-        """In the room in which each talks with the bot; who has none finds it in the log and the metrics."""
+        """In the room in which each talks with the bot; where none can be made, it is in the log and the metrics."""
         notice, bot = call_content.notice(text), self._rooms.bot
         for admin in admins:
-            rooms = await self._store.rooms.rooms_with(bot, admin, limit=_ROOMS_OF_AN_ADMIN)
-            if not rooms:
-                log.warning("admin_not_reached", user=Pii(admin))
-            for room_id in rooms[:1]:
+            if (room_id := await self._room_of(admin)) is not None:
                 await self._rooms.send(
                     room_id=room_id,
                     sender=bot,
@@ -128,6 +131,17 @@ class Suspensions:
                     content=notice.content,
                     txn_id=f"suspension.{admin}.{key}",
                 )
+
+    async def _room_of(self, admin: UserId) -> RoomId | None:
+        known = await self._store.rooms.rooms_with(self._rooms.bot, admin, limit=1)
+        if known:
+            return known[0]
+        try:
+            async with asyncio.timeout(ROOM_LIMIT_S):
+                return await self._rooms.bot_room(admin)
+        except (TrunklineError, TimeoutError) as error:
+            log.warning("admin_not_reached", user=Pii(admin), detail=str(error))
+            return None
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """A store in trouble costs the notice, never the suspension."""

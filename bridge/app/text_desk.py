@@ -23,6 +23,7 @@ from bridge.core.telemetry import Telemetry
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
 from bridge.matrix.texts import Text, UnsupportedText, answer_to, plain, read_text
+from bridge.numbers.limits import SUSPENDED
 from bridge.numbers.policy import NumberPlan, Route
 from bridge.sip.events import OutgoingText, TextDelivered, TextEvent, TextFailed, TextReceived
 from bridge.sip.settings import Texting
@@ -52,6 +53,8 @@ TOO_MANY = "Your message was not sent: you have sent as many text messages as yo
 LIMIT_REACHED = "Your message was not sent: you have reached the limit of your spending, or its price is not known."
 EMERGENCY = "Your message was not sent: emergency services cannot be reached by text from here. Use a telephone."
 NOT_TEXT = "Only text can be sent to a telephone number."
+NUMBER_SHOWN = "Your message was not sent: your number is hidden, and a text message to a mobile network would show it."
+"""A short message always has its sender in it (TP-Originating-Address, 3GPP TS 23.040 §9.2.2.1)."""
 OUT_OF_SERVICE = "Your message was not sent: the connection to the telephone network is out of service for now."
 NO_TEXTS = "Text messages cannot be sent to this number from here, only calls."
 
@@ -115,7 +118,7 @@ class TextDesk:
         sides: Callable[[], Mapping[TrunkName, TextSide]],
         meter: Meter,
         refuses: Callable[[UserId, str], Verdict | None],
-        hides_number: Callable[[UserId], bool | None] = lambda user: None,
+        hides_number: Callable[[UserId], bool | None],
         carries: Callable[[TrunkName], bool] = lambda trunk: True,
         spend: Callable[[UserId, int], Awaitable[bool]],
         clock: Clock,
@@ -205,6 +208,8 @@ class TextDesk:
         route = self._route(event, talk.number)
         if isinstance(route, str):
             return self._refused(event.sender, route)
+        if self._meter.suspends(event.sender):
+            return self._refused(event.sender, _not_sent(SUSPENDED), route.trunk)
         side = self._sides()[route.trunk]
         parts = parts_of(text.body, side.texting)
         if not parts:
@@ -219,14 +224,15 @@ class TextDesk:
         """The first way of a call to that number whose trunk takes texts, or why there is none."""
         if self._plan().is_emergency(number, event.sender):
             return EMERGENCY
-        hidden = self._hides_number(event.sender)
-        decision = self._plan().decide(event.sender, number, self._sip.trunk_up, room=event.room_id, withheld=hidden)
+        user, withheld = event.sender, self._hides_number(event.sender)
+        decision = self._plan().decide(user, number, self._sip.trunk_up, room=event.room_id, withheld=withheld)
         if isinstance(decision, Verdict):
-            return f"Your message was not sent. {decision.user_text or ''}".strip()
+            return _not_sent(decision)
         sides = self._sides()
-        routes = [route for route in decision.routes if sides[route.trunk].texting is not Texting.NONE]
+        takers = [route for route in decision.routes if sides[route.trunk].texting is not Texting.NONE]
+        routes = [route for route in takers if not (route.withheld and sides[route.trunk].texting is Texting.SMS)]
         if not routes:
-            return NO_TEXTS
+            return NUMBER_SHOWN if takers else NO_TEXTS
         return next((route for route in routes if self._carries(route.trunk)), OUT_OF_SERVICE)
 
     async def _deliver(self, route: Route, parts: tuple[str, ...], name: str) -> str:
@@ -337,3 +343,7 @@ class TextDesk:
         for task in list(self._arrivals):
             task.cancel()
         await asyncio.gather(*self._arrivals, return_exceptions=True)
+
+
+def _not_sent(why: Verdict) -> str:
+    return f"Your message was not sent. {why.user_text or ''}".strip()

@@ -11,7 +11,7 @@ from bridge.calls import transfer_events as tev
 from bridge.calls.call import Call
 from bridge.calls.state import USER_HAS_LEFT, State
 from bridge.core.addresses import address_of
-from bridge.core.ids import TrunkName
+from bridge.core.ids import TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers.policy import NumberPlan
 from bridge.sip import events as sip
@@ -44,9 +44,14 @@ class TransferDesk:
     """The configuration's word on each wish."""
 
     def __init__(
-        self, plan: Callable[[], NumberPlan], sides: Callable[[], Mapping[TrunkName, TrunkSide]], meter: Meter
+        self,
+        plan: Callable[[], NumberPlan],
+        sides: Callable[[], Mapping[TrunkName, TrunkSide]],
+        meter: Meter,
+        hides_number: Callable[[UserId], bool | None],
     ) -> None:
         self._plan = plan
+        self._hides_number = hides_number
         self._meter = meter
         self._sides = sides
 
@@ -66,7 +71,13 @@ class TransferDesk:
         judged = route if isinstance(route, Verdict) else self._meter.admit_transfer(call, route)
         if isinstance(judged, Verdict):
             return _forbidden(call, judged.reason, judged.sip_status)
-        return tev.TransferPermitted(number=judged.number, caller=judged.caller, referred_by=event.referred_by)
+        is_emergency = self._plan().is_emergency(judged.number)
+        return tev.TransferPermitted(
+            number=judged.number,
+            caller=judged.caller,
+            withheld=judged.withheld or (self._is_withheld(call) and not is_emergency),
+            referred_by=event.referred_by,
+        )
 
     def _attended(self, call: Call, event: sip.CallReferred) -> tev.TransferPermitted | tev.TransferForbidden:
         target, side = event.target, self._sides().get(call.trunk)
@@ -75,10 +86,16 @@ class TransferDesk:
         return tev.TransferPermitted(
             number=self._plan().caller_number(target.user),
             caller=self._plan().caller_of(call.matrix.user, call.trunk),
+            withheld=self._is_withheld(call),
             uri=str(target.uri),
             replaces=target.replaces,
             referred_by=event.referred_by,
         )
+
+    def _is_withheld(self, call: Call) -> bool:
+        """Whether the user shows no number in this call, or in any. What the phone asks for cannot change that."""
+        user = call.matrix.user
+        return call.withheld or self._plan().hides(user, self._hides_number(user))
 
     def keys(self, call: Call, event: sip.DigitsReceived) -> sipev.PhoneKeysPressed | None:
         """Keys count once: where they come with the audio, those that signalling repeats are left out."""

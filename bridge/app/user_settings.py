@@ -88,6 +88,10 @@ class UserSettings:
     def of(self, user: UserId) -> StoredSettings:
         return self._settings.get(user, StoredSettings())
 
+    def hides_number(self, user: UserId) -> bool | None:
+        """Whether those whom a user calls see no number; `None` leaves it to the configuration."""
+        return self.of(user).withheld
+
     async def change(self, user: UserId, **changes: Unpack[Changes]) -> StoredSettings:
         """Set what is given, on disk first; returns all of the user's settings."""
         async with self.turn.taken():

@@ -7,10 +7,11 @@ the room before it is spoken, and whatever goes wrong with the sound ends the ca
 
 from bridge.calls import announcement_commands as acmd
 from bridge.calls import commands as cmd
-from bridge.calls import established, outbound
+from bridge.calls import established, outbound, outcomes
 from bridge.calls import events as ev
 from bridge.calls import matrix_commands as mxcmd
 from bridge.calls import matrix_events as mxev
+from bridge.calls import media_commands as medcmd
 from bridge.calls import media_events as medev
 from bridge.calls import message_events as mev
 from bridge.calls.announcement_events import AnnouncementReady
@@ -19,9 +20,12 @@ from bridge.calls.early import matrix_reoffer_answered
 from bridge.calls.inbound import peer_candidates
 from bridge.calls.state import EndedBy, MatrixLeg, State, Timer
 from bridge.calls.steps import Row, Table, abort, ignore, matrix_reoffered, refuse
+from bridge.core.verdict import Verdict
 
 TELLING_S = 40.0
 """For the client's connection and the sentence, which the configuration keeps short."""
+NO_HELP = "emergency_refused"
+"""The sentence in `Call.spoken` for whoever calls for help, which cannot be reached from here, for whatever reason."""
 
 
 def refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
@@ -31,6 +35,21 @@ def refused(call: Call, event: ev.CallRefused, now: float) -> list[cmd.Command]:
     notice = call.notice(event.verdict, EndedBy.BRIDGE)
     call.state, call.told = State.REFUSING, event.verdict
     return [*notice, acmd.WriteAnnouncementAnswer(matrix_sdp=call.matrix_sdp)]
+
+
+def unreached(call: Call, verdict: Verdict, now: float) -> list[cmd.Command]:
+    """No trunk has brought the call to anybody. Whoever called for help must not take it for a phone that is busy."""
+    if not call.emergency or NO_HELP not in call.spoken:
+        return call.end(verdict, EndedBy.SIP, now)
+    call_for_help = outcomes.of_emergency(verdict)
+    notice = call.notice(call_for_help, EndedBy.SIP)
+    call.told = call_for_help
+    if call.matrix_leg is MatrixLeg.ANSWERED:
+        return [*notice, acmd.DropSipMedia(), *_tell(call, now)]
+    call.state = State.REFUSING
+    answer = acmd.WriteAnnouncementAnswer(matrix_sdp=call.matrix_sdp or "")
+    candidates = call.buffered_of(call.matrix.call_id, call.matrix.peer_party)
+    return [*notice, medcmd.CloseMedia(), answer, *candidates]
 
 
 def answer_ready(call: Call, event: AnnouncementReady, now: float) -> list[cmd.Command]:
@@ -52,7 +71,9 @@ def ended_aloud(call: Call, event: ev.Aborted, now: float) -> list[cmd.Command]:
 def _tell(call: Call, now: float) -> list[cmd.Command]:
     call.state = State.TELLING
     call.deadlines = {Timer.TELLING: now + TELLING_S}
-    return [acmd.Announce(reason=call.told.reason)] if call.told is not None else []
+    if call.told is None:
+        return []
+    return [acmd.Announce(reason=NO_HELP if call.emergency else call.told.reason)]
 
 
 def over(call: Call, event: object, now: float) -> list[cmd.Command]:
@@ -115,6 +136,8 @@ REFUSED: Table = {
     (State.NEW, ev.CallRefused): Row(refused, (State.REFUSING, State.ENDED)),
     **{(State.REFUSING, event): row for event, row in _ANY_TIME.items()},
     (State.REFUSING, mxev.CandidatesReceived): Row(outbound.caller_candidates, ()),
+    # The answer to early media of a trunk that has failed meanwhile.
+    (State.REFUSING, medev.MatrixAnswerReady): Row(ignore, ()),
     (State.REFUSING, AnnouncementReady): Row(answer_ready, (State.TELLING,)),
 }
-"""For a call that its user may not make. Refines a row of the plain call."""
+"""For a call that its user may not make, or that reaches no help. Refines a row of the plain call."""

@@ -23,9 +23,14 @@ RINGING, SESSION_PROGRESS = 180, 183
 
 
 def progress(call: Call, event: sipev.SipProgress, now: float) -> list[cmd.Command]:
-    """A 180 with a description is ringing too, which the caller's client plays already."""
+    """A 180 with a description is ringing too, which the caller's client plays already.
+
+    Once the caller is answered, no other trunk can take the call: one that has to go on whatever happens waits for its
+    last.
+    """
     _note_ringing(call, event, now)
-    if event.sdp is None or not call.answers_early or event.status != SESSION_PROGRESS:
+    answers_early = call.answers_early and not (call.emergency and call.further)
+    if event.sdp is None or not answers_early or event.status != SESSION_PROGRESS:
         return []
     call.state = State.EARLY_ANSWERING
     return [medcmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp), early=True)]
@@ -99,7 +104,6 @@ _EARLY_ANSWERING: dict[type[object], Row] = {
     sipev.SipProgress: Row(more_progress, ()),
     medev.MatrixAnswerReady: Row(answer_ready, (State.EARLY,)),
     sipev.SipAnswered: Row(answered_meanwhile, (State.ANSWERING, State.ENDED)),
-    sipev.SipFailed: Row(outbound.sip_failed, (State.ENDED,)),
     ev.TimerFired: Row(outbound.timer_fired, (State.ENDED,)),
     sipev.IdentityChanged: Row(outbound.identity_known, ()),
 }
@@ -109,7 +113,6 @@ _EARLY: dict[type[object], Row] = {
     **_OFFERS,
     sipev.SipProgress: Row(more_progress, ()),
     sipev.SipAnswered: Row(answered, (State.CONNECTING, State.CONNECTED, State.ENDED)),
-    sipev.SipFailed: Row(outbound.sip_failed, (State.ENDED,)),
     ev.TimerFired: Row(timer_fired, (State.ENDED,)),
     mxev.HangupReceived: Row(established.hung_up, (State.ENDED,)),
     mxev.AnswerSelected: Row(established.answer_selected, (State.ENDED,)),

@@ -9,8 +9,9 @@ from bridge.calls import commands as cmd
 from bridge.calls import media_commands as medcmd
 from bridge.calls import outbound
 from bridge.calls import sip_events as sipev
+from bridge.calls.announcement import unreached
 from bridge.calls.call import Call
-from bridge.calls.state import EndedBy, SipLeg, State
+from bridge.calls.state import SipLeg, State
 from bridge.calls.steps import Row, Table
 from bridge.core.verdict import Verdict
 
@@ -19,7 +20,7 @@ def trunk_failed(call: Call, event: sipev.SipFailed, now: float) -> list[cmd.Com
     """Go on over the next trunk if there is one and this failure allows it."""
     verdict = outbound.note_failure(call, event)
     if not can_go_on(call, verdict):
-        return call.end(verdict, EndedBy.SIP, now)
+        return unreached(call, verdict, now)
     return [*next_trunk(call, verdict), *outbound.prepare(call)]
 
 
@@ -40,5 +41,9 @@ def next_trunk(call: Call, verdict: Verdict) -> list[cmd.Command]:
     return [cmd.NoteFailover(trunk=failed, reason=verdict.reason), medcmd.CloseMedia()]
 
 
-TABLE: Table = {(State.DIALLING, sipev.SipFailed): Row(trunk_failed, (State.PREPARING, State.ENDED))}
-"""Refines a row of the plain call."""
+TABLE: Table = {
+    (State.DIALLING, sipev.SipFailed): Row(trunk_failed, (State.PREPARING, State.REFUSING, State.ENDED)),
+    (State.EARLY_ANSWERING, sipev.SipFailed): Row(trunk_failed, (State.REFUSING, State.ENDED)),
+    (State.EARLY, sipev.SipFailed): Row(trunk_failed, (State.TELLING, State.ENDED)),
+}
+"""Early media is played only where no trunk is left to go on to, or a phone has rung: then this is the end."""

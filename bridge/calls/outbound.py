@@ -111,10 +111,6 @@ def sip_answered(call: Call, event: sipev.SipAnswered, now: float) -> list[cmd.C
     return [medcmd.WriteMatrixAnswer(sip_sdp=call.take_sip_sdp(event.sdp))]
 
 
-def sip_failed(call: Call, event: sipev.SipFailed, now: float) -> list[cmd.Command]:
-    return call.end(note_failure(call, event), EndedBy.SIP, now)
-
-
 def note_failure(call: Call, event: sipev.SipFailed) -> Verdict:
     """The phone's side has refused, or was not to be reached."""
     call.sip_leg = SipLeg.ENDED
@@ -194,7 +190,6 @@ TABLE: Table = {
     (State.PREPARING, medev.SipOfferReady): Row(sip_offer_ready, (State.DIALLING,)),
     (State.PREPARING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
     (State.DIALLING, sipev.SipAnswered): Row(sip_answered, (State.ANSWERING, State.ENDED)),
-    (State.DIALLING, sipev.SipFailed): Row(sip_failed, (State.ENDED,)),
     (State.DIALLING, ev.TimerFired): Row(timer_fired, (State.ENDED,)),
     (State.DIALLING, sipev.SipReoffered): Row(reoffered_while_ringing, ()),
     **{(state, medev.ReofferAnswered): Row(reoffer_answered, ()) for state in (State.DIALLING, State.ANSWERING)},

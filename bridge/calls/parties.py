@@ -37,6 +37,7 @@ class SecondLeg:
     number: str
     name: str = ""
     caller: str = ""
+    withheld: bool = False
     uri: str = ""
     replaces: str | None = None
     referred_by: str = ""

@@ -34,6 +34,7 @@ def permitted(call: Call, event: tev.TransferPermitted, now: float) -> list[cmd.
     call.second = SecondLeg(
         number=event.number,
         caller=event.caller,
+        withheld=event.withheld,
         uri=event.uri,
         replaces=event.replaces,
         referred_by=event.referred_by,

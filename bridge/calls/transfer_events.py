@@ -15,6 +15,8 @@ class TransferPermitted:
     number: str
     """Canonical; the user part of `uri` when the trunk itself says whom to call."""
     caller: str
+    withheld: bool = False
+    """Whether the other phone is shown no number of ours."""
     uri: str = ""
     """The very address to call; empty is `number` at the trunk."""
     replaces: str | None = None

@@ -290,6 +290,10 @@ class MatrixService:
         """
         return await self._portals.portal(user=user, ghost=self._names.ghost_id(number), caller_name=caller_name)
 
+    async def bot_room(self, user: UserId) -> RoomId:
+        """A room of the bot with `user` and nobody else, made when there is none."""
+        return (await self._portals.portal(user=user, ghost=self._names.bot)).room_id
+
     async def rename_ghosts(self) -> int:
         """After a change of the address book or the picture: give every ghost those of today; how many had others."""
         renamed = await self._ghosts.rename_all()

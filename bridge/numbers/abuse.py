@@ -85,7 +85,7 @@ class Watch:
         return None
 
     def ended(self, user: UserId, number: str, *, talked_s: float, by_caller: bool, now: float) -> Suspicion | None:
-        """The call is over. One that the called party ended, or that nobody answered, lures nobody."""
+        """The call is over. One that the called party ended, or that rang on unanswered, lures nobody."""
         if not by_caller or talked_s >= SHORT_CALL_S:
             return None
         history = self._of(user)

@@ -229,7 +229,7 @@ class NumberPlan:
         return [named[name] for name in rule.in_order(lambda trunk: named[trunk].rate(number), spin)]
 
     def _route(self, user: UserId, number: E164, trunk: TrunkChoice, withheld: bool | None) -> Route:
-        hidden = self._is_withheld(user) if withheld is None else withheld
+        hidden = self.hides(user, withheld)
         return Route(trunk=trunk.name, number=number, caller=self._caller(user, trunk), withheld=hidden)
 
     def route_over(
@@ -278,8 +278,9 @@ class NumberPlan:
         numbers = [self.caller_ids.get(user, ""), *own, self.caller_ids.get(user.partition(":")[2], "")]
         return next((n for n in numbers if n not in ("", WITHHELD) and trunk.may_show(n)), trunk.caller_id)
 
-    def _is_withheld(self, user: UserId) -> bool:
-        return of_user(self.caller_ids, user) == WITHHELD
+    def hides(self, user: UserId, withheld: bool | None) -> bool:
+        """Whether those whom a user calls are shown no number; `withheld` is the user's own word, if there is one."""
+        return of_user(self.caller_ids, user) == WITHHELD if withheld is None else withheld
 
     def numbers_of(self, user: UserId) -> list[E164]:
         """All numbers under which phones reach a user."""

@@ -1,9 +1,10 @@
 """How many calls a trunk carries: at the same time, and begun per second in each direction.
 
-Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency number is never stopped nor made to wait.
+Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency number is never stopped nor made to wait,
+and the number that it showed can be called back for an hour.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,12 +13,17 @@ from bridge.core.ids import DialogKey
 from bridge.sip.checks import Refusal
 from bridge.sip.context import Context
 from bridge.sip.events import CallFailed, OutgoingCall
+from bridge.sip.identity import called_of
 from bridge.sip.limiter import Bucket
+from bridge.sip.message import Request
 from bridge.sip.timers import Timer
 from bridge.sip.trunks import TrunkState
 
 MAX_WAIT_S = 2.0
 """A caller notices longer silence; another trunk may be free meanwhile."""
+
+CALL_BACK_S = 3_600.0
+MAX_CALL_BACKS = 10_000
 
 _RETRY_AFTER_S = (1, 5)
 
@@ -47,6 +53,8 @@ class CallLimits:
     incoming: Bucket | None = None
     waiting: deque[Waiting] = field(default_factory=deque)
     timer: "Timer[object] | None" = None
+    call_backs: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """The numbers that were shown in calls to emergency numbers, and until when they may be called back."""
 
     @classmethod
     def of(
@@ -76,7 +84,10 @@ class CallLimits:
 
     def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         """Begin a call now, or when its turn comes, or not at all."""
-        if call.called in self.context.settings.emergency or not self._is_limited:
+        if call.called in self.context.settings.emergency:
+            self._expect_call_back(call.caller, now)
+            self.place(dialog, call, now)
+        elif not self._is_limited:
             self.place(dialog, call, now)
         elif self._is_full():
             self._refuse(dialog, "max_calls")
@@ -113,19 +124,27 @@ class CallLimits:
         while self.waiting:
             self.give_up(self.waiting[0].dialog)
 
-    def refusal(self, now: float, *, replaces: bool) -> Refusal | None:
+    def refusal(self, request: Request, now: float) -> Refusal | None:
         """Why a call of the trunk is not taken, if it is not: over its rate, or busy on all lines.
 
         One that takes the place of another takes its line as well (RFC 3891).
         """
+        if self.call_backs and self.call_backs.get(called_of(request, self.state), now) > now:
+            return None
         if self.incoming is not None and not self.incoming.take(now):
             self._count("max_incoming_per_s")
             wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
             return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
-        if not replaces and self._is_full():
+        if "Replaces" not in request.headers and self._is_full():
             self._count("max_calls")
             return Refusal(status=486)
         return None
+
+    def _expect_call_back(self, number: str, now: float) -> None:
+        self.call_backs[number] = now + CALL_BACK_S
+        self.call_backs.move_to_end(number)
+        while len(self.call_backs) > MAX_CALL_BACKS or next(iter(self.call_backs.values())) <= now:
+            self.call_backs.popitem(last=False)
 
     @property
     def _is_limited(self) -> bool:

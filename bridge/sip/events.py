@@ -34,8 +34,8 @@ class OutgoingCall:
     """The Replaces header to send, as a peer gave it (RFC 3891)."""
     referred_by: str = ""
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
-    has_alternative: bool = False
-    """Whether another trunk takes the call if this one fails: then its silence is borne no longer than a server's."""
+    impatient: bool = False
+    """Whether the trunk's silence is borne no longer than a server's: another one takes the call, or it is urgent."""
 
 
 @record_type

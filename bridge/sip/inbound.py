@@ -200,7 +200,7 @@ class Inbound:
             return
         if refuses_interval(self.context, Policy.of(state.trunk), server, now):
             return
-        refusal = self.context.limits[state.trunk.name].refusal(now, replaces="Replaces" in request.headers)
+        refusal = self.context.limits[state.trunk.name].refusal(request, now)
         if refusal is not None:
             self.context.layer.respond(server, refusal.response(request, self.context.tag()), now)
             return

@@ -82,7 +82,7 @@ class Outbound:
             party=Caller(number=call.called),
         )
         context.usages[dialog] = usage
-        on_silence = partial(usage.handle, SilenceLasted()) if call.has_alternative else None
+        on_silence = partial(usage.handle, SilenceLasted()) if call.impatient else None
         usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage, on_silence=on_silence)
         usage.invite = usage.hunt.start(request, now)
         usage.whereabouts = whereabouts(usage)

@@ -131,6 +131,9 @@ class StageMatrix:
             await self.portal_delay.wait()
         return self.portals.get(user, StagePortal())
 
+    async def bot_room(self, user: UserId) -> RoomId:
+        return (await self.portal(user=user, number=E164("bot"))).room_id
+
     async def upload(self, content: bytes, kind: str, owner: UserId) -> str:
         raise CallError(MATRIX_UNREACHABLE)
 

@@ -211,7 +211,7 @@ class Stage:
             sides=lambda: sides,
             meter=self.meter,
             announcements=self.announcements,
-            hides_number=lambda user: self.settings.of(user).withheld,
+            hides_number=self.settings.hides_number,
             call_waiting=lambda: self.call_waiting,
             times=CallTimes,
             clock=clock,
@@ -224,6 +224,7 @@ class Stage:
             ring_when=lambda user: self.ring_when.get(user, RingWhen.ALWAYS),
             sides=lambda: sides,
             meter=self.meter,
+            hides_number=self.settings.hides_number,
             wishes=Wishes(
                 self.settings,
                 self.forwards,

@@ -85,6 +85,12 @@ async def test_the_other_phone_is_called_as_the_user_would_and_joined(stage: Sta
     assert [kind for kind in stage.matrix.types() if kind == "m.call.hangup"] == ["m.call.hangup"]
 
 
+async def test_who_has_hidden_the_number_in_a_call_leaves_the_phone_without_showing_it(stage: Stage) -> None:
+    await talking(stage, ghost=UserId("@_sip_#31#+15550100:example.org"))
+    await leave(stage)
+    assert (placed(stage)[1].called, placed(stage)[1].withheld) == ("+15550111", True)
+
+
 @pytest.mark.parametrize("replaces", [None, "other;to-tag=1;from-tag=2"])
 async def test_a_phone_that_the_user_has_left_is_told_that_it_cannot_be_moved_on(
     stage: Stage, replaces: str | None

@@ -13,10 +13,9 @@ from bridge.app.recovery import end_left_over_calls
 from bridge.app.suspensions import SuspensionRule
 from bridge.calls import media_events as medev
 from bridge.calls.state import State
-from bridge.core.ids import DialogKey, RoomId, UserId
+from bridge.core.ids import DialogKey, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers import ledger, limits
-from bridge.numbers.abuse import Thresholds
 from bridge.numbers.dial_plan import DialRule
 from bridge.numbers.ledger import SLICE_S
 from bridge.numbers.limits import Cap, Limit
@@ -25,7 +24,7 @@ from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
 from bridge.store.spending import StoredUse
 from tests.app.conftest import open_stage
-from tests.app.outsides import ALICE, BOT, PBX, ROOM, TRUNK
+from tests.app.outsides import ALICE, PBX, ROOM, TRUNK
 from tests.app.stage import NOBODY_IS_SUSPECTED, Stage
 from tests.app.test_handovers import leave, placed, talking, wish
 from tests.app.test_transfers import referred
@@ -34,7 +33,6 @@ from tests.patience import PATIENCE_S
 
 CENT = 10_000
 TEN_CENTS = Tariff(per_minute={"+1555": 10 * CENT})
-ADMIN = UserId("@admin:example.org")
 NOON = 1_700_049_600.0
 
 
@@ -315,43 +313,6 @@ async def test_a_call_that_is_over_leaves_nothing_to_be_booked(stage: Stage) -> 
     assert len(await stage.store.spending.meters()) == 1
     await hang_up(stage)
     assert await stage.store.spending.meters() == {}
-
-
-async def test_who_dials_like_a_thief_is_stopped_and_an_administrator_is_told(stage: Stage) -> None:
-    stage.permissions = (Permission(who=(ALICE,), prefixes=("+",)),)
-    stage.thresholds, stage.admins = Thresholds(sequential=3), (ADMIN,)
-    stage.__post_init__()
-    await stage.store.rooms.put(RoomId("!admin:example.org"), BOT, peer=ADMIN)
-    for number in range(4):
-        ghost = UserId(f"@_sip_+155501010{number}:example.org")
-        stage.matrix.members = {ROOM: frozenset({ALICE, ghost})}
-        place = talk if number < 2 else call
-        await place(stage, f"call {number}")
-    assert stage.sip.names().count("invite") == 2
-    assert sorted(stage.reasons()) == ["suspended"] * 4, "calls that go on end as well"
-    assert stage.sip.names().count("bye") == 2
-    told = [content["body"] for content in stage.matrix.contents("m.room.message") if "resume" in content["body"]]
-    assert len(told) == 1
-    assert ALICE in told[0]
-    assert 'suspensions_total{reason="sequential"} 1.0' in stage.telemetry.exposition().decode()
-    again = Stage(store=stage.store)
-    await again.meter.load()
-    await again.invite()
-    assert again.reasons() == ["suspended"]
-    assert await again.meter.resume(ALICE)
-    assert not await again.meter.resume(ALICE)
-    await again.invite("later")
-    assert again.sip.names() == ["invite"]
-
-
-async def test_who_lets_many_calls_go_at_once_is_stopped(stage: Stage) -> None:
-    stage.thresholds = Thresholds(short_calls=2)
-    stage.__post_init__()
-    for number in range(3):
-        stage.matrix.members = {ROOM: frozenset({ALICE, UserId(f"@_sip_+155501{number}{number}00:example.org")})}
-        await talk(stage, f"call {number}")
-        await hang_up(stage, f"call {number}")
-    assert stage.reasons() == ["no_media", "no_media", "suspended"]
 
 
 @pytest.mark.parametrize("before", [{}, {"day": Cap(seconds=3_600)}])

@@ -1,7 +1,7 @@
 """Texts between a room and a phone: who may write, what it costs, what is said when it fails, what one becomes."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bridge.app.text_desk import (
     LIMIT_REACHED,
     NO_TEXTS,
     NOT_TEXT,
+    NUMBER_SHOWN,
     OUT_OF_SERVICE,
     REFUSAL_PAUSE_S,
     TOO_LONG,
@@ -27,7 +28,9 @@ from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import EventId, RoomId, TextKey, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.matrix.events import RoomEvent
-from bridge.numbers.limits import Cap, Limit
+from bridge.numbers.abuse import Suspicion
+from bridge.numbers.limits import SUSPENDED, Cap, Limit
+from bridge.numbers.policy import WITHHELD
 from bridge.sip.events import OutgoingText, TextDelivered, TextFailed, TextReceived
 from bridge.sip.settings import Texting
 from tests.app.conftest import open_stage
@@ -98,7 +101,7 @@ class Texts:
             sides=lambda: sides,
             meter=stage.meter,
             refuses=lambda user, caller: self.refusal,
-            hides_number=lambda user: stage.settings.of(user).withheld,
+            hides_number=stage.settings.hides_number,
             carries=lambda trunk: self.in_service,
             spend=self.book.spend,
             clock=stage.clock,
@@ -148,6 +151,14 @@ def texts(stage: Stage) -> Texts:
     return Texts(stage)
 
 
+async def hide(stage: Stage, *, configured: bool) -> None:
+    """Alice's number is hidden, by the configuration or by herself."""
+    if configured:
+        stage.plan = replace(stage.plan, caller_ids={ALICE: WITHHELD})
+    else:
+        await stage.settings.change(ALICE, withheld=True)
+
+
 class TestToAPhone:
     async def test_a_text_goes_out_with_the_number_that_calls_show(self, texts: Texts) -> None:
         texts.stage.matrix.names[ALICE] = "Alice"
@@ -157,11 +168,6 @@ class TestToAPhone:
         assert sent.body == "Grüße"
         assert texts.said() == []
         assert texts.counted(direction="outbound", trunk=TRUNK, outcome="delivered")
-
-    async def test_who_hides_their_number_hides_it_in_texts_as_well(self, texts: Texts) -> None:
-        await texts.stage.settings.change(ALICE, withheld=True)
-        await texts.write()
-        assert texts.sip.sent[0].withheld
 
     async def test_a_long_one_goes_in_parts_in_their_order(self, texts: Texts) -> None:
         await texts.write("word " * 60)
@@ -194,6 +200,29 @@ class TestToAPhone:
         texts.desk.handle(TextDelivered(text=TextKey("1")))
         await asyncio.gather(event, other)
         assert [sent.body for sent in texts.sip.sent] == ["first", "second"]
+
+    @pytest.mark.parametrize("configured", [True, False])
+    async def test_who_shows_no_number_shows_none_in_a_text(self, stage: Stage, configured: bool) -> None:
+        await hide(stage, configured=configured)
+        texts = Texts(stage, texting=Texting.PAGE)
+        await texts.write()
+        assert [sent.withheld for sent in texts.sip.sent] == [True]
+
+    @pytest.mark.parametrize("configured", [True, False])
+    async def test_a_text_that_would_show_a_hidden_number_is_not_sent(self, stage: Stage, configured: bool) -> None:
+        """A mobile network tells who has sent a short message, whatever is wished."""
+        await hide(stage, configured=configured)
+        texts = Texts(stage)
+        await texts.write()
+        assert (texts.sip.sent, texts.said()) == ([], [NUMBER_SHOWN])
+        assert texts.counted(direction="outbound", trunk="none", outcome="refused")
+
+    async def test_who_wants_to_be_seen_writes_as_ever(self, stage: Stage) -> None:
+        await hide(stage, configured=True)
+        await stage.settings.change(ALICE, withheld=False)
+        texts = Texts(stage)
+        await texts.write()
+        assert [sent.withheld for sent in texts.sip.sent] == [False]
 
     @pytest.mark.parametrize(
         ("options", "message", "sentence"),
@@ -250,6 +279,13 @@ class TestToAPhone:
         for _ in range(2):
             await texts.write()
         assert len(texts.sip.sent) == 2
+
+    async def test_who_is_suspended_is_told_so_and_sends_nothing(self, texts: Texts) -> None:
+        texts.stage.meter._suspend(ALICE, Suspicion.WANGIRI)
+        await texts.write()
+        assert texts.said() == [f"Your message was not sent. {SUSPENDED.user_text}"]
+        assert not texts.sip.sent
+        assert texts.counted(direction="outbound", trunk=TRUNK, outcome="refused")
 
     async def test_a_number_that_may_not_be_called_may_not_be_written_to(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({BOB, GHOST})

@@ -1,15 +1,17 @@
 """One phone in the place of another, through intake, call, audio and user agent; and keys that come by signalling."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bridge.calls import media_events as medev
-from bridge.core.ids import DialogKey, SipCallId
+from bridge.core.ids import DialogKey, SipCallId, UserId
+from bridge.numbers.policy import WITHHELD
 from bridge.sip import events as sip
 from bridge.sip.uri import SipUri
-from tests.app.outsides import PBX, PHONE, TRUNK
+from tests.app.outsides import ALICE, PBX, PHONE, ROOM, TRUNK
 from tests.app.stage import Stage
 
 REPLACES = "other;to-tag=1;from-tag=2"
@@ -81,6 +83,42 @@ async def test_an_attended_transfer_to_somebody_elses_address_is_refused(stage: 
     first = await talking(stage)
     await feed(stage, referred(first, "carol", host="evil.example", replaces=REPLACES))
     assert stage.sip.commands[-1] == ("refuse_referral", first, 403)
+
+
+@pytest.mark.parametrize("replaces", [None, REPLACES])
+@pytest.mark.parametrize("hidden_by", ["the user", "the configuration", "a code"])
+async def test_a_hidden_caller_stays_hidden_from_whom_the_call_is_moved_to(
+    stage: Stage, hidden_by: str, replaces: str | None
+) -> None:
+    """Nor can the phone that moves the call undo it."""
+    if hidden_by == "the user":
+        await stage.settings.change(ALICE, withheld=True)
+    elif hidden_by == "the configuration":
+        stage.plan = replace(stage.plan, caller_ids={ALICE: WITHHELD})
+    else:
+        stage.matrix.members = {ROOM: frozenset({ALICE, UserId("@_sip_#31#+15550100:example.org")})}
+    first = await talking(stage)
+    for dialled in ("5550111", "*825550111"):
+        await feed(stage, referred(first, dialled, replaces=replaces))
+        assert (placed(stage).caller, placed(stage).withheld) == ("+15550199", True)
+        await feed(stage, sip.CallFailed(dialog=DialogKey(f"out-{len(stage.sip.commands)}"), status=486))
+
+
+async def test_a_code_that_the_phone_adds_hides_the_caller(stage: Stage) -> None:
+    first = await talking(stage)
+    await feed(stage, referred(first, "*675550111"))
+    assert placed(stage).withheld
+    await feed(stage, sip.CallFailed(dialog=DialogKey(f"out-{len(stage.sip.commands)}"), status=486))
+    await feed(stage, referred(first, "5550111"))
+    assert not placed(stage).withheld
+
+
+async def test_whoever_helps_sees_the_number_after_a_transfer_too(stage: Stage) -> None:
+    await stage.settings.change(ALICE, withheld=True)
+    stage.plan = replace(stage.plan, trunks=tuple(replace(trunk, emergency=True) for trunk in stage.plan.trunks))
+    first = await talking(stage)
+    await feed(stage, referred(first, "112"))
+    assert (placed(stage).called, placed(stage).withheld) == ("112", False)
 
 
 async def test_a_transfer_that_fails_leaves_the_two_talking(stage: Stage) -> None:

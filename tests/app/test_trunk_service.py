@@ -20,7 +20,7 @@ async def test_a_call_goes_over_another_trunk_and_never_over_that_one(stage: Sta
     over_two_trunks(stage)
     await out_of_service(stage, TRUNK)
     await stage.invite()
-    assert [(call.trunk, call.has_alternative) for call in placed(stage)] == [(PBX, False)]
+    assert [(call.trunk, call.impatient) for call in placed(stage)] == [(PBX, False)]
 
 
 async def test_without_another_trunk_a_call_is_refused_until_it_is_back(stage: Stage) -> None:

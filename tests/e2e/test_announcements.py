@@ -1,6 +1,7 @@
 """A browser hears from the bridge itself why there is no call, and why there is none any more."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.e2e.lab import PHONE, Lab
 from tests.e2e.phone import TONE
 from tests.e2e.running_bridge import Section
 from tests.e2e.sound import Tone, sine, write_wav
+from tests.peers.process import LOOPBACK
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,6 +68,23 @@ async def test_at_a_limit_the_phone_is_let_go_and_then_its_user_hears_why(lab: L
     record = records(lab)[-1]
     assert (record["reason"], record["ended_by"]) == ("limit_reached", "bridge")
     assert record["duration_s"] < _LIMIT_S + _WORDS_S / 2, "what was said after it is no part of the call"
+
+
+async def test_who_calls_for_help_hears_within_seconds_that_the_only_trunk_is_silent(lab: Lab) -> None:
+    person, words = await lab.person(), str(spoken(lab.folder("words of help")))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind((LOOPBACK, 0))
+        trunk = {"server": f"{LOOPBACK}:{deaf.getsockname()[1]}", "failover_after_s": 0.5, "emergency": True}
+        recorded = {"recordings": {"emergency_refused": words}}
+        settings: dict[str, Section] = {"trunks": {"silent": trunk}, "permissions": {}, "announcements": recorded}
+        async with lab.configured(**settings), lab.device(person) as device:
+            room_id = await device.dial("112")
+            assert "YOUR EMERGENCY CALL COULD NOT BE MADE" in await device.wait_notice(room_id)
+            await device.wait_connected()
+            await hears(device, WORDS)
+            await device.wait_ended()
+            record = records(lab)[-1]
+    assert (record["reason"], record["trunk"]) == ("trunk_unreachable", "silent")
 
 
 def records(lab: Lab) -> list[dict[str, Any]]:

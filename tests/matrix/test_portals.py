@@ -38,6 +38,15 @@ async def test_a_phone_makes_a_direct_room_and_waits_for_the_user(
     assert (again.room_id, again.user_joined) == (portal.room_id, True)
 
 
+async def test_the_bot_makes_a_room_with_a_user_once(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
+    room_id = await bridge.service.bot_room(alice)
+    assert hs.rooms[room_id].membership(alice) == "invite"
+    assert hs.rooms[room_id].membership(bridge.service.bot) == "join"
+    await hs.join_as(alice, room_id)
+    await bridge.handled.wait("m.room.member")
+    assert await bridge.service.bot_room(alice) == room_id
+
+
 async def test_a_phone_uses_the_room_that_the_user_made(hs: ScriptedHomeserver, bridge: Bridge, alice: UserId) -> None:
     room = await hs.create_dm(alice, GHOST)
     await bridge.handled.wait("m.room.member")

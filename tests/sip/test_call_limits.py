@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.core.ids import DialogKey
+from bridge.sip.call_limits import CALL_BACK_S
 from bridge.sip.events import CallAnswered, CallFailed
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
@@ -92,6 +93,23 @@ def test_stopping_lets_waiting_calls_go() -> None:
     peer.advance(3)
     assert len(invites(peer)) == 1
     assert {dialog for dialog, _, _ in failures(peer)} >= {"call-1", "call-2"}
+
+
+def called_in(peer: Scripted, number: str, nth: int) -> int:
+    """A phone calls a number; gives what it is told."""
+    uri = f"sip:{number}@192.0.2.1"
+    peer.receive(peer_request("INVITE", sdp=SDP, uri=uri, call_id=f"in-{nth}", branch=f"in-{nth}"))
+    return peer.last_response().status
+
+
+def test_who_has_called_for_help_can_be_called_back_for_an_hour_however_many_calls_there_are() -> None:
+    peer = limited(max_calls=1, max_incoming_per_s=1)
+    peer.call("help", called="112", caller="+15550177")
+    peer.advance(CALL_BACK_S - 1)
+    peer.call("other")
+    assert [called_in(peer, number, nth) for nth, number in enumerate(["+15550166", "+15550177"])] == [486, 100]
+    peer.advance(2)
+    assert called_in(peer, "+15550177", 2) == 486
 
 
 def test_an_emergency_call_is_neither_stopped_nor_made_to_wait() -> None:

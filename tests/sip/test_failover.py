@@ -239,7 +239,7 @@ def silent_trunk(servers_up_after_s: float) -> tuple[Wire, Node, list[Node]]:
     """A call to a trunk of one server that hears nothing at first, while another trunk could take the call."""
     wire, caller, servers = fleet(1)
     wire.slow[servers[0].host] = servers_up_after_s
-    caller.call(has_alternative=True)
+    caller.call(impatient=True)
     return wire, caller, servers
 
 
@@ -262,7 +262,7 @@ def test_a_trunk_is_given_up_as_soon_as_a_server_where_another_trunk_can_take_th
 def test_a_trunk_that_says_anything_is_waited_for() -> None:
     wire, caller, servers = fleet(1)
     servers[0].on_event = Answering(node=servers[0], answer_after_s=30)
-    caller.call(has_alternative=True)
+    caller.call(impatient=True)
     wire.run(31)
     assert caller.kinds().count("CallAnswered") == 1
 
@@ -293,7 +293,7 @@ def test_all_servers_worth_a_try_come_before_another_trunk() -> None:
     wire, caller, servers = fleet(2)
     wire.disconnect(servers[0])
     servers[1].on_event = Answering(node=servers[1], answer_after_s=0.1)
-    caller.call(has_alternative=True)
+    caller.call(impatient=True)
     wire.run(FAILOVER_S + 1)
     assert caller.kinds().count("CallAnswered") == 1
 

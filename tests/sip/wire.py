@@ -110,12 +110,12 @@ class Node:
         called: str = "+15550100",
         caller: str = "+15550199",
         sdp: str | None = SDP,
-        has_alternative: bool = False,
+        impatient: bool = False,
     ) -> DialogKey:
         """Place a call."""
         dialog = DialogKey(key)
         call = OutgoingCall(
-            trunk=TRUNK, called=called, caller=caller, caller_name="Alice", sdp=sdp, has_alternative=has_alternative
+            trunk=TRUNK, called=called, caller=caller, caller_name="Alice", sdp=sdp, impatient=impatient
         )
         self.feed(PlaceCall(dialog=dialog, call=call))
         return dialog
