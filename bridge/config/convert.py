@@ -126,6 +126,7 @@ def dial_rules(region: str) -> DialRules:
         country_code=plan.country_code,
         national_prefix=plan.national_prefix,
         international_prefix=plan.international_prefix,
+        abroad=plan.abroad,
     )
 
 

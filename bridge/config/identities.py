@@ -9,7 +9,7 @@ from bridge.config.values import shown, text
 from bridge.core.ids import TrunkName
 from bridge.core.user_ids import is_server_name, is_user_id
 from bridge.numbers.money import parse_price
-from bridge.numbers.number import canonical
+from bridge.numbers.number import canonical, is_beginning
 from bridge.numbers.policy import WITHHELD
 from bridge.numbers.reach import RANGE_MARK
 
@@ -93,7 +93,7 @@ def parse_called(value: object, region: str) -> str:
 
 def _no_number(word: str, region: str) -> str:
     if word.startswith("+"):
-        return f"expected + and 2 to 15 digits, found {shown(word)}"
+        return f"expected + and a country code, and the number as it is dialled from abroad, found {shown(word)}"
     return (
         f"expected a number such as '+15550100', a national one of {region}, or the name of an extension, "
         f"found {shown(word)}"
@@ -122,6 +122,8 @@ def parse_prefix(value: object, region: str) -> str:
     number = canonical(word, region)
     if number is not None and number.startswith("+") and not word.startswith("+"):
         raise ValueError(f"would never match, because calls have this number as {number}: write it so")
+    if len(word) > 1 and word.startswith("+") and not is_beginning(word):
+        raise ValueError(f"would never match: no number that is dialled from abroad begins with {shown(word)}")
     return word
 
 

@@ -3,6 +3,7 @@
 Fraud lives on them, so a prefix that merely contains them does not permit them.
 """
 
+import re
 from functools import lru_cache
 
 import phonenumbers
@@ -25,8 +26,10 @@ _TYPES: dict[int, str] = {
     phonenumbers.PhoneNumberType.SHARED_COST: "shared cost",
     phonenumbers.PhoneNumberType.PERSONAL_NUMBER: "personal number",
 }
+_DIRECTORY = re.compile(r"118[0-9]{1,3}")
+"""Directory enquiries in half of Europe, at prices of their own: who answers puts calls through as well."""
+_CHEAP = frozenset({phonenumbers.ShortNumberCost.TOLL_FREE, phonenumbers.ShortNumberCost.STANDARD_RATE})
 _NANP = "+1"
-_NANP_MAINLAND = frozenset({"US", "CA"})
 _MIN_DIGITS = 7
 _MISSING_DIGITS = 3
 
@@ -54,6 +57,8 @@ def _kind(number: E164) -> str | None:
     """
     shorter = (number[:end] for end in range(len(number), _MIN_DIGITS, -1))
     longer = (number + "0" * digits for digits in range(1, _MISSING_DIGITS + 1))
+    if short := _short_service(number):
+        return short
     for reading in (*shorter, *longer):
         parsed = _parsed(reading)
         if parsed is not None and phonenumbers.is_valid_number(parsed):
@@ -61,12 +66,32 @@ def _kind(number: E164) -> str | None:
     return None
 
 
-def _island(number: E164, home: str) -> str | None:
-    parsed = _parsed(number) if number.startswith(_NANP) else None
-    region = phonenumbers.region_code_for_number(parsed) if parsed is not None else None
-    if region is None or region in _NANP_MAINLAND or region == home:
+def _short_service(number: E164) -> str | None:
+    """What a short number of a country costs that is written behind its code, unless it is a subscriber's there."""
+    parsed = _parsed(number)
+    if parsed is None or phonenumbers.is_valid_number(parsed):
         return None
-    return f"a country of its own within {_NANP}"
+    cost = phonenumbers.expected_cost(parsed)
+    if cost == phonenumbers.ShortNumberCost.PREMIUM_RATE:
+        return "premium rate"
+    is_directory = _DIRECTORY.fullmatch(phonenumbers.national_significant_number(parsed)) is not None
+    is_known = is_directory and phonenumbers.is_valid_short_number(parsed)
+    return "directory enquiries" if is_known and cost not in _CHEAP else None
+
+
+def _island(number: E164, home: str) -> str | None:
+    """By the area code, for exchanges pass over what is dialled beyond a whole number."""
+    national = number.removeprefix(_NANP)
+    region = next((region for region, codes in _islands().items() if re.match(codes, national)), home)
+    return None if region == home else f"a country of its own within {_NANP}"
+
+
+@lru_cache(maxsize=1)
+def _islands() -> dict[str, str]:
+    """Their area codes, as patterns; the USA and Canada have so many that none are listed."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(_NANP)]
+    listed = ((region, phonenumbers.PhoneMetadata.metadata_for_region(region)) for region in regions)
+    return {region: metadata.leading_digits for region, metadata in listed if metadata and metadata.leading_digits}
 
 
 def _parsed(number: str) -> phonenumbers.PhoneNumber | None:

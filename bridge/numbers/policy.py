@@ -11,7 +11,7 @@ from bridge.core.verdict import Verdict
 from bridge.numbers.costly import why_costly
 from bridge.numbers.dial_plan import DialRule, Spin
 from bridge.numbers.money import Price, Tariff
-from bridge.numbers.number import canonical
+from bridge.numbers.number import bare, canonical
 from bridge.numbers.permission import Permission, of_user
 from bridge.numbers.reach import RANGE_MARK, Reach, ToUser, found, person
 from bridge.numbers.refusals import (
@@ -142,15 +142,18 @@ class NumberPlan:
     def _emergency_number(self, dialled: str, region: str) -> str:
         """Behind a country code as well: no subscriber's number is that short, and trunks strip country codes.
 
-        And behind a code that would withhold the caller's number.
+        And behind a code that would withhold the caller's number; also in what is no number for any other call.
         """
-        bare = canonical(dialled, region) or dialled
-        _, number = split_code(bare, region, self.emergency)
-        written = [number]
-        if number.startswith("+"):
-            written = [*(number[code:] for code in range(1, 5)), national_form(number, region)]
+        readings = (bare(dialled), canonical(dialled, region) or "")
+        written = (form for reading in readings for form in self._without_country_code(reading, region))
         candidates = (split_code(each, region, self.emergency)[1] for each in written)
         return next((number for number in candidates if number in self.emergency), "")
+
+    def _without_country_code(self, reading: str, region: str) -> list[str]:
+        number = split_code(reading, region, self.emergency)[1]
+        if not number.startswith("+"):
+            return [number]
+        return [*(number[code:] for code in range(1, 5)), national_form(number, region)]
 
     def prices_of(self, decision: Decision) -> list[Price | None]:
         """What a call costs on each of its ways; `None` where nobody knows."""

@@ -24,7 +24,10 @@ _NANP_DIGITS = 10
 
 
 def written(number: str, trunk: Trunk) -> str:
-    """A number of ours in the trunk's format."""
+    """A number of ours in the trunk's format.
+
+    It stays E.164 where its national form would be another number: one that begins as those of other countries do.
+    """
     if not is_global(number):
         return number
     rules, digits = trunk.dial_rules, number[1:]
@@ -34,7 +37,8 @@ def written(number: str, trunk: Trunk) -> str:
         case NumberFormat.DIGITS:
             return digits
         case NumberFormat.NATIONAL if rules.country_code and digits.startswith(rules.country_code):
-            return rules.national_prefix + digits.removeprefix(rules.country_code)
+            at_home = rules.national_prefix + digits.removeprefix(rules.country_code)
+            return number if re.match(rules.abroad, at_home) else at_home
         case NumberFormat.NATIONAL | NumberFormat.INTERNATIONAL:
             return rules.international_prefix + digits
 

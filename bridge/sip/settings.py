@@ -120,6 +120,8 @@ class DialRules:
     national_prefix: str = ""
     """Before national numbers, where it is a part of how they are written: 0 in Germany, nothing in the USA."""
     international_prefix: str = "00"
+    abroad: str = "00"
+    """A pattern of all that a number begins with which does not stay in the country."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

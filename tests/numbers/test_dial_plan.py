@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+import phonenumbers
 import pytest
 
 from bridge.core.entropy import SeededEntropy
 from bridge.core.ids import E164, RoomId, TrunkName, UserId
 from bridge.numbers import refusals
+from bridge.numbers.costly import why_costly
 from bridge.numbers.dial_plan import Choose, DialRule
 from bridge.numbers.money import Price, Tariff, parse_price, shown
 from bridge.numbers.permission import Permission
@@ -124,7 +126,11 @@ def test_a_room_may_call_what_its_entry_names() -> None:
         (("+",), "+18765551234", False),
         (("+1",), "+18765551234", True),
         (("+1", "+1876"), "+18765551234", False),
+        (("+1",), "+18765551234567", True),
+        (("+1",), "+18761234", True),
+        (("+",), "+18765551234567", False),
         (("+1",), "+14155550100", False),
+        (("+1",), "+15550100", False),
         (("+", "+1"), "+19005551234", True),
         (("+49",), "+49900123456", True),
         (("+49",), "+49900123456789", True),
@@ -146,6 +152,49 @@ def test_what_costs_far_more_than_a_call_must_be_permitted_by_name(
     assert decision is refusals.COSTLY_NUMBER if refused else isinstance(decision, Decision)
     costly = Permission(who=(ALICE,), prefixes=prefixes, costly=True)
     assert isinstance(plan(permissions=(entry, costly)).decide(ALICE, number, up), Decision)
+
+
+@pytest.mark.parametrize(
+    ("number", "refused"),
+    [
+        ("+33118712", True),
+        ("+333635", True),
+        ("+391254", True),
+        ("+4911833", True),
+        ("+49118000", True),
+        ("+44118118", True),
+        ("+34 11811", True),
+        ("+353 11811", True),
+        ("+46 118118", True),
+        ("+385 11888", True),
+        ("+33118712000", False),
+        ("+331014", True),
+        ("+44 118 496 0018", False),
+        ("+44 118 201 0018", False),
+        ("+4911801234", False),
+        ("+49 911 8330", False),
+        ("+46 11 81 18 00", False),
+        ("+98 118000", False),
+        ("+386 1180", False),
+        ("+31 118 123456", False),
+        ("+1 555 0118", False),
+        ("+1 411", False),
+    ],
+)
+def test_short_services_cost_far_more_than_a_call_too(number: str, *, refused: bool) -> None:
+    entry = Permission(who=(ALICE,), prefixes=("+",))
+    decision = plan(permissions=(entry,)).decide(ALICE, number, up)
+    assert decision is refusals.COSTLY_NUMBER if refused else isinstance(decision, Decision)
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_no_ordinary_number_of_any_country_passes_for_a_costly_one(region: str) -> None:
+    ordinary = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
+    for kind in ordinary:
+        example = phonenumbers.example_number_for_type(region, kind)
+        if example is not None:
+            number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            assert why_costly(E164(number), "+", region) is None
 
 
 def test_an_island_within_plus_one_is_no_foreign_country_at_home() -> None:

@@ -8,6 +8,7 @@ import pytest
 from bridge.core.ids import E164, TrunkName, UserId
 from bridge.core.verdict import Verdict
 from bridge.numbers import refusals
+from bridge.numbers.money import Price, Tariff
 from bridge.numbers.permission import Permission
 from bridge.numbers.policy import WITHHELD, Decision, NumberPlan, Route, TrunkChoice
 from bridge.numbers.reach import Reach
@@ -65,6 +66,52 @@ def up(_: TrunkName) -> bool:
 def test_every_call_is_allowed_or_refused_for_a_reason(user: UserId, dialled: str, verdict: Verdict | None) -> None:
     decision = plan().route(user, dialled, up)
     assert isinstance(decision, Route) if verdict is None else decision is verdict
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    [
+        "+101188161234567",
+        "+101144207946001",
+        "tel:01188161234567;phone-context=+1",
+        "*67+101188161234567",
+        "+112345678",
+    ],
+)
+def test_what_a_trunk_would_take_for_a_number_abroad_is_no_number(dialled: str) -> None:
+    everywhere = plan(trunks=(TrunkChoice(name=CARRIER, forwards=True),))
+    assert everywhere.decide(ALICE, dialled, up) is refusals.NO_NUMBER
+    assert everywhere.route_over(ALICE, dialled, CARRIER) is refusals.NO_NUMBER
+    assert everywhere.forward(ALICE, dialled, CARRIER) is refusals.NO_NUMBER
+
+
+@pytest.mark.parametrize("dialled", ["+4915112345678", "+49015112345678", "tel:015112345678;phone-context=+49"])
+def test_an_exception_holds_however_its_numbers_are_written(dialled: str) -> None:
+    but_mobiles = plan(permissions=(Permission(who=("example.org",), prefixes=("+49",), but_not=("+4915",)),))
+    assert but_mobiles.decide(ALICE, dialled, up) is refusals.NOT_PERMITTED
+
+
+def test_a_number_has_one_price_however_it_is_written() -> None:
+    tariff = Tariff(per_minute={"+49": 1, "+4915": 20})
+    priced = plan(
+        permissions=(Permission(who=("example.org",), prefixes=("+49",)),),
+        trunks=(TrunkChoice(name=CARRIER, tariff=tariff),),
+    )
+    route = priced.route(ALICE, "+49015112345678", up)
+    assert isinstance(route, Route)
+    assert priced.price_over(route.trunk, route.number) == Price(trunk=CARRIER, per_minute=20)
+
+
+@pytest.mark.parametrize("written", ["+49 0 30 123456", "+4930123456", "0049 030 123456"])
+def test_who_calls_is_the_same_phone_however_the_trunk_writes_it(written: str) -> None:
+    here = plan(default_region="DE", inbound={"+4930123456": Reach.of_user(ALICE)})
+    assert here.caller_number(written) == "+4930123456"
+    assert here.user_of(written) == ALICE
+
+
+@pytest.mark.parametrize("dialled", ["+1 0 911", "+1112", "+49 0 112", "+112"])
+def test_who_calls_for_help_in_a_way_that_is_no_number_is_understood(dialled: str) -> None:
+    assert plan().is_emergency(dialled, ALICE)
 
 
 def test_nobody_may_call_until_the_configuration_says_so() -> None:

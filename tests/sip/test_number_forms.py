@@ -1,19 +1,25 @@
 """Numbers as trunks write them, there and back."""
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
+import phonenumbers
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.config.convert import dial_rules
 from bridge.core.ids import TrunkName
+from bridge.numbers.number import canonical
 from bridge.sip.errors import SipError
 from bridge.sip.number_forms import read, read_called, user_of, written, written_called
 from bridge.sip.settings import NumberFormat, Trunk
 from bridge.sip.uri import parse_any_uri
 
 F = NumberFormat
+PROFILES = Path(__file__).parents[2] / "config" / "trunks"
 
 
 def trunk(form: NumberFormat = F.E164, region: str = "DE", **settings: object) -> Trunk:
@@ -56,6 +62,70 @@ def test_a_prefix_stands_before_every_called_number_and_is_taken_away() -> None:
     assert written_called("+12065550100", there) == "12345678*12065550100"
     assert read_called("12345678*12065550100", there) == "+12065550100"
     assert read_called("12065550100", there) == "+12065550100"
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [
+        ("US", "+101188161234567"),
+        ("US", "+101144207946001"),
+        ("US", "+1101028801144"),
+        ("DE", "+49088161234567"),
+        ("DE", "+490442079460018"),
+        ("DE", "+4910130044207"),
+        ("FR", "+330442079460018"),
+        ("GB", "+440881612345678"),
+        ("IT", "+390044207946001"),
+        ("RU", "+710442079460018"),
+        ("IL", "+9721800123456"),
+        ("JP", "+8100777012"),
+    ],
+)
+def test_no_number_is_sent_home_that_would_go_abroad(region: str, number: str) -> None:
+    assert written(number, trunk(F.NATIONAL, region)) == number
+
+
+def shipped() -> Iterator[tuple[NumberFormat, str]]:
+    for path in sorted(PROFILES.glob("*.yaml")):
+        profile = yaml.safe_load(path.read_text())
+        yield F(profile.get("number_format", F.E164)), profile.get("region", "US")
+
+
+def read_there(text: str, form: NumberFormat, region: str) -> str:
+    """As an exchange of the country would, by the numbering plan alone."""
+    number = phonenumbers.parse(f"+{text}" if form is F.DIGITS else text, region)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_whole(number: str) -> bool:
+    """Whether it is as long as numbers of its country are: in shorter ones that plan takes no prefix for one."""
+    length = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(number))
+    return length == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+def dialled() -> st.SearchStrategy[str]:
+    """Numbers with and without what is dialled at home before them, and any digits at all."""
+    beginnings = st.sampled_from(["+1", "+1876", "+49", "+33", "+44", "+39", "+7", "+881"])
+    prefixes = st.sampled_from(["", "0", "00", "1", "011", "8", "810", "010", "01188161", "0044", "118"])
+    digits = st.text("0123456789", max_size=11)
+    return st.one_of(
+        st.builds(lambda *parts: "".join(parts), beginnings, prefixes, digits),
+        st.from_regex(r"\+[1-9][0-9]{1,14}", fullmatch=True),
+    )
+
+
+@given(dialled(), st.sampled_from(sorted(set(shipped()))))
+def test_what_a_shipped_trunk_is_sent_is_the_number_that_was_permitted(text: str, there: tuple[F, str]) -> None:
+    number = canonical(text, there[1])
+    if number is not None and number.startswith("+"):
+        assert read_there(written(number, trunk(*there)), *there) == number
+
+
+@given(dialled(), st.sampled_from(list(F)), st.sampled_from(["US", "DE", "FR", "GB", "IT", "RU", "AU", "IL"]))
+def test_what_any_trunk_is_sent_is_the_number_that_was_permitted(text: str, form: NumberFormat, region: str) -> None:
+    number = canonical(text, region)
+    if number is not None and number.startswith("+") and is_whole(number):
+        assert read_there(written(number, trunk(form, region)), form, region) == number
 
 
 def test_ten_digits_in_north_america_are_a_number_of_north_america() -> None:
