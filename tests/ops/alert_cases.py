@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HOME = 'instance="bridge:9464"'
+WATCHED = {f"trunkline_build_info{{{HOME}}}": "1x600"}
+"""A bridge that is scraped all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
