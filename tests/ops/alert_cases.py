@@ -89,6 +89,15 @@ def _noise(each: str) -> dict[str, str]:
     return {f"trunkline_{metric}{{{HOME},{labels}}}": each for metric, labels in metrics.items()}
 
 
+def _guesses(**tried: str) -> dict[str, str]:
+    return {f'trunkline_wrong_tokens_total{{{HOME},at="{at}"}}': each for at, each in tried.items()}
+
+
+def _homeserver(up: str) -> dict[str, str]:
+    """With another token than ours it is refused as well, and not up."""
+    return {f"trunkline_matrix_homeserver_up{{{HOME}}}": up}
+
+
 _DAY_S = 86_400
 
 CASES: Mapping[str, Case] = {
@@ -176,5 +185,9 @@ CASES: Mapping[str, Case] = {
         after="12m",
     ),
     "UserSuspended": _level("suspensions_total", "0x5 1x20", "1x60", 'reason="wangiri"'),
-    "ConsoleGuessed": _level("console_logins_total", "0+3x60", "0+1x60", 'outcome="refused"'),
+    "TokenGuessed": Case(
+        fires=_guesses(admin="0+3x60", appservice="0+1x60") | _homeserver("0x60"),
+        quiet=_guesses(admin="0+1x60", console="0+1x60", appservice="0+9x60") | _homeserver("0x8 1x60"),
+        also=frozenset({"HomeserverSilent"}),
+    ),
 }
