@@ -118,6 +118,7 @@ class AppService:
             raise _Answer(401, "M_MISSING_TOKEN", "no access token")
         if not all(map(self._matches, offered)):
             self._telemetry.count("matrix_txn_total", outcome="rejected")
+            self._telemetry.count("wrong_tokens_total", at="appservice")
             _log.warning("token_rejected", method=request.method)
             raise _Answer(403, "M_FORBIDDEN", "wrong access token")
 

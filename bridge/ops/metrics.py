@@ -12,7 +12,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -22,6 +21,7 @@ from bridge.core.ids import TrunkName
 from bridge.ops.declarations import METRICS
 from bridge.ops.declarations.label_values import NO_TRUNK
 from bridge.ops.declarations.metric import Kind, LabelValues, Metric, Open
+from bridge.ops.own_process import OwnProcess
 
 _log = structlog.get_logger(__name__)
 _PREFIX = "trunkline_"
@@ -123,7 +123,7 @@ class PrometheusTelemetry:
                     self._collectors[metric.name].labels(*combination)
 
     def _describe_process(self, version: str) -> None:
-        ProcessCollector(registry=self.registry)
+        OwnProcess(registry=self.registry)
         info = Gauge(_PREFIX + "build_info", "What runs here; always 1.", ("version", "python"), registry=self.registry)
         info.labels(version, platform.python_version()).set(1)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from bridge.core.addresses import source_key
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
+from bridge.core.telemetry import Telemetry
 
 BLOCK_S = 30.0
 _GUESSES = 5
@@ -20,11 +21,13 @@ class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Fu
 
 
 class Tokens:
-    """Those that are believed, each under a name for the log."""
+    """Those that are believed, each under a name for the log. `at`: where wrong ones are counted."""
 
-    def __init__(self, tokens: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, tokens: Mapping[str, str], clock: Clock, telemetry: Telemetry, *, at: str) -> None:
         self._digests = {name: digest(token) for name, token in tokens.items() if token}
         self._clock = clock
+        self._telemetry = telemetry
+        self._at = at
         self._guesses = Budgets(burst=_GUESSES, refill_s=_GUESS_EVERY_S)
         self._blocked: OrderedDict[str | bytes, float] = OrderedDict()
 
@@ -38,6 +41,21 @@ class Tokens:
         """
         if not self._digests:
             return None
+        try:
+            owner = self._compared(guess, remote)
+        except TooManyGuesses:
+            self._count(guess)
+            raise
+        if owner is None:
+            self._count(guess)
+        return owner
+
+    def _count(self, guess: str) -> None:
+        """Whether or not it was looked at. Who sends none does not guess."""
+        if guess:
+            self._telemetry.count("wrong_tokens_total", at=self._at)
+
+    def _compared(self, guess: str, remote: str) -> str | None:
         now, who = self._clock.monotonic(), source_key(remote)
         if now < self._blocked.get(who, 0.0):
             raise TooManyGuesses

@@ -144,6 +144,7 @@ async def test_who_guesses_has_to_wait_and_even_the_right_token_with_them(tmp_pa
             async with house.session.get(f"{ROOT}/numbers", headers=wrong) as answer:
                 statuses.append(answer.status)
         assert statuses == [401] * 5 + [429] * 2
+        assert 'trunkline_wrong_tokens_total{at="admin"} 7.0' in house.telemetry.exposition().decode()
         status, _ = await house.ask("GET", "/numbers")
         assert status == 429
         clock.now += 31

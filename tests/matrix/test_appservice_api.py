@@ -151,6 +151,7 @@ async def test_tokens(
     ):
         assert response.status == status
         assert (await response.json()).get("errcode") == errcode
+    assert bridge.telemetry.counts.get(("wrong_tokens_total", "at=appservice"), 0) == (status == 403)
 
 
 async def test_a_stranger_does_not_make_us_read_a_body(hs: ScriptedHomeserver, bridge: Bridge) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HOME = 'instance="bridge:9464"'
+WATCHED = {f"trunkline_build_info{{{HOME}}}": "1x600"}
+"""A bridge that is scraped all the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,15 @@ def _noise(each: str) -> dict[str, str]:
     """Half of it is known for noise at its first bytes."""
     metrics = {"sip_parse_errors_total": 'kind="message"', "sip_dropped_total": 'reason="malformed"'}
     return {f"trunkline_{metric}{{{HOME},{labels}}}": each for metric, labels in metrics.items()}
+
+
+def _guesses(**tried: str) -> dict[str, str]:
+    return {f'trunkline_wrong_tokens_total{{{HOME},at="{at}"}}': each for at, each in tried.items()}
+
+
+def _homeserver(up: str) -> dict[str, str]:
+    """With another token than ours it is refused as well, and not up."""
+    return {f"trunkline_matrix_homeserver_up{{{HOME}}}": up}
 
 
 _DAY_S = 86_400
@@ -174,5 +185,9 @@ CASES: Mapping[str, Case] = {
         after="12m",
     ),
     "UserSuspended": _level("suspensions_total", "0x5 1x20", "1x60", 'reason="wangiri"'),
-    "ConsoleGuessed": _level("console_logins_total", "0+3x60", "0+1x60", 'outcome="refused"'),
+    "TokenGuessed": Case(
+        fires=_guesses(admin="0+3x60", appservice="0+1x60") | _homeserver("0x60"),
+        quiet=_guesses(admin="0+1x60", console="0+1x60", appservice="0+9x60") | _homeserver("0x8 1x60"),
+        also=frozenset({"HomeserverSilent"}),
+    ),
 }

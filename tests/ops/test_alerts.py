@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bridge.ops.declarations import METRICS
-from tests.ops.alert_cases import CASES, Case
+from tests.ops.alert_cases import CASES, WATCHED, Case
 from tests.peers.prometheus import promtool
 
 RULES = Path("deploy/prometheus/alerts.yml").absolute()
@@ -28,7 +28,7 @@ def unit_test(series: Mapping[str, str], case: Case, firing: frozenset[str]) -> 
     samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(firing)]
     return {
         "interval": case.every,
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "input_series": [{"series": name, "values": values} for name, values in {**WATCHED, **series}.items()],
         "promql_expr_test": [{"expr": FIRING, "eval_time": case.after, "exp_samples": samples}],
     }
 

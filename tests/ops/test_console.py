@@ -119,11 +119,12 @@ async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> 
 
 async def test_a_wrong_token_is_counted_however_it_comes() -> None:
     async with serving(StageDesk()) as address, browsing(address) as browser:
+        await browser.get("/console")
         await browser.log_in("guess")
         for number in range(9):
             await browser.get("/console", headers={"Authorization": f"Bearer guess{number}"})
         _, metrics = await browser.get("/metrics")
-        assert 'trunkline_console_logins_total{outcome="refused"} 10.0' in metrics
+        assert 'trunkline_wrong_tokens_total{at="console"} 10.0' in metrics
 
 
 @pytest.mark.parametrize(

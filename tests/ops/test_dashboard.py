@@ -105,3 +105,18 @@ def test_prometheus_can_read_every_query_of_the_dashboard(tmp_path: Path) -> Non
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
     promtool("check", "rules", "--lint=none", file)
+
+
+def test_without_a_certificate_the_dashboard_does_not_say_that_one_ended_in_1970(tmp_path: Path) -> None:
+    name = "trunkline_tls_certificate_expires_timestamp_seconds"
+    (query,) = [target["expr"] for panel in panels() for target in panel["targets"] if name in target["expr"]]
+    rules = tmp_path / "queries.yml"
+    rules.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": [{"record": "query", "expr": query}]}]}))
+    series = [
+        {"series": f'{name}{{instance="{of}"}}', "values": f"{at}x5"} for of, at in (("with", 960), ("without", 0))
+    ]
+    asked = {"expr": "query", "eval_time": "1m", "exp_samples": [{"labels": 'query{instance="with"}', "value": 900}]}
+    file = tmp_path / "test.yml"
+    test = {"input_series": series, "promql_expr_test": [asked]}
+    file.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [test]}))
+    promtool("test", "rules", file)

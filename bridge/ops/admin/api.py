@@ -55,7 +55,7 @@ class AdminApi:
     """`add_to` an application. Whoever has no token learns nothing, not even which paths there are."""
 
     def __init__(self, parts: AdminParts) -> None:
-        self._tokens = Tokens(parts.tokens, parts.clock)
+        self._tokens = Tokens(parts.tokens, parts.clock, parts.telemetry, at="admin")
         self._telemetry = parts.telemetry
         self._trail = Trail(table=parts.changes, clock=parts.clock)
         self.routes = Routes(parts.desk, self._trail, description())

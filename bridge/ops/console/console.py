@@ -160,7 +160,7 @@ class Console:
         if session is None:
             _log.warning("console_login_refused", peer=Pii(request.remote or ""))
             return self._page("login.html", status=403, takes_token=self._access.takes_token, wrong=True)
-        self._telemetry.count("console_logins_total", outcome="done")
+        self._telemetry.count("console_logins_total")
         _log.info("console_login", peer=Pii(request.remote or ""))
         response = web.Response(status=303, headers={"Location": HOME})
         secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"

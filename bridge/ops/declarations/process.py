@@ -22,10 +22,11 @@ PROCESS = (
         outcome=one_of("written", "failed", "dropped"),
     ),
     counter(
-        "console_logins_total",
-        "Who logged in to the console, and wrong tokens, also those that programs send.",
-        outcome=one_of("done", "refused"),
+        "wrong_tokens_total",
+        "Requests with a wrong token, to the console, to the admin API, or in the place of the homeserver's.",
+        at=one_of("console", "admin", "appservice"),
     ),
+    counter("console_logins_total", "Logins with the token of the console."),
     counter(
         "console_actions_total",
         "What people did in the console.",

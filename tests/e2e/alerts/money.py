@@ -14,7 +14,7 @@ from tests.peers.process import LOOPBACK
 from tests.sip.phone import answer_at_once, ring
 
 THRIFTY = UserId(f"@thrifty:{SERVER_NAME}")
-_TOKEN = "the-token-of-the-console"
+_TOKEN = "the-token-of-console-and-program"
 _DAY_MINUTES = 24 * 60.0
 _RATES = {"rates": {"+1555": "1.00"}}
 _SUSPICIOUS = 3
@@ -46,17 +46,30 @@ async def somebody_dials_number_after_number(scene: Callers) -> None:
     await scene.story.passes(60)
 
 
-async def somebody_guesses_the_token(scene: Callers) -> None:
-    """On the login page, and as programs send it."""
-    address = f"http://{LOOPBACK}:{scene.house.bridge.ops_port}/console"
+async def somebody_guesses_a_token(scene: Callers) -> None:
+    """That of the console, also on its login page; that of a program; that of the homeserver."""
+    ops = f"http://{LOOPBACK}:{scene.house.bridge.ops_port}"
+    appservice = f"{scene.house.homeserver.appservice_url}/_matrix/app/v1/transactions/1"
     async with aiohttp.ClientSession() as session:
-        for number in range(30):
-            guess = {"Authorization": f"Bearer guess{number}"}
-            async with session.get(address, headers=guess) as answer:
-                assert answer.status in (401, 429)
-            async with session.post(f"{address}/login", data={"token": f"guess{number}"}) as answer:
-                assert answer.status in (403, 429)
-    await scene.story.passes(20, "ConsoleGuessed", title="somebody tries tokens")
+        async with session.post(f"{ops}/console/login", data={"token": "guess"}) as answer:
+            assert answer.status == 403
+        await _send_guesses(session, "GET", f"{ops}/console", 401, 429)
+        await _alerted(scene, "console")
+        await _send_guesses(session, "GET", f"{ops}/admin/v1/numbers", 401, 429)
+        await _alerted(scene, "admin API")
+        await _send_guesses(session, "PUT", appservice, 403)
+        await _alerted(scene, "homeserver")
+
+
+async def _send_guesses(session: aiohttp.ClientSession, method: str, address: str, *refusals: int) -> None:
+    for number in range(60):
+        guess = {"Authorization": f"Bearer guess{number}"}
+        async with session.request(method, address, headers=guess) as answer:
+            assert answer.status in refusals
+
+
+async def _alerted(scene: Callers, what: str) -> None:
+    await scene.story.passes(20, "TokenGuessed", title=f"somebody tries tokens: {what}")
     await scene.story.passes(60)
 
 
@@ -73,7 +86,8 @@ async def _guarded(directory: Path) -> AsyncIterator[Callers]:
         "limits": [{"who": [THRIFTY], "day_cost": "0.50"}],
         "suspension": {"sequential": _SUSPICIOUS},
     }
-    ops = {"console": {"token": _TOKEN}}
+    (directory / "admin.token").write_text(_TOKEN)
+    ops = {"console": {"token": _TOKEN}, "admin": {"tokens": {"program": "admin.token"}}}
     # Why a call is refused is spoken, to clients that connect.
     media = {"connect_timeout_s": 1.0}
     async with callers(directory, _RATES, permissions=permissions, ops=ops, media=media) as scene:
@@ -87,6 +101,6 @@ ABUSE = Place(
     causes={
         "LimitReached": a_limit_is_reached,
         "UserSuspended": somebody_dials_number_after_number,
-        "ConsoleGuessed": somebody_guesses_the_token,
+        "TokenGuessed": somebody_guesses_a_token,
     },
 )

@@ -20,7 +20,8 @@ OF_THE_MACHINE = frozenset({"AudioMadeUp", "EventLoopLate", "MatrixEventsLate", 
 """What a machine that is busy with other things sets off by itself: no surprise where it is not expected."""
 _LEVELS = ("gauge", "unknown")
 _BEGUN = "process_start_time_seconds"
-"""A moment that stays where it is; others (`…_timestamp_seconds`) are as far away during a whole passage as they were
+"""A moment that stays where it is, with the story's beginning as the earliest: a bridge in the process of the tests is
+younger than that. Others (`…_timestamp_seconds`) are as far away during a whole passage as they were
 when it was scraped."""
 
 
@@ -137,7 +138,7 @@ class Story:
             elif (value := scrape.moments.get(name)) is not None:
                 yield _line(passage.begins * self._step_s + value - scrape.wall, self._step_s, more)
             elif (value := scrape.levels.get(name)) is not None:
-                yield _line(value - self._told_at if name.startswith(_BEGUN) else value, 0.0, more)
+                yield _line(max(0.0, value - self._told_at) if name.startswith(_BEGUN) else value, 0.0, more)
             elif before is None:
                 yield f"_x{passage.steps}"
             else:
