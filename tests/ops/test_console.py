@@ -3,12 +3,14 @@
 import asyncio
 import re
 import threading
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bridge.core.ids import CallId
 from bridge.ops.console.access import IDLE_S
 from bridge.ops.console.desk import LiveCallView
 from bridge.ops.console.rendering import Renderer
@@ -273,6 +275,27 @@ async def test_a_trunk_is_taken_out_of_service_and_put_back() -> None:
         await browser.post(f"/console/trunks/{CARRIER}/service", {"csrf": csrf, "on": "1"})
         assert desk.out == set()
         assert (await browser.post("/console/trunks/nowhere/service", {"csrf": csrf, "on": "1"}))[0] == 404
+
+
+async def test_calls_that_are_not_listed_are_counted_and_each_has_its_page_and_its_button() -> None:
+    newest = CallId("newest-of-all")
+    calls = [replace(live(), call_id=CallId(f"call-{number}")) for number in range(62)]
+    desk = StageDesk(calls=[*calls, replace(live(), call_id=newest)])
+    async with serving(desk) as address, browsing(address) as browser:
+        await browser.log_in()
+        _, text = await browser.get("/console")
+        assert "63 live calls," in text
+        assert "<dt>Live calls</dt><dd>63</dd>" in text
+        assert "and 3 more go on" in text
+        assert newest not in text
+        page = f"/console/calls/{newest}"
+        status, text = await browser.get(page)
+        assert (status, "<b>connected</b>" in text, "Hang up on both sides" in text) == (200, True, True)
+        await browser.post(f"{page}/end", {"csrf": await browser.csrf(page)})
+        assert desk.ended == [newest]
+        assert "and 2 more go on" in (await browser.get("/console"))[1]
+        desk.calls = desk.calls[:60]
+        assert "more go on" not in (await browser.get("/console"))[1]
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/console/../x", "/console\r\nX: y"])
