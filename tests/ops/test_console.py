@@ -109,14 +109,23 @@ async def test_a_program_may_send_the_token_with_each_request() -> None:
     assert desk.ended == [CALL]
 
 
-async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> None:
-    clock = ManualClock(epoch=BEGUN)
-    async with serving(StageDesk(), clock=clock) as address, browsing(address) as browser:
+async def test_guessing_is_slowed_down_and_then_even_a_right_token_that_could_be_guessed_waits() -> None:
+    clock, token = ManualClock(epoch=BEGUN), "sixteen-letters!"
+    async with serving(StageDesk(), clock=clock, token=token) as address, browsing(address) as browser:
         answers = [(await browser.log_in(f"guess{n}"))[0] for n in range(6)]
         assert answers == [403] * 5 + [429]
-        assert (await browser.log_in())[0] == 429
+        assert (await browser.log_in(token))[0] == 429
         clock.now += 31
+        assert (await browser.log_in(token))[0] == 200
+
+
+async def test_strangers_behind_the_same_proxy_lock_nobody_out_whose_token_cannot_be_guessed() -> None:
+    async with serving(StageDesk(calls=[live()])) as address, browsing(address) as browser:
+        answers = [(await browser.log_in(f"guess{n}"))[0] for n in range(8)]
+        assert answers == [403] * 5 + [429] * 3
+        assert CALL in (await browser.get("/console", headers={"Authorization": f"Bearer {TOKEN}"}))[1]
         assert (await browser.log_in())[0] == 200
+        assert (await browser.log_in("guess"))[0] == 429
 
 
 async def test_a_wrong_token_is_counted_however_it_comes() -> None:
