@@ -1,5 +1,6 @@
 """What the console sees of the bridge, and what its buttons do."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -42,8 +43,16 @@ class ConsoleDesk:
     def draining(self) -> bool:
         return not self.switchboard.accepting
 
+    @property
+    def live_count(self) -> int:
+        return len(self.switchboard.directory)
+
     def live_calls(self) -> Sequence[LiveCallView]:
-        return [self._view(live) for live in list(self.switchboard.directory)[:MAX_SHOWN]]
+        return [self._view(live) for live in itertools.islice(self.switchboard.directory, MAX_SHOWN)]
+
+    def live_call(self, call_id: CallId) -> LiveCallView | None:
+        live = self.switchboard.directory.by_call_id(call_id)
+        return None if live is None else self._view(live)
 
     def trunks(self) -> Sequence[TrunkView]:
         counts: dict[str, int] = {}

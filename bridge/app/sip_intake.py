@@ -20,7 +20,7 @@ from bridge.calls.call import Call
 from bridge.calls.hunt import Hunt
 from bridge.calls.menu import MenuPlan
 from bridge.calls.message import MessageBox
-from bridge.calls.state import Direction, State
+from bridge.calls.state import Direction, SipLeg, State
 from bridge.calls.times import CallTimes
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
@@ -102,6 +102,9 @@ class SipIntake:
         if isinstance(event, sip.IncomingCall):
             self._incoming(event)
             return
+        if isinstance(event, sip.IncomingRefused):
+            self._note_refused(event.call, outcomes.OF_TRUNK_LIMITS[event.limit])
+            return
         live = self._switchboard.directory.by_dialog(event.dialog)
         if isinstance(event, sip.CallMoved):
             if live is not None:
@@ -157,6 +160,12 @@ class SipIntake:
             name=event.caller_name,
             sdp=event.sdp,
         )
+
+    def _note_refused(self, event: sip.IncomingCall, verdict: Verdict) -> None:
+        """A limit of its trunk has kept a call out: nobody is called, but it was an attempt like others."""
+        call = self._call(event, UserId(""), self._plan().caller_number(event.caller))
+        call.sip_leg = SipLeg.ENDED
+        self._open(call, event, ev.CallRefused(verdict=verdict))
 
     def _ring(self, event: sip.IncomingCall) -> None:
         """Let the called number's target have the call, or nobody."""

@@ -215,6 +215,12 @@ BRIDGE_RESTARTED = Verdict(
 ATTENDANTS_BUSY = Verdict(result=Result.POLICY, reason="attendants_busy", sip_status=486, q850=17)
 """Spoken menus and message boxes hold as many calls of the trunk as they may; busy, for people are still reached."""
 
+OF_TRUNK_LIMITS = {
+    "max_calls": Verdict(result=Result.POLICY, reason="max_calls", sip_status=486, q850=17),
+    "max_incoming_per_s": Verdict(result=Result.POLICY, reason="max_incoming_per_s", sip_status=503, q850=42),
+}
+"""A phone's call is more than its trunk is to carry, by the setting that says so; its trunk has been told already."""
+
 MISSED = frozenset(
     verdict.reason for verdict in (CANCELLED, NO_ANSWER, MATRIX_UNREACHABLE, STORE_FAILED, ATTENDANTS_BUSY)
 )

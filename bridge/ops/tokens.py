@@ -14,6 +14,8 @@ BLOCK_S = 30.0
 _GUESSES = 5
 _GUESS_EVERY_S = 10.0
 _MAX_BLOCKED = 1_000
+BEYOND_GUESSING = 32
+"""Characters of a token that nobody guesses, however many they try; `generate-registration` writes more."""
 
 
 class TooManyGuesses(Exception):  # noqa: N818 - it names a state, like queue.Full
@@ -25,6 +27,7 @@ class Tokens:
 
     def __init__(self, tokens: Mapping[str, str], clock: Clock, telemetry: Telemetry, *, at: str) -> None:
         self._digests = {name: digest(token) for name, token in tokens.items() if token}
+        self._safe = frozenset(name for name, token in tokens.items() if len(token) >= BEYOND_GUESSING)
         self._clock = clock
         self._telemetry = telemetry
         self._at = at
@@ -37,7 +40,8 @@ class Tokens:
     def owner(self, guess: str, remote: str) -> str | None:
         """The name of a token; `None` for a wrong one. Raises :class:`TooManyGuesses`.
 
-        A right token is not believed either from an address that has guessed too often.
+        A right token that could be guessed is not believed either from an address that has guessed too often. Any other
+        is: behind a proxy strangers have the same address, and must not be able to lock its owner out.
         """
         if not self._digests:
             return None
@@ -56,13 +60,13 @@ class Tokens:
             self._telemetry.count("wrong_tokens_total", at=self._at)
 
     def _compared(self, guess: str, remote: str) -> str | None:
-        now, who = self._clock.monotonic(), source_key(remote)
-        if now < self._blocked.get(who, 0.0):
-            raise TooManyGuesses
-        guessed = digest(guess)
+        now, who, guessed = self._clock.monotonic(), source_key(remote), digest(guess)
         matches = [name for name, known in self._digests.items() if hmac.compare_digest(guessed, known)]
-        if matches:
+        is_blocked = now < self._blocked.get(who, 0.0)
+        if matches and (matches[0] in self._safe or not is_blocked):
             return matches[0]
+        if is_blocked:
+            raise TooManyGuesses
         if not self._guesses.spend(who, now):
             self._blocked[who] = now + BLOCK_S
             while len(self._blocked) > _MAX_BLOCKED:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bridge.core.ids import DialogKey
+from bridge.sip.active_transaction import ActiveServer
 from bridge.sip.checks import Refusal
 from bridge.sip.context import Context
-from bridge.sip.events import CallFailed, OutgoingCall
+from bridge.sip.events import CallFailed, IncomingRefused, OutgoingCall
 from bridge.sip.identity import called_of
+from bridge.sip.incoming_call import refused_call
 from bridge.sip.limiter import Bucket
 from bridge.sip.message import Request
 from bridge.sip.timers import Timer
@@ -124,21 +126,31 @@ class CallLimits:
         while self.waiting:
             self.give_up(self.waiting[0].dialog)
 
-    def refusal(self, request: Request, now: float) -> Refusal | None:
-        """Why a call of the trunk is not taken, if it is not: over its rate, or busy on all lines.
+    def turns_away(self, server: ActiveServer, now: float) -> bool:
+        """Whether a call of the trunk is not taken; if so it has been refused, and told for its record."""
+        request = server.request
+        limit = self._exceeded(request, now)
+        if limit is None:
+            return False
+        call = refused_call(self.context, self.state, request)
+        self._count(limit)
+        self.context.layer.respond(server, self._refusal(limit).response(request, self.context.tag()), now)
+        self.context.emit(IncomingRefused(limit=limit, call=call))
+        return True
 
-        One that takes the place of another takes its line as well (RFC 3891).
-        """
+    def _exceeded(self, request: Request, now: float) -> str | None:
+        """Over its rate, or busy on all lines; what takes the place of a call takes its line as well (RFC 3891)."""
         if self.call_backs and self.call_backs.get(called_of(request, self.state), now) > now:
             return None
         if self.incoming is not None and not self.incoming.take(now):
-            self._count("max_incoming_per_s")
-            wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
-            return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
-        if "Replaces" not in request.headers and self._is_full():
-            self._count("max_calls")
+            return "max_incoming_per_s"
+        return "max_calls" if "Replaces" not in request.headers and self._is_full() else None
+
+    def _refusal(self, limit: str) -> Refusal:
+        if limit == "max_calls":
             return Refusal(status=486)
-        return None
+        wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
+        return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
 
     def _expect_call_back(self, number: str, now: float) -> None:
         self.call_backs[number] = now + CALL_BACK_S

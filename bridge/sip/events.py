@@ -105,6 +105,20 @@ class IncomingCall:
 
 
 @record_type
+class IncomingRefused:
+    """An INVITE that a limit of its trunk keeps out: it has been refused, and its dialog never was."""
+
+    limit: str
+    """`max_calls` or `max_incoming_per_s`."""
+    call: IncomingCall
+
+    @property
+    def dialog(self) -> DialogKey:
+        """Which no other event carries."""
+        return self.call.dialog
+
+
+@record_type
 class CallProgress:
     """A provisional response above 100 (180 ringing, 183 progress …) to our INVITE."""
 
@@ -279,6 +293,7 @@ class TextFailed:
 
 CallEvent = (
     IncomingCall
+    | IncomingRefused
     | CallProgress
     | CallAnswered
     | CallFailed

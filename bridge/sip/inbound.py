@@ -200,9 +200,7 @@ class Inbound:
             return
         if refuses_interval(self.context, Policy.of(state.trunk), server, now):
             return
-        refusal = self.context.limits[state.trunk.name].refusal(request, now)
-        if refusal is not None:
-            self.context.layer.respond(server, refusal.response(request, self.context.tag()), now)
+        if self.context.limits[state.trunk.name].turns_away(server, now):
             return
         self.context.layer.respond(server, request.response(100), now)
         open_call(self.context, state, server)

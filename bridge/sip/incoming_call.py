@@ -39,12 +39,17 @@ def open_call(context: Context, state: TrunkState, server: ActiveServer) -> None
         party=caller_of(request, state.trunk),
         from_changes=FROM_CHANGE in request.supported,
     )
-    event = _incoming_call(usage, request)
+    event = _incoming_call(usage.key, state, request, replaces=_replaced(context, request, state))
     usage.register(dialog)
     server.user = usage
     context.usages[usage.key] = usage
     usage.whereabouts = whereabouts(usage)
     context.emit(event)
+
+
+def refused_call(context: Context, state: TrunkState, request: Request) -> IncomingCall:
+    """A call that never begins, for the record alone."""
+    return _incoming_call(DialogKey(context.entropy.token(24)), state, request, replaces=None)
 
 
 def _provisionals(context: Context, state: TrunkState, request: Request) -> Provisionals | None:
@@ -54,20 +59,22 @@ def _provisionals(context: Context, state: TrunkState, request: Request) -> Prov
     return Provisionals(rseq=first - 1, invite_cseq=request.cseq.number)
 
 
-def _incoming_call(usage: InviteUsage, request: Request) -> IncomingCall:
-    trunk = usage.trunk.trunk
+def _incoming_call(
+    dialog: DialogKey, state: TrunkState, request: Request, *, replaces: DialogKey | None
+) -> IncomingCall:
+    trunk = state.trunk
     caller = caller_of(request, trunk)
     return IncomingCall(
-        dialog=usage.key,
+        dialog=dialog,
         trunk=trunk.name,
         sip_call_id=SipCallId(request.call_id),
-        called=called_of(request, usage.trunk),
+        called=called_of(request, state),
         caller=caller.number,
         caller_name=caller.name,
         diverted_from=diverted_from(request, trunk),
         verification=verification_of(request, trunk, caller.number),
         sdp=session_description(request),
-        replaces=_replaced(usage.context, request, usage.trunk),
+        replaces=replaces,
     )
 
 

@@ -31,7 +31,7 @@ from bridge.store.traces.reader import TraceReader
 from tests.app.stage import Stage
 from tests.stores import open_store
 
-TOKEN, WHO = "a-token-for-programs-0123456789", "provisioning"
+TOKEN, WHO = "a-token-for-programs-0123456789abcdef", "provisioning"
 LIMIT = aiohttp.ClientTimeout(total=10)
 TOKENS = {"TRUNKLINE_AS_TOKEN": "a" * 32, "TRUNKLINE_HS_TOKEN": "h" * 32}
 SECTIONS: Mapping[str, Any] = {

@@ -17,16 +17,18 @@ from bridge.app.people import People
 from bridge.app.reporting import Reporting
 from bridge.bot import commands as said
 from bridge.bot import replies
-from bridge.core.ids import TrunkName, UserId
+from bridge.calls import outcomes
+from bridge.core.ids import DialogKey, SipCallId, TrunkName, UserId
 from bridge.core.verdict import Result, Verdict
 from bridge.numbers import limits, refusals
 from bridge.numbers.limits import Cap
 from bridge.numbers.money import Tariff
 from bridge.numbers.permission import Permission
 from bridge.ops.records import CallRecords
+from bridge.sip.events import IncomingCall, IncomingRefused
 from bridge.store.spending import StoredSuspension
 from tests.app.conftest import open_stage
-from tests.app.outsides import ALICE, BOB, PHONE, ROOM
+from tests.app.outsides import ALICE, BOB, PHONE, ROOM, TRUNK
 from tests.app.stage import Stage
 from tests.app.test_spending import CENT, limited, talk
 
@@ -181,6 +183,26 @@ async def test_a_refused_call_of_a_phone_has_a_verdict_a_metric_a_record_and_a_r
         assert counted(stage, verdict) == 1
         assert json.loads(file.read_text())["reason"] == verdict.reason
         assert stage.sip.commands[-1][:3] == ("reject", "in-1", verdict.sip_status)
+
+
+@pytest.mark.parametrize("limit", outcomes.OF_TRUNK_LIMITS)
+async def test_a_call_that_a_limit_of_its_trunk_keeps_out_has_a_verdict_a_metric_and_a_record(
+    tmp_path: Path, limit: str
+) -> None:
+    verdict = outcomes.OF_TRUNK_LIMITS[limit]
+    async with recorded(tmp_path) as (stage, file):
+        call = IncomingCall(
+            dialog=DialogKey("in-1"), trunk=TRUNK, sip_call_id=SipCallId("abc"), called="+15550199", caller=PHONE
+        )
+        stage.sip_intake.handle(IncomingRefused(limit=limit, call=call))
+        await stage.settle()
+        assert [verdict for _, verdict in stage.finished] == [verdict]
+        assert counted(stage, verdict) == 1
+        record = json.loads(file.read_text())
+        said = [record[name] for name in ("reason", "result", "sip_status", "sip_call_id", "ended_by")]
+        assert said == [limit, "policy", verdict.sip_status, "abc", "bridge"]
+        assert stage.sip.commands == []
+        assert not stage.switchboard.directory
 
 
 @pytest.mark.parametrize("name", BOT)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from tests.e2e.exchange import PHONE, open_exchange
 from tests.e2e.phone import Phone
-from tests.e2e.running_bridge import COMMAND
+from tests.e2e.running_bridge import COMMAND, Section
 from tests.e2e.webrtc import mute_offer
 from tests.patience import PATIENCE_S
+from tests.peers.process import LOOPBACK, free_port
+from tests.peers.sipp import SippUac
 
 
 async def trace(config: Path, *words: str) -> str:
@@ -60,3 +62,23 @@ async def test_a_call_can_be_explained_afterwards(tmp_path: Path) -> None:
         assert all(len(line) <= 100 for line in text.splitlines() if "┊" not in line)
     assert PHONE in await trace(config, "their-call", "--show-numbers")
     assert sum(str(record["call_id"]).encode() in packet for packet in captured) >= 4
+
+
+async def test_each_call_that_a_limit_of_its_trunk_keeps_out_has_a_record_a_metric_and_a_trace(tmp_path: Path) -> None:
+    calls = 3
+    sections: dict[str, Section] = {
+        "trunks": {"phone": {"server": f"{LOOPBACK}:{free_port()}", "max_incoming_per_s": 0.01}},
+        "permissions": {},
+    }
+    async with open_exchange(tmp_path, sections) as exchange:
+        bridge = exchange.bridge
+        async with SippUac(tmp_path, f"{LOOPBACK}:{bridge.sip_port}", service="+15559999", calls=calls):
+            await bridge.wait_metric("calls_total", calls - 1, reason="max_incoming_per_s")
+        await bridge.wait_until(lambda: len(bridge.records()) >= calls)
+        assert await bridge.metric("call_attempts_total") == calls
+        reasons = [(record["reason"], record["sip_status"]) for record in bridge.records()]
+        assert reasons == [("unassigned_number", 404)] + [("max_incoming_per_s", 503)] * (calls - 1)
+        refused, config = bridge.records()[-1], bridge.config
+    text = await trace(config, str(refused["call_id"]))
+    assert "503 Service Unavailable (INVITE)" in text
+    assert "verdict: policy: max_incoming_per_s" in text

@@ -41,12 +41,26 @@ class StageDesk:
     currency: str = "EUR"
     draining: bool = False
 
+    shown: int = 60
+    """How many of its calls it lists."""
+
+    @property
+    def live_count(self) -> int:
+        return len(self._live)
+
     def live_calls(self) -> Sequence[LiveCallView]:
+        return self._live[: self.shown]
+
+    def live_call(self, call_id: CallId) -> LiveCallView | None:
+        return next((call for call in self._live if call.call_id == call_id), None)
+
+    @property
+    def _live(self) -> list[LiveCallView]:
         return [call for call in self.calls if call.call_id not in self.ended]
 
     def trunks(self) -> Sequence[TrunkView]:
         def view(name: TrunkName, server: str, *, registers: bool) -> TrunkView:
-            calls = sum(call.trunk == name for call in self.live_calls())
+            calls = sum(call.trunk == name for call in self._live)
             return TrunkView(
                 name=name,
                 server=server,
@@ -71,7 +85,7 @@ class StageDesk:
         return [SuspensionView(user="@mallory:example.org", until=BEGUN + 86_400)]
 
     def end_call(self, call_id: CallId) -> bool:
-        known = any(call.call_id == call_id for call in self.live_calls())
+        known = self.live_call(call_id) is not None
         self.ended.append(call_id)
         return known
 

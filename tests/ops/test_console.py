@@ -3,12 +3,14 @@
 import asyncio
 import re
 import threading
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bridge.core.ids import CallId
 from bridge.ops.console.access import IDLE_S
 from bridge.ops.console.desk import LiveCallView
 from bridge.ops.console.rendering import Renderer
@@ -107,14 +109,23 @@ async def test_a_program_may_send_the_token_with_each_request() -> None:
     assert desk.ended == [CALL]
 
 
-async def test_guessing_is_slowed_down_and_then_even_the_right_token_waits() -> None:
-    clock = ManualClock(epoch=BEGUN)
-    async with serving(StageDesk(), clock=clock) as address, browsing(address) as browser:
+async def test_guessing_is_slowed_down_and_then_even_a_right_token_that_could_be_guessed_waits() -> None:
+    clock, token = ManualClock(epoch=BEGUN), "sixteen-letters!"
+    async with serving(StageDesk(), clock=clock, token=token) as address, browsing(address) as browser:
         answers = [(await browser.log_in(f"guess{n}"))[0] for n in range(6)]
         assert answers == [403] * 5 + [429]
-        assert (await browser.log_in())[0] == 429
+        assert (await browser.log_in(token))[0] == 429
         clock.now += 31
+        assert (await browser.log_in(token))[0] == 200
+
+
+async def test_strangers_behind_the_same_proxy_lock_nobody_out_whose_token_cannot_be_guessed() -> None:
+    async with serving(StageDesk(calls=[live()])) as address, browsing(address) as browser:
+        answers = [(await browser.log_in(f"guess{n}"))[0] for n in range(8)]
+        assert answers == [403] * 5 + [429] * 3
+        assert CALL in (await browser.get("/console", headers={"Authorization": f"Bearer {TOKEN}"}))[1]
         assert (await browser.log_in())[0] == 200
+        assert (await browser.log_in("guess"))[0] == 429
 
 
 async def test_a_wrong_token_is_counted_however_it_comes() -> None:
@@ -274,6 +285,27 @@ async def test_a_trunk_is_taken_out_of_service_and_put_back() -> None:
         await browser.post(f"/console/trunks/{CARRIER}/service", {"csrf": csrf, "on": "1"})
         assert desk.out == set()
         assert (await browser.post("/console/trunks/nowhere/service", {"csrf": csrf, "on": "1"}))[0] == 404
+
+
+async def test_calls_that_are_not_listed_are_counted_and_each_has_its_page_and_its_button() -> None:
+    newest = CallId("newest-of-all")
+    calls = [replace(live(), call_id=CallId(f"call-{number}")) for number in range(62)]
+    desk = StageDesk(calls=[*calls, replace(live(), call_id=newest)])
+    async with serving(desk) as address, browsing(address) as browser:
+        await browser.log_in()
+        _, text = await browser.get("/console")
+        assert "63 live calls," in text
+        assert "<dt>Live calls</dt><dd>63</dd>" in text
+        assert "and 3 more go on" in text
+        assert newest not in text
+        page = f"/console/calls/{newest}"
+        status, text = await browser.get(page)
+        assert (status, "<b>connected</b>" in text, "Hang up on both sides" in text) == (200, True, True)
+        await browser.post(f"{page}/end", {"csrf": await browser.csrf(page)})
+        assert desk.ended == [newest]
+        assert "and 2 more go on" in (await browser.get("/console"))[1]
+        desk.calls = desk.calls[:60]
+        assert "more go on" not in (await browser.get("/console"))[1]
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/console/../x", "/console\r\nX: y"])

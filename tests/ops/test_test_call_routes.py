@@ -20,7 +20,7 @@ from bridge.ops.test_calls.report import Step, TestReport, TestWish
 from bridge.ops.test_calls.routes import PATH, TestCallRoutes, TestUnderWayError
 from tests.patience import PATIENCE_S
 
-TOKEN = "a-token-of-sixteen-characters"
+TOKEN = "a-token-of-more-than-thirty-two-characters"
 REPORT = TestReport(outcome=Outcome.BOTH_WAYS, words="heard both ways", call_id="abc")
 WISH = {"number": "+15550100"}
 
@@ -85,13 +85,25 @@ async def test_there_is_one_at_a_time() -> None:
         assert await _lines(answer) == [{"problem": "another test call goes on: one at a time"}]
 
 
-async def test_nobody_calls_without_the_token() -> None:
+async def test_nobody_calls_without_the_token_and_who_guesses_is_told_to_wait() -> None:
     tester = ScriptedTester()
     async with asking(tester, token="a-guess") as post:
-        for _ in range(10):
+        for status in [401] * 5 + [429] * 3:
             async with post() as answer:
-                assert answer.status == 401
+                assert answer.status == status
+                assert ("wrong tokens" in (await answer.json())["problem"]) is (status == 429)
     assert not tester.wishes
+
+
+async def test_guesses_of_others_stop_nobody_who_has_the_token() -> None:
+    tester = ScriptedTester()
+    async with asking(tester) as post:
+        for _ in range(7):
+            async with post(json=WISH, headers={"Authorization": "Bearer a-guess"}) as answer:
+                assert answer.status in (401, 429)
+        async with post() as answer:
+            assert answer.status == 200
+    assert len(tester.wishes) == 1
 
 
 async def test_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

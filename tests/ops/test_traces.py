@@ -4,6 +4,7 @@ import socket
 import sqlite3
 import struct
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 
 from bridge.core.ids import CallId
 from bridge.core.telemetry import NoTelemetry
+from bridge.ops.declarations.label_values import REASONS
 from bridge.ops.traces.audio import intervals
 from bridge.ops.traces.cleaning import Cleaner, call_id_of, title_of
 from bridge.ops.traces.hep import HepSender, HepSettings
 from bridge.ops.traces.items import CallNamed, CallSeen, Kind, Noted, SipMessage, Way
-from bridge.ops.traces.ladder import WIDTH, ladder_of, overview_of
+from bridge.ops.traces.ladder import WIDTH, ladder_of, overview, overview_of
 from bridge.ops.traces.recorder import CallRecorder, TraceSettings
 from bridge.ops.traces.showing import Showing, description_of
 from bridge.ops.traces.sorter import LINGER_S, NOT_KEPT, WAIT_S, Sorter
@@ -369,6 +371,20 @@ def test_numbers_are_shown_to_who_asks(tmp_path: Path) -> None:
     assert f"{USER} calls {NUMBER}" in text
     assert "Wanda Walker" in text
     assert NUMBER in overview_of(recorded(tmp_path / ".."), Showing(numbers=True))[0]
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_list_of_calls_fits_a_terminal_and_has_every_outcome_whole(numbers: bool) -> None:
+    showing = Showing(numbers=numbers)
+    outcomes = [(result, reason) for reason in sorted(REASONS) for result in ("upstream", "success")]
+    calls = [begun(ended_at=1_010.0, result=result, reason=reason) for result, reason in outcomes]
+    lines = overview([replace(call, call_id=CallId("x" * 20), trunk="a-trunk-of-ours") for call in calls], showing)
+    assert max(map(len, lines)) <= WIDTH
+    for line, (result, reason) in zip(lines, outcomes, strict=True):
+        assert f" {result}: {reason} " in f"{line} "
+        assert showing.person(NUMBER) in line
+    short = replace(calls[1], trunk="a-trunk-of-ours")
+    assert overview([short], showing)[0].endswith(f"{short.result}: {short.reason}  a-trunk-of-ours")
 
 
 def test_a_name_that_no_call_has_is_told(tmp_path: Path) -> None:

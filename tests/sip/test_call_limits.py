@@ -7,7 +7,7 @@ import pytest
 
 from bridge.core.ids import DialogKey
 from bridge.sip.call_limits import CALL_BACK_S
-from bridge.sip.events import CallAnswered, CallFailed
+from bridge.sip.events import CallAnswered, CallFailed, IncomingCall, IncomingRefused
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
 from bridge.sip.trunk_changes import ChangeTrunks
@@ -146,6 +146,26 @@ def test_calls_that_come_too_fast_are_sent_away_with_the_time_to_come_back() -> 
     peer.advance(0.6)
     peer.receive(peer_request("INVITE", sdp=SDP, call_id="later", branch="later"))
     assert peer.titles()[-1] == "100 INVITE"
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit", "status"),
+    [({"max_calls": 1}, "max_calls", 486), ({"max_incoming_per_s": 0.01}, "max_incoming_per_s", 503)],
+)
+def test_each_call_that_a_limit_keeps_out_is_told_once_however_often_its_invite_comes(
+    limits: dict[str, float], limit: str, status: int
+) -> None:
+    peer = limited(**limits)
+    for number in range(4):
+        for _ in range(3):
+            peer.receive(peer_request("INVITE", sdp=SDP, call_id=f"c{number}", branch=f"b{number}"))
+    taken = [event.sip_call_id for event in peer.events if isinstance(event, IncomingCall)]
+    refused = [event for event in peer.events if isinstance(event, IncomingRefused)]
+    assert [*taken, *(event.call.sip_call_id for event in refused)] == ["c0", "c1", "c2", "c3"]
+    assert {event.limit for event in refused} == {limit}
+    assert {event.call.called for event in refused} == {peer.incoming.called}
+    assert peer.counted("calls_limited_total", limit=limit) == len(refused)
+    assert peer.last_response().status == status
 
 
 def change(peer: Scripted, *, max_calls: int = 0, per_s: float = 0.0, incoming_per_s: float = 0.0) -> None:

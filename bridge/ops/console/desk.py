@@ -83,8 +83,17 @@ class Desk(Protocol):
         """Whether no new calls are taken."""
         ...
 
+    @property
+    def live_count(self) -> int:
+        """How many calls go on."""
+        ...
+
     def live_calls(self) -> Sequence[LiveCallView]:
-        """The oldest first."""
+        """As many of them as anybody reads, the oldest first."""
+        ...
+
+    def live_call(self, call_id: CallId) -> LiveCallView | None:
+        """Any of them."""
         ...
 
     def trunks(self) -> Sequence[TrunkView]:

@@ -43,6 +43,7 @@ class Views:
         trunks = self._desk.trunks()
         return {
             "calls": self._desk.live_calls(),
+            "live_count": self._desk.live_count,
             "trunks": trunks,
             "trunks_up": sum(trunk.up and trunk.in_service for trunk in trunks),
             "draining": self._desk.draining,
@@ -70,7 +71,7 @@ class Views:
 
     async def call(self, call_id: CallId, query: Mapping[str, str], numbers: bool) -> Values | None:
         """One call, with a page of its steps; `None` when nothing is known of it."""
-        live = next((view for view in self._desk.live_calls() if view.call_id == call_id), None)
+        live = self._desk.live_call(call_id)
         call = await self._ask(lambda traces: traces.call(call_id), None) or (_begun(live) if live else None)
         if call is None:
             return None

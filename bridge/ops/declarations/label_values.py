@@ -75,6 +75,8 @@ REASONS = one_of(
     "limit_reached",
     "matrix_media_unacceptable",
     "message_box",
+    "max_calls",
+    "max_incoming_per_s",
     "menu_left",
     "menu_limit",
     "menu_over",

@@ -16,7 +16,7 @@ from bridge.core.clock import Clock
 from bridge.core.errors import TrunklineError
 from bridge.ops.console.access import Access
 from bridge.ops.test_calls.report import Step, TestReport, TestWish, WishError
-from bridge.ops.tokens import TooManyGuesses
+from bridge.ops.tokens import BLOCK_S, TooManyGuesses
 
 PATH = "/test-calls"
 BURST, REFILL_S = 10, 6.0
@@ -54,7 +54,11 @@ class TestCallRoutes:
         application.router.add_post(PATH, self._post)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        if not request.headers.get("Authorization") or not self._knows(request):
+        try:
+            known = bool(request.headers.get("Authorization")) and self._knows(request)
+        except TooManyGuesses:
+            return _problem(429, f"too many wrong tokens came from this address; try again in {BLOCK_S:.0f} s")
+        if not known:
             return _problem(401, "the console's token is needed")
         try:
             wish = TestWish.parse(await request.json())
@@ -66,11 +70,11 @@ class TestCallRoutes:
         return await self._stream(request, wish)
 
     def _knows(self, request: web.Request) -> bool:
-        """A program with the token; a person's session, which a foreign page could use, is none."""
-        try:
-            visitor = self._access.visitor(request)
-        except TooManyGuesses:
-            return False
+        """A program with the token; a person's session, which a foreign page could use, is none.
+
+        Raises :class:`TooManyGuesses`.
+        """
+        visitor = self._access.visitor(request)
         return visitor is not None and not visitor.csrf
 
     async def _stream(self, request: web.Request, wish: TestWish) -> web.StreamResponse:

@@ -56,13 +56,15 @@ def ladder(
 
 
 def overview(calls: Iterable[TracedCall], showing: Showing) -> list[str]:
-    """A line for each call."""
+    """A line for each call, with its outcome whole: the trunk, which comes last, has what is left of the line."""
+    listed = [(call, outcome(call)) for call in calls]
+    width = max((len(ending) for _, ending in listed), default=0)
     lines = [
-        f"{_moment(call.began_at)[:19]}  {call.call_id:<21}{_WAYS.get(call.direction, ''):<4}{call.trunk[:12]:<13}"
-        f"{showing.person(call.number)[:20]:<21}{outcome(call)}"
-        for call in calls
+        f"{_moment(call.began_at)[5:19]}  {call.call_id:<21}{_WAYS.get(call.direction, ''):<4}"
+        f"{showing.person(call.number)[:19]:<20}{ending:<{width}}  {call.trunk}"
+        for call, ending in listed
     ]
-    return [line.translate(UNSEEN)[:WIDTH].rstrip() for line in lines]
+    return [_cut(line.translate(UNSEEN).rstrip(), WIDTH) for line in lines]
 
 
 def outcome(call: TracedCall) -> str:

@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from bridge.core.pii import Pii
 from bridge.ops.scrubbing import without_host, without_number, without_people
 from bridge.ops.traces.items import Kind
+from bridge.ops.traces.names import without_names
 from bridge.store.traces.rows import TraceEntry
 
 WITHHELD = "withheld"
 _GROUP = "group:"
-_NAMED = re.compile(
-    r"(?im)^((?:from|f|to|t|contact|m|p-asserted-identity|p-preferred-identity|remote-party-id|diversion|history-info"
-    r"|referred-by|b|reply-to|call-info|subject|s|organization)[ \t]*:[ \t]*)"
-    r'("(?:[^"\\\r\n]|\\.)*"|[^<\r\n"]*)(?=[ \t]*(?:<|\r?$))'
-)
-"""What somebody is called in front of an address; only a type could tell a name from other words, so all of it goes."""
 _CALL_ID = re.compile(r"(?im)^((?:call-id|i)[ \t]*:[ \t]*)(\S+)")
 _OF_DESCRIPTION = re.compile(r"(?m)^(o=|s=|i=|u=|e=|p=)[^\r\n]*")
 _CODEC = re.compile(r"(?m)^a=rtpmap:\d+ ([A-Za-z0-9-]+)/")
@@ -51,8 +46,7 @@ class Showing:
         return self._message(entry.detail) if entry.kind == Kind.SIP and not self.numbers else self.text(entry.detail)
 
     def _message(self, text: str) -> str:
-        text = _NAMED.sub(lambda match: f"{match[1]}{Pii(match[2]) if match[2].strip() else ''}", text)
-        text = _CALL_ID.sub(lambda match: f"{match[1]}{without_host(match[2])}", text)
+        text = _CALL_ID.sub(lambda match: f"{match[1]}{without_host(match[2])}", without_names(text))
         return without_people(_OF_DESCRIPTION.sub(r"\1(removed)", text))
 
 
