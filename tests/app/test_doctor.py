@@ -244,6 +244,30 @@ async def test_a_bridge_that_runs_is_asked_and_left_alone(
     assert "sip.listen" not in faults(findings)
 
 
+@pytest.mark.parametrize(("status", "grade"), [(200, Grade.OK), (None, Grade.FAULT)])
+async def test_a_trunk_that_the_running_bridge_has_not_read_is_asked_beside_it(
+    tmp_path: Path, homeserver: ScriptedHomeserver, status: int | None, grade: Grade
+) -> None:
+    async with trunk(200) as (port, known), trunk(status) as (second_port, unread):
+        known_trunk = {"server": f"{LOOPBACK}:{port}", "options_interval_s": 30.0}
+        before = load_config(written(tmp_path, homeserver.url, trunks={"carrier": known_trunk}), {})
+        added = {"server": f"{LOOPBACK}:{second_port}", "auth": "register", "username": "us", "password": "secret"}
+        document = yaml.safe_load((tmp_path / "trunkline.yaml").read_text())
+        document["trunks"]["second"] = added
+        (tmp_path / "trunkline.yaml").write_text(yaml.safe_dump(document))
+        async with bridge_of(before, trunk_up=True):
+            findings = await examined(tmp_path / "trunkline.yaml", limit_s=PATIENCE_S if status else 1.5)
+    assert known.methods == []
+    assert set(unread.methods) == {"OPTIONS"}
+    assert about(findings, "trunks.carrier").grade is Grade.OK
+    waiting, asked = [finding for finding in findings if finding.subject == "trunks.second"]
+    assert waiting.grade is Grade.WARNING
+    assert waiting.seen == "the running bridge has not read it yet"
+    assert "systemctl reload trunkline" in waiting.advice
+    assert asked.grade is grade
+    assert "sip.listen" not in {finding.subject for finding in findings}
+
+
 async def test_what_keeps_a_running_bridge_from_work_is_told(tmp_path: Path, homeserver: ScriptedHomeserver) -> None:
     file = written(tmp_path, homeserver.url)
     async with bridge_of(load_config(file, {}), trunk_up=True, healthy=False):
