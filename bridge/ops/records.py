@@ -171,6 +171,11 @@ class CallRecords:
         self._news = asyncio.Event()
         self._stopping = False
 
+    @property
+    def waiting(self) -> int:
+        """How many records are not on the disk yet."""
+        return len(self._pending)
+
     def add(self, record: CallRecord) -> asyncio.Future[None]:
         """Queue one record; never blocks, never raises. The future is done when it is on the disk, or given up."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
