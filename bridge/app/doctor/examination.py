@@ -9,6 +9,7 @@ import structlog
 
 from bridge.app.doctor.findings import Finding, ok, warning
 from bridge.app.doctor.homeserver import HomeserverCheck
+from bridge.app.doctor.ice_servers import ice_server_findings
 from bridge.app.doctor.machine import MachineCheck
 from bridge.app.doctor.media_servers import media_server_findings
 from bridge.app.doctor.running import Running, ask_bridge
@@ -22,7 +23,7 @@ from bridge.core.ids import TrunkName
 async def examine(config: Config, file: Path, *, limit_s: float = ANSWER_LIMIT_S) -> AsyncIterator[Finding]:
     """Everything there is to see of a set-up, each thing as soon as it is known. Disturbs no bridge that runs.
 
-    `limit_s` is how long a trunk has to answer.
+    `limit_s` is how long trunks have to answer, and so have STUN and TURN servers.
     """
     clock, entropy = SystemClock(), SystemEntropy()
     yield ok("configuration", f"{file} can be used")
@@ -48,6 +49,8 @@ async def examine(config: Config, file: Path, *, limit_s: float = ANSWER_LIMIT_S
             yield finding
         async for finding in media_server_findings(media_settings(config), entropy):
             yield finding
+        async for finding in ice_server_findings(media_settings(config), clock, limit_s=limit_s):
+            yield finding
         hosts = {host for hosts in found.values() for host in hosts}
         machine = MachineCheck(config=config, file=file)
         for finding in machine.findings(bridge_runs=running is not None, trunk_hosts=hosts):
@@ -57,7 +60,7 @@ async def examine(config: Config, file: Path, *, limit_s: float = ANSWER_LIMIT_S
 async def _of_trunks(
     check: TrunkCheck, found: Mapping[TrunkName, Sequence[str]], running: Running | None
 ) -> AsyncIterator[Finding]:
-    for finding in check.names(found):
+    for finding in (*await check.advertised(), *check.names(found)):
         yield finding
     located = [trunk for trunk in check.settings.trunks if found[trunk.name]]
     if running is None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.app.doctor.findings import Finding, Grade, fault, ok, warning
+from bridge.core.addresses import is_numeric
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TrunkName
@@ -24,6 +25,9 @@ ANSWER_LIMIT_S = 6.0
 """A trunk that is there answers a request, a challenge and the second request in far less."""
 _QUESTION_EVERY_S = 60.0
 _LISTENERS = "sip.listen"
+_ADVERTISED = "sip.advertised_host"
+_ANY_PORT = 5060
+"""With a port only addresses are looked for (RFC 3263 §4.2)."""
 _NOT_NOW = 503
 _OUTCOMES = "registrations_total"
 _INSECURE = "sip_tls_failures_total"
@@ -89,6 +93,17 @@ class TrunkCheck:
             for trunk in self.settings.trunks
             if not found.get(trunk.name)
         ]
+
+    async def advertised(self) -> list[Finding]:
+        """Whether the name that is told to trunks leads anywhere."""
+        host = self.settings.advertised_host
+        if not host or is_numeric(host):
+            return []
+        located = await self.resolver.locate(host, _ANY_PORT, Transport.UDP)
+        if located.targets:
+            return [ok(_ADVERTISED, f"{host} is {', '.join(target.host for target in located.targets)}")]
+        seen = f"no address is known for {host}, where trunks are told to find us"
+        return [fault(_ADVERTISED, seen, "write the public address, or a name that the DNS has")]
 
     def by_bridge(self, up: Mapping[str, bool]) -> list[Finding]:
         """What a running bridge knows of them."""
