@@ -8,7 +8,7 @@ from aioice import stun
 
 from bridge.app.doctor.findings import Finding, ok, warning
 from bridge.core.clock import Clock
-from bridge.media.ice import machine_addresses
+from bridge.media.ice import webrtc_hosts
 from bridge.media.ice_servers import IceServers, StunServer, TurnServer
 from bridge.media.ice_trial import FAILURES, reflexive_address, relayed_address
 from bridge.media.latch import Address
@@ -36,7 +36,7 @@ async def ice_server_findings(settings: MediaSettings, clock: Clock, *, limit_s:
 
 def _family(settings: MediaSettings) -> socket.AddressFamily:
     """That of the sockets that calls would ask from."""
-    hosts = settings.webrtc_hosts or machine_addresses()
+    hosts = webrtc_hosts(settings)
     return socket.AF_INET6 if hosts and all(":" in host for host in hosts) else socket.AF_INET
 
 
