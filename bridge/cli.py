@@ -42,7 +42,10 @@ def main() -> None:
 @main.command()
 @_config_option
 def run(path: Path) -> None:
-    """Run the bridge. SIGTERM lets calls finish, a second one or SIGINT hangs up, SIGHUP reads the file again."""
+    """Run the bridge. SIGTERM lets calls finish, a second one or SIGINT hangs up, SIGHUP reads the file again.
+
+    SIGUSR1 logs everything until it comes again, SIGUSR2 writes the state of the bridge into the log.
+    """
     config = _load(path)
     # Imported late: a wrong configuration is reported without loading the audio stack.
     from bridge import app

@@ -21,6 +21,7 @@ from bridge.app.phone_states import PhoneStates
 from bridge.app.recovery import end_left_over_calls, recorded_calls, remember_ended_calls, withdraw_invites
 from bridge.app.repertoire import rehearse
 from bridge.app.running_bridge import RunningBridge
+from bridge.app.state_report import StateReport
 from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
 from bridge.app.trunk_service import TrunkService
@@ -110,6 +111,14 @@ class Application:
                 texts=texts,
                 observers=base.observers,
                 telemetry=self.telemetry,
+                state=StateReport(
+                    switchboard=switchboard,
+                    sip=base.sip,
+                    trunks=base.live.trunks,
+                    store=store,
+                    records=base.records,
+                    telemetry=self.telemetry,
+                ),
             )
 
     def _forget(self, trunk: TrunkName) -> None:

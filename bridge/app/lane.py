@@ -44,6 +44,11 @@ class Lane:
         return self._task is None
 
     @property
+    def waiting(self) -> int:
+        """How many operations have not begun."""
+        return len(self._waiting)
+
+    @property
     def full(self) -> bool:
         """Whether nothing more that a stranger can ask for may be submitted; a call's own farewell always may."""
         return len(self._waiting) >= MAX_WAITING

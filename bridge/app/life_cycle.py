@@ -1,4 +1,4 @@
-"""What signals ask of a running bridge: drain, stop, read the configuration again."""
+"""What signals ask of a running bridge: drain, stop, read the configuration again, say more or say how it stands."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ import structlog
 from bridge.config import Config, ConfigError
 from bridge.core import start_signals
 from bridge.core.telemetry import Telemetry
+from bridge.ops.logs import toggle_debug
 from bridge.ops.service_manager import ServiceManager
 
 log = structlog.get_logger(__name__)
@@ -31,11 +32,15 @@ class Drainable(Protocol):
     async def reload(self, config: Config) -> None:
         """Take over what can be changed without a restart."""
 
+    def tell_state(self) -> None:
+        """Write into the log how it stands."""
+
 
 class LifeCycle:
     """SIGTERM drains, and hangs up when it comes again; SIGINT hangs up; SIGHUP reads the configuration again.
 
     The person at a terminal who presses Ctrl-C waits for nobody. A service manager that stops us lets calls finish.
+    SIGUSR1 lets the log leave nothing out until it comes again; SIGUSR2 writes the state of the bridge there.
     """
 
     def __init__(
@@ -62,6 +67,8 @@ class LifeCycle:
         loop.add_signal_handler(signal.SIGTERM, self.terminate)
         loop.add_signal_handler(signal.SIGINT, self.interrupt)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGUSR1, toggle_debug)
+        loop.add_signal_handler(signal.SIGUSR2, self.tell_state)
         start_signals.release()
 
     def started(self, bridge: Drainable) -> None:
@@ -102,6 +109,13 @@ class LifeCycle:
         self._reload_due = True
         if self._bridge is not None and (self._reloading is None or self._reloading.done()):
             self._reloading = asyncio.create_task(self._reload(self._bridge))
+
+    def tell_state(self) -> None:
+        """Write the state of the bridge into the log."""
+        if self._bridge is None:
+            log.info("state_starting")
+        else:
+            self._bridge.tell_state()
 
     async def _drain(self, bridge: Drainable) -> None:
         calls = bridge.drain()

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import importlib.metadata
+import socket
+from collections.abc import Callable
 
 import structlog
 
@@ -31,11 +33,22 @@ class Reporting:
     one that a process was ending when it died may have its record already.
     """
 
-    def __init__(self, *, records: CallRecords, history: History, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        *,
+        records: CallRecords,
+        history: History,
+        clock: Clock,
+        telemetry: Telemetry,
+        currency: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`currency` is what the prices of trunks are in, where that is said."""
         self._records = records
         self._history = history
         self._clock = clock
         self._telemetry = telemetry
+        self._currency = currency
+        self._node = socket.gethostname()
         self._version = importlib.metadata.version("trunkline")
 
     async def finished(self, live: LiveCall, verdict: Verdict) -> None:
@@ -87,6 +100,7 @@ class Reporting:
         outbound = call.direction is Direction.OUTBOUND
         return CallRecord(
             call_id=call.call_id,
+            parent=call.parent,
             direction=call.direction,
             test=call.test,
             trunk=call.trunk or None,
@@ -108,6 +122,7 @@ class Reporting:
             t_end=call.wall(at.ended) or self._clock.wall(),
             duration_s=live.call.talk_s,
             cost=None if live.cost is None else shown(live.cost),
+            currency=None if live.cost is None else self._currency() or None,
             result=verdict.result,
             reason=verdict.reason,
             sip_status=call.peer_status or verdict.sip_status,
@@ -120,6 +135,7 @@ class Reporting:
             transcoded=live.stats.transcoded,
             silent=live.stats.silent or "",
             digits=live.stats.digits_forwarded,
+            node=self._node,
             version=self._version,
         )
 

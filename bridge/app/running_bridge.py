@@ -1,4 +1,4 @@
-"""What can be asked of a bridge while it runs: to take no more calls, and to read its configuration again."""
+"""What can be asked of a bridge while it runs: to take no calls, to read its configuration again, how it stands."""
 
 import asyncio
 from collections import Counter
@@ -11,6 +11,7 @@ from bridge.app.meter import Meter
 from bridge.app.observers import Observers
 from bridge.app.plan import limits, suspension_rule, thresholds
 from bridge.app.repertoire import rehearse
+from bridge.app.state_report import StateReport
 from bridge.app.switchboard import Switchboard
 from bridge.app.text_desk import TextDesk
 from bridge.config import Config, ConfigError, Fault, secret_headers, sip_settings, take_over
@@ -36,6 +37,7 @@ class RunningBridge:
     texts: TextDesk
     observers: Observers
     telemetry: PrometheusTelemetry
+    state: StateReport
 
     async def failed(self) -> None:
         """Return only if the bridge cannot go on."""
@@ -63,6 +65,10 @@ class RunningBridge:
         await self.sip.reload_tls()
         self._apply(before, ready, trunks)
         self._say(taken.waiting)
+
+    def tell_state(self) -> None:
+        """Write into the log how it stands."""
+        self.state.write()
 
     async def _trunks(self, config: Config) -> TrunkChange:
         """Their certificates are read before anything is changed."""

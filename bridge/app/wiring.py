@@ -134,7 +134,13 @@ def make_switchboard(
     service: TrunkService,
 ) -> Switchboard:
     """The live calls, and all that a call makes use of."""
-    reporting = Reporting(records=base.records, history=people.history, clock=base.clock, telemetry=base.telemetry)
+    reporting = Reporting(
+        records=base.records,
+        history=people.history,
+        clock=base.clock,
+        telemetry=base.telemetry,
+        currency=lambda: base.live.config().permissions.currency,
+    )
     return Switchboard(
         engine=base.engine,
         policy_of=base.live.media_policy,

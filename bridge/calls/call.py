@@ -108,6 +108,8 @@ class Call:
     handover: Handover | None = None
     partner: CallId | None = None
     """The call whose phone this one's talks to, or will: the user has left both."""
+    parent: CallId | None = None
+    """The call that this one was placed for, or joined to, by the user who left both; it stays when that is over."""
     connected_number: str | None = None
     """Whom the call is with, when that is not who was called or calls; empty when withheld."""
     connected_name: str = ""

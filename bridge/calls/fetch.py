@@ -39,6 +39,7 @@ def begin(call: Call, handover: Handover, *, now: float, wall: float) -> Call:
         further=tuple(further),
         matrix_leg=MatrixLeg.ENDED,
         partner=call.call_id,
+        parent=call.call_id,
     )
 
 

@@ -69,7 +69,7 @@ def claimed(call: Call, event: hev.PartnerClaimed, now: float) -> list[cmd.Comma
     """The user connects this phone with another one."""
     if call.partner is not None or call.handover is not None:
         return claimed_too_late(call, event, now)
-    call.partner = event.partner
+    call.partner = call.parent = event.partner
     leave = [] if call.state is State.HANDING_OVER else _leave_user(call, 0.0)
     call.deadlines[Timer.TRANSFER] = now + call.times.ring_s
     return [*leave, *tell(call, hev.PartnerAgreed())]

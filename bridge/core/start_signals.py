@@ -2,7 +2,7 @@
 
 import signal
 
-HELD = frozenset({signal.SIGHUP, signal.SIGTERM})
+HELD = frozenset({signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2})
 
 
 def hold() -> None:

@@ -16,7 +16,7 @@ from bridge.media.advertised import advertised
 from bridge.media.call_media import CallMedia
 from bridge.media.call_settings import CallMediaSettings, Surroundings
 from bridge.media.engine import MediaEvent, MediaStats
-from bridge.media.ice import machine_addresses
+from bridge.media.ice import webrtc_hosts
 from bridge.media.ice_path import WebRtcSettings
 from bridge.media.ice_servers import IceServers
 from bridge.media.media_thread import MediaThread
@@ -24,7 +24,7 @@ from bridge.media.native_path import NativePaths
 from bridge.media.path import PacketPaths
 from bridge.media.policy import DEFAULT_POLICY, SipMediaPolicy
 from bridge.media.portable_path import PortablePaths
-from bridge.media.ports import PortPool
+from bridge.media.ports import PortPool, ports_of_a_call
 from bridge.media.recorder import Recorder
 from bridge.media.session import EmbeddedSession, limited
 from bridge.media.settings import MediaSettings, PathChoice
@@ -69,8 +69,9 @@ class EmbeddedEngine:
 
     @property
     def has_ports(self) -> bool:
-        """RTP and RTCP of the phone, and one for each address that the client may reach us at."""
-        return self._call_settings is not None and self._ports.left >= 2 + len(self._call_settings.webrtc.hosts)
+        if self._call_settings is None:
+            return False
+        return self._ports.left >= ports_of_a_call(self._call_settings.webrtc.hosts)
 
     async def _start_paths(self) -> None:
         self._paths.start(self._telemetry)
@@ -200,7 +201,7 @@ def _ice_servers(settings: MediaSettings, clock: Clock) -> IceServers | None:
 
 def _call_settings(settings: MediaSettings, clock: Clock) -> CallMediaSettings:
     """Work out the addresses. Raises :class:`bridge.media.engine.MediaError` when there is none to be called at."""
-    hosts = settings.webrtc_hosts or machine_addresses()
+    hosts = webrtc_hosts(settings)
     rtp_address = ipaddress.ip_address(settings.rtp_host)
     if not hosts:
         raise unavailable("no address for WebRTC; set webrtc_hosts")

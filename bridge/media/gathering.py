@@ -87,7 +87,7 @@ class Gathering:
         base = protocol.local_candidate
         family = _FAMILIES[ipaddress.ip_address(base.host).version]
         address = await self._servers.address(server, family)
-        mapped = await _binding(protocol, address)
+        mapped = await binding(protocol, address)
         if mapped is None or any((known.host, known.port) == mapped for known in (base, *self._reflexive)):
             return
         self._reflexive.append(_reflexive(base, mapped))
@@ -100,7 +100,7 @@ class Gathering:
             await asyncio.sleep(KEEP_ALIVE_S)
             try:
                 async with asyncio.timeout(ANSWER_LIMIT_S):
-                    await _binding(protocol, address)
+                    await binding(protocol, address)
             except _FAILURES:
                 continue
 
@@ -121,7 +121,7 @@ class Gathering:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _binding(protocol: StunProtocol, address: tuple[str, int]) -> tuple[str, int] | None:
+async def binding(protocol: StunProtocol, address: tuple[str, int]) -> tuple[str, int] | None:
     """One Binding transaction (RFC 8489 §2): our address as the server sees it."""
     request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
     response, _ = await protocol.request(request, address)

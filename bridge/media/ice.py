@@ -28,6 +28,7 @@ from bridge.media.ice_socket import GuardedProtocol
 from bridge.media.latch import Address
 from bridge.media.ports import PortPool
 from bridge.media.relay import NOBODY, RelayTransport
+from bridge.media.settings import MediaSettings
 
 MAX_WAITING_DATAGRAMS = 64
 MAX_REMOTE_ADDRESSES = 128
@@ -308,6 +309,11 @@ def _host_candidate(protocol: StunProtocol, preference: int) -> Candidate:
         port=port,
         type="host",
     )
+
+
+def webrtc_hosts(settings: MediaSettings) -> tuple[str, ...]:
+    """The addresses at which clients may reach us."""
+    return settings.webrtc_hosts or machine_addresses()
 
 
 def machine_addresses() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import socket
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from bridge.core.clock import Clock
@@ -13,6 +13,11 @@ from bridge.media.verdicts import exhausted
 
 REST_S = 30.0
 _RANDOM_TRIES = 64
+
+
+def ports_of_a_call(webrtc_hosts: Collection[str]) -> int:
+    """RTP and RTCP of the phone, and one for each address that the client may reach us at."""
+    return 2 + len(webrtc_hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

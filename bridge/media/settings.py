@@ -44,7 +44,7 @@ class MediaSettings:
     where there is none, the local one is written."""
     port_min: int = 20000
     port_max: int = 29999
-    """All UDP ports of audio, both sides, lie in this range, ends included."""
+    """All UDP ports of audio, both sides, lie in this range, ends included: `ports_of_a_call` of them for each call."""
     connect_timeout_s: float = 20.0
     """ICE and DTLS must be up this long after the Matrix answer."""
     rtp_timeout_s: float = 30.0

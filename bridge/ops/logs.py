@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TextIO
 
 import structlog
@@ -50,6 +51,11 @@ class LineWriter:
             self._drop()
         return len(line)
 
+    @property
+    def waiting(self) -> int:
+        """Lines that are not written yet."""
+        return self._lines.qsize()
+
     def flush(self) -> None:
         """Nothing to do: the thread flushes whenever it has written all there is."""
 
@@ -77,6 +83,27 @@ class LineWriter:
 
 _writers: list[LineWriter] = []
 """The one of this process. Logging is set up for a process as a whole, so what it lost is counted so too."""
+
+
+@dataclass(slots=True)
+class _Level:
+    """What is left out, of the log of this process."""
+
+    configured: int = logging.INFO
+    verbose: bool = False
+    """Nothing is left out for a while, whatever is configured."""
+
+    @property
+    def threshold(self) -> int:
+        return logging.DEBUG if self.verbose else self.configured
+
+
+_level = _Level()
+
+
+def lines_waiting() -> int:
+    """How many log lines of this process are not written yet."""
+    return sum(writer.waiting for writer in _writers)
 
 
 def lines_dropped() -> int:
@@ -108,8 +135,24 @@ def configure_logging(*, level: str, json: bool, key: bytes, stream: TextIO | No
 
 
 def set_level(level: str) -> None:
-    """Leave out what matters less than this, from now on. Of the libraries nothing below a warning is ever shown."""
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    """Leave out what matters less than this, from now on or from the end of `toggle_debug`."""
+    _level.configured = logging.getLevelNamesMapping()[level.upper()]
+    _apply_level()
+
+
+def toggle_debug() -> None:
+    """Leave nothing out, or again what is configured; the log says which, before it says less."""
+    _level.verbose = not _level.verbose
+    if _level.verbose:
+        _apply_level()
+    name = logging.getLevelName(_level.threshold).lower()
+    structlog.get_logger(__name__).info("log_level_changed", level_now=name)
+    _apply_level()
+
+
+def _apply_level() -> None:
+    """Of the libraries nothing below a warning is ever shown."""
+    threshold = _level.threshold
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
     for name in (None, *_LIBRARIES):
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

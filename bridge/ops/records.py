@@ -67,6 +67,8 @@ class CallRecord:
     """One call attempt, refused ones included. Moments are seconds since 1970 UTC; durations never come from them."""
 
     call_id: CallId
+    parent: CallId | None = None
+    """The call that this one was placed for, or joined to, when a user connected two phones."""
     direction: str
     """`outbound`: a Matrix user called a phone; `inbound`: the other way."""
     test: bool = False
@@ -98,6 +100,8 @@ class CallRecord:
     """From answer to end, by the monotonic clock."""
     cost: str | None = None
     """What the call cost by the trunk's rates, in their currency; `None` for a call that costs nothing to know of."""
+    currency: str | None = None
+    """What `cost` is in, where the configuration says so."""
     result: Result
     reason: str
     sip_status: int | None = None
@@ -114,6 +118,8 @@ class CallRecord:
     """`matrix`, `sip` or `both`: from whom nothing came for too long, first."""
     digits: int = 0
     """How many keys were pressed; which ones is nobody's business."""
+    node: str = ""
+    """The name of the machine, for records of several in one place."""
     version: str
 
     def to_json(self, *, reveal: bool) -> str:
@@ -170,6 +176,11 @@ class CallRecords:
         """Lines, and whoever waits until they are on the disk."""
         self._news = asyncio.Event()
         self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not on the disk yet."""
+        return len(self._pending)
 
     def add(self, record: CallRecord) -> asyncio.Future[None]:
         """Queue one record; never blocks, never raises. The future is done when it is on the disk, or given up."""

@@ -63,6 +63,11 @@ class Database:
         """Whether it is open and the last write succeeded."""
         return not (self._failing or self._closed)
 
+    @property
+    def waiting(self) -> int:
+        """How many writes have not begun."""
+        return self._jobs.qsize()
+
     async def write(self, work: Work[T], *, durable: bool = True) -> T:
         """Run `work` in a transaction and return when it is committed.
 

@@ -74,6 +74,11 @@ class Store:
         """Whether the last write succeeded: on a full disk nothing can be promised to the homeserver any more."""
         return self._database.healthy
 
+    @property
+    def waiting(self) -> int:
+        """How many writes have not begun."""
+        return self._database.waiting
+
     async def close(self) -> None:
         """Finish what is being written and read, then close the file; may be called twice."""
         try:

@@ -20,10 +20,12 @@ from bridge.app.doctor.homeserver import HomeserverCheck
 from bridge.app.doctor.machine import MachineCheck
 from bridge.app.doctor.trunks import TrunkCheck
 from bridge.cli import main
-from bridge.config import Config, load_config, matrix_settings, sip_settings
+from bridge.config import Config, load_config, matrix_settings, media_settings, sip_settings
 from bridge.core.clock import SystemClock
 from bridge.core.entropy import SystemEntropy
-from bridge.core.ids import TrunkName
+from bridge.core.ids import CallId, TrunkName
+from bridge.core.telemetry import NoTelemetry
+from bridge.media.embedded import EmbeddedEngine
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.server import Check, Heartbeat, OpsServer
 from bridge.sip import Request, parse_message
@@ -246,6 +248,30 @@ async def test_a_bridge_that_runs_is_asked_and_left_alone(
     assert "sip.listen" not in faults(findings)
 
 
+@pytest.mark.parametrize(("status", "grade"), [(200, Grade.OK), (None, Grade.FAULT)])
+async def test_a_trunk_that_the_running_bridge_has_not_read_is_asked_beside_it(
+    tmp_path: Path, homeserver: ScriptedHomeserver, status: int | None, grade: Grade
+) -> None:
+    async with trunk(200) as (port, known), trunk(status) as (second_port, unread):
+        known_trunk = {"server": f"{LOOPBACK}:{port}", "options_interval_s": 30.0}
+        before = load_config(written(tmp_path, homeserver.url, trunks={"carrier": known_trunk}), {})
+        added = {"server": f"{LOOPBACK}:{second_port}", "auth": "register", "username": "us", "password": "secret"}
+        document = yaml.safe_load((tmp_path / "trunkline.yaml").read_text())
+        document["trunks"]["second"] = added
+        (tmp_path / "trunkline.yaml").write_text(yaml.safe_dump(document))
+        async with bridge_of(before, trunk_up=True):
+            findings = await examined(tmp_path / "trunkline.yaml", limit_s=PATIENCE_S if status else 1.5)
+    assert known.methods == []
+    assert set(unread.methods) == {"OPTIONS"}
+    assert about(findings, "trunks.carrier").grade is Grade.OK
+    waiting, asked = [finding for finding in findings if finding.subject == "trunks.second"]
+    assert waiting.grade is Grade.WARNING
+    assert waiting.seen == "the running bridge has not read it yet"
+    assert "systemctl reload trunkline" in waiting.advice
+    assert asked.grade is grade
+    assert "sip.listen" not in {finding.subject for finding in findings}
+
+
 async def test_what_keeps_a_running_bridge_from_work_is_told(tmp_path: Path, homeserver: ScriptedHomeserver) -> None:
     file = written(tmp_path, homeserver.url)
     async with bridge_of(load_config(file, {}), trunk_up=True, healthy=False):
@@ -336,6 +362,26 @@ def test_ports_of_the_audio_that_are_taken_are_a_fault(tmp_path: Path) -> None:
         first = port - port % 2
         findings = machine(written(tmp_path, media={"ports": f"{first}-{first + 1}"}))
     assert about(findings, "media.ports").grade is Grade.FAULT
+
+
+@pytest.mark.parametrize(("hosts", "calls"), [([LOOPBACK], 3), (["127.0.0.1", "127.0.0.2", "127.0.0.3"], 2)])
+async def test_as_many_calls_are_told_as_the_engine_carries(tmp_path: Path, hosts: list[str], calls: int) -> None:
+    first = free_port(span=11)
+    first += first % 2
+    file = written(tmp_path, media={"ports": f"{first}-{first + 9}", "webrtc_hosts": hosts, "engine": "portable"})
+    told = about(machine(file), "media.ports").seen
+    assert f"at {2 + len(hosts)} a call enough for {calls} at once" in told
+    settings, clock = media_settings(load_config(file, {})), SystemClock()
+    engine = EmbeddedEngine(settings, entropy=SystemEntropy(), clock=clock, telemetry=NoTelemetry())
+    await engine.start(lambda event: None)
+    try:
+        for number in range(calls):
+            assert engine.has_ports
+            session = await engine.open(CallId(str(number)))
+            await session.create_matrix_offer()
+        assert not engine.has_ports
+    finally:
+        await engine.stop()
 
 
 def test_private_addresses_before_a_trunk_on_the_internet_are_told(tmp_path: Path) -> None:

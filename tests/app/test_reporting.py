@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.app.history import History
 from bridge.app.live_call import LiveCall
 from bridge.app.reporting import Reporting
+from bridge.calls import handover_events as hev
 from bridge.calls import outbound, outcomes, snapshot
 from bridge.calls.parties import MatrixParty
 from bridge.calls.times import CallTimes
@@ -53,6 +56,21 @@ async def measured(live: LiveCall, store_path: Path) -> PrometheusTelemetry:
     await reporting.finished(live, outcomes.COMPLETED)
     await store.close()
     return telemetry
+
+
+async def recorded(live: LiveCall, directory: Path, **parts: Any) -> dict[str, Any]:
+    """The newest line of the file."""
+    telemetry = PrometheusTelemetry(trunks=[TRUNK], version="test", strict=True)
+    store, file = await open_store(directory / "db", telemetry), directory / "records"
+    records, history = CallRecords(file, telemetry=telemetry), History(store, days=0, clock=SystemClock())
+    reporting = Reporting(records=records, history=history, clock=SystemClock(), telemetry=telemetry, **parts)
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        group.create_task(records.run())
+        await reporting.finished(live, outcomes.COMPLETED)
+        records.stop()
+    await store.close()
+    newest: dict[str, Any] = json.loads(file.read_text().splitlines()[-1])
+    return newest
 
 
 @pytest.mark.parametrize(
@@ -108,6 +126,30 @@ async def test_every_member_of_a_group_is_counted_by_how_their_ring_ended(tmp_pa
         for reason in ("declined", "completed", "answered_elsewhere")
     }
     assert ends == dict.fromkeys(ends, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("cost", "currency", "told"),
+    [(1_250_000, "EUR", ("1.25", "EUR")), (1_250_000, "", ("1.25", None)), (None, "EUR", (None, None))],
+)
+async def test_a_price_is_recorded_with_its_currency(
+    tmp_path: Path, cost: int | None, currency: str, told: tuple[str | None, str | None]
+) -> None:
+    live = ended_call()
+    live.cost = cost
+    record = await recorded(live, tmp_path, currency=lambda: currency)
+    assert (record["cost"], record["currency"]) == told
+    assert record["node"] == socket.gethostname()
+
+
+async def test_calls_that_were_joined_are_tied_together_after_a_crash_too(tmp_path: Path) -> None:
+    live, first = ended_call(), CallId("first")
+    assert (await recorded(live, tmp_path))["parent"] is None
+    live.call = scenes.talking()
+    scenes.run(live.call, hev.PartnerClaimed(partner=first), hev.PartnerLeft(verdict=outcomes.COMPLETED))
+    assert live.call.partner is None
+    live.call = snapshot.load(snapshot.dump(live.call))
+    assert (await recorded(live, tmp_path))["parent"] == first
 
 
 async def test_a_test_call_is_recorded_and_counts_as_no_users(tmp_path: Path) -> None:

@@ -214,6 +214,7 @@ def test_the_claimed_call_lets_its_user_go_and_agrees() -> None:
     call = talking()
     commands = run(call, hev.PartnerClaimed(partner=OTHER))
     assert commands == [*LEAVING, hcmd.TellPartner(partner=OTHER, event=hev.PartnerAgreed())]
+    assert call.parent == OTHER
     assert run(call, hev.PartnerHeard(answered=True)) == [medcmd.WriteSipReoffer()]
     assert call.state is State.JOINED
 
@@ -265,6 +266,7 @@ def test_a_call_whose_other_one_is_over_before_they_are_joined_ends() -> None:
 def test_another_phone_is_called_without_a_matrix_side() -> None:
     call = begun()
     assert (call.number, call.caller, call.matrix.user, call.matrix.room_id) == ("+15550111", "+15550199", ALICE, None)
+    assert call.parent == talking().call_id
     assert run(call, hev.FetchPermitted()) == [medcmd.WriteSipOffer(matrix_sdp=None)]
     assert run(call, medev.SipOfferReady(sdp="our offer")) == [sipcmd.PlaceSipCall(sdp="our offer")]
 

@@ -86,6 +86,21 @@ async def test_a_second_sigterm_hangs_up_on_both_sides(exchange: Exchange) -> No
     assert [record["reason"] for record in exchange.bridge.records()] == ["shutting_down"] * CALLS
 
 
+async def test_a_bridge_that_is_asked_how_it_stands_says_so_and_carries_its_calls_on(exchange: Exchange) -> None:
+    bridge = exchange.bridge
+    async with phone(exchange):
+        users = await calls_up(exchange)
+        for asked in (signal.SIGUSR1, signal.SIGUSR2):
+            bridge.signal(asked)
+        await bridge.wait_until(lambda: "state_tasks" in bridge.log_tail(), limit_s=PATIENCE_S)
+        state = [line for line in bridge.log_path.read_text().splitlines() if " state_" in line]
+        assert f"live={CALLS}" in state[0]
+        assert f"'outbound connecting': {CALLS}" in state[0]
+        assert any(f"calls={CALLS}" in line for line in state if "state_trunk" in line)
+        assert not [user.user_id for user in users if any(user.user_id in line for line in state)]
+        assert await bridge.metric("calls_active") == CALLS
+
+
 async def test_sighup_takes_a_sound_configuration_and_keeps_the_old_one_otherwise(exchange: Exchange) -> None:
     bridge = exchange.bridge
     document = yaml.safe_load(bridge.config.read_text())

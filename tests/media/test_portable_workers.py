@@ -18,7 +18,7 @@ from bridge.media.engine import Ear, MediaEnded, MediaError, MediaEvent, MediaFa
 from bridge.media.formats import Codec
 from bridge.media.portable import engine as portable_engine
 from bridge.media.portable import process
-from bridge.media.portable.process import WorkerGoneError, WorkerProcess
+from bridge.media.portable.process import IGNORED, WorkerGoneError, WorkerProcess
 from bridge.media.portable.shared_sound import SharedSound, share
 from bridge.media.portable.worker import next_turn
 from bridge.media.portable_path import PortablePaths
@@ -159,11 +159,13 @@ def test_a_sound_in_shared_memory_is_the_same_sound(codec: Codec) -> None:
 
 async def test_a_worker_ends_with_the_process_that_wanted_it() -> None:
     worker = WorkerProcess()
-    worker.ask("collect")
-    os.kill(worker.pid, signal.SIGTERM)
-    os.kill(worker.pid, signal.SIGINT)
-    worker.ask("look_after")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for _ in ("in its first moment", "at work"):
+        for meant_for_the_bridge in IGNORED:
+            os.kill(worker.pid, meant_for_the_bridge)
+        worker.ask("look_after")
     assert worker.stop() == 0
+    assert not before & IGNORED
 
 
 async def test_a_fault_of_a_command_is_told_and_survived() -> None:

@@ -15,7 +15,15 @@ import structlog
 
 from bridge.core.ids import CallId
 from bridge.core.pii import Pii
-from bridge.ops.logs import LineWriter, bind_call, configure_logging, lines_dropped, redaction_key
+from bridge.ops.logs import (
+    LineWriter,
+    bind_call,
+    configure_logging,
+    lines_dropped,
+    redaction_key,
+    set_level,
+    toggle_debug,
+)
 from tests.patience import PATIENCE_S
 
 NUMBER = "+15550100"
@@ -106,6 +114,23 @@ def test_the_level_is_respected_and_libraries_start_at_warning() -> None:
     with logging_to(stream, level="error"):
         structlog.get_logger().warning("quiet")
     assert stream.getvalue() == ""
+
+
+def test_nothing_is_left_out_until_that_is_asked_for_again_whatever_is_configured_meanwhile() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, level="error"):
+        log = structlog.get_logger()
+        toggle_debug()
+        set_level("warning")
+        log.debug("packet_seen", caller=Pii(NUMBER))
+        toggle_debug()
+        log.info("quiet")
+        log.warning("trunk_failed")
+    told = lines(stream)
+    changed = "log_level_changed"
+    assert [line["event"] for line in told] == [changed, "packet_seen", changed, "trunk_failed"]
+    assert [line["level_now"] for line in told if line["event"] == changed] == ["debug", "warning"]
+    assert NUMBER not in stream.getvalue()
 
 
 def test_the_console_format_is_for_people() -> None:

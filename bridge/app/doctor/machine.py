@@ -15,14 +15,14 @@ from bridge.config.values import Address
 from bridge.config.voicemail import spoken_greetings
 from bridge.core.addresses import address_of, is_every, why_not_bound
 from bridge.media import native_path
-from bridge.media.ice import machine_addresses
+from bridge.media.ice import machine_addresses, webrtc_hosts
+from bridge.media.ports import ports_of_a_call
 from bridge.media.settings import PathChoice
 from bridge.media.speech_program import PROGRAM, can_speak
 from bridge.numbers.sentences import Spoken
 
 MIN_FREE_OCTETS = 200 << 20
 _MIN_FREE_SHARE = 0.05
-_PORTS_OF_A_CALL = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +64,11 @@ class MachineCheck:
         media, settings = self.config.media, media_settings(self.config)
         if media.engine is PathChoice.RTPENGINE or _bind(media.rtp_host, 0, socket.SOCK_DGRAM):
             return
+        needed = ports_of_a_call(webrtc_hosts(settings))
         ports = range(settings.port_min, settings.port_max + 1)
         free = sum(_bind(media.rtp_host, port, socket.SOCK_DGRAM) is None for port in ports)
-        seen = f"{free} of {len(ports)} are free, enough for {free // _PORTS_OF_A_CALL} calls at once"
-        if free < _PORTS_OF_A_CALL:
+        seen = f"{free} of {len(ports)} are free, at {needed} a call enough for {free // needed} at once"
+        if free < needed:
             yield fault("media.ports", seen, "choose a larger range, or end the programs that have these ports")
         elif free < len(ports) // 2:
             yield warning("media.ports", seen, "other programs have the rest: choose a range of your own")

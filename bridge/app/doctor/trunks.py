@@ -1,14 +1,16 @@
 """The trunks: their names lead somewhere, and somebody answers there.
 
 A bridge that runs is asked what it knows of them. Where none runs, its SIP side is started alone for some seconds, with
-the settings, listeners and certificates that the bridge would have: it registers, asks OPTIONS and takes no calls.
+the settings, listeners and certificates that the bridge would have: it registers, asks OPTIONS and takes no calls. What
+a running bridge has not read yet is asked OPTIONS beside it, from other ports.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridge.app.doctor.findings import Finding, fault, ok, warning
+from bridge.app.doctor.findings import Finding, Grade, fault, ok, warning
+from bridge.core.addresses import is_numeric
 from bridge.core.clock import Clock
 from bridge.core.entropy import Entropy
 from bridge.core.ids import TrunkName
@@ -22,6 +24,10 @@ from bridge.sip.settings import SipSettings, Transport, Trunk, TrunkAuth
 ANSWER_LIMIT_S = 6.0
 """A trunk that is there answers a request, a challenge and the second request in far less."""
 _QUESTION_EVERY_S = 60.0
+_LISTENERS = "sip.listen"
+_ADVERTISED = "sip.advertised_host"
+_ANY_PORT = 5060
+"""With a port only addresses are looked for (RFC 3263 §4.2)."""
 _NOT_NOW = 503
 _OUTCOMES = "registrations_total"
 _INSECURE = "sip_tls_failures_total"
@@ -88,9 +94,23 @@ class TrunkCheck:
             if not found.get(trunk.name)
         ]
 
+    async def advertised(self) -> list[Finding]:
+        """Whether the name that is told to trunks leads anywhere."""
+        host = self.settings.advertised_host
+        if not host or is_numeric(host):
+            return []
+        located = await self.resolver.locate(host, _ANY_PORT, Transport.UDP)
+        if located.targets:
+            return [ok(_ADVERTISED, f"{host} is {', '.join(target.host for target in located.targets)}")]
+        seen = f"no address is known for {host}, where trunks are told to find us"
+        return [fault(_ADVERTISED, seen, "write the public address, or a name that the DNS has")]
+
     def by_bridge(self, up: Mapping[str, bool]) -> list[Finding]:
         """What a running bridge knows of them."""
-        return [self._in_service(trunk, up=up.get(trunk.name, False)) for trunk in self.settings.trunks]
+        return [
+            self._in_service(trunk, up=up[trunk.name]) if trunk.name in up else _not_read(trunk)
+            for trunk in self.settings.trunks
+        ]
 
     def _in_service(self, trunk: Trunk, *, up: bool) -> Finding:
         if not up:
@@ -100,6 +120,19 @@ class TrunkCheck:
             seen = "is taken to be in service, since nobody asks it"
             return warning(_subject(trunk), seen, "set options_interval_s to know")
         return ok(_subject(trunk), "is in service")
+
+    async def beside_bridge(self, trunks: Sequence[Trunk]) -> AsyncIterator[Finding]:
+        """Ask trunks that a running bridge does not know, from ports that it does not have.
+
+        Nobody registers: under another name the bridge may be registered there, and would lose its calls.
+        """
+        if not trunks:
+            return
+        elsewhere = tuple(replace(listener, port=0) for listener in self.settings.listeners)
+        other = replace(self, settings=replace(self.settings, listeners=elsewhere))
+        async for finding in other.by_trial([replace(trunk, auth=TrunkAuth.ADDRESS) for trunk in trunks]):
+            if finding.subject != _LISTENERS or finding.grade is Grade.FAULT:
+                yield finding
 
     async def by_trial(self, trunks: Sequence[Trunk]) -> AsyncIterator[Finding]:
         """Start the SIP side, and tell of its listeners and of each trunk."""
@@ -115,10 +148,10 @@ class TrunkCheck:
         try:
             await endpoint.start(lambda event: _turn_away(endpoint, event))
         except EndpointError as error:
-            yield fault("sip.listen", str(error).removeprefix("sip.listen: "), advice="")
+            yield fault(_LISTENERS, str(error).removeprefix("sip.listen: "), advice="")
             return
         try:
-            yield ok("sip.listen", "can be listened on")
+            yield ok(_LISTENERS, "can be listened on")
             await self._wait(heard, asking)
             for trunk in asking:
                 yield _judged(trunk, heard, self.limit_s)
@@ -133,6 +166,10 @@ class TrunkCheck:
                     await heard.news.wait()
         except TimeoutError:
             return  # whoever has said nothing by now is told of
+
+
+def _not_read(trunk: Trunk) -> Finding:
+    return warning(_subject(trunk), "the running bridge has not read it yet", "systemctl reload trunkline (SIGHUP)")
 
 
 def _turn_away(endpoint: SipEndpoint, event: SipEvent) -> None:

@@ -1,11 +1,13 @@
 """One worker process, from the engine's side: commands with answers, descriptors, and its end."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import sendfds
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 START_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 2.0
 _STOP_LIMIT_S = 2.0
+IGNORED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
+"""Signals for the bridge that a terminal, or systemd, sends to its whole group; the engine says when it is over."""
 
 
 class WorkerGoneError(OSError):
@@ -106,4 +110,15 @@ def _started(control: int, wake: int) -> subprocess.Popen[bytes]:
     command = (sys.executable, "-m", "bridge.media.portable", str(control), str(wake))
     places = {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
     environment, descriptors = os.environ | places, (control, wake)
-    return subprocess.Popen(command, pass_fds=descriptors, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+    with _signals_held():
+        return subprocess.Popen(command, pass_fds=descriptors, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """What is started inside has these signals blocked from its first moment: it ignores them only much later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -20,6 +20,7 @@ from bridge.core.entropy import SystemEntropy
 from bridge.media.packet_engine import Opening
 from bridge.media.portable.call import Around, PortableCall, Readable
 from bridge.media.portable.mailbox import Mailbox
+from bridge.media.portable.process import IGNORED
 from bridge.media.portable.shared_sound import SharedSound
 from bridge.media.portable.tally import Tally
 
@@ -189,7 +190,7 @@ class Worker:
 
 def main() -> None:
     """Serve; the engine says when it is over by closing its end, whatever the terminal or systemd tells the group."""
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for ignored in IGNORED:
         signal.signal(ignored, signal.SIG_IGN)
     worker = Worker(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     gc.collect()

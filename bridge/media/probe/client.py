@@ -21,7 +21,7 @@ from bridge.media.closing import take_all_limited
 from bridge.media.coders import RATE, Decoder, make_decoder, make_encoder
 from bridge.media.dtls import Certificates, DtlsSession
 from bridge.media.formats import FRAME_MS, AudioFormat, Codec
-from bridge.media.ice import IceAgent, machine_addresses
+from bridge.media.ice import IceAgent, webrtc_hosts
 from bridge.media.ice_path import IcePath, WebRtcSettings
 from bridge.media.leg_reports import FEEDBACK_INTERVAL_S, LegReports
 from bridge.media.media_thread import MediaThread
@@ -63,7 +63,7 @@ class ProbeClient:
     """`offer`, then `connect` with the answer, look at `figures` for a while, and `close` in any case."""
 
     def __init__(self, settings: MediaSettings, *, entropy: Entropy, clock: Clock) -> None:
-        self._hosts = settings.webrtc_hosts or machine_addresses() or (_LOOPBACK,)
+        self._hosts = webrtc_hosts(settings) or (_LOOPBACK,)
         self._entropy, self._clock = entropy, clock
         self._thread = MediaThread(NoTelemetry(), clock)
         self._ports = PortPool(low=settings.port_min, high=settings.port_max, entropy=entropy, clock=clock)

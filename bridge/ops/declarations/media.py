@@ -5,7 +5,7 @@ from bridge.ops.declarations.metric import LAG_S, OPERATION_S, OPINIONS, SHARES,
 
 MEDIA = (
     gauge("media_sessions", "Calls with an audio session."),
-    gauge("media_ports_in_use", "UDP ports of audio in use."),
+    gauge("media_ports_in_use", "UDP ports of audio in use: two of each call, and one for each of media.webrtc_hosts."),
     gauge(
         "media_server_up",
         "Whether a server of media.rtpengine answers; the label is its place in that list.",
