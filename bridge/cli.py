@@ -4,6 +4,9 @@ import asyncio
 import importlib.metadata
 import json
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _config_option = click.option("--config", "path", type=_FILE, required=True, help="The configuration file.")
 _TOKEN_LENGTH = 64
+_NARROWEST = 40
+"""Columns of a terminal; in fewer, folding makes nothing easier to read."""
 _INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
 
@@ -72,7 +77,7 @@ def check_config(path: Path) -> None:
     """Say whether a configuration can be used, and list every fault if it cannot."""
     config = _load(path)
     for warning in warnings(config):
-        click.echo(f"{path}: note: {warning}")
+        _say(f"{path}: note: {warning}")
     click.echo(f"{path}: configuration is valid")
 
 
@@ -97,7 +102,7 @@ async def _print_findings(config: Config, path: Path) -> bool:
     counts = dict.fromkeys(Grade, 0)
     async for finding in examine(config, path):
         counts[finding.grade] += 1
-        click.echo(str(finding))
+        _say(str(finding), indent=9)
     click.echo(f"{counts[Grade.FAULT]} to put right, {counts[Grade.WARNING]} to think about")
     return not counts[Grade.FAULT]
 
@@ -151,7 +156,8 @@ def explain_call(path: Path, user: str | None, number: str | None, room: str | N
         answer = explain_beside(config, question) if called is None else explain_called_beside(config, called)
     except TrunklineError as error:
         raise click.ClickException(str(error)) from error
-    click.echo("\n".join(answer.lines))
+    for line in answer.lines:
+        _say(line)
     if not answer.permitted:
         raise SystemExit(1)
 
@@ -271,6 +277,15 @@ def erase_records(path: Path, user: str) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"trunkline {importlib.metadata.version('trunkline')}")
+
+
+def _say(line: str, *, indent: int = 4) -> None:
+    """A line for people: folded to the width of their terminal, and in one piece for whatever else reads it."""
+    if sys.stdout.isatty():
+        width = max(shutil.get_terminal_size().columns, _NARROWEST)
+        hanging = " " * indent
+        line = textwrap.fill(line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+    click.echo(line)
 
 
 def _explanation(error: Exception) -> click.ClickException:

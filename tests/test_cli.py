@@ -1,9 +1,14 @@
 """The commands: what they print, what they write, and what they refuse."""
 
 import importlib.metadata
+import os
+import pty
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -308,6 +313,30 @@ async def test_what_the_bridge_has_written_of_a_caller_is_explained_as_well(limi
 def test_a_call_without_a_price_is_not_explained_as_one_that_can_be_made(limited: Path) -> None:
     answer = trunkline("explain", "--config", limited, "--user", "@alice:example.org", "--number", "+1 202 555 0147")
     assert (answer.exit_code, "refused: no_price" in answer.output) == (1, True)
+
+
+def on_a_terminal(*arguments: str, columns: int) -> list[str]:
+    """The lines that a person sees."""
+    master, slave = pty.openpty()
+    with open(slave, "wb") as screen:
+        environ = {**os.environ, "COLUMNS": str(columns), "TRUNKLINE_AS_TOKEN": ""}
+        subprocess.run([sys.executable, "-m", "bridge", *arguments], stdout=screen, env=environ, check=False)
+    seen = b""
+    # A terminal that nobody writes to any more ends with EIO.
+    with suppress(OSError):
+        while part := os.read(master, 4096):
+            seen += part
+    os.close(master)
+    return seen.decode().splitlines()
+
+
+def test_lines_are_folded_on_a_terminal_and_in_one_piece_in_a_pipe(limited: Path) -> None:
+    question = ("explain", "--config", str(limited), "--user", "@alice:example.org", "--number", "+442079460018")
+    piped = trunkline(*question).stdout.splitlines()
+    assert max(map(len, piped)) > 60
+    seen = on_a_terminal(*question, columns=60)
+    assert max(map(len, seen)) <= 60
+    assert "\n".join(seen).replace("\n    ", " ").split("\n") == piped
 
 
 def test_it_is_explained_whom_a_number_reaches(config: Path) -> None:

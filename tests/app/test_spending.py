@@ -115,6 +115,24 @@ async def test_what_was_used_is_on_disk_while_the_call_goes_on_and_holds_in_the_
     assert again.sip.commands == []
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_shared_limit_that_is_used_up_stays_so_when_its_users_change(stage: Stage, restarted: bool) -> None:
+    bob, carol = UserId("@bob:example.org"), UserId("@carol:example.org")
+    limited(stage, who=(ALICE, bob), together=True, day=Cap(cost=10 * CENT))
+    await talk(stage)
+    await hang_up(stage)
+    edited = (Limit(who=(carol, bob, ALICE), together=True, day=Cap(cost=10 * CENT)),)
+    again = Stage(store=stage.store, limits=edited, tariff=TEN_CENTS) if restarted else stage
+    if restarted:
+        await again.meter.load()
+    else:
+        again.meter.change_rules(edited, NOBODY_IS_SUSPECTED, SuspensionRule())
+    await call(again, "another")
+    assert again.reasons()[-1] == "limit_reached"
+    books = {book.account: book.day.cost for book in again.meter.cash_book.books(limit=9)}
+    assert books == {ALICE: 10 * CENT, f"{ALICE} {bob} {carol}": 10 * CENT}
+
+
 async def test_what_no_limit_adds_up_any_more_is_forgotten(stage: Stage) -> None:
     await stage.store.spending.add([StoredUse(account=ALICE, day="2026-01-31", seconds=60.0, cost=CENT)])
     await stage.meter.cash_book.forget_old()
