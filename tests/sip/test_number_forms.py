@@ -103,13 +103,27 @@ def is_whole(number: str) -> bool:
     return length == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
+def country_of(text: str, region: str) -> str | None:
+    """Where an exchange of the region would call; nowhere what is too short for a number."""
+    try:
+        return str(phonenumbers.parse(text, region).country_code)
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def home_prefixes() -> st.SearchStrategy[str]:
+    """What is dialled before numbers somewhere, alone or with the beginning of a number abroad."""
+    plans = map(dial_rules, sorted(phonenumbers.SUPPORTED_REGIONS))
+    prefixes = {prefix for plan in plans for prefix in (plan.national_prefix, plan.international_prefix)}
+    return st.sampled_from(sorted(prefixes | {"", "00", "10", "12", "010", "01188161", "0044", "1010", "118"}))
+
+
 def dialled() -> st.SearchStrategy[str]:
     """Numbers with and without what is dialled at home before them, and any digits at all."""
     beginnings = st.sampled_from(["+1", "+1876", "+49", "+33", "+44", "+39", "+7", "+881"])
-    prefixes = st.sampled_from(["", "0", "00", "1", "011", "8", "810", "010", "01188161", "0044", "118"])
     digits = st.text("0123456789", max_size=11)
     return st.one_of(
-        st.builds(lambda *parts: "".join(parts), beginnings, prefixes, digits),
+        st.builds(lambda *parts: "".join(parts), beginnings, home_prefixes(), digits),
         st.from_regex(r"\+[1-9][0-9]{1,14}", fullmatch=True),
     )
 
@@ -126,6 +140,14 @@ def test_what_any_trunk_is_sent_is_the_number_that_was_permitted(text: str, form
     number = canonical(text, region)
     if number is not None and number.startswith("+") and is_whole(number):
         assert read_there(written(number, trunk(form, region)), form, region) == number
+
+
+@given(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)), home_prefixes(), st.text("0123456789", max_size=11))
+def test_no_call_within_a_country_leaves_it(region: str, prefix: str, digits: str) -> None:
+    there = trunk(F.NATIONAL, region)
+    number = canonical(f"+{there.dial_rules.country_code}{prefix}{digits}", region)
+    if number is not None:
+        assert country_of(written(number, there), region) in (there.dial_rules.country_code, None)
 
 
 def test_ten_digits_in_north_america_are_a_number_of_north_america() -> None:
