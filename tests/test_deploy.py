@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bridge.config import Config, load_config
 
 DEPLOY = Path("deploy")
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
+OPERATING = DEPLOY / "operating.md"
 CONTAINERFILES = sorted(DEPLOY.glob("container/*Containerfile"))
 _PINNED = re.compile(r"[\w./-]+:(?:v?\d+(?:\.\d+)+)(?:-[\w.-]+)?\Z")
 """A registry's name, and a version with a dot in it: neither `latest` nor `3`."""
@@ -155,6 +157,15 @@ def test_phones_are_known_by_their_bare_numbers() -> None:
 @needs("promtool")
 def test_prometheus_takes_its_configuration() -> None:
     output_of("promtool", "check", "config", "--syntax-only", COMPOSE.parent / "prometheus.yml")
+
+
+@needs("promtool")
+def test_prometheus_takes_the_alertmanager_that_operators_are_told_to_add(tmp_path: Path) -> None:
+    block = re.search(r"^  ```yaml\n(  alerting:.*?)^  ```$", OPERATING.read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    file = tmp_path / "prometheus.yml"
+    file.write_text((COMPOSE.parent / "prometheus.yml").read_text() + textwrap.dedent(block[1]))
+    output_of("promtool", "check", "config", "--syntax-only", file)
 
 
 @pytest.mark.parametrize("file", CONTAINERFILES, ids=lambda file: file.name)

@@ -4,12 +4,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import yaml
 from click.testing import CliRunner
 
 from bridge.cli import main
 from bridge.config.model import CallsConfig
 
 UNIT = Path("deploy/systemd/trunkline.service")
+COMPOSE = Path("deploy/compose/compose.yaml")
 _COMMAND = "/opt/trunkline/bin/trunkline"
 _MAX_EXPOSURE = 2.5
 """systemd's own measure, from 0 (shut) to 10 (open)."""
@@ -61,6 +63,17 @@ def test_every_command_of_the_unit_exists() -> None:
 def test_systemd_waits_longer_than_calls_may_go_on() -> None:
     (limit,) = settings("TimeoutStopSec")
     assert int(limit) > CallsConfig().drain_timeout_s + 10
+
+
+def test_the_homeserver_finds_the_service_when_it_starts() -> None:
+    """As in the compose house: it remembers for an hour that nobody could look up a number."""
+    assert settings("Before") == ["matrix-synapse.service"]
+    assert settings("After") == ["network-online.target"]
+    assert yaml.safe_load(COMPOSE.read_text())["services"]["synapse"]["depends_on"] == ["trunkline"]
+
+
+def test_the_service_cannot_take_all_of_the_memory() -> None:
+    assert settings("MemoryMax") == ["50%"]
 
 
 def test_whoever_the_service_runs_as_may_read_its_configuration() -> None:

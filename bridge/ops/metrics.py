@@ -19,7 +19,7 @@ from prometheus_client import (
 from bridge.core.errors import TrunklineError
 from bridge.core.ids import TrunkName
 from bridge.ops.declarations import METRICS
-from bridge.ops.declarations.label_values import NO_TRUNK
+from bridge.ops.declarations.label_values import MEDIA_SERVERS, NO_TRUNK
 from bridge.ops.declarations.metric import Kind, LabelValues, Metric, Open
 from bridge.ops.own_process import OwnProcess
 
@@ -48,7 +48,7 @@ class PrometheusTelemetry:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, that nobody asks for
         self.registry = CollectorRegistry()
         self._strict = strict
-        self._trunks = frozenset[str](trunks) | {NO_TRUNK}
+        self._trunks = frozenset[str](trunks)
         self._former_trunks: frozenset[str] = frozenset()
         """Their last calls are counted, but nothing of them is shown before."""
         self._metrics = {metric.name: metric for metric in METRICS}
@@ -92,7 +92,7 @@ class PrometheusTelemetry:
     def _remove(self, metrics: Sequence[Metric], trunk: TrunkName) -> None:
         for metric in metrics:
             for label, values in metric.labels.items():
-                if values is Open.TRUNKS:
+                if values in (Open.TRUNKS, Open.TRUNKS_OR_NONE):
                     self._collectors[metric.name].remove_by_labels({label: trunk})
         names = {metric.name for metric in metrics}
         for key in list(self._children):  # A copy: other threads count meanwhile.
@@ -155,8 +155,10 @@ class PrometheusTelemetry:
 
     def _allows(self, values: LabelValues, value: str) -> bool:
         match values:
-            case Open.TRUNKS:
-                return value in self._trunks or value in self._former_trunks
+            case Open.TRUNKS | Open.TRUNKS_OR_NONE:
+                return value in self._known(values) or value in self._former_trunks
+            case Open.SERVERS:
+                return value in MEDIA_SERVERS
             case Open.CLASSES:
                 return _CLASS.match(value) is not None
             case _:
@@ -167,7 +169,9 @@ class PrometheusTelemetry:
         match values:
             case Open.TRUNKS:
                 return self._trunks
-            case Open.CLASSES:
+            case Open.TRUNKS_OR_NONE:
+                return self._trunks | {NO_TRUNK}
+            case Open.SERVERS | Open.CLASSES:
                 return frozenset()
             case _:
                 return values

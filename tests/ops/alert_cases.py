@@ -138,8 +138,8 @@ CASES: Mapping[str, Case] = {
         after="6h40m",
         every="5m",
     ),
-    "RingsLate": _slow("post_dial_delay_seconds", "5.0", "10.0", 'trunk="carrier"'),
-    "AudioComesLate": _slow("call_connect_seconds", "2.0", "5.0", 'direction="outbound"'),
+    "RingsLate": _slow("post_dial_delay_seconds", "6.0", "10.0", 'trunk="carrier"'),
+    "AudioComesLate": _slow("call_connect_seconds", "3.0", "6.0", 'direction="outbound"'),
     "CallNeverEnds": _level("longest_call_seconds", 14_460, 14_340),
     # SIP.
     "NoTrunkUp": _level("trunk_up", 0, 1, 'trunk="carrier"', also=frozenset({"TrunkDown"})),

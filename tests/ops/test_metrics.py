@@ -3,6 +3,8 @@
 import ast
 import enum
 import functools
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from bridge.ops.metrics import PrometheusTelemetry, UndeclaredMetricError
 from bridge.sip.settings import Transport
 
 BRIDGE = Path(__file__).parent.parent.parent / "bridge"
+OPERATING = BRIDGE.parent / "deploy/operating.md"
 RECEIVERS = ("telemetry", "context")
 ACTIONS = {"Count": "count", "Observe": "observe", "Gauge": "gauge"}
 """What the SIP core, which does no I/O, returns instead of calling the port."""
@@ -224,10 +227,37 @@ def test_label_values_that_are_enumerations_elsewhere_agree(name: str, label: st
     assert values_of(name, label) == {member.value for member in values}
 
 
-def test_a_bridge_with_ten_trunks_begins_with_fewer_than_a_thousand_series() -> None:
-    metrics = PrometheusTelemetry(trunks=[TrunkName(f"trunk{n}") for n in range(10)], version="1")
-    series = [line for line in metrics.exposition().decode().splitlines() if not line.startswith("#")]
-    assert len(series) < 1_000
+def most_series(trunks: int) -> int:
+    """After every level was set and every distribution observed, with all the label values that there are."""
+    names = [f"trunk{number}" for number in range(trunks)]
+    metrics = PrometheusTelemetry(trunks=map(TrunkName, names), version="1", strict=True)
+    of_trunks = {Open.TRUNKS: names, Open.TRUNKS_OR_NONE: [*names, "none"]}
+    for metric in METRICS:
+        values = [of_trunks.get(each, ()) if isinstance(each, Open) else each for each in metric.labels.values()]
+        for combination in itertools.product(*values):
+            labels = dict(zip(metric.labels, combination, strict=True))
+            if metric.kind is Kind.GAUGE:
+                metrics.gauge(metric.name, 1, **labels)
+            elif metric.kind is Kind.HISTOGRAM:
+                metrics.observe(metric.name, 1, **labels)
+    return sum(not line.startswith("#") for line in metrics.exposition().decode().splitlines())
+
+
+def test_a_bridge_with_five_trunks_has_fewer_than_a_thousand_series_even_when_all_of_it_is_used() -> None:
+    assert most_series(5) < 1_000
+
+
+def test_operators_are_told_how_many_series_a_trunk_costs() -> None:
+    told = re.search(r"(\d+) time series and (\d+) for each trunk", OPERATING.read_text())
+    assert told is not None
+    each = most_series(2) - most_series(1)
+    assert int(told[2]) == each
+    assert int(told[1]) == pytest.approx(most_series(1) - each, abs=20)
+
+
+def test_what_cannot_be_without_a_trunk_is_not_shown_for_none() -> None:
+    shown = re.findall(r'^trunkline_(\w+)\{.*trunk="none"', telemetry().exposition().decode(), re.MULTILINE)
+    assert set(shown) == {"call_attempts_total", "texts_total"}
 
 
 def test_names_follow_the_rules_of_prometheus() -> None:

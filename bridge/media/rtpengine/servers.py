@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -104,6 +105,8 @@ class Fleet:
     ) -> None:
         self.servers = tuple(Server(number, address, entropy) for number, address in enumerate(addresses, 1))
         self._entropy, self._clock, self._telemetry = entropy, clock, telemetry
+        for server, result in itertools.product(self.servers, ("ok", "refused", "full", "silent")):
+            telemetry.count("media_server_requests_total", 0, server=server.label, result=result)
 
     async def open(self) -> None:
         """See who answers."""

@@ -1,21 +1,21 @@
 """Metrics of calls: how many, how they ended, how fast, what they cost."""
 
 from bridge.ops.declarations.label_values import CALL_STATES, DIRECTIONS, REASONS, RESULTS, SELF_TESTS
-from bridge.ops.declarations.metric import CALL_S, OPERATION_S, TRUNKS, counter, gauge, histogram, one_of
+from bridge.ops.declarations.metric import CALL_S, SETUP_S, TRUNKS, TRUNKS_OR_NONE, counter, gauge, histogram, one_of
 
 CALLS = (
     gauge("calls_active", "Calls that have begun and not ended.", direction=DIRECTIONS),
-    counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS),
+    counter("call_attempts_total", "Calls begun.", direction=DIRECTIONS, trunk=TRUNKS_OR_NONE),
     counter(
         "policy_denied_total",
         "Calls that the configuration refused or ended, by the reason.",
         rule=REASONS,
     ),
-    counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS, result=RESULTS, reason=REASONS),
+    counter("calls_total", "Calls ended.", direction=DIRECTIONS, trunk=TRUNKS_OR_NONE, result=RESULTS, reason=REASONS),
     histogram(
         "call_setup_seconds",
         "From the invite until the callee rings, until the answer, until audio can flow.",
-        OPERATION_S,
+        SETUP_S,
         direction=DIRECTIONS,
         stage=one_of("ring", "answer", "media"),
     ),
@@ -27,10 +27,8 @@ CALLS = (
     ),
     counter("member_rings_total", "Members of groups who were to be rung, by how that ended.", reason=REASONS),
     histogram("call_duration_seconds", "From answer to end.", CALL_S, direction=DIRECTIONS),
-    histogram(
-        "post_dial_delay_seconds", "From our INVITE until the phone is known to ring.", OPERATION_S, trunk=TRUNKS
-    ),
-    histogram("call_connect_seconds", "From the answer until audio can flow.", OPERATION_S, direction=DIRECTIONS),
+    histogram("post_dial_delay_seconds", "From our INVITE until the phone is known to ring.", SETUP_S, trunk=TRUNKS),
+    histogram("call_connect_seconds", "From the answer until audio can flow.", SETUP_S, direction=DIRECTIONS),
     counter(
         "test_calls_total",
         "Test calls, which are counted nowhere else: asked for, or of the bridge to itself.",

@@ -16,6 +16,7 @@ METHODS = one_of(
 STATUS_CLASSES = one_of("1xx", "2xx", "3xx", "4xx", "5xx", "6xx")
 ANSWERS = one_of("2xx", "3xx", "4xx", "5xx")
 MEDIA_SERVERS = one_of(*map(str, range(1, 17)))
+"""By their place in media.rtpengine."""
 TRANSPORTS = one_of("udp", "tcp", "tls")
 TLS_FAILURES = one_of(
     *("untrusted", "name", "expired", "no_certificate", "refused", "version", "timeout", "closed", "handshake")

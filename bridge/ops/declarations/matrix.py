@@ -1,7 +1,7 @@
 """Metrics of the Matrix side: transactions, events in and out, rooms, the bot, text messages."""
 
 from bridge.ops.declarations.label_values import DIRECTIONS, EVENT_FAULTS, SENDS
-from bridge.ops.declarations.metric import CLASSES, OPERATION_S, TRUNKS, counter, gauge, histogram, one_of
+from bridge.ops.declarations.metric import CLASSES, OPERATION_S, TRUNKS_OR_NONE, counter, gauge, histogram, one_of
 
 MATRIX = (
     counter("matrix_txn_total", "Transactions of the homeserver.", outcome=one_of("new", "replay", "rejected")),
@@ -12,7 +12,7 @@ MATRIX = (
         "texts_total",
         "Text messages; refused ones never reached the other side.",
         direction=DIRECTIONS,
-        trunk=TRUNKS,
+        trunk=TRUNKS_OR_NONE,
         outcome=one_of("delivered", "refused", "failed"),
     ),
     counter("matrix_dead_letters_total", "Events that could not be worked on.", reason=one_of("broken", "failed")),

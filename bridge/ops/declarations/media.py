@@ -1,7 +1,17 @@
 """Metrics of audio: sessions, servers, ICE and DTLS, packets, and what people heard."""
 
-from bridge.ops.declarations.label_values import CANDIDATE_FAULTS, LEGS, MEDIA_SERVERS, WAYS
-from bridge.ops.declarations.metric import LAG_S, OPERATION_S, OPINIONS, SHARES, counter, gauge, histogram, one_of
+from bridge.ops.declarations.label_values import CANDIDATE_FAULTS, LEGS, WAYS
+from bridge.ops.declarations.metric import (
+    LAG_S,
+    NETWORK_S,
+    OPINIONS,
+    SERVERS,
+    SHARES,
+    counter,
+    gauge,
+    histogram,
+    one_of,
+)
 
 MEDIA = (
     gauge("media_sessions", "Calls with an audio session."),
@@ -9,15 +19,13 @@ MEDIA = (
     gauge(
         "media_server_up",
         "Whether a server of media.rtpengine answers; the label is its place in that list.",
-        server=MEDIA_SERVERS,
+        server=SERVERS,
     ),
-    gauge(
-        "media_server_sessions", "Sessions on a server of media.rtpengine, of whatever bridge.", server=MEDIA_SERVERS
-    ),
+    gauge("media_server_sessions", "Sessions on a server of media.rtpengine, of whatever bridge.", server=SERVERS),
     counter(
         "media_server_requests_total",
         "Commands to such servers: done, refused, full (so that the next one is asked), or without an answer.",
-        server=MEDIA_SERVERS,
+        server=SERVERS,
         result=one_of("ok", "refused", "full", "silent"),
     ),
     counter(
@@ -63,7 +71,7 @@ MEDIA = (
         kind=one_of("played", "concealed"),
     ),
     histogram("rtp_jitter_seconds", "Interarrival jitter, every 5 s of a call.", LAG_S, leg=LEGS),
-    histogram("rtp_round_trip_seconds", "To the far end and back, every 5 s of a call.", OPERATION_S, leg=LEGS),
+    histogram("rtp_round_trip_seconds", "To the far end and back, every 5 s of a call.", NETWORK_S, leg=LEGS),
     histogram(
         "playout_delay_seconds",
         "How long transcoded audio is held back so that late packets are in time, every 5 s of a call.",

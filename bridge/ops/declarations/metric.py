@@ -18,15 +18,23 @@ class Open(enum.Enum):
 
     TRUNKS = enum.auto()
     """The trunks of the configuration."""
+    TRUNKS_OR_NONE = enum.auto()
+    """They, or none: what may end before a trunk is chosen."""
+    SERVERS = enum.auto()
+    """Places in media.rtpengine, which few have: whoever knows of them begins their counters."""
     CLASSES = enum.auto()
     """Names of classes of our own code."""
 
 
 LabelValues = frozenset[str] | Open
-TRUNKS, CLASSES = Open.TRUNKS, Open.CLASSES
+TRUNKS, TRUNKS_OR_NONE, SERVERS, CLASSES = Open.TRUNKS, Open.TRUNKS_OR_NONE, Open.SERVERS, Open.CLASSES
 
 OPERATION_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 """Buckets of things that a program does."""
+SETUP_S = (0.1, 0.5, 1.0, 2.0, 3.0, 6.0, 10.0, 20.0, 60.0)
+"""Buckets of a call's first stages: few, for each trunk has them; alerts begin at 3 and 6."""
+NETWORK_S = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 2.0)
+"""Buckets of ways there and back."""
 CALL_S = (1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0)
 """Buckets of things that people do."""
 LAG_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)

@@ -1,7 +1,7 @@
 """Metrics of SIP: messages, transactions, trunks, registrations, connections and their certificates."""
 
 from bridge.ops.declarations.label_values import METHODS, STATUS_CLASSES, TLS_FAILURES, TRANSPORTS, WAYS
-from bridge.ops.declarations.metric import CLASSES, OPERATION_S, TRUNKS, counter, gauge, histogram, one_of
+from bridge.ops.declarations.metric import CLASSES, NETWORK_S, TRUNKS, counter, gauge, histogram, one_of
 
 SIP = (
     counter("sip_requests_total", "Requests.", method=METHODS, direction=WAYS, transport=TRANSPORTS),
@@ -67,7 +67,7 @@ SIP = (
     ),
     gauge("trunk_up", "1 while a trunk is registered, answers, or is not known not to.", trunk=TRUNKS),
     gauge("registration_expires_timestamp_seconds", "When the newest registration ends.", trunk=TRUNKS),
-    histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", OPERATION_S, trunk=TRUNKS),
+    histogram("trunk_options_rtt_seconds", "How fast a trunk answers OPTIONS.", NETWORK_S, trunk=TRUNKS),
     gauge("sip_transactions_active", "Transactions that have not ended."),
     gauge("sip_shed_level", "What overload turns away: 1 OPTIONS, 2 also REGISTER, 3 also new calls."),
     gauge("sip_dialogs_active", "Invite usages, from INVITE to BYE."),

@@ -197,6 +197,15 @@ def fleet() -> tuple[Fleet, FakeClock]:
     return Fleet([address, address], entropy=SystemEntropy(), clock=clock, telemetry=CountingTelemetry()), clock
 
 
+def test_what_servers_do_is_counted_from_zero() -> None:
+    """A rate over a series that appears with its first refusal would miss that one."""
+    telemetry, address = CountingTelemetry(), ServerAddress(host=LOOPBACK, port=9)
+    Fleet([address], entropy=SystemEntropy(), clock=FakeClock(), telemetry=telemetry)
+    begun = [dict(labels) for name, labels in telemetry.counts if name == "media_server_requests_total"]
+    assert {labels["server"] for labels in begun} == {"1"}
+    assert {labels["result"] for labels in begun} == {"ok", "refused", "full", "silent"}
+
+
 def test_one_lost_answer_is_no_reason_to_pass_a_server_over(fleet: tuple[Fleet, FakeClock]) -> None:
     servers_of, _ = fleet
     first, second = servers_of.servers
