@@ -111,13 +111,15 @@ async def test_nothing_is_left_after_stop(transport: Transport) -> None:
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
 
-    async with phone(transport=transport):
-        pass  # What the loop itself opens on first use is open now.
-    files, tasks = open_files(), len(asyncio.all_tasks())
-    for _ in range(3):
+    async def one_call() -> None:
         async with phone(transport=transport) as subject:
             subject.call("+15550100")
             await subject.wait(CallFailed)
+
+    await one_call()  # What the loop and the tests themselves open on first use is open now.
+    files, tasks = open_files(), len(asyncio.all_tasks())
+    for _ in range(3):
+        await one_call()
     assert (open_files(), len(asyncio.all_tasks())) == (files, tasks)
 
 
