@@ -162,7 +162,7 @@ class Meter:
         if self._suspensions.concerns(user):
             return limits.SUSPENDED
         if self._ledger.knows(call.call_id):
-            return limits.NO_PRICE if price is None and self._ledger.is_limited(call.call_id) else route
+            return limits.NO_PRICE if price is None and self._ledger.counts_money(user) else route
         now, today = self._clock.monotonic(), self._today()
         admitted = self._ledger.admit(call.call_id, user, [price], day=today, now=now)
         return admitted if isinstance(admitted, Verdict) else route

@@ -121,6 +121,10 @@ def new_invite(
 
 
 def _transfer(call: OutgoingCall) -> list[tuple[str, str]]:
-    """A call that a REFER asked for (RFC 3891 §4, RFC 3892 §2.1)."""
-    fields = (("Replaces", call.replaces), ("Referred-By", call.referred_by))
+    """A call that a REFER asked for (RFC 3891 §4, RFC 3892 §2.1).
+
+    Who takes the place of nobody would be a call of its own, which nobody has judged: then rather none (420).
+    """
+    require = "replaces" if call.replaces else ""
+    fields = (("Replaces", call.replaces), ("Require", require), ("Referred-By", call.referred_by))
     return [(name, value) for name, value in fields if value]

@@ -24,7 +24,7 @@ from bridge.numbers.permission import Permission
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed, CallProgress, ReferralProgress
 from bridge.store.spending import StoredUse
 from tests.app.conftest import open_stage
-from tests.app.outsides import ALICE, PBX, ROOM, TRUNK
+from tests.app.outsides import ALICE, PBX, PHONE, ROOM, TRUNK
 from tests.app.stage import NOBODY_IS_SUSPECTED, Stage
 from tests.app.test_handovers import leave, placed, talking, wish
 from tests.app.test_transfers import referred
@@ -186,6 +186,22 @@ async def test_a_transfer_is_metered_too_and_refused_when_nothing_is_left(stage:
     await stage.settle()
     await call(stage, "another")
     assert stage.reasons() == ["limit_reached"]
+
+
+@pytest.mark.parametrize(("caps", "command"), [({"seconds": 600.0}, "invite"), ({"cost": CENT}, "refuse_referral")])
+async def test_a_transfer_needs_a_price_where_a_limit_counts_money(
+    stage: Stage, caps: dict[str, Any], command: str
+) -> None:
+    """As any call does; the price of the call that is up is known."""
+    limited(stage, day=Cap(cost=CENT))
+    stage.tariff = Tariff(per_minute={PHONE: 0})
+    stage.__post_init__()
+    dialog = await talk(stage)
+    stage.meter.change_rules((Limit(who=("example.org",), day=Cap(**caps)),), NOBODY_IS_SUSPECTED, SuspensionRule())
+    stage.switchboard.feed(next(iter(stage.switchboard.lives())), medev.MediaConnected())
+    stage.sip_intake.handle(referred(dialog, "5550111"))
+    await stage.settle()
+    assert stage.sip.names()[-1] == command
 
 
 async def answered(stage: Stage) -> LiveCall:

@@ -148,5 +148,6 @@ def test_a_call_that_a_transfer_asks_for_says_so() -> None:
     assert isinstance(invite, Request)
     assert invite.uri_text == "sip:carol@pbx.example;user=x"
     assert invite.headers.get("Replaces") == "a@b;to-tag=x;from-tag=y"
+    assert invite.headers.get("Require") == "replaces"
     assert invite.headers.get("Referred-By") == "<sip:bob@pbx.example>"
     assert flow.address == (PEER, 5060)
