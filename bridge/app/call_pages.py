@@ -19,8 +19,9 @@ def live_page(calls: Iterable[LiveCall], wanted: CallFilter, now: float) -> list
 
 
 def joined(live: Sequence[TracedCall], written: Sequence[TracedCall], limit: int) -> list[TracedCall]:
-    """One page of two; of a call that is on both, what is written: it may be over since."""
-    known = {call.call_id: call for call in (*live, *written)}
+    """One page of two. A call that is on both is as it goes on, unless it is over since."""
+    over = (call for call in written if call.ended_at is not None)
+    known = {call.call_id: call for call in (*written, *live, *over)}
     return heapq.nlargest(limit, known.values(), key=attrgetter("place"))
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bridge.app.call_pages import joined
 from bridge.app.call_tracing import traced
 from bridge.app.live_call import LiveCall
 from bridge.core.ids import CallId
@@ -91,6 +93,13 @@ async def test_calls_that_go_on_are_filtered_too(tmp_path: Path, query: dict[str
         calls = [live.call.call_id for live in await ring(house, 3)][::-1]
         answer = await house.get("/calls", **query)
         assert [call["call_id"] for call in answer["calls"]] == [calls[number] for number in found]
+
+
+def test_how_long_a_call_goes_on_is_told_whether_or_not_its_beginning_is_written() -> None:
+    begun = TracedCall(call_id=CallId("a"), began_at=1.0, direction="inbound")
+    going_on, over = replace(begun, talk_s=5.0), replace(begun, talk_s=6.0, ended_at=8.0)
+    assert joined([going_on], [begun], 9) == [going_on]
+    assert joined([going_on], [over], 9) == [over]
 
 
 @pytest.mark.parametrize("before", ["x", "1.5", "nan:x", "inf:x", ":x"])

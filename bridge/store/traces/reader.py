@@ -142,7 +142,7 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], list[object]]:
             values.append(value)
     if wanted.before is not None:
         conditions.append("(began_at, call_id) < (?, ?)")
-        values += [wanted.before.began_at, wanted.before.call_id]
+        values += wanted.before
     if wanted.text:
         part = "%" + wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         likes = " OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in ("user", "number", "own_number"))

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from bridge.core.ids import CallId
 
@@ -37,8 +37,7 @@ class TracedCall:
         return Place(began_at=self.began_at, call_id=self.call_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a call stands among others; it holds when that call is forgotten, or was never written down."""
 
     began_at: float
