@@ -81,4 +81,21 @@ def test_own_texts_that_nothing_here_can_speak_are_told(tmp_path: Path, monkeypa
     (told,) = [note for note in warnings(load(tmp_path, box(own))) if note.startswith("voicemail.")]
     assert told.startswith("voicemail.greetings.@alice:example.org: is not heard, for espeak-ng is not installed")
     without = load(tmp_path, MINIMAL + f"voicemail: {{{own}}}\n")
-    assert not [note for note in warnings(without) if note.startswith("voicemail.")], "nobody leaves a message"
+    assert not [note for note in warnings(without) if "is not installed" in note], "nobody leaves a message"
+
+
+@pytest.mark.parametrize(
+    ("users", "unheard"),
+    [("example.org", []), (f"'{ALICE}'", [BOB]), (f"'{ALICE}', '{BOB}'", []), ("", [ALICE, BOB])],
+)
+def test_a_greeting_of_somebody_without_a_message_box_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, users: str, unheard: list[UserId]
+) -> None:
+    monkeypatch.setattr(speech_program, "PROGRAM", "no-such-program")
+    own = f'greetings: {{"{ALICE}": "Hello.", "{BOB}": "Hi."}}'
+    told = warnings(load(tmp_path, MINIMAL + f"voicemail: {{users: [{users}], {own}}}\n"))
+    never = [note for note in told if "is never heard" in note]
+    assert never == [
+        f"voicemail.greetings.{user}: is never heard, for {user} is not one of voicemail.users" for user in unheard
+    ]
+    assert len([note for note in told if note.startswith("voicemail.greetings.")]) == 2, "one note each"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bridge.app import admin_documents as documents
 from bridge.app.added_entries import AddedEntries, InFileError, TooManyEntriesError
+from bridge.app.call_pages import joined, live_page
 from bridge.app.console_desk import ConsoleDesk
 from bridge.app.live_plan import LivePlan
 from bridge.app.meter import Meter
@@ -28,7 +29,7 @@ from bridge.ops.admin.desk import Document
 from bridge.ops.admin.problems import Mistake, Problem
 from bridge.ops.admin.trail import utc
 from bridge.store.traces.reader import TraceReader
-from bridge.store.traces.rows import CallFilter, TracedCall
+from bridge.store.traces.rows import CallFilter, Place, TracedCall
 
 MAX_ACCOUNTS = 1_000
 
@@ -184,12 +185,12 @@ class BridgeAdminDesk:
     # Calls and trunks.
 
     async def calls(self, filters: Mapping[str, str], *, before: str, limit: int) -> Document:
-        found = await self._traced(CallFilter(**filters, before=before, limit=limit))
-        traced = {call.call_id for call in found}
-        unwritten = [] if before or any(filters.values()) else self.console.live_calls()
-        live = [documents.of_live_call(view) for view in unwritten if view.call_id not in traced]
-        more = {"next": found[-1].call_id} if len(found) == limit else {}
-        return {"calls": [*live, *map(documents.of_call, found)], **more}
+        wanted = CallFilter(**filters, before=_place(before), limit=limit)
+        # First those that go on: one that ends meanwhile is written then.
+        live = live_page(self.console.switchboard.directory, wanted, self.console.clock.monotonic())
+        page = joined(live, await self._traced(wanted), limit)
+        more = {"next": str(page[-1].place)} if len(page) == limit else {}
+        return {"calls": list(map(documents.of_call, page)), **more}
 
     async def _traced(self, wanted: CallFilter) -> list[TracedCall]:
         return [] if self.traces is None else await asyncio.to_thread(self.traces.calls, wanted)
@@ -221,6 +222,13 @@ class BridgeAdminDesk:
 
 def _said(answer: Explanation) -> Document:
     return {"permitted": answer.permitted, "lines": list(answer.lines)}
+
+
+def _place(word: str) -> Place | None:
+    try:
+        return Place.parse(word) if word else None
+    except ValueError as error:
+        raise Problem(400, "`before` is `next` of the page before.") from error
 
 
 def _user(word: str) -> UserId:

@@ -12,7 +12,7 @@ from bridge.numbers.limits import Cap, Limit, Span
 from bridge.numbers.money import shown
 from bridge.ops.admin.desk import Document
 from bridge.ops.admin.trail import utc
-from bridge.ops.console.desk import LiveCallView, TrunkView
+from bridge.ops.console.desk import TrunkView
 from bridge.store.people import StoredSettings
 from bridge.store.traces.rows import TracedCall
 
@@ -91,7 +91,7 @@ def _cap(cap: Cap) -> Iterator[tuple[str, Any]]:
 
 
 def of_call(call: TracedCall) -> Document:
-    """A call that is over, or has begun to be traced."""
+    """A call that is over, or goes on."""
     return {
         "call_id": call.call_id,
         "began_at": utc(call.began_at),
@@ -107,20 +107,6 @@ def of_call(call: TracedCall) -> Document:
         "ended_by": call.ended_by,
         "cost": shown(call.cost),
     }
-
-
-def of_live_call(view: LiveCallView) -> Document:
-    """A call of which nothing is written yet."""
-    begun = TracedCall(
-        call_id=view.call_id,
-        began_at=view.began_at,
-        direction=view.direction,
-        trunk=view.trunk,
-        user=view.user,
-        number=view.number,
-        talk_s=view.talk_s,
-    )
-    return of_call(begun)
 
 
 def of_trunk(view: TrunkView) -> Document:

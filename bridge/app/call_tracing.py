@@ -68,7 +68,7 @@ class CallTracing:
 
     def opened(self, live: LiveCall) -> None:
         """A call has begun."""
-        self._recorder.add(CallSeen(call=_traced(live.call)))
+        self._recorder.add(CallSeen(call=traced(live.call)))
         self._name(live)
         if live.call.hunt is not None:
             self._note(live, Kind.STATE, Way.NONE, f"for group {live.call.hunt.group}")
@@ -109,7 +109,7 @@ class CallTracing:
             self._take_sample(live, live.stats)
         self._note(live, Kind.VERDICT, Way.NONE, f"{verdict.result}: {verdict.reason}", verdict.user_text or "")
         now = self._clock.wall()
-        self._recorder.add(CallSeen(call=_traced(call, verdict, ended_at=now, cost=live.cost or 0)))
+        self._recorder.add(CallSeen(call=traced(call, verdict, ended_at=now, cost=live.cost or 0)))
         if self._spans is not None:
             self._spans.add(spans_of(live, verdict, now))
 
@@ -165,7 +165,8 @@ class CallTracing:
         self._recorder.add(Noted(entry=entry))
 
 
-def _traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | None = None, cost: int = 0) -> TracedCall:
+def traced(call: Call, verdict: Verdict | None = None, *, ended_at: float | None = None, cost: int = 0) -> TracedCall:
+    """A call as lists have it."""
     return TracedCall(
         call_id=call.call_id,
         began_at=call.began_wall,

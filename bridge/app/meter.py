@@ -128,15 +128,9 @@ class Meter:
         """Whether a user may neither call out nor write."""
         return self._suspensions.concerns(user)
 
-    async def pay_for_text(self, user: UserId, price: int | None, *, parts: int) -> bool:
-        """Book a text message; false when the user may spend no more, or nobody knows what it costs."""
-        if self._suspensions.concerns(user):
-            return False
-        bookings = self._ledger.charge(user, None if price is None else price * parts, day=self._today())
-        if bookings is None:
-            return False
-        await self.cash_book.write(bookings)
-        return True
+    def charge_text(self, user: UserId, price: int | None, *, parts: int) -> list[Booking] | None:
+        """Book a text message, to be written; `None` when a limit leaves no room, or nobody knows what it costs."""
+        return self._ledger.charge(user, None if price is None else price * parts, day=self._today())
 
     def suspended(self) -> list[tuple[UserId, float]]:
         """Who may not call out, and until when (seconds since 1970)."""

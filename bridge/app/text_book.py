@@ -31,16 +31,20 @@ class TextBook:
         self._day = self._today()
         self._sent = await self._store.sent_texts.on(self._day)
 
-    async def spend(self, user: UserId, parts: int) -> bool:
-        """Whether a user may send so many more today; if so, they are counted."""
+    def allows(self, user: UserId, parts: int) -> bool:
+        """Whether a user may send so many more today."""
+        return self._sent_today().get(user, 0) + parts <= self._per_day()
+
+    async def note(self, user: UserId, parts: int) -> None:
+        """They are sent. Counted before the disk is waited for: the user may write in another room meanwhile."""
+        sent = self._sent_today()
+        sent[user] = sent.get(user, 0) + parts
+        await self._write(user, parts)
+
+    def _sent_today(self) -> dict[UserId, int]:
         if (today := self._today()) != self._day:
             self._day, self._sent = today, {}
-        sent = self._sent.get(user, 0) + parts
-        if sent > self._per_day():
-            return False
-        self._sent[user] = sent
-        await self._write(user, parts)
-        return True
+        return self._sent
 
     async def _write(self, user: UserId, parts: int) -> None:
         """A store in trouble costs what a restart would know of it, never the text."""

@@ -5,7 +5,7 @@ What was not delivered is said in the room, as an answer to the message that it 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import structlog
 
 from bridge.app.lane import Lane
 from bridge.app.meter import Meter
+from bridge.app.text_book import TextBook
 from bridge.calls.ports import MatrixPort
 from bridge.core.budget import Budgets
 from bridge.core.clock import Clock
@@ -120,7 +121,7 @@ class TextDesk:
         refuses: Callable[[UserId, str], Verdict | None],
         hides_number: Callable[[UserId], bool | None],
         carries: Callable[[TrunkName], bool] = lambda trunk: True,
-        spend: Callable[[UserId, int], Awaitable[bool]],
+        book: TextBook,
         clock: Clock,
         entropy: Entropy,
         telemetry: Telemetry,
@@ -136,7 +137,7 @@ class TextDesk:
         self._clock = clock
         self._entropy = entropy
         self._telemetry = telemetry
-        self._spend = spend
+        self._book = book
         self._received = Budgets(burst=RECEIVED_AT_ONCE, refill_s=1.0)
         self._notices = Budgets(burst=1, refill_s=NOTICE_PAUSE_S)
         self._refusals = Budgets(burst=1, refill_s=REFUSAL_PAUSE_S)
@@ -214,10 +215,14 @@ class TextDesk:
         parts = parts_of(text.body, side.texting)
         if not parts:
             return self._refused(event.sender, TOO_LONG, route.trunk)
-        if not await self._spend(event.sender, len(parts)):
+        if not self._book.allows(event.sender, len(parts)):
             return self._refused(event.sender, TOO_MANY, route.trunk)
-        if not await self._meter.pay_for_text(event.sender, side.price, parts=len(parts)):
+        bookings = self._meter.charge_text(event.sender, side.price, parts=len(parts))
+        if bookings is None:
             return self._refused(event.sender, LIMIT_REACHED, route.trunk)
+        # Nothing has been waited for since both were asked, so no other text of this user has come between.
+        await self._book.note(event.sender, len(parts))
+        await self._meter.cash_book.write(bookings)
         return await self._deliver(route, parts, await self._rooms.display_name(event.sender))
 
     def _route(self, event: RoomEvent, number: str) -> Route | str:

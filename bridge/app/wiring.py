@@ -227,7 +227,7 @@ async def open_texts(
         refuses=wishes.refuses,
         hides_number=people.settings.hides_number,
         carries=service.carries,
-        spend=book.spend,
+        book=book,
         clock=base.clock,
         entropy=base.entropy,
         telemetry=base.telemetry,

@@ -13,7 +13,7 @@ from bridge.config.document import Location, dotted
 from bridge.config.menus import spoken_in_menus
 from bridge.config.model import Config
 from bridge.config.targets import long_hunts, people
-from bridge.config.voicemail import spoken_greetings
+from bridge.config.voicemail import greetings_of_nobody, spoken_greetings
 from bridge.core.addresses import is_loopback
 from bridge.core.ids import TrunkName
 from bridge.media.settings import PathChoice
@@ -41,6 +41,7 @@ def warnings(config: Config) -> list[str]:
         *_lenient_servers(config),
         *_unused_media(config),
         *_unspoken(config),
+        *greetings_of_nobody(config.voicemail),
         *_whole_shares(config),
         *certificate_warnings(config),
     ]

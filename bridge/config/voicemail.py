@@ -10,6 +10,8 @@ from bridge.config.document import Location, dotted
 from bridge.config.kinds import Language, Line, LocalUser, OptionalPath, Who
 from bridge.config.section import Section
 from bridge.config.sentences import Sentence, recording, unplayable
+from bridge.core.ids import UserId
+from bridge.numbers.permission import belongs
 
 DEFAULT_GREETING = "The person you are calling cannot take your call now. Please leave a message after the tone."
 
@@ -50,5 +52,13 @@ def unplayable_greetings(box: VoicemailConfig) -> Iterator[tuple[Location, str]]
 
 def spoken_greetings(box: VoicemailConfig) -> list[str]:
     """The settings of users' own greetings whose text needs a program that can speak."""
-    texts = [user for user, sentence in box.greetings.items() if box.users and recording(sentence) is None]
-    return [dotted(("voicemail", "greetings", user)) for user in texts]
+    texts = [user for user, sentence in box.greetings.items() if recording(sentence) is None]
+    return [dotted(("voicemail", "greetings", user)) for user in texts if belongs(UserId(user), box.users)]
+
+
+def greetings_of_nobody(box: VoicemailConfig) -> Iterator[str]:
+    """Greetings of users who have no message box."""
+    for user in box.greetings:
+        if not belongs(UserId(user), box.users):
+            setting = dotted(("voicemail", "greetings", user))
+            yield f"{setting}: is never heard, for {user} is not one of voicemail.users"

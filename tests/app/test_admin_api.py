@@ -26,7 +26,7 @@ from tests.app.admin_house import SECTIONS, TOKEN, WHO, House, open_house
 from tests.app.outsides import ALICE, BOB
 from tests.clock import ManualClock
 from tests.e2e.waiting import until
-from tests.ops.console_house import CALL, PHONE, write_trace
+from tests.ops.console_house import CALL, write_trace
 from tests.patience import PATIENCE_S
 
 NUMBER, PERMISSION = "/numbers/{number}", "/permissions/{name}"
@@ -501,13 +501,3 @@ async def test_settings_of_which_a_part_cannot_be_written_are_not_written_at_all
         await again.load()
         for settings in (again, house.desk.settings):
             assert (settings.of(ALICE), settings.blocked(ALICE)) == (StoredSettings(), frozenset())
-
-
-async def test_calls_are_filtered_and_paged(tmp_path: Path) -> None:
-    write_trace(tmp_path / "traces")
-    async with open_house(tmp_path, traces=tmp_path / "traces") as house:
-        (call,) = (await house.get("/calls", text=PHONE, result="success"))["calls"]
-        assert (call["cost"], call["ended_at"] > call["began_at"]) == ("0.12", True)
-        page = await house.get("/calls", limit="1")
-        assert await house.get("/calls", before=str(page["next"])) == {"calls": []}
-        assert await house.get("/calls", trunk="pbx") == {"calls": []}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.app.suspensions import SuspensionRule
 from bridge.app.text_book import TextBook
 from bridge.app.text_desk import (
     EMERGENCY,
@@ -103,7 +104,7 @@ class Texts:
             refuses=lambda user, caller: self.refusal,
             hides_number=stage.settings.hides_number,
             carries=lambda trunk: self.in_service,
-            spend=self.book.spend,
+            book=self.book,
             clock=stage.clock,
             entropy=SeededEntropy(2),
             telemetry=stage.telemetry,
@@ -287,6 +288,15 @@ class TestToAPhone:
         assert not texts.sip.sent
         assert texts.counted(direction="outbound", trunk=TRUNK, outcome="refused")
 
+    async def test_a_suspended_user_has_all_texts_of_the_day_afterwards(self, stage: Stage) -> None:
+        texts = Texts(stage, per_day=1)
+        stage.meter._suspend(ALICE, Suspicion.WANGIRI)
+        for _ in range(3):
+            await texts.write()
+        await stage.meter.resume(ALICE)
+        await texts.write()
+        assert len(texts.sip.sent) == 1
+
     async def test_a_number_that_may_not_be_called_may_not_be_written_to(self, texts: Texts) -> None:
         texts.stage.matrix.members[ROOM] = frozenset({BOB, GHOST})
         await texts.write(sender=BOB)
@@ -366,6 +376,32 @@ class TestMoney:
         texts = Texts(stage, price=None)
         await texts.write()
         assert len(texts.sip.sent) == 1
+
+    async def test_what_is_refused_for_want_of_money_is_no_text_of_the_day_and_told_once_a_minute(
+        self, limited: Stage
+    ) -> None:
+        texts, today = Texts(limited, price=10 * CENT, per_day=2), local_day(limited.clock)
+        for _ in range(20):
+            await texts.write()
+        assert (len(texts.sip.sent), texts.said()) == (1, [LIMIT_REACHED])
+        assert await limited.store.sent_texts.on(today.isoformat()) == {ALICE: 1}
+        limited.meter.change_rules((), limited.thresholds, SuspensionRule())
+        for _ in range(20):
+            await texts.write()
+        assert (len(texts.sip.sent), texts.said()) == (2, [LIMIT_REACHED, TOO_MANY])
+
+    async def test_what_is_one_too_many_costs_nothing(self, limited: Stage) -> None:
+        texts = Texts(limited, price=3 * CENT, per_day=1)
+        for _ in range(3):
+            await texts.write()
+        (use,) = await limited.store.spending.since("2000-01-01")
+        assert (use.cost, texts.said()) == (3 * CENT, [TOO_MANY])
+
+    async def test_texts_in_two_rooms_at_once_are_no_more_than_a_day_allows(self, limited: Stage) -> None:
+        limited.matrix.members[OTHER_ROOM] = limited.matrix.members[ROOM]
+        texts = Texts(limited, price=CENT, per_day=1)
+        await asyncio.gather(texts.write(), texts.write(room=OTHER_ROOM))
+        assert (len(texts.sip.sent), texts.said()) == (1, [TOO_MANY])
 
 
 class TestFromAPhone:

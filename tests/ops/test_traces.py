@@ -202,10 +202,10 @@ def test_pages_of_calls_that_began_at_one_moment_leave_none_out(tmp_path: Path) 
     began = {"a": 3.0, "b": 2.0, "c": 2.0, "d": 2.0, "e": 1.0}
     file.write(calls=[begun(call_id=CallId(name), began_at=at) for name, at in began.items()])
     file.close()
-    reader, found = TraceReader(tmp_path / "traces"), list[str]()
-    while page := reader.calls(CallFilter(before=found[-1] if found else "", limit=2)):
-        found += [call.call_id for call in page]
-    assert found == ["a", "d", "c", "b", "e"]
+    reader, found = TraceReader(tmp_path / "traces"), list[TracedCall]()
+    while page := reader.calls(CallFilter(before=found[-1].place if found else None, limit=2)):
+        found += page
+    assert [call.call_id for call in found] == ["a", "d", "c", "b", "e"]
 
 
 def test_the_sound_of_a_very_long_call_is_thinned_out_evenly_and_nothing_else_is(tmp_path: Path) -> None:

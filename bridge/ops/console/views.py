@@ -13,7 +13,7 @@ from bridge.ops.console.rendering import short
 from bridge.ops.traces.audio import intervals, samples_of
 from bridge.ops.traces.showing import Showing
 from bridge.store.traces.reader import TraceReader
-from bridge.store.traces.rows import CallFilter, Tally, TracedCall, TraceEntry
+from bridge.store.traces.rows import CallFilter, Place, Tally, TracedCall, TraceEntry
 
 PAGE = 50
 """Calls of a list."""
@@ -55,13 +55,13 @@ class Views:
     async def calls(self, query: Mapping[str, str], numbers: bool) -> Values:
         """Calls of the past that a filter lets pass."""
         wanted = {name: query.get(name, "")[:_MAX_TEXT] for name in _FILTERS}
-        before = query.get("before", "")[:_MAX_TEXT]
+        before = _place(query.get("before", "")[:_MAX_TEXT])
         found = await self._ask(
             lambda traces: traces.calls(CallFilter(**wanted, before=before, limit=PAGE + 1)), list[TracedCall]()
         )
         return {
             "found": found[:PAGE],
-            "older": found[PAGE - 1].call_id if len(found) > PAGE else None,
+            "older": found[PAGE - 1].place if len(found) > PAGE else None,
             "wanted": wanted,
             "trunks": self._desk.trunks(),
             "directions": DIRECTIONS,
@@ -139,6 +139,14 @@ def _begun(live: LiveCallView) -> TracedCall:
         user=live.user,
         number=live.number,
     )
+
+
+def _place(text: str) -> Place | None:
+    """Nothing that can be read begins with the newest."""
+    try:
+        return Place.parse(text)
+    except ValueError:
+        return None
 
 
 def _page(text: str) -> int:

@@ -140,9 +140,9 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], list[object]]:
         if value := getattr(wanted, name):
             conditions.append(f"{name} = ?")
             values.append(value)
-    if wanted.before:
-        conditions.append("(began_at, call_id) < (SELECT began_at, call_id FROM calls WHERE call_id = ?)")
-        values.append(wanted.before)
+    if wanted.before is not None:
+        conditions.append("(began_at, call_id) < (?, ?)")
+        values += wanted.before
     if wanted.text:
         part = "%" + wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         likes = " OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in ("user", "number", "own_number"))

@@ -1,6 +1,8 @@
 """What is in the file of traces, and what can be asked of it."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from bridge.core.ids import CallId
 
@@ -29,6 +31,31 @@ class TracedCall:
     cost: int = 0
     """Millionths, as far as anybody knows it."""
 
+    @property
+    def place(self) -> "Place":
+        """Where it stands among others; lists begin with the highest."""
+        return Place(began_at=self.began_at, call_id=self.call_id)
+
+
+class Place(NamedTuple):
+    """Where a call stands among others; it holds when that call is forgotten, or was never written down."""
+
+    began_at: float
+    call_id: CallId
+    """Several may have begun at one moment."""
+
+    def __str__(self) -> str:
+        return f"{self.began_at!r}:{self.call_id}"
+
+    @classmethod
+    def parse(cls, word: str) -> Self:
+        """What was written as text. Raises `ValueError`."""
+        moment, colon, call_id = word.partition(":")
+        began_at = float(moment)
+        if not colon or not math.isfinite(began_at):
+            raise ValueError(f"no place of a call: {word!r}")
+        return cls(began_at=began_at, call_id=CallId(call_id))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEntry:
@@ -56,8 +83,8 @@ class CallFilter:
     trunk: str = ""
     result: str = ""
     reason: str = ""
-    before: str = ""
-    """The call behind which to go on, in the order of the answer: several may have begun at one moment."""
+    before: Place | None = None
+    """That behind which to go on, in the order of the answer."""
     limit: int = 50
 
 
