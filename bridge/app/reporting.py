@@ -84,8 +84,8 @@ class Reporting:
             if moment is not None:
                 seconds = moment - at.invited
                 self._telemetry.observe("call_setup_seconds", seconds, direction=call.direction, stage=stage)
-        if at.dialled is not None and at.ringing is not None:
-            self._telemetry.observe("post_dial_delay_seconds", at.ringing - at.dialled, trunk=trunk)
+        if call.trunk and at.dialled is not None and at.ringing is not None:
+            self._telemetry.observe("post_dial_delay_seconds", at.ringing - at.dialled, trunk=call.trunk)
         if at.answered is not None:
             self._telemetry.observe("call_duration_seconds", live.call.talk_s, direction=call.direction)
         if at.answered is not None and at.connected is not None:

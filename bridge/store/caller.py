@@ -25,7 +25,8 @@ class StoredCaller:
 def stored_caller(path: Path, user: UserId, *, since: str) -> StoredCaller:
     """What is used since a day (ISO 8601), and the rest as it is; nothing where no bridge has been.
 
-    The bridge may run, also one of the version before, which knows of less. Raises `StoreError`.
+    The bridge may run. One of an earlier version knows of less, and what is used of a shared limit is there twice until
+    it is upgraded. Raises `StoreError`.
     """
     if not path.exists():
         return StoredCaller()

@@ -23,6 +23,8 @@ def upgrade_database(path: Path) -> None:
     try:
         with engine.connect() as connection:
             _check(connection, path)
+            # All or nothing: else each new table would be there at once, before the revision that made it is noted.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             command.upgrade(_alembic_config(connection), "head")
             connection.commit()
     except CommandError as error:

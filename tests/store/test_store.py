@@ -121,6 +121,22 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         await Store.open(path)
 
 
+def test_an_upgrade_that_is_cut_off_has_done_nothing_and_can_be_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    cut = "CREATE TRIGGER cut BEFORE INSERT ON alembic_version BEGIN SELECT raise(ABORT, 'cut off'); END"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    connection.execute(cut)
+    with pytest.raises(StoreError, match="cut off"):
+        upgrade_database(path)
+    assert [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")] == [
+        "alembic_version"
+    ]
+    connection.execute("DROP TRIGGER cut")
+    connection.close()
+    upgrade_database(path)
+
+
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened: No such file"):
         await Store.open(tmp_path / "missing" / "store.sqlite3")

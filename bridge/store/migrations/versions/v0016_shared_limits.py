@@ -4,7 +4,7 @@ So far it was booked on an account of its own, named after all of them, and besi
 their own. What remains of that account is what nobody knows any more who has used it.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,29 +14,25 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
+Books = defaultdict[str, dict[str, tuple[float, int]]]
+"""Seconds and money of each account on each day."""
 SPENDING = sa.table("spending", sa.column("account"), sa.column("day"), sa.column("seconds"), sa.column("cost"))
 
 
 def upgrade() -> None:
     """Take from each shared account what is booked on its users, the accounts of few before those of many."""
     connection = op.get_bind()
-    accounts = connection.execute(sa.select(SPENDING.c.account).distinct()).scalars().all()
-    for shared in sorted(filter(_is_shared, accounts), key=_size):
-        for day, seconds, cost in list(_booked(connection, [shared])):
-            parts = [part for part in accounts if part != shared and _is_part(part, shared)]
-            own = [(s, c) for at, s, c in _booked(connection, parts) if at == day]
-            left = {
-                "seconds": max(0.0, seconds - sum(s for s, _ in own)),
-                "cost": max(0, cost - sum(c for _, c in own)),
-            }
-            row = (SPENDING.c.account == shared, SPENDING.c.day == day)
-            connection.execute(sa.update(SPENDING).where(*row).values(left))
-
-
-def _booked(connection: sa.Connection, accounts: list[str]) -> Iterator[tuple[str, float, int]]:
-    for account in accounts:
-        rows = connection.execute(sa.select(SPENDING).where(SPENDING.c.account == account))
-        yield from ((row.day, row.seconds, row.cost) for row in rows)
+    books: Books = defaultdict(dict)
+    for row in connection.execute(sa.select(SPENDING)):
+        books[row.account][row.day] = (row.seconds, row.cost)
+    for shared in sorted(filter(_is_shared, books), key=_size):
+        parts = [days for account, days in books.items() if account != shared and _is_part(account, shared)]
+        for day, (seconds, cost) in books[shared].items():
+            own = [days[day] for days in parts if day in days]
+            left = (max(0.0, seconds - sum(s for s, _ in own)), max(0, cost - sum(c for _, c in own)))
+            books[shared][day] = left
+            row_of = (SPENDING.c.account == shared, SPENDING.c.day == day)
+            connection.execute(sa.update(SPENDING).where(*row_of).values(seconds=left[0], cost=left[1]))
 
 
 def _is_shared(account: str) -> bool:
