@@ -18,7 +18,7 @@ from bridge.calls.parties import MatrixParty
 from bridge.calls.times import CallTimes
 from bridge.calls.way import Way
 from bridge.core.clock import SystemClock
-from bridge.core.ids import CallId, MatrixCallId, PartyId
+from bridge.core.ids import CallId, MatrixCallId, PartyId, TrunkName
 from bridge.media.engine import MediaStats
 from bridge.ops.metrics import PrometheusTelemetry
 from bridge.ops.records import CallRecords
@@ -56,6 +56,13 @@ async def measured(live: LiveCall, store_path: Path) -> PrometheusTelemetry:
     await reporting.finished(live, outcomes.COMPLETED)
     await store.close()
     return telemetry
+
+
+async def test_a_call_left_over_from_a_trunk_that_is_gone_is_measured_too(tmp_path: Path) -> None:
+    live = ended_call()
+    live.call.trunk = TrunkName("")
+    text = (await measured(live, tmp_path / "db")).exposition().decode()
+    assert 'trunkline_calls_total{direction="outbound",reason="completed",result="success",trunk="none"} 1.0' in text
 
 
 async def recorded(live: LiveCall, directory: Path, **parts: Any) -> dict[str, Any]:
