@@ -48,6 +48,7 @@ async def test_two_devices_that_answer_at_once_are_told_which_has_the_call(
         await second.until_state(also, CallState.ENDED)
         assert also.end == "elsewhere"
         assert ringing.selected
+        await phone.wait(CallAnswered)
         await first.hang_up(ringing)
         await phone.wait(CallEnded)
     await house.told(person, "invite", "candidates", "select_answer")

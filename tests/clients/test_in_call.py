@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.sip.events import CallEnded, CallReoffered, IncomingCall
+from bridge.sip.events import CallAnswered, CallEnded, CallReoffered, IncomingCall
 from tests.clients.client import Client
 from tests.clients.descriptions import attribute
 from tests.clients.house import House
@@ -38,6 +38,7 @@ async def test_a_client_that_was_called_can_hold_too(house: House, phone: Phone,
         ringing, _ = await ring(client, person, phone)
         await client.accept(ringing)
         await client.until(lambda: ringing.selected)
+        await phone.wait(CallAnswered)
         await client.hold(ringing)
         await client.until(lambda: client.is_held(ringing))
         await client.hang_up(ringing)
