@@ -53,6 +53,8 @@ def test_extensions_of_a_menu_are_those_of_the_numbers_in_force(tmp_path: Path) 
         ("main: {}", "menus.main.prompt", "required"),
         ("Main: {prompt: a}", "menus.Main", "expected a name of a-z"),
         ('main: {prompt: ""}', "menus.main.prompt", "expected a text to be spoken, or a WAV file"),
+        ("main: {prompt: trunkline.yaml}", "menus.main.prompt", "a recording's name ends in .wav"),
+        ("main: {prompt: a, nobody: /etc/nobody.mp3}", "menus.main.nobody", "a recording's name ends in .wav"),
         ("main: {prompt: none.wav}", "menus.main.prompt", "none.wav cannot be read"),
         ('main: {prompt: a, digits: {"12": "menu:main"}}', "menus.main.digits.12", "expected a key of a telephone"),
         ('main: {prompt: a, digits: {1: "menu:main"}}', "menus.main.digits[1]", "in quotes"),

@@ -49,7 +49,7 @@ async def test_each_user_s_phones_hear_that_user_s_own_greeting(tmp_path: Path) 
             "none.wav cannot be read",
         ),
         (
-            "greetings: {'@alice:example.org': ''}",
+            "greetings: {'@alice:example.org': ' '}",
             "voicemail.greetings.@alice:example.org",
             "a text to be spoken, or a",
         ),
@@ -61,6 +61,11 @@ async def test_each_user_s_phones_hear_that_user_s_own_greeting(tmp_path: Path) 
         ("greetings: {'@alice:example.org': 7}", ALICE_S, "put it in quotes"),
         ("greetings: {alice: Hello.}", "voicemail.greetings.alice", "expected a user id"),
         ("greetings: Hello.", "voicemail.greetings", "expected"),
+        ("greetings: {'@alice:example.org': /etc/trunkline/alice.wave}", ALICE_S, "name ends in .wav"),
+        ("greetings: {'@alice:example.org': ./alice}", ALICE_S, "name ends in .wav"),
+        ("greetings: {'@alice:example.org': ../our sounds/alice.mp3}", ALICE_S, "name ends in .wav"),
+        ("greetings: {'@alice:example.org': ~/alice.ogg}", ALICE_S, "name ends in .wav"),
+        ("greetings: {'@alice:example.org': trunkline.yaml}", ALICE_S, "name ends in .wav"),
         ("greeting: none.wav", "voicemail.greeting", "none.wav cannot be read"),
     ],
 )
@@ -72,6 +77,17 @@ def test_a_recording_lies_where_the_file_says_and_a_text_is_no_path(tmp_path: Pa
     recorded(tmp_path / "bob.wav", seconds=1.0)
     config = load(tmp_path, box(f'greetings: {{"{ALICE}": "Hello.", "{BOB}": bob.wav}}'))
     assert config.voicemail.greetings == {ALICE: "Hello.", BOB: str(tmp_path / "bob.wav")}
+
+
+def test_a_greeting_that_is_nothing_is_that_of_all(tmp_path: Path) -> None:
+    config = load(tmp_path, box(f'greetings: {{"{ALICE}": null, "{BOB}": "", "{CAROL}": Hello.}}'))
+    assert config.voicemail.greetings == {CAROL: "Hello."}
+
+
+@pytest.mark.parametrize("text", ["alice.wave", "Hello.", "Back at 12/24.", "and trunkline.yaml", "你好" * 200])
+def test_a_text_that_names_no_file_is_spoken(tmp_path: Path, text: str) -> None:
+    config = load(tmp_path, box(f'greetings: {{"{ALICE}": "{text}"}}'))
+    assert config.voicemail.greetings == {ALICE: text}
 
 
 def test_own_texts_that_nothing_here_can_speak_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from bridge.config.model import Config, StoreConfig, TlsFilesConfig
 from bridge.config.operations import OpsConfig
 from bridge.config.profiles import apply_profiles
 from bridge.config.secrets import fill_secrets
-from bridge.config.sentences import recording
+from bridge.config.sentences import names_file
 from bridge.config.wording import follows, location_of, worded
 
 _DEFAULT_PATHS: Mapping[tuple[str, str], Path | None] = {
@@ -130,9 +130,9 @@ def _make_tls_absolute(group: Any, base: Path) -> None:
 
 
 def _make_recordings_absolute(group: Any, settings: Iterable[str], base: Path) -> None:
-    """Of settings that are each a text or a file."""
+    """Of settings that are each a text or a file; what then begins as a path does is never taken for a text."""
     for setting in settings if isinstance(group, dict) else ():
-        if isinstance(sentence := group.get(setting), str) and recording(sentence) is not None:
+        if isinstance(sentence := group.get(setting), str) and names_file(sentence, base):
             _make_absolute(group, setting, base)
 
 

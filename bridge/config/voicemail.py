@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from bridge.config.document import Location, dotted
 from bridge.config.kinds import Language, Line, LocalUser, OptionalPath, Who
@@ -30,6 +30,13 @@ class Unanswered(enum.StrEnum):
     """It is away, or would not have the call."""
 
 
+def _given(greetings: object) -> object:
+    """Without those that are nothing: their users have the greeting of all."""
+    if not isinstance(greetings, dict):
+        return greetings
+    return {user: sentence for user, sentence in greetings.items() if sentence not in (None, "")}
+
+
 class VoicemailConfig(Section):
     """`voicemail`."""
 
@@ -40,7 +47,7 @@ class VoicemailConfig(Section):
     greeting: OptionalPath = None
     greeting_text: Line = DEFAULT_GREETING
     language: Language = "en"
-    greetings: Mapping[LocalUser, Sentence] = Field(default_factory=dict)
+    greetings: Annotated[Mapping[LocalUser, Sentence], BeforeValidator(_given)] = Field(default_factory=dict)
 
 
 def unplayable_greetings(box: VoicemailConfig) -> Iterator[tuple[Location, str]]:

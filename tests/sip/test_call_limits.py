@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from bridge.core.ids import DialogKey
-from bridge.sip.call_limits import CALL_BACK_S
+from bridge.sip.call_limits import CALL_BACK_S, TOLD_BURST, TOLD_PER_S
 from bridge.sip.events import CallAnswered, CallFailed, IncomingCall, IncomingRefused
 from bridge.sip.inputs import Stop
 from bridge.sip.message import Request
+from bridge.sip.settings import Transport
 from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
@@ -166,6 +167,24 @@ def test_each_call_that_a_limit_keeps_out_is_told_once_however_often_its_invite_
     assert {event.call.called for event in refused} == {peer.incoming.called}
     assert peer.counted("calls_limited_total", limit=limit) == len(refused)
     assert peer.last_response().status == status
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit", "calls"),
+    [({"max_calls": 1}, "max_calls", 2_000), ({"max_incoming_per_s": 0.001}, "max_incoming_per_s", 100_000)],
+)
+def test_a_flood_of_calls_that_a_limit_keeps_out_is_counted_and_little_of_it_told(
+    limits: dict[str, Any], limit: str, calls: int
+) -> None:
+    per_s = 200
+    peer = Scripted(trunk(transport=Transport.TCP, **limits), transport=Transport.TCP)
+    for number in range(calls + 1):
+        peer.receive(peer_request("INVITE", sdp=SDP, call_id=f"c{number}", branch=f"b{number}"))
+        peer.advance(1 / per_s)
+    told = [event.call.sip_call_id for event in peer.events if isinstance(event, IncomingRefused)]
+    assert told[: int(TOLD_BURST)] == [f"c{number}" for number in range(1, int(TOLD_BURST) + 1)]
+    assert len(told) == pytest.approx(TOLD_BURST + TOLD_PER_S * calls / per_s, abs=2)
+    assert peer.counted("calls_limited_total", limit=limit) == calls
 
 
 def change(peer: Scripted, *, max_calls: int = 0, per_s: float = 0.0, incoming_per_s: float = 0.0) -> None:
