@@ -171,7 +171,7 @@ def test_each_call_that_a_limit_keeps_out_is_told_once_however_often_its_invite_
 
 @pytest.mark.parametrize(
     ("limits", "limit", "calls"),
-    [({"max_calls": 1}, "max_calls", 2_000), ({"max_incoming_per_s": 0.001}, "max_incoming_per_s", 100_000)],
+    [({"max_calls": 1}, "max_calls", 2_000), ({"max_incoming_per_s": 0.001}, "max_incoming_per_s", 10_000)],
 )
 def test_a_flood_of_calls_that_a_limit_keeps_out_is_counted_and_little_of_it_told(
     limits: dict[str, Any], limit: str, calls: int
