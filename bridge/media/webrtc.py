@@ -181,10 +181,10 @@ class WebRtcLeg:
     async def _change_over(self, path: IcePath, dtls: DtlsSession) -> None:
         """The old path carries the audio while the new one is tried, and goes on when that fails."""
         if await self._in_time(_reach(path)):
-            self._telemetry.count("ice_restarts_total", result="success")
             self._route.adopt(path)
             self._tell_paths()
             dtls.pipe.end_trial(path.agent)
+            self._telemetry.count("ice_restarts_total", result="success")
             await asyncio.sleep(LINGER_S)
         else:
             self._telemetry.count("ice_restarts_total", result="failed")

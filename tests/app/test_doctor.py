@@ -193,7 +193,7 @@ async def test_a_trunk_whose_certificate_is_not_believed_is_told_apart(
             "tls": {"certificate": str(ours.certificate), "private_key": str(ours.private_key)},
         }
         file = written(tmp_path, homeserver.url, trunks={"carrier": carrier}, sip=sip)
-        findings = await examined(file)
+        findings = await examined(file, limit_s=5.0)
     assert "TLS failed: untrusted" in about(findings, "trunks.carrier").seen
     assert "ca_file" in about(findings, "trunks.carrier").advice
 
