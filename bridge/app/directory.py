@@ -20,6 +20,8 @@ TOMBSTONE_S = 600.0
 CALL_BACK_S = 3_600.0
 """Whoever has called for help may be called back for so long, whatever would keep other calls from them."""
 MAX_CALL_BACKS = 10_000
+MAX_UNANSWERED_CALL_BACKS = 20
+"""Of one user: whoever helps comes through among a crowd, and a flood, which costs rooms and ports, has an end."""
 
 K = TypeVar("K")
 MatrixCallKey = tuple[RoomId, MatrixCallId]
@@ -148,7 +150,9 @@ class Directory:
             self._called_for_help.popitem(last=False)
 
     def awaits_call_back(self, user: UserId, now: float) -> bool:
-        """Whether a user calls for help, or has lately: whoever helps must be able to call back."""
+        """Whether a user calls for help, or has lately: whoever helps must be able to call back, though no flood."""
+        if self.unanswered_of_user(user) >= MAX_UNANSWERED_CALL_BACKS:
+            return False
         if any(_calls_for_help(live.call) for live in self._of_user(user)):
             return True
         called = self._called_for_help.get(user)

@@ -84,7 +84,8 @@ class SipWork:
             caller_name=call.caller_name,
             withheld=call.withheld,
             sdp=command.sdp,
-            impatient=bool(call.further) or call.emergency,
+            impatient=bool(call.further),
+            urgent=call.emergency,
         )
         call.dialog = self._sip.invite(outgoing)
         call.sip_call_id = self._sip.sip_call_id(call.dialog)

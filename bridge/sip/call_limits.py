@@ -4,19 +4,19 @@ Trunks bill, or lock out, who exceeds what was agreed. A call to an emergency nu
 and the number that it showed can be called back for an hour.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bridge.core.ids import DialogKey
 from bridge.sip.active_transaction import ActiveServer
+from bridge.sip.bucket import Bucket
 from bridge.sip.checks import Refusal
 from bridge.sip.context import Context
 from bridge.sip.events import CallFailed, IncomingRefused, OutgoingCall
 from bridge.sip.identity import called_of
 from bridge.sip.incoming_call import refused_call
-from bridge.sip.limiter import Bucket
 from bridge.sip.message import Request
 from bridge.sip.timers import Timer
 from bridge.sip.trunks import TrunkState
@@ -24,8 +24,8 @@ from bridge.sip.trunks import TrunkState
 MAX_WAIT_S = 2.0
 """A caller notices longer silence; another trunk may be free meanwhile."""
 
-CALL_BACK_S = 3_600.0
-MAX_CALL_BACKS = 10_000
+MAX_ABOVE = 10
+"""Calls back above a trunk's `max_calls`, of all its numbers together: they must not take what the trunk can bear."""
 
 TOLD_PER_S = 2.0
 """Calls in that a limit keeps out and that are recorded, of each trunk: each record is a line on a disk and a trace. A
@@ -63,8 +63,6 @@ class CallLimits:
     waiting: deque[Waiting] = field(default_factory=deque)
     timer: "Timer[object] | None" = None
     told: Bucket = field(default_factory=lambda: Bucket(rate=TOLD_PER_S, burst=TOLD_BURST, level=TOLD_BURST, at=0.0))
-    call_backs: OrderedDict[str, float] = field(default_factory=OrderedDict)
-    """The numbers that were shown in calls to emergency numbers, and until when they may be called back."""
 
     @classmethod
     def of(
@@ -95,8 +93,7 @@ class CallLimits:
     def ask(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
         """Begin a call now, or when its turn comes, or not at all."""
         if call.called in self.context.settings.emergency:
-            self._expect_call_back(call.caller, now)
-            self.place(dialog, call, now)
+            self._call_for_help(dialog, call, now)
         elif not self._is_limited:
             self.place(dialog, call, now)
         elif self._is_full():
@@ -149,10 +146,20 @@ class CallLimits:
             self.context.emit(IncomingRefused(limit=limit, call=refused_call(self.context, self.state, request)))
         return True
 
+    def _call_for_help(self, dialog: DialogKey, call: OutgoingCall, now: float) -> None:
+        self.place(dialog, call, now)
+        if dialog in self.context.usages:
+            self.context.call_backs.expect(dialog, call.caller, now)
+
     def _exceeded(self, request: Request, now: float) -> str | None:
+        """What keeps a call out, unless whoever helps may call back by it."""
+        limit = self._limit(request, now)
+        if limit is None or self._is_full(above=MAX_ABOVE):
+            return limit
+        return None if self.context.call_backs.take(called_of(request, self.state), now) else limit
+
+    def _limit(self, request: Request, now: float) -> str | None:
         """Over its rate, or busy on all lines; what takes the place of a call takes its line as well (RFC 3891)."""
-        if self.call_backs and self.call_backs.get(called_of(request, self.state), now) > now:
-            return None
         if self.incoming is not None and not self.incoming.take(now):
             return "max_incoming_per_s"
         return "max_calls" if "Replaces" not in request.headers and self._is_full() else None
@@ -163,23 +170,17 @@ class CallLimits:
         wait_s = self.context.entropy.integer(*_RETRY_AFTER_S)
         return Refusal(status=503, fields=(("Retry-After", str(wait_s)),))
 
-    def _expect_call_back(self, number: str, now: float) -> None:
-        self.call_backs[number] = now + CALL_BACK_S
-        self.call_backs.move_to_end(number)
-        while len(self.call_backs) > MAX_CALL_BACKS or next(iter(self.call_backs.values())) <= now:
-            self.call_backs.popitem(last=False)
-
     @property
     def _is_limited(self) -> bool:
         return bool(self.state.trunk.max_calls) or self.outgoing is not None
 
-    def _is_full(self) -> bool:
+    def _is_full(self, *, above: int = 0) -> bool:
         limit = self.state.trunk.max_calls
         if not limit:
             return False
         name = self.state.trunk.name
         carried = sum(usage.trunk.trunk.name == name for usage in self.context.usages.values())
-        return carried + len(self.waiting) >= limit
+        return carried + len(self.waiting) >= limit + above
 
     def _wait_s(self, bucket: Bucket, place: int) -> float:
         return (place - bucket.level) / bucket.rate

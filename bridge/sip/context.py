@@ -8,6 +8,7 @@ from bridge.core.entropy import Entropy
 from bridge.core.ids import DialogKey, TrunkName
 from bridge.sip.actions import Action, Count, Emit, Fault, Flow, Gauge, Note
 from bridge.sip.active_transaction import ActiveServer
+from bridge.sip.call_backs import CallBacks
 from bridge.sip.dialog import DialogId
 from bridge.sip.errors import SipError
 from bridge.sip.events import SipEvent
@@ -38,6 +39,7 @@ class Context:
     usages: "dict[DialogKey, InviteUsage]" = field(default_factory=dict)
     dialogs: "dict[DialogId, InviteUsage]" = field(default_factory=dict)
     limits: "dict[TrunkName, CallLimits]" = field(default_factory=dict)
+    call_backs: CallBacks = field(default_factory=CallBacks)
 
     def emit(self, event: SipEvent) -> None:
         """Tell the user of the endpoint."""

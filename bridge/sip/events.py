@@ -35,7 +35,9 @@ class OutgoingCall:
     referred_by: str = ""
     """Who asked for this call, as its Referred-By said (RFC 3892)."""
     impatient: bool = False
-    """Whether the trunk's silence is borne no longer than a server's: another one takes the call, or it is urgent."""
+    """Whether the trunk's silence is borne no longer than a server's: another one takes the call."""
+    urgent: bool = False
+    """Whether it is given up long before timer B where the trunk is silent, though no other one takes the call."""
 
 
 @record_type

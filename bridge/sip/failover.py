@@ -27,6 +27,11 @@ MAX_PENALTY_S = 600.0
 """However long Retry-After is: a server may come back sooner than it said."""
 
 
+LAST_TRUNK_SILENCES = 3
+"""How often `failover_after_s` the last target may be silent of an urgent call that no other trunk takes: nothing is
+gained by giving it up, but a caller who needs help has to know before long.
+"""
+
 MAX_HOPS = 8
 """Of one request: a caller would not wait for more."""
 
@@ -92,7 +97,9 @@ class Hunt:
     user: Traveller
     hops: deque[Hop]
     on_silence: Callable[[float], object] | None = None
-    """Told when the last target worth a try has been silent for as long as the others may; `None` waits for timer B."""
+    """Told when the last target worth a try has been silent for too long; `None` waits for timer B."""
+    is_last: bool = False
+    """Whether no other trunk takes an urgent call: bad targets are worth a try, and the last may be silent longer."""
     streamed: bool = False
     """Whether it was tried over TCP because of its length."""
     client: ActiveClient | None = None
@@ -109,9 +116,11 @@ class Hunt:
         trunk: TrunkState,
         user: Traveller,
         on_silence: Callable[[float], object] | None = None,
+        is_last: bool = False,
     ) -> "Hunt":
         """A request that may be tried at each of these."""
-        return cls(context=context, trunk=trunk, user=user, hops=deque(hops), on_silence=on_silence)
+        ways = deque(hops)
+        return cls(context=context, trunk=trunk, user=user, hops=ways, on_silence=on_silence, is_last=is_last)
 
     def start(self, request: Request, now: float) -> ActiveClient:
         """Try the first target."""
@@ -176,7 +185,7 @@ class Hunt:
 
     @property
     def _has_better(self) -> bool:
-        return any(not hop.spare for hop in self.hops)
+        return any(self.is_last or not hop.spare for hop in self.hops)
 
     def _lose_patience(self, client: ActiveClient, now: float) -> None:
         """A target has been silent for too long: the next, or whoever knows another way than this trunk."""
@@ -233,8 +242,13 @@ class Hunt:
             flow = replace(flow, transport=Transport.TCP)
         self.client = client = self.context.layer.send_request(request, flow, self, now)
         if self._has_better or self.on_silence is not None:
-            self.patience = self._timer(client, now + self.trunk.trunk.failover_after_s)
+            self.patience = self._timer(client, now + self._patience_s)
         return client
+
+    @property
+    def _patience_s(self) -> float:
+        silences = LAST_TRUNK_SILENCES if self.is_last and not self._has_better else 1
+        return silences * self.trunk.trunk.failover_after_s
 
     def _is_too_long(self, request: Request, flow: Flow) -> bool:
         """Whether TCP is tried first; a trunk that takes no connection gets the datagram all the same (§18.1.1)."""

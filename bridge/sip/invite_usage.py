@@ -310,6 +310,7 @@ class InviteUsage:
         if self.incoming is not None:
             self.context.layer.settle(self.incoming)
         self.context.usages.pop(self.key, None)
+        self.context.call_backs.ended(self.key, now)
 
     def _count_unexpected(self, event: UsageEvent, now: float) -> None:
         if isinstance(event, UsageCommand):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.core.addresses import source_key
+from bridge.sip.bucket import Bucket
 from bridge.sip.overload import Overload
 from bridge.sip.parser import MAX_MESSAGE
 
@@ -97,25 +98,6 @@ def peek(payload: bytes) -> Kind:
     if to is not None and b"tag" in to[1].rpartition(b">")[2].lower():
         return Kind.BEGUN
     return _NEW.get(word, Kind.OPTIONS)
-
-
-@dataclass(slots=True, kw_only=True)
-class Bucket:
-    """A budget that fills at an even rate (a token bucket)."""
-
-    rate: float
-    burst: float
-    level: float
-    at: float
-
-    def take(self, now: float, *, reserve: float = 0.0) -> bool:
-        """Spend one if that leaves the reserve, a share of the whole."""
-        self.level = min(self.burst, self.level + (now - self.at) * self.rate)
-        self.at = now
-        if self.level < 1 + reserve * self.burst:
-            return False
-        self.level -= 1
-        return True
 
 
 def full_bucket(rate: float, now: float) -> Bucket:

@@ -82,8 +82,9 @@ class Outbound:
             party=Caller(number=call.called),
         )
         context.usages[dialog] = usage
-        on_silence = partial(usage.handle, SilenceLasted()) if call.impatient else None
-        usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage, on_silence=on_silence)
+        on_silence = partial(usage.handle, SilenceLasted()) if call.impatient or call.urgent else None
+        last = call.urgent and not call.impatient
+        usage.hunt = Hunt.through(hops, context=context, trunk=state, user=usage, on_silence=on_silence, is_last=last)
         usage.invite = usage.hunt.start(request, now)
         usage.whereabouts = whereabouts(usage)
 

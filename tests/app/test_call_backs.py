@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.app.directory import CALL_BACK_S, MAX_CALL_BACKS, MAX_UNANSWERED_OF_A_USER, Directory
+from bridge.app.directory import (
+    CALL_BACK_S,
+    MAX_CALL_BACKS,
+    MAX_UNANSWERED_CALL_BACKS,
+    MAX_UNANSWERED_OF_A_USER,
+    Directory,
+)
 from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_TRUNK
 from bridge.core.ids import DialogKey, GroupName, UserId
 from bridge.core.presence import PresenceState, RingWhen
@@ -141,6 +147,12 @@ async def test_a_helper_calls_back_while_the_first_call_is_not_over(stage: Stage
     await stage.settings.change(ALICE, do_not_disturb=True)
     await dial_help(stage)
     assert await rings(stage)
+
+
+async def test_a_flood_of_who_called_for_help_has_an_end(stage: Stage) -> None:
+    await call_for_help(stage)
+    rung = [await rings(stage, caller=f"+155501{nth:02}0") for nth in range(MAX_UNANSWERED_CALL_BACKS + 2)]
+    assert rung == [True] * MAX_UNANSWERED_CALL_BACKS + [False] * 2
 
 
 async def test_nobody_elses_wishes_change(stage: Stage) -> None:

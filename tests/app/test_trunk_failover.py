@@ -65,7 +65,7 @@ async def test_who_calls_for_help_hears_at_once_that_the_only_trunk_has_failed(t
         stage.plan = replace(stage.plan, trunks=(TrunkChoice(name=TRUNK, emergency=True),))
         stage.matrix.members = {ROOM: frozenset({ALICE, UserId("@_sip_112:example.org")})}
         await stage.invite()
-        assert [(call.called, call.impatient) for call in placed(stage)] == [("112", True)]
+        assert [(call.called, call.impatient, call.urgent) for call in placed(stage)] == [("112", False, True)]
         stage.sip_intake.handle(CallFailed(dialog=dialog_of(stage), status=408, local=True))
         await stage.settle()
         assert stage.matrix.types() == ["m.room.message", "m.call.answer", "m.call.candidates"]

@@ -1,16 +1,20 @@
 """Limits of a trunk: at once, per second, in each direction; and emergency calls, which none of them stops."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bridge.core.ids import DialogKey
-from bridge.sip.call_limits import CALL_BACK_S, TOLD_BURST, TOLD_PER_S
-from bridge.sip.events import CallAnswered, CallFailed, IncomingCall, IncomingRefused
-from bridge.sip.inputs import Stop
+from bridge.core.ids import DialogKey, TrunkName
+from bridge.sip.actions import TrunkResolved
+from bridge.sip.call_backs import CALL_BACK_S, CALLS_AT_ONCE, CALLS_PER_S
+from bridge.sip.call_limits import MAX_ABOVE, TOLD_BURST, TOLD_PER_S
+from bridge.sip.events import CallAnswered, CallFailed, IncomingCall, IncomingRefused, OutgoingCall
+from bridge.sip.inputs import PlaceCall, Stop
 from bridge.sip.message import Request
 from bridge.sip.settings import Transport
+from bridge.sip.targets import server_at
 from bridge.sip.trunk_changes import ChangeTrunks
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked
 from tests.sip.scripted_peer import SDP, Scripted, peer_request, trunk
@@ -109,8 +113,74 @@ def test_who_has_called_for_help_can_be_called_back_for_an_hour_however_many_cal
     peer.advance(CALL_BACK_S - 1)
     peer.call("other")
     assert [called_in(peer, number, nth) for nth, number in enumerate(["+15550166", "+15550177"])] == [486, 100]
-    peer.advance(2)
+    peer.advance(CALL_BACK_S)
     assert called_in(peer, "+15550177", 2) == 486
+
+
+def full_after_help(caller: str = "+15550177", **limits: Any) -> Scripted:
+    """A trunk whose only line is in use, by somebody who calls for help."""
+    peer = limited(**{"max_calls": 1, **limits})
+    peer.call("help", called="112", caller=caller)
+    return peer
+
+
+def test_a_trunk_may_write_the_number_without_its_plus() -> None:
+    peer = full_after_help()
+    assert [called_in(peer, number, nth) for nth, number in enumerate(["15550166", "15550177"])] == [486, 100]
+
+
+def test_a_call_for_help_that_shows_no_number_opens_nothing() -> None:
+    peer = full_after_help(caller="")
+    peer.receive(peer_request("INVITE", sdp=SDP, uri="sip:192.0.2.1", to="<sip:192.0.2.1>"))
+    assert peer.last_response().status == 486
+
+
+def test_the_hour_begins_once_more_when_the_call_for_help_is_over() -> None:
+    peer = full_after_help()
+    peer.answer(peer.last_request("INVITE"), 200, sdp=SDP)
+    peer.advance(CALL_BACK_S - 1)
+    peer.steer(DialogKey("help"), HangUpAsked())
+    peer.answer(peer.last_request("BYE"), 200)
+    peer.advance(CALL_BACK_S - 1)
+    peer.call("other")
+    assert called_in(peer, "+15550177", 0) == 100
+    peer.advance(2)
+    assert called_in(peer, "+15550177", 1) == 486
+
+
+def test_who_was_called_over_one_trunk_calls_back_over_another() -> None:
+    peer = limited()
+    other = replace(trunk(host="192.0.2.7"), name=TrunkName("other"))
+    peer.feed(ChangeTrunks(trunks=(trunk(max_calls=1), other), emergency=frozenset(("112",))))
+    peer.feed(TrunkResolved(trunk=other.name, servers=server_at((other.host,), 5060, other.transport)))
+    help_call = OutgoingCall(trunk=other.name, called="112", caller="+15550177", sdp=SDP)
+    peer.feed(PlaceCall(dialog=DialogKey("help"), call=help_call))
+    told = [called_in(peer, number, nth) for nth, number in enumerate(["+15550166", "+15550177", "+15550166"])]
+    assert told == [100, 100, 486]
+
+
+def test_a_flood_of_one_number_is_held_up_all_the_same() -> None:
+    peer = full_after_help(max_calls=0, max_incoming_per_s=0.001)
+    told = Counter(called_in(peer, "+15550177", nth) for nth in range(20))
+    assert told == {100: 1 + CALLS_AT_ONCE, 503: 19 - CALLS_AT_ONCE}
+    peer.advance(1 / CALLS_PER_S + 1)
+    assert [called_in(peer, "+15550177", nth) for nth in (20, 21)] == [100, 503]
+
+
+def test_calls_back_go_only_so_far_above_what_a_trunk_may_carry() -> None:
+    peer = limited(max_calls=1)
+    numbers = [f"+155502{nth:02}" for nth in range(4)]
+    for number in numbers:
+        peer.call(f"help-{number}", called="112", caller=number)
+    told = [called_in(peer, number, nth) for nth, number in enumerate(numbers * 3)]
+    assert told == [100] * (1 + MAX_ABOVE - len(numbers)) + [486] * (11 - MAX_ABOVE + len(numbers))
+
+
+def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.sip.call_backs.MAX_CALL_BACKS", 1)
+    peer = full_after_help()
+    peer.call("more help", called="112", caller="+15550178")
+    assert [called_in(peer, number, nth) for nth, number in enumerate(["+15550177", "+15550178"])] == [486, 100]
 
 
 def test_an_emergency_call_is_neither_stopped_nor_made_to_wait() -> None:

@@ -7,7 +7,7 @@ import pytest
 from bridge.core.ids import DialogKey
 from bridge.sip.actions import Address, LocalAddress, TrunkResolved, Unreachable
 from bridge.sip.events import CallAnswered, CallEvent, CallFailed, CallProgress, IncomingCall, SipEvent
-from bridge.sip.failover import PENALTY_S
+from bridge.sip.failover import LAST_TRUNK_SILENCES, PENALTY_S
 from bridge.sip.settings import Transport, TrunkAuth
 from bridge.sip.targets import server_at
 from bridge.sip.usage_commands import AcceptAsked, CancelAsked, HangUpAsked, RejectAsked, RingAsked
@@ -257,6 +257,49 @@ def test_a_trunk_is_given_up_as_soon_as_a_server_where_another_trunk_can_take_th
     assert failures(caller) == [(408, True)]
     assert max(sent.at for sent in wire.log if sent.to == servers[0].host) <= FAILOVER_S
     assert_nothing_left(caller)
+
+
+def test_an_urgent_call_waits_longer_for_the_last_trunk_but_not_for_its_other_servers() -> None:
+    wire, caller, servers = fleet(2)
+    for server in servers:
+        wire.disconnect(server)
+    caller.call(urgent=True)
+    wire.run(FAILOVER_S * (1 + LAST_TRUNK_SILENCES) - 0.1)
+    assert {sent.to for sent in wire.log if sent.at <= FAILOVER_S + 0.1} >= {server.host for server in servers}
+    assert failures(caller) == []
+    wire.run(0.2)
+    assert failures(caller) == [(408, True)]
+
+
+def test_an_urgent_call_does_not_wait_longer_where_another_trunk_can_take_it() -> None:
+    wire, caller, servers = fleet(1)
+    wire.disconnect(servers[0])
+    caller.call(impatient=True, urgent=True)
+    wire.run(FAILOVER_S + 0.1)
+    assert failures(caller) == [(408, True)]
+
+
+def test_a_last_trunk_that_wakes_late_takes_an_urgent_call() -> None:
+    wire, caller, servers = fleet(1)
+    wire.slow[servers[0].host] = FAILOVER_S + 1
+    servers[0].on_event = Answering(node=servers[0], answer_after_s=0.1)
+    caller.call(urgent=True)
+    wire.run(FAILOVER_S * LAST_TRUNK_SILENCES + 1)
+    assert caller.kinds().count("CallAnswered") == 1
+
+
+def test_an_urgent_call_tries_bad_servers_of_the_last_trunk_as_well() -> None:
+    wire, caller, servers = fleet(2)
+    refuse(servers[1], 486)
+    wire.disconnect(servers[0])
+    caller.call("one")
+    wire.run(FAILOVER_S + 1)
+    wire.disconnect(servers[1])
+    wire.add(servers[0])
+    servers[0].on_event = Answering(node=servers[0], answer_after_s=0.1)
+    caller.call("two", urgent=True)
+    wire.run(FAILOVER_S + 1)
+    assert caller.kinds().count("CallAnswered") == 1
 
 
 def test_a_trunk_that_says_anything_is_waited_for() -> None:

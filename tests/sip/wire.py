@@ -111,11 +111,18 @@ class Node:
         caller: str = "+15550199",
         sdp: str | None = SDP,
         impatient: bool = False,
+        urgent: bool = False,
     ) -> DialogKey:
         """Place a call."""
         dialog = DialogKey(key)
         call = OutgoingCall(
-            trunk=TRUNK, called=called, caller=caller, caller_name="Alice", sdp=sdp, impatient=impatient
+            trunk=TRUNK,
+            called=called,
+            caller=caller,
+            caller_name="Alice",
+            sdp=sdp,
+            impatient=impatient,
+            urgent=urgent,
         )
         self.feed(PlaceCall(dialog=dialog, call=call))
         return dialog
