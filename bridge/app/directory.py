@@ -8,6 +8,7 @@ from bridge.app.live_call import LiveCall
 from bridge.calls.call import Call
 from bridge.calls.state import USER_IS_FREE, Direction
 from bridge.core.ids import CallId, DialogKey, MatrixCallId, RoomId, TrunkName, UserId
+from bridge.sip.call_backs import CALL_BACK_S, MAX_CALL_BACKS
 
 MAX_UNANSWERED_OF_A_USER = 4
 """More than that nobody can answer: the next caller hears busy."""
@@ -17,9 +18,6 @@ MAX_TOMBSTONES = 10_000
 TOMBSTONE_S = 600.0
 """How long an ended Matrix call is remembered, so that late or repeated events of it do not begin it again."""
 
-CALL_BACK_S = 3_600.0
-"""Whoever has called for help may be called back for so long, whatever would keep other calls from them."""
-MAX_CALL_BACKS = 10_000
 MAX_UNANSWERED_CALL_BACKS = 20
 """Of one user: whoever helps comes through among a crowd, and a flood, which costs rooms and ports, has an end."""
 

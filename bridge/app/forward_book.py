@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from bridge.app.lane import Lane
+from bridge.app.store_write import write_down
 from bridge.core.clock import Clock
 from bridge.core.ids import UserId
 from bridge.core.telemetry import Telemetry
 from bridge.numbers.forwards import DAY_S, ForwardLimits, ForwardWatch, NotForwarded
-from bridge.store import Store, StoreError
+from bridge.store import Store
 from bridge.store.forwards import StoredForward
-
-log = structlog.get_logger(__name__)
 
 MOST_LOADED = 100_000
 
@@ -41,18 +38,10 @@ class ForwardBook:
         """One is forwarded."""
         self._watch.note(user, caller, self._clock.monotonic())
         forward = StoredForward(user_id=user, caller=caller, at=self._clock.wall())
-        self._lane.submit(lambda: self._write(forward))
+        self._lane.submit(
+            lambda: write_down(self._store.forwards.add(forward), self._telemetry, if_not="forward_not_written")
+        )
 
     async def drain(self) -> None:
         """Wait until all is written."""
         await self._lane.drain()
-
-    async def _write(self, forward: StoredForward) -> None:
-        """A store in trouble costs what a restart would know of it, never the call."""
-        try:
-            await self._store.forwards.add(forward)
-        except StoreError as error:
-            log.warning("forward_not_written", reason=str(error))
-        except Exception:
-            log.exception("forward_not_written")
-            self._telemetry.count("internal_errors_total", component="store")

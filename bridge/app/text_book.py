@@ -5,14 +5,11 @@ Days begin at midnight of this machine, as those of limits.
 
 from collections.abc import Callable
 
-import structlog
-
+from bridge.app.store_write import write_down
 from bridge.core.clock import Clock, local_day
 from bridge.core.ids import UserId
 from bridge.core.telemetry import Telemetry
-from bridge.store import Store, StoreError
-
-log = structlog.get_logger(__name__)
+from bridge.store import Store
 
 
 class TextBook:
@@ -39,22 +36,13 @@ class TextBook:
         """They are sent. Counted before the disk is waited for: the user may write in another room meanwhile."""
         sent = self._sent_today()
         sent[user] = sent.get(user, 0) + parts
-        await self._write(user, parts)
+        write = self._store.sent_texts.add(user, self._day, parts)
+        await write_down(write, self._telemetry, if_not="text_not_counted")
 
     def _sent_today(self) -> dict[UserId, int]:
         if (today := self._today()) != self._day:
             self._day, self._sent = today, {}
         return self._sent
-
-    async def _write(self, user: UserId, parts: int) -> None:
-        """A store in trouble costs what a restart would know of it, never the text."""
-        try:
-            await self._store.sent_texts.add(user, self._day, parts)
-        except StoreError as error:
-            log.warning("text_not_counted", reason=str(error))
-        except Exception:
-            log.exception("text_not_counted")
-            self._telemetry.count("internal_errors_total", component="store")
 
     def _today(self) -> str:
         return local_day(self._clock).isoformat()

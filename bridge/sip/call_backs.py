@@ -8,7 +8,7 @@ from bridge.core.ids import DialogKey
 from bridge.sip.bucket import Bucket
 
 CALL_BACK_S = 3_600.0
-"""From the beginning of such a call, and once more from its end."""
+"""Whoever has called for help may be called back for so long, whatever would keep other calls from them."""
 
 MAX_CALL_BACKS = 10_000
 
@@ -24,7 +24,10 @@ class _Expected(NamedTuple):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class CallBacks:
-    """Shared by all trunks: who was called over one may call back over another."""
+    """Shared by all trunks: who was called over one may call back over another.
+
+    The time runs from the beginning of a call for help, and once more from its end.
+    """
 
     numbers: OrderedDict[str, _Expected] = field(default_factory=OrderedDict)
     calls: dict[DialogKey, str] = field(default_factory=dict)

@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bridge.app.directory import (
-    CALL_BACK_S,
-    MAX_CALL_BACKS,
-    MAX_UNANSWERED_CALL_BACKS,
-    MAX_UNANSWERED_OF_A_USER,
-    Directory,
-)
+from bridge.app.directory import MAX_UNANSWERED_CALL_BACKS, MAX_UNANSWERED_OF_A_USER, Directory
 from bridge.app.sip_intake import MAX_UNANSWERED_OF_A_TRUNK
 from bridge.core.ids import DialogKey, GroupName, UserId
 from bridge.core.presence import PresenceState, RingWhen
@@ -21,6 +15,7 @@ from bridge.numbers.groups import Group
 from bridge.numbers.hours import parse_hours
 from bridge.numbers.policy import TrunkChoice
 from bridge.numbers.reach import Reach, ToGroup, ToUser
+from bridge.sip.call_backs import CALL_BACK_S, MAX_CALL_BACKS
 from bridge.sip.events import CallAnswered, CallEnded, CallFailed
 from tests.app.conftest import open_stage
 from tests.app.outsides import ALICE, BOB, GHOST, PHONE, ROOM, TRUNK
