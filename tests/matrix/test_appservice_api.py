@@ -1,7 +1,9 @@
 """Every path that a homeserver may ask, with right and wrong tokens."""
 
+import gc
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +83,15 @@ ROWS: list[tuple[str, str, bytes | None, int, Any]] = [
 ]
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """No finalizer of what earlier tests have dropped runs where a parser has used up the stack: it would find none."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(("method", "path", "body", "status", "expected"), ROWS)
 async def test_every_path_has_its_answer(
     hs: ScriptedHomeserver, bridge: Bridge, method: str, path: str, body: bytes | None, status: int, expected: Any
